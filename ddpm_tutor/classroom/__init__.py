@@ -1,0 +1,1 @@
+"""The classroom: reading and stepping through lessons, showing, asking, remembering."""

@@ -1,0 +1,25 @@
+"""Figures drawn with matplotlib, without a window."""
+
+from collections.abc import Sequence
+
+from matplotlib.figure import Figure
+
+
+def figure(width: float = 6.4, height: float = 3.6, columns: int = 1) -> tuple[Figure, list]:
+    """An empty figure and its axes, in a row; sizes in inches."""
+    result = Figure(figsize=(width, height), layout="constrained")
+    axes = result.subplots(1, columns, squeeze=False)[0]
+    return result, list(axes)
+
+
+def loss_curve(
+    x: Sequence[float], train: Sequence[float], validation: Sequence[float], x_label: str = "epoch"
+) -> Figure:
+    """Training and validation loss over time."""
+    result, (axis,) = figure()
+    axis.plot(x, train, marker=".", label="training")
+    axis.plot(x, validation, marker=".", label="validation (averaged weights)")
+    axis.set(xlabel=x_label, ylabel="L_simple (Eq. 14)")
+    axis.grid(alpha=0.3)
+    axis.legend()
+    return result

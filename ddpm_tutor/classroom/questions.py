@@ -1,0 +1,115 @@
+"""Questions: the learner predicts, then the lesson shows what is true.
+
+The right answer is computed by the lesson from its live tensors and handed in. Without a learner
+at the keyboard, the question and its answer are printed and nothing is scored.
+"""
+
+from collections.abc import Sequence
+
+from rich.panel import Panel
+from rich.text import Text
+
+from ddpm_tutor.classroom.display import number
+from ddpm_tutor.classroom.session import current
+
+LETTERS = "abcdefgh"
+
+
+def _heading(part: str, points: float) -> str:
+    """What stands on the question's frame: "Question 11.5 d, 1 point", or just "Question"."""
+    if not part:
+        return "Predict"
+    return f"Question {part}, {points:g} point{'' if points == 1 else 's'}"
+
+
+def _pose(text: str, part: str, points: float) -> None:
+    frame = Panel(Text(text), title=_heading(part, points), title_align="left", style="yellow")
+    current().print(frame)
+
+
+def _tell(right: bool, text: str) -> None:
+    mark = ("✓ ", "bold green") if right else ("✗ ", "bold red")
+    current().print(Text.assemble(mark, text))
+
+
+def _record(question: str, part: str, right: bool) -> None:
+    session = current()
+    if session.on_answer:
+        session.on_answer(part or question, right)
+
+
+def ask_choice(
+    question: str,
+    options: Sequence[tuple[str, str]],
+    answer: int,
+    *,
+    part: str = "",
+    points: float = 0,
+) -> None:
+    """Asks which option is right.
+
+    Args:
+        options: (option, reply): the reply says what this choice would imply, or why it is right.
+        answer: the index of the right option, computed by the lesson.
+        part: the part of the assignment, such as "11.5 d"; points: what it is worth there.
+    """
+    session = current()
+    if session.silent:
+        return
+    lines = [f"{LETTERS[i]}) {option}" for i, (option, _) in enumerate(options)]
+    _pose("\n".join([question, *lines]), part, points)
+    letters = LETTERS[: len(options)]
+    if session.ask is None:
+        _tell(True, f"{letters[answer]}) {options[answer][1]}")
+        return
+    given = ""
+    while given not in list(letters):
+        given = session.ask(f"Your choice ({'/'.join(letters)}, Enter to skip): ").strip().lower()
+        if not given:
+            current().print(Text(f"It is {letters[answer]}) {options[answer][1]}"))
+            return
+    chosen = letters.index(given)
+    right = chosen == answer
+    _tell(right, options[chosen][1])
+    if not right:
+        current().print(Text(f"It is {letters[answer]}) {options[answer][1]}"))
+    _record(question, part, right)
+
+
+def ask_number(
+    question: str,
+    answer: float,
+    *,
+    tolerance: float,
+    why: str,
+    part: str = "",
+    points: float = 0,
+) -> None:
+    """Asks for a number and scores it against the live value.
+
+    Args:
+        answer: the true value, computed by the lesson; tolerance: how far off still counts.
+        why: one or two sentences that explain the value.
+    """
+    session = current()
+    if session.silent:
+        return
+    answer = float(answer)
+    _pose(f"{question}  (± {number(tolerance)})", part, points)
+    if session.ask is None:
+        _tell(True, f"{number(answer)}. {why}")
+        return
+    while True:
+        text = session.ask("Your number (Enter to skip): ").strip()
+        if not text:
+            current().print(Text(f"It is {number(answer)}. {why}"))
+            return
+        try:
+            given = float(text.replace(",", "."))
+            break
+        except ValueError:
+            current().print(Text("Please type a number, such as 0.5."))
+    right = abs(given - answer) <= tolerance
+    off = "" if right else f" You were {number(abs(given - answer))} off."
+    _tell(right, f"It is {number(answer)}.{off} {why}")
+    _record(question, part, right)

@@ -1,0 +1,169 @@
+"""What a lesson talks to: a screen that remembers, a folder for pictures, a learner or none.
+
+The same lesson file runs under `ddpm-tutor lesson`, as a script and as a notebook. In the last two
+there is a plain session that prints and never asks.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from rich.console import Console, RenderableType
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+from torch import Tensor
+
+from ddpm_tutor.classroom.display import render
+from ddpm_tutor.classroom.pictures import Frame, enlarged, film, grid, save_gif, save_png
+from ddpm_tutor.files import replacing
+
+T = TypeVar("T")
+
+
+@dataclass
+class Session:
+    """One sitting with a lesson."""
+
+    console: Console = field(default_factory=Console)
+    out: Path = Path("outputs")
+    # asks the learner a question and returns the answer; None where nobody is there to ask
+    ask: Callable[[str], str] | None = None
+    on_answer: Callable[[str, bool], None] | None = None
+    silent: bool = False  # earlier steps run again without showing anything
+    shown: list[RenderableType] = field(default_factory=list)  # by the step that is running
+    saved: list[Path] = field(default_factory=list)  # files written by the lesson
+
+    def print(self, what: RenderableType) -> None:
+        """Shows a renderable and remembers it, so that going back shows it again."""
+        if not self.silent:
+            self.shown.append(what)
+            self.console.print(what)
+
+
+_current = Session()
+
+
+def current() -> Session:
+    """The session that lesson code talks to."""
+    return _current
+
+
+@contextmanager
+def using(session: Session) -> Iterator[Session]:
+    """Makes `session` the current one for a while."""
+    global _current
+    before, _current = _current, session
+    try:
+        yield session
+    finally:
+        _current = before
+
+
+def show(value: Any, title: str | None = None, captions: Sequence[str] | None = None) -> None:
+    """Shows a value: a tensor as statistics and pictures, a figure as a saved PNG, text as text.
+
+    Args:
+        captions: a short text for each image of a batch.
+    """
+    session = current()
+    if _is_figure(value):
+        save_figure(value, title or "figure")
+    else:
+        session.print(render(value, session.console, title, captions))
+
+
+def saved_file(path: Path, what: str) -> None:
+    """Tells the learner that `path` was written, and keeps it for the list at the end."""
+    session = current()
+    if path not in session.saved:
+        session.saved.append(path)
+    line = Text.assemble((f"{what} saved: ", "dim"), (str(path), "bold green"))
+    session.print(line)
+
+
+def output_path(name: str, suffix: str) -> Path:
+    """Where a lesson saves the file called `name`; spaces and signs become `_`."""
+    stem = re.sub(r"\W+", "_", name.strip().lower()).strip("_")
+    return current().out / f"{stem}{suffix}"
+
+
+def save_figure(figure: Any, name: str) -> Path:
+    """Saves a matplotlib figure as a PNG and prints its path."""
+    path = output_path(name, ".png")
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=120, bbox_inches="tight")
+    saved_file(path, "Figure")
+    return path
+
+
+def save_film(frames: Iterable[Frame], name: str) -> Path:
+    """Saves moments of noising or denoising as a GIF and prints its path."""
+    path = output_path(name, ".gif")
+    save_gif(path, film(list(frames)))
+    saved_file(path, "GIF")
+    return path
+
+
+def save_grid(images: Tensor, name: str, columns: int | None = None) -> Path:
+    """Saves images, (N, 1, H, W), in rows of `columns` as a PNG and prints its path."""
+    path = output_path(name, ".png")
+    save_png(path, enlarged(grid(images, columns), 2))
+    saved_file(path, "Picture")
+    return path
+
+
+def show_download(done: int, total: int) -> None:
+    """For `load_digits(progress=show_download)`: a line of megabytes while MNIST comes."""
+    session = current()
+    if session.console.is_terminal and not session.silent:
+        end = "\n" if done == total else "\r"
+        session.console.print(f"Downloading MNIST: {done / 1e6:.1f} MB", end=end, highlight=False)
+
+
+def _is_figure(value: Any) -> bool:
+    kind = type(value)
+    return kind.__module__.startswith("matplotlib.figure") and kind.__name__ == "Figure"
+
+
+def track(items: Iterable[T], total: int, description: str) -> Iterator[T]:
+    """The items, with a progress bar and the time left while they are worked through.
+
+    The caller may send a few words, such as the loss, with `note`.
+    """
+    session = current()
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(compact=True),
+        TextColumn("[cyan]{task.fields[note]}"),
+        console=session.console,
+        transient=True,
+        disable=session.silent or not session.console.is_terminal,
+    ) as bar:
+        task = bar.add_task(description, total=total, note="")
+        _bars.append(lambda note: bar.update(task, note=note))
+        try:
+            for item in items:
+                yield item
+                bar.advance(task)
+        finally:
+            _bars.pop()
+
+
+_bars: list[Callable[[str], None]] = []
+
+
+def note(text: str) -> None:
+    """A few words beside the progress bar of the innermost `track`."""
+    if _bars:
+        _bars[-1](text)

@@ -1,0 +1,304 @@
+"""Stepping one learner through a lesson, one key at a time."""
+
+import ast
+import code
+import contextlib
+import inspect
+import io
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from rich.console import RenderableType
+from rich.markdown import Markdown
+from rich.padding import Padding
+from rich.panel import Panel
+from rich.rule import Rule
+from rich.syntax import Syntax
+from rich.text import Text
+
+from ddpm_tutor.classroom.lesson import (
+    Cell,
+    Lesson,
+    Step,
+    check_settings,
+    compile_cell,
+    new_namespace,
+    override_parameters,
+)
+from ddpm_tutor.classroom.session import Session, show, using
+from ddpm_tutor.errors import TutorError, UsageError
+
+PROSE_WIDTH = 92  # longer lines are hard to read
+KEYS = {
+    "Enter": "next",
+    "b": "back",
+    "r": "run again",
+    "p": "play",
+    "s": "source",
+    "?": "help",
+    "q": "quit",
+}
+HELP = """\
+Enter  go on: run this step's code, then the next step
+b      back: the step before, as it was shown
+r      run this step again
+p      play: an interactive Python with the lesson's variables; Ctrl-D comes back
+s      the source of a function that this step used
+?      this help
+q      quit; the same command offers to go on from here"""
+
+
+class LessonError(TutorError):
+    """The lesson's own code failed; says in which line of the lesson file."""
+
+
+class Stepper:
+    """Runs a lesson's steps and keeps what each has shown.
+
+    Args:
+        keys: reads one key from the learner; None runs straight through.
+        settings: parameters to override, as text.
+        at_step: told the number of each step when it begins.
+    """
+
+    def __init__(
+        self,
+        lesson: Lesson,
+        session: Session,
+        *,
+        keys: Callable[[], str] | None = None,
+        settings: dict[str, str] | None = None,
+        at_step: Callable[[int], None] = lambda number: None,
+    ) -> None:
+        self.lesson, self.session, self.keys, self.at_step = lesson, session, keys, at_step
+        self.settings = settings or {}
+        check_settings(lesson, self.settings)
+        self.namespace = new_namespace(lesson)
+        self.shown: dict[int, list[RenderableType]] = {}  # step -> what its code displayed
+
+    def run(self, start: int = 1) -> bool:
+        """Steps from number `start` to the end; True when the end was reached.
+
+        Raises:
+            UsageError: there is no such step.
+            LessonError: the lesson's code failed and nobody is there to look into it.
+        """
+        count = len(self.lesson.steps)
+        if not 1 <= start <= count:
+            raise UsageError(f"This lesson has steps 1 to {count}; there is no step {start}.")
+        with using(self.session):
+            self._catch_up(start)
+            number = start
+            while number <= count:
+                self.at_step(number)
+                self._present(number)
+                move = self._prompt(number) if self.keys else 1
+                if move == 0:
+                    return False
+                number = max(1, number + move)
+        return True
+
+    def _catch_up(self, start: int) -> None:
+        """Runs the code before step `start` without showing anything."""
+        if start == 1:
+            return
+        self.session.silent = True
+        working = f"Running the code of steps 1 to {start - 1} ..."
+        try:
+            with self.session.console.status(working):
+                for number in range(1, start):
+                    self._execute(number)
+        finally:
+            self.session.silent = False
+
+    def _present(self, number: int) -> None:
+        """Shows a step; its code runs the first time only."""
+        step, console = self.lesson.steps[number - 1], self.session.console
+        console.print()
+        title = f"{number} of {len(self.lesson.steps)} · {step.title}"
+        console.print(Rule(Text(title, style="bold"), align="left", style="cyan"))
+        if prose := without_title(step):
+            markdown = Markdown(prose, code_theme="ansi_dark")
+            console.print(Padding(markdown, (1, 0, 0, 0)), width=min(console.width, PROSE_WIDTH))
+        if number in self.shown:
+            for cell in step.code:
+                self._show_code(cell)
+            for renderable in self.shown[number]:
+                console.print(renderable)
+        elif step.code:
+            self._execute_or_explain(number)
+
+    def _show_code(self, cell: Cell) -> None:
+        if not self.session.silent:
+            syntax = Syntax(
+                cell.source, "python", theme="ansi_dark", background_color="default", word_wrap=True
+            )
+            self.session.console.print(Padding(syntax, (1, 0, 1, 2)))
+
+    def _execute_or_explain(self, number: int) -> None:
+        """Runs a step; with a learner present an error is shown and can be looked into."""
+        try:
+            self._execute(number)
+        except LessonError as error:
+            if self.keys is None:
+                raise
+            self.session.print(Panel(Text(str(error)), title="Error", border_style="red"))
+
+    def _execute(self, number: int) -> None:
+        """Runs the code cells of a step, showing each before its output."""
+        self.session.shown = []
+        started = time.perf_counter()
+        try:
+            for cell in self.lesson.steps[number - 1].code:
+                self._show_code(cell)
+                self._run_cell(cell)
+        finally:
+            if not self.session.silent:
+                self.shown[number] = self.session.shown
+        seconds = time.perf_counter() - started
+        if seconds >= 1:
+            self.session.print(Text(f"ran in {seconds:.1f} s", style="dim", justify="right"))
+
+    def _run_cell(self, cell: Cell) -> None:
+        statements, last = compile_cell(cell, self.lesson.path)
+        output = _PrintedText(self.session)
+        try:
+            with contextlib.redirect_stdout(output):
+                exec(statements, self.namespace)
+                if cell.is_parameters:
+                    override_parameters(self.namespace, self.settings)
+                value = eval(last, self.namespace) if last else None
+        except (TutorError, KeyboardInterrupt):
+            raise
+        except Exception as error:
+            raise LessonError(self._where(error)) from error
+        finally:
+            output.close()
+        if cell.is_parameters and self.settings:
+            chosen = ", ".join(f"{name} = {self.namespace[name]!r}" for name in self.settings)
+            self.session.print(Text(f"set by you: {chosen}", style="yellow"))
+        if value is not None:
+            show(value)
+
+    def _where(self, error: Exception) -> str:
+        """The error, and the line of the lesson file that it came from."""
+        own = [
+            frame
+            for frame in traceback.extract_tb(error.__traceback__)
+            if frame.filename == str(self.lesson.path)
+        ]
+        line = f", line {own[-1].lineno}" if own else ""
+        return f"{self.lesson.path.name}{line}: {type(error).__name__}: {error}"
+
+    def _prompt(self, number: int) -> int:
+        """Waits for a key and does what it says; the steps to move by, 0 to stop."""
+        console = self.session.console
+        assert self.keys is not None
+        hint = Text("\n")
+        for key, meaning in KEYS.items():
+            hint.append(key, "bold cyan").append(f" {meaning}   ", "dim")
+        hint.rstrip()
+        console.print(hint)
+        while True:
+            key = self.keys()
+            if key in ("\r", "\n", " "):
+                return 1
+            if key == "b":
+                if number > 1:
+                    return -1
+                console.print(Text("This is the first step.", style="dim"))
+            elif key == "r":
+                if self.lesson.steps[number - 1].code:
+                    self._execute_or_explain(number)
+                else:
+                    console.print(Text("This step has no code to run.", style="dim"))
+            elif key == "p":
+                self._play()
+            elif key == "s":
+                self._show_source(self.lesson.steps[number - 1])
+            elif key == "?":
+                console.print(Panel(Text(HELP), title="Keys", title_align="left", expand=False))
+            elif key in ("q", "\x04", ""):
+                return 0
+
+    def _play(self) -> None:
+        """An interactive Python in the lesson's namespace."""
+        with contextlib.suppress(ImportError):
+            import readline  # noqa: F401  (line editing and history)
+        banner = "Python with the lesson's variables. Ctrl-D (or exit()) comes back to the lesson."
+        with contextlib.suppress(SystemExit):
+            code.interact(banner=banner, local=self.namespace, exitmsg="Back to the lesson.")
+
+    def _show_source(self, step: Step) -> None:
+        """Shows a function of the package that the step called; with several, asks which."""
+        console = self.session.console
+        functions = used_functions(step, self.namespace)
+        if not functions:
+            console.print(Text("This step uses no function of the package.", style="dim"))
+            return
+        name = next(iter(functions))
+        if len(functions) > 1:
+            names = list(functions)
+            choices = "  ".join(f"{i} {n}" for i, n in enumerate(names[:9], start=1))
+            console.print(Text(f"Which one?  {choices}", style="cyan"))
+            key = self.keys() if self.keys else ""
+            if not (key.isdigit() and 1 <= int(key) <= len(names[:9])):
+                return
+            name = names[int(key) - 1]
+        function = functions[name]
+        syntax = Syntax(
+            inspect.getsource(function),
+            "python",
+            theme="ansi_dark",
+            background_color="default",
+            word_wrap=True,
+        )
+        where = f"{function.__module__.replace('.', '/')}.py"
+        console.print(Panel(syntax, title=Text(where), title_align="left"))
+
+
+def without_title(step: Step) -> str:
+    """The step's prose without its first heading, which stands in the rule above."""
+    lines = step.prose.splitlines()
+    if lines and lines[0].startswith("#"):
+        lines = lines[1:]
+    return "\n".join(lines).strip()
+
+
+def used_functions(step: Step, namespace: dict[str, Any]) -> dict[str, Any]:
+    """The science's functions and classes that the step's code names, the last called first."""
+    found: dict[str, Any] = {}
+    for cell in step.code:
+        for node in ast.walk(ast.parse(cell.source)):
+            if isinstance(node, ast.Name) and node.id in namespace:
+                value = namespace[node.id]
+                module = getattr(value, "__module__", None) or ""
+                plain = inspect.unwrap(value) if callable(value) else value
+                ours = module.startswith("ddpm_tutor.science")
+                if ours and (inspect.isfunction(plain) or inspect.isclass(plain)):
+                    found[node.id] = plain
+    return dict(reversed(found.items()))
+
+
+class _PrintedText(io.TextIOBase):
+    """Takes what lesson code prints and shows it line by line through the session."""
+
+    def __init__(self, session: Session) -> None:
+        self.session, self.rest = session, ""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        *lines, self.rest = (self.rest + text).split("\n")
+        for line in lines:
+            self.session.print(Text(line))
+        return len(text)
+
+    def close(self) -> None:
+        if self.rest:
+            self.session.print(Text(self.rest))
+            self.rest = ""
+        super().close()

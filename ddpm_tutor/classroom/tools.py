@@ -1,0 +1,30 @@
+"""What a lesson file uses of the classroom: `from ddpm_tutor.classroom.tools import show, ...`."""
+
+from ddpm_tutor.classroom.display import table
+from ddpm_tutor.classroom.figures import figure, loss_curve
+from ddpm_tutor.classroom.films import frames_of, noising
+from ddpm_tutor.classroom.questions import ask_choice, ask_number
+from ddpm_tutor.classroom.session import (
+    note,
+    save_film,
+    save_grid,
+    show,
+    show_download,
+    track,
+)
+
+__all__ = [
+    "ask_choice",
+    "ask_number",
+    "figure",
+    "frames_of",
+    "loss_curve",
+    "noising",
+    "note",
+    "save_film",
+    "save_grid",
+    "show",
+    "show_download",
+    "table",
+    "track",
+]

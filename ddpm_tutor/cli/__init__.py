@@ -1,0 +1,13 @@
+"""The command line. Each command imports what it needs when it runs: --help does not wait."""
+
+import sys
+
+
+def main() -> None:
+    """The command `ddpm-tutor`."""
+    from ddpm_tutor.cli.app import app
+
+    if "--debug" in sys.argv:  # it may stand anywhere
+        sys.argv.remove("--debug")
+        sys.argv.insert(1, "--debug")
+    app(prog_name="ddpm-tutor")

@@ -1,0 +1,88 @@
+"""The Typer application: its commands, and what happens when one fails."""
+
+import os
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from ddpm_tutor import __version__
+from ddpm_tutor.cli import draw, info, study, training
+from ddpm_tutor.errors import TutorError
+
+INTERRUPTED = 130
+
+
+class Commands(TyperGroup):
+    """Turns what goes wrong into one or two lines and an exit code; --debug shows where."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except TutorError as error:
+            if ctx.params.get("debug"):
+                raise
+            complain(str(error))
+            raise typer.Exit(error.exit_code) from None
+        except KeyboardInterrupt:
+            complain("Interrupted.")
+            raise typer.Exit(INTERRUPTED) from None
+        except BrokenPipeError:
+            # the reader, such as `head`, has gone: so shall we, without a word
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(1) from None
+        except (typer.Exit, typer.Abort):
+            raise
+        except Exception as error:
+            if ctx.params.get("debug") or is_usage_error(error):
+                raise
+            complain(f"Unexpected {type(error).__name__}: {error}")
+            complain("Add --debug to see where. Please report it if it looks like our mistake.")
+            raise typer.Exit(1) from None
+
+
+def is_usage_error(error: Exception) -> bool:
+    """Whether Typer reports this error itself: its own copy of click differs between versions."""
+    return hasattr(error, "exit_code") and hasattr(error, "show")
+
+
+def complain(message: str) -> None:
+    """A message on stderr."""
+    typer.echo(message, err=True)
+
+
+app = typer.Typer(
+    cls=Commands,
+    help="Step through Denoising Diffusion Probabilistic Models with a real model.",
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"ddpm-tutor {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def welcome(
+    ctx: typer.Context,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Say which.")
+    ] = False,
+) -> None:
+    """Step through Denoising Diffusion Probabilistic Models with a real model."""
+    if ctx.invoked_subcommand is None:
+        study.welcome()
+
+
+app.command("lessons")(study.lessons)
+app.command("lesson")(study.lesson)
+app.command("gif")(draw.gif)
+app.command("sample")(draw.sample)
+app.command("train")(training.train)
+app.command("info")(info.info)

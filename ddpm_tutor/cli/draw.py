@@ -1,0 +1,273 @@
+"""The commands that draw: a GIF, and grids of samples."""
+
+import time
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from ddpm_tutor.cli.options import (
+    CheckpointOption,
+    DataOption,
+    Device,
+    DeviceOption,
+    GuidanceOption,
+    Sampler,
+    SamplerOption,
+    SeedOption,
+    StepsOption,
+    digits_with_bar,
+    with_bar,
+)
+from ddpm_tutor.errors import TutorError, UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ddpm_tutor.classroom.pictures import Frame
+    from ddpm_tutor.science.checkpoints import Checkpoint
+
+# in trials on the shipped weights a mild pull drew more digits that are read as asked for
+GUIDANCE = 1.5
+CHUNK = 50  # images drawn at once; a multiple of what two cores need to be busy
+GRID_LIMIT = 1000  # images in one PNG
+
+
+class Direction(StrEnum):
+    """Which way the film runs."""
+
+    denoise = "denoise"
+    noise = "noise"
+    roundtrip = "roundtrip"
+
+
+def gif(
+    digit: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=9, help="The digit to draw; without it, all ten.", show_default=False
+        ),
+    ] = None,
+    direction: Annotated[
+        Direction, typer.Option(help="A digit appearing, a real one dissolving, or both.")
+    ] = Direction.denoise,
+    count: Annotated[int, typer.Option(min=1, max=36, help="How many (of each digit).")] = 1,
+    seed: SeedOption = 0,
+    guidance: GuidanceOption = GUIDANCE,
+    sampler: SamplerOption = Sampler.ddpm,
+    steps: StepsOption = 1000,
+    out: Annotated[
+        Path | None, typer.Option(help="File to write.", show_default="digit_7.gif")
+    ] = None,
+    checkpoint: CheckpointOption = None,
+    data: DataOption = None,
+    device: DeviceOption = Device.auto,
+) -> None:
+    """Save a GIF of a digit appearing out of noise."""
+    console, started = Console(), time.perf_counter()
+    target = out or default_name(digit, direction)
+    with console.status("Loading the model ..."):
+        from ddpm_tutor.classroom.pictures import film, save_gif
+        from ddpm_tutor.classroom.terminal_images import render_images
+
+        loaded = open_checkpoint(checkpoint, device)
+        labels = labels_for(loaded, digit, count)
+    frames: list[Frame] = []
+    hold = []
+    if direction != Direction.denoise:
+        frames += noising_frames(console, loaded, labels, digit, seed, data)
+        hold.append(len(frames) - 1)
+    if direction != Direction.noise:
+        x_T = frames[-1].x_t if frames else None
+        guide = guidance if loaded.conditional else 1.0
+        frames += denoising_frames(console, loaded, labels, seed, guide, sampler, steps, x_T)
+        hold.append(len(frames) - 1)
+    title = "" if digit is None else f"digit {digit}"
+    save_gif(target, film(frames, title), hold)
+    console.print(render_images(frames[-1].x_t, console))
+    seconds = time.perf_counter() - started
+    size = target.stat().st_size / 1e6
+    console.print(
+        Text.assemble(
+            ("GIF saved: ", "dim"),
+            (str(target), "bold green"),
+            (f"   {len(frames)} frames, {size:.1f} MB, {seconds:.1f} s", "dim"),
+        )
+    )
+
+
+def sample(
+    digit: Annotated[
+        int | None, typer.Option(min=0, max=9, help="The digit to draw.", show_default=False)
+    ] = None,
+    n: Annotated[
+        int, typer.Option("-n", "--count", min=1, max=100_000, help="How many, of each digit.")
+    ] = 10,
+    all_digits: Annotated[bool, typer.Option("--all-digits", help="Every digit, 0 to 9.")] = False,
+    unconditional: Annotated[
+        bool, typer.Option("--unconditional", help="Without a label: the model decides.")
+    ] = False,
+    seed: SeedOption = 0,
+    guidance: GuidanceOption = 1.0,
+    sampler: SamplerOption = Sampler.ddpm,
+    steps: StepsOption = 1000,
+    out: Annotated[Path, typer.Option(help="The picture to write.")] = Path("samples.png"),
+    npz: Annotated[
+        Path | None, typer.Option(help="Also write images, labels and seed as NumPy arrays.")
+    ] = None,
+    checkpoint: CheckpointOption = None,
+    device: DeviceOption = Device.auto,
+) -> None:
+    """Draw digits as a grid, and as arrays."""
+    if (digit is not None) + all_digits + unconditional != 1:
+        raise UsageError("Say what to draw: --digit 3, --all-digits or --unconditional.")
+    console = Console()
+    with console.status("Loading the model ..."):
+        import numpy as np
+        import torch
+
+        from ddpm_tutor.classroom.pictures import enlarged, grid, save_png
+        from ddpm_tutor.classroom.terminal_images import render_images
+        from ddpm_tutor.files import replacing
+        from ddpm_tutor.science.data import to_uint8
+        from ddpm_tutor.science.sampling import draw
+
+        loaded = open_checkpoint(checkpoint, device)
+        labels = None if unconditional else labels_for(loaded, digit, n)
+        count = n if labels is None else len(labels)
+
+    def moments() -> Iterator[Tensor | None]:
+        """None for each step, and each finished chunk of images."""
+        for start in range(0, count, CHUNK):
+            numbers = range(start, min(start + CHUNK, count))
+            chunk = draw(
+                loaded.model,
+                loaded.schedule,
+                None if labels is None else labels[numbers.start : numbers.stop],
+                seed=seed,
+                indices=numbers,
+                guidance=guidance,
+                method=sampler.value,
+                steps=steps,
+                clip=steps < loaded.schedule.T,
+            )
+            for moment in chunk:
+                yield to_uint8(moment.x_t).cpu() if moment.t == 0 else None
+
+    total = -(-count // CHUNK) * (steps + 1)
+    bar = with_bar(moments(), total, f"Drawing {count}", console)
+    images = torch.cat([chunk for chunk in bar if chunk is not None])
+    if npz:
+        numbers = np.full(count, -1) if labels is None else labels.numpy()
+        with replacing(npz) as temporary, open(temporary, "wb") as file:
+            np.savez_compressed(file, images=images[:, 0].numpy(), labels=numbers, seed=seed)
+    columns = n if all_digits and n <= 20 else None
+    save_png(out, enlarged(grid(images[:GRID_LIMIT], columns), 2))
+    console.print(render_images(images[:40], console))
+    for path in [out, npz] if npz else [out]:
+        console.print(Text.assemble(("Saved: ", "dim"), (str(path), "bold green")))
+    if count > GRID_LIMIT:
+        console.print(Text(f"The picture shows the first {GRID_LIMIT} of {count:,}.", "dim"))
+
+
+def default_name(digit: int | None, direction: Direction) -> Path:
+    """digit_7.gif, or digits_roundtrip.gif."""
+    what = "digits" if digit is None else f"digit_{digit}"
+    return Path(f"{what}.gif" if direction == Direction.denoise else f"{what}_{direction}.gif")
+
+
+def open_checkpoint(path: Path | None, device: Device) -> "Checkpoint":
+    """The weights to draw with, on the chosen device."""
+    from ddpm_tutor.science.checkpoints import load_checkpoint
+    from ddpm_tutor.science.devices import choose_device
+
+    return load_checkpoint(path, choose_device(device.value))
+
+
+def labels_for(loaded: "Checkpoint", digit: int | None, count: int) -> "Tensor | None":
+    """`count` labels of the digit, or of each of the ten; None for a model without labels.
+
+    Raises:
+        TutorError: a digit is asked of a model without labels.
+    """
+    import torch
+
+    if not loaded.conditional:
+        if digit is not None:
+            raise TutorError(
+                "These weights were trained without labels: they draw no digit on request.\n"
+                "Use other weights, or draw with: ddpm-tutor sample --unconditional"
+            )
+        return None
+    digits = torch.arange(10) if digit is None else torch.tensor([digit])
+    return digits.repeat_interleave(count)
+
+
+def denoising_frames(
+    console: Console,
+    loaded: "Checkpoint",
+    labels: "Tensor | None",
+    seed: int,
+    guidance: float,
+    sampler: Sampler,
+    steps: int,
+    x_T: "Tensor | None",
+) -> "list[Frame]":
+    """A digit appearing, out of `x_T` where it is given."""
+    from ddpm_tutor.classroom.films import frames_of
+    from ddpm_tutor.science.sampling import draw
+
+    count = 1 if labels is None else len(labels)
+    moments = draw(
+        loaded.model,
+        loaded.schedule,
+        labels,
+        seed=seed,
+        indices=range(count),
+        guidance=guidance,
+        method=sampler.value,
+        steps=steps,
+        clip=steps < loaded.schedule.T,
+        x_T=x_T,
+    )
+    bar = with_bar(moments, steps + 1, "Denoising", console)
+    return list(frames_of(bar, loaded.schedule))
+
+
+def noising_frames(
+    console: Console,
+    loaded: "Checkpoint",
+    labels: "Tensor | None",
+    digit: int | None,
+    seed: int,
+    data: Path | None,
+) -> "list[Frame]":
+    """Real digits dissolving."""
+    import torch
+
+    from ddpm_tutor.classroom.films import FRAMES, noising
+    from ddpm_tutor.science.data import to_unit_range
+    from ddpm_tutor.science.noise import stream
+
+    digits = digits_with_bar(console, data)
+    console.print(Text(f"Digits: {digits.source}", "dim"))
+    wanted = torch.tensor([7 if digit is None else digit]) if labels is None else labels
+    chosen = []
+    for i, label in enumerate(wanted.tolist()):
+        same = digits.of_class(label)
+        pick = int(torch.randint(len(same), (1,), generator=stream(seed, "real digit", i)))
+        chosen.append(to_unit_range(same[pick]))
+    device = next(loaded.model.parameters()).device
+    frames = noising(
+        loaded.model,
+        loaded.schedule,
+        torch.stack(chosen).to(device),
+        None if labels is None else labels.to(device),
+        seed=seed,
+        indices=range(len(wanted)),
+    )
+    return list(with_bar(frames, FRAMES, "Noising", console))

@@ -1,0 +1,88 @@
+"""The command that says what there is on this machine."""
+
+import platform
+import time
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ddpm_tutor import __version__
+from ddpm_tutor.cli.options import CheckpointOption, DataOption, Device, DeviceOption
+
+if TYPE_CHECKING:
+    from ddpm_tutor.science.checkpoints import Checkpoint
+
+
+def info(
+    data: DataOption = None, checkpoint: CheckpointOption = None, device: DeviceOption = Device.auto
+) -> None:
+    """Show versions, device, data and weights found, and the speed of one step."""
+    console = Console()
+    with console.status("Looking around ..."):
+        import torch
+
+        from ddpm_tutor.classroom.progress import progress_file
+        from ddpm_tutor.science.checkpoints import load_checkpoint, network_name, shipped_weights
+        from ddpm_tutor.science.data import cache_folder, chosen_root, has_mnist
+        from ddpm_tutor.science.devices import available_devices, choose_device, has_bf16
+
+        chosen = choose_device(device.value)
+        loaded = load_checkpoint(checkpoint, chosen)
+        root = chosen_root(data) or cache_folder()
+        parameters = sum(p.numel() for p in loaded.model.parameters())
+        last_epoch = loaded.training.get("last_epoch", {})
+        rows = {
+            "ddpm-tutor": __version__,
+            "Python": platform.python_version(),
+            "torch": f"{torch.__version__}, torchvision {version('torchvision')}",
+            "device": f"{chosen} (there is: {', '.join(available_devices())})",
+            "CPU threads": str(torch.get_num_threads()),
+            "bfloat16": "fast" if has_bf16(chosen) else "not used",
+            "data": f"MNIST in {root}"
+            if has_mnist(root)
+            else f"no MNIST in {root}: downloaded when it is first needed, or the offline digits",
+            "weights": str(checkpoint or shipped_weights()),
+            "network": f"{network_name(loaded.model)}, width {loaded.model.width}, "
+            f"{parameters / 1e6:.1f} M parameters, "
+            f"{'conditional' if loaded.conditional else 'unconditional'}",
+            "trained on": f"{last_epoch.get('images_seen', 0):,} images",
+            "validation loss": validation_text(last_epoch),
+            "one step": step_speed(loaded),
+            "progress in": str(progress_file()),
+        }
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold", no_wrap=True)
+    for name, value in rows.items():
+        table.add_row(name, Text(value))
+    console.print(table)
+
+
+def validation_text(last_epoch: dict[str, Any]) -> str:
+    """The validation loss that travels with the weights."""
+    loss = last_epoch.get("validation")
+    if not loss:
+        return "unknown"
+    return f"{loss['mean']:.4f} ± {loss['error']:.4f} on held-out MNIST, when it was trained"
+
+
+def step_speed(loaded: "Checkpoint") -> str:
+    """How long one network call takes here, and so a whole digit."""
+    import torch
+
+    device = next(loaded.model.parameters()).device
+    x_t, t = (
+        torch.zeros(1, 1, 32, 32, device=device),
+        torch.ones(1, dtype=torch.long, device=device),
+    )
+    times = []
+    with torch.no_grad():
+        for _ in range(20):
+            started = time.perf_counter()
+            loaded.model(x_t, t).cpu()  # a copy to the CPU waits for the device
+            times.append(time.perf_counter() - started)
+    median = sorted(times)[len(times) // 2]
+    steps = loaded.schedule.T
+    return f"{median * 1000:.1f} ms for one image: about {median * steps:.0f} s for {steps} steps"

@@ -1,0 +1,212 @@
+"""The commands of the classroom: the welcome, the list of lessons, and a lesson."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from ddpm_tutor.cli.options import DataOption, Device, is_terminal
+from ddpm_tutor.errors import UsageError
+
+if TYPE_CHECKING:
+    from ddpm_tutor.classroom.lesson import Lesson
+    from ddpm_tutor.classroom.progress import LessonProgress
+
+
+def state_of(lesson: "Lesson", progress: "LessonProgress") -> Text:
+    """How far the learner is in a lesson, in a word or two."""
+    if progress.finished:
+        return Text("✓ done", "green")
+    if progress.step > 1:
+        return Text(f"step {progress.step} of {len(lesson.steps)}", "yellow")
+    return Text("–", "dim")
+
+
+def welcome() -> None:
+    """What this is, where the learner is, and what to type next."""
+    from ddpm_tutor.classroom.lesson import all_lessons
+    from ddpm_tutor.classroom.progress import load_progress
+
+    console, progress = Console(), load_progress()
+    console.print(
+        Panel(
+            Text.assemble(
+                ("ddpm-tutor", "bold cyan"),
+                "  How diffusion models work, step by step, with a real model.\n",
+                ("The paper to have open: Ho, Jain, Abbeel 2020, arXiv 2006.11239", "dim"),
+            ),
+            expand=False,
+            padding=(1, 2),
+        )
+    )
+    upcoming = None
+    rows = Table.grid(padding=(0, 2))
+    for lesson in all_lessons():
+        mine = progress.lesson(lesson.path.stem)
+        if upcoming is None and not mine.finished:
+            upcoming = lesson
+        rows.add_row(Text(str(lesson.number), "bold"), lesson.title, state_of(lesson, mine))
+    console.print(rows)
+    console.print()
+    if upcoming:
+        go_on = progress.lesson(upcoming.path.stem).step > 1
+        say = "Go on with" if go_on else "Begin with" if upcoming.number == 1 else "Next"
+        console.print(
+            Text.assemble(f"{say}:    ", (f"ddpm-tutor lesson {upcoming.number}", "bold"))
+        )
+    else:
+        console.print(Text("You have done every lesson. Now read the code: it is short."))
+    console.print(Text.assemble("Draw a 7:      ", ("ddpm-tutor gif --digit 7", "bold")))
+    console.print(Text.assemble("All commands:  ", ("ddpm-tutor --help", "bold")))
+
+
+def lessons() -> None:
+    """List the lessons: title, paper sections, minutes, your progress."""
+    from ddpm_tutor.classroom.lesson import all_lessons
+    from ddpm_tutor.classroom.progress import load_progress
+
+    console, progress = Console(), load_progress()
+    table = Table(title="Lessons", title_justify="left", title_style="bold")
+    table.add_column("", justify="right", style="bold")
+    table.add_column("Title", no_wrap=True)
+    table.add_column("Paper")
+    table.add_column("Time", no_wrap=True)
+    table.add_column("Progress", no_wrap=True)
+    for lesson in all_lessons():
+        state = state_of(lesson, progress.lesson(lesson.path.stem))
+        table.add_row(
+            str(lesson.number), lesson.title, lesson.fact("Paper"), lesson.fact("Time"), state
+        )
+    console.print(table)
+    console.print(Text("Start one with: ddpm-tutor lesson 1", "dim"))
+
+
+def lesson(
+    name: Annotated[str, typer.Argument(metavar="N", help="A lesson's number, or a lesson file.")],
+    pause: Annotated[
+        bool, typer.Option("--pause/--no-pause", help="Wait for a key after each step.")
+    ] = True,
+    start: Annotated[
+        int | None, typer.Option("--from", min=1, help="Start at this step.", show_default=False)
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Change a parameter of the lesson."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Another seed, other noise.")] = None,
+    device: Annotated[Device | None, typer.Option(help="Where to compute.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for pictures and GIFs.")] = Path("outputs"),
+    data: DataOption = None,
+) -> None:
+    """Step through a lesson."""
+    import os
+
+    from ddpm_tutor.classroom.lesson import find_lesson
+    from ddpm_tutor.classroom.progress import load_progress, save_progress
+
+    chosen = find_lesson(name)
+    values = parse_settings(settings or [])
+    if seed is not None:
+        values["seed"] = str(seed)
+    if device is not None:
+        values["device"] = device.value
+    if data is not None:
+        os.environ["DDPM_TUTOR_DATA"] = str(data)  # where the lesson's load_digits() looks
+
+    console = Console()
+    interactive = pause and is_terminal()
+    progress = load_progress()
+    mine = progress.lesson(chosen.path.stem)
+    if start is None and interactive and 1 < mine.step <= len(chosen.steps):
+        start = ask_where_to_start(console, mine.step, len(chosen.steps))
+
+    # below here torch is needed: say at once what will come
+    with console.status(f"Opening lesson {chosen.number or chosen.path.name} ..."):
+        from ddpm_tutor.classroom.session import Session
+        from ddpm_tutor.classroom.stepper import Stepper
+        from ddpm_tutor.files import make_folder
+
+        make_folder(out)
+
+    def at_step(number: int) -> None:
+        if interactive:
+            mine.step = number
+            save_progress(progress)
+
+    def on_answer(question: str, right: bool) -> None:
+        mine.answers[question] = right
+        save_progress(progress)
+
+    session = Session(console, out)
+    if interactive:
+        session.ask, session.on_answer = console.input, on_answer
+    stepper = Stepper(
+        chosen,
+        session,
+        keys=read_key if interactive else None,
+        settings=values,
+        at_step=at_step,
+    )
+    finished = stepper.run(start or 1)
+    if finished and interactive:
+        mine.step, mine.finished = 1, True
+        save_progress(progress)
+    say_goodbye(console, chosen, session.saved, finished)
+
+
+def parse_settings(settings: list[str]) -> dict[str, str]:
+    """--set NAME=VALUE pairs.
+
+    Raises:
+        UsageError: one has no "=".
+    """
+    values = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals:
+            raise UsageError(f"--set wants NAME=VALUE, such as --set seed=1, not {setting!r}.")
+        values[name.strip()] = value.strip()
+    return values
+
+
+def read_key() -> str:
+    """One key from the terminal; end of input reads as q."""
+    try:
+        return typer.getchar()
+    except EOFError:
+        return "q"
+
+
+def ask_where_to_start(console: Console, step: int, count: int) -> int:
+    """Offers to go on where the learner left."""
+    console.print(
+        Text.assemble(
+            f"You left this lesson at step {step} of {count}.  ",
+            ("Enter", "bold cyan"),
+            " go on there   ",
+            ("any other key", "bold cyan"),
+            " start over",
+        )
+    )
+    return step if read_key() in ("\r", "\n") else 1
+
+
+def say_goodbye(console: Console, lesson: "Lesson", saved: list[Path], finished: bool) -> None:
+    """The files that were saved, and the next command."""
+    from ddpm_tutor.classroom.lesson import all_lessons
+
+    console.print()
+    if saved:
+        console.print(Text("Saved by this lesson:", "bold"))
+        for path in saved:
+            console.print(Text(f"  {path}", "green"))
+    if not finished:
+        console.print(Text(f"See you. Go on with: ddpm-tutor lesson {lesson.number}"))
+        return
+    following = [other for other in all_lessons() if other.number == lesson.number + 1]
+    command = f"ddpm-tutor lesson {following[0].number}" if following else "ddpm-tutor"
+    console.print(Text.assemble("Lesson done. Next: ", (command, "bold cyan")))

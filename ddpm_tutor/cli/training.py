@@ -1,0 +1,267 @@
+"""The command that trains: Algorithm 1 on MNIST, with live figures and pictures."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from ddpm_tutor.cli.options import (
+    DataOption,
+    Device,
+    DeviceOption,
+    SeedOption,
+    digits_with_bar,
+)
+
+if TYPE_CHECKING:
+    from ddpm_tutor.science.data import Digits
+    from ddpm_tutor.science.run import EpochReport, Run
+
+SAVE_SECONDS = 300  # of training are lost at most when the machine goes down
+STRIP_STEPS = 50  # of the sampler that draws the pictures during training
+EARLY = (0.25, 0.5)  # of the first epoch, when pictures change fastest
+
+
+class Network(StrEnum):
+    """Which network to train."""
+
+    unet = "unet"
+    lean = "lean"
+
+
+class LrSchedule(StrEnum):
+    """How the learning rate changes."""
+
+    constant = "constant"
+    one_cycle = "one-cycle"
+
+
+def train(
+    conditional: Annotated[
+        bool, typer.Option("--conditional/--unconditional", help="With labels or without.")
+    ] = True,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images.")] = 10,
+    lr: Annotated[float, typer.Option(min=1e-8, max=1, help="Learning rate of Adam.")] = 1e-4,
+    batch_size: Annotated[int, typer.Option(min=1, max=8192, help="Images a step.")] = 128,
+    width: Annotated[int, typer.Option(min=4, max=512, help="Channels of the network.")] = 64,
+    network: Annotated[
+        Network, typer.Option(help="unet is the assignment's; lean is the one that ships.")
+    ] = Network.unet,
+    lr_schedule: Annotated[
+        LrSchedule, typer.Option(help="one-cycle lets the rate fall to zero at the end.")
+    ] = LrSchedule.constant,
+    weight_decay: Annotated[float, typer.Option(min=0, help="AdamW's; 0 is Adam.")] = 0.0,
+    run_dir: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/mnist"),
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run there.")] = False,
+    data: DataOption = None,
+    device: DeviceOption = Device.auto,
+    seed: SeedOption = 0,
+) -> None:
+    """Train a noise predictor: Algorithm 1 on MNIST."""
+    console = Console(quiet=int(os.environ.get("RANK", "0")) > 0)
+    with console.status("Starting ..."):
+        from ddpm_tutor.science.devices import has_bf16
+        from ddpm_tutor.science.run import Run, RunSettings
+        from ddpm_tutor.science.training import TrainingConfig, steps_per_epoch
+
+    with processes(device) as (rank, world_size, where):
+        config = TrainingConfig(
+            epochs=epochs,
+            batch_size=batch_size,
+            lr=lr,
+            lr_schedule=lr_schedule.value,
+            weight_decay=weight_decay,
+            seed=seed,
+            bf16=has_bf16(where),
+        )
+        settings = RunSettings(network.value, width, conditional, config)
+        run = (Run.resume if resume else Run.start)(run_dir, settings, where)
+        digits = digits_with_bar(console, data)
+        announce(console, run, digits, world_size)
+        if run.state.step >= epochs * steps_per_epoch(len(digits.train_images), config):
+            console.print(Text(f"This run has done its {epochs} epochs already.", "yellow"))
+            return
+        stopped = follow(console, run, digits, rank, world_size)
+        if stopped:
+            console.print(Text(f"Stopped and saved. Go on with --resume --run-dir {run_dir}"))
+            raise KeyboardInterrupt
+        weights = run.weights_file
+        console.print(
+            Text.assemble(
+                ("Draw with it: ", "dim"),
+                (draw_command(conditional, weights), "bold cyan"),
+            )
+        )
+
+
+def draw_command(conditional: bool, weights: Path) -> str:
+    """What to type to see what was learned."""
+    what = "gif --digit 7" if conditional else "sample --unconditional"
+    return f"ddpm-tutor {what} --checkpoint {weights}"
+
+
+@contextmanager
+def processes(device: Device) -> Iterator[tuple[int, int, Any]]:
+    """Joins the other processes when started by torchrun: rank, how many, and the own device."""
+    import torch
+    import torch.distributed as dist
+
+    from ddpm_tutor.science.devices import choose_device
+
+    world_size = int(os.environ.get("WORLD_SIZE", "1"))
+    where = choose_device(device.value)
+    if world_size == 1:
+        yield 0, 1, where
+        return
+    if where.type == "cuda":
+        where = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(where)
+    dist.init_process_group("nccl" if where.type == "cuda" else "gloo")
+    try:
+        yield dist.get_rank(), world_size, where
+    finally:
+        dist.destroy_process_group()
+
+
+def announce(console: Console, run: "Run", digits: "Digits", world_size: int) -> None:
+    """What will be trained, on what, where."""
+    parameters = sum(p.numel() for p in run.state.model.parameters()) / 1e6
+    config = run.settings.training
+    where = f"{run.device}" if world_size == 1 else f"{world_size} processes on {run.device.type}"
+    kind = "conditional" if run.settings.conditional else "unconditional"
+    lines = {
+        "network": f"{run.settings.network}, width {run.settings.width}, {kind}, "
+        f"{parameters:.1f} M parameters",
+        "digits": f"{len(digits.train_images):,} for training, "
+        f"{len(digits.validation_images):,} for validation: {digits.source}",
+        "training": f"{config.epochs} epochs, batches of {config.batch_size}, "
+        f"Adam at {config.lr:g}, {'bfloat16' if config.bf16 else 'float32'}, on {where}",
+        "run": f"{run.folder}"
+        + (f", going on after step {run.state.step:,}" if run.state.step else ""),
+    }
+    for name, text in lines.items():
+        console.print(Text.assemble((f"{name:10}", "bold"), text), soft_wrap=True)
+
+
+def follow(console: Console, run: "Run", digits: "Digits", rank: int, world_size: int) -> bool:
+    """Trains to the end with live figures; True when the learner stopped it."""
+    from torch.nn.parallel import DistributedDataParallel
+
+    from ddpm_tutor.science.run import EpochReport
+    from ddpm_tutor.science.training import steps_per_epoch
+
+    config = run.settings.training
+    epoch_steps = steps_per_epoch(len(digits.train_images), config)
+    total = epoch_steps * config.epochs
+    call = DistributedDataParallel(run.state.model) if world_size > 1 else None
+    early = {max(1, int(share * epoch_steps)): share for share in EARLY}
+    bar = Progress(
+        TextColumn("epoch {task.fields[epoch]}"),
+        BarColumn(bar_width=None),
+        TextColumn("{task.percentage:.0f} %"),
+        TextColumn("[cyan]loss {task.fields[loss]:.4f}"),
+        TextColumn("{task.fields[rate]:.0f} images/s"),
+        TimeRemainingColumn(compact=True),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal or rank > 0,
+    )
+    task = bar.add_task(
+        "", total=total, completed=run.state.step, epoch="", loss=float("nan"), rate=0.0
+    )
+    if rank == 0 and run.state.step == 0:
+        save_samples(run, 0)
+    smooth, since, saved = None, time.perf_counter(), time.monotonic()
+    with stop_after_step() as stop, bar:
+        for report in run.train(digits, call=call, rank=rank, world_size=world_size):
+            if isinstance(report, EpochReport):
+                print_epoch(console, report, config.epochs)
+                save_samples(run, report.epoch)
+                save_loss_curve(run)
+                since, saved = time.perf_counter(), time.monotonic()
+                continue
+            now = time.perf_counter()
+            rate, since = config.batch_size / (now - since), now
+            smooth = report.loss if smooth is None else 0.95 * smooth + 0.05 * report.loss
+            shown = 0.9 * bar.tasks[task].fields["rate"] + 0.1 * rate
+            epoch = f"{report.epoch}/{config.epochs}"
+            bar.update(task, completed=report.step, epoch=epoch, loss=smooth, rate=shown)
+            if rank == 0 and report.step in early:
+                save_samples(run, early[report.step])
+            if rank == 0 and time.monotonic() - saved > SAVE_SECONDS:
+                run.save()
+                saved = time.monotonic()
+            if stop():
+                if rank == 0:
+                    run.save()
+                return True
+    return False
+
+
+@contextmanager
+def stop_after_step() -> Iterator[Any]:
+    """Turns Ctrl-C into a question: has it been pressed? So no step is left half done."""
+    pressed: list[int] = []
+
+    def remember(number: int, frame: Any) -> None:
+        if pressed:
+            raise KeyboardInterrupt  # the second time, at once
+        pressed.append(number)
+
+    before = signal.signal(signal.SIGINT, remember)
+    try:
+        yield lambda: bool(pressed)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def print_epoch(console: Console, report: "EpochReport", epochs: int) -> None:
+    """One line of figures for an epoch."""
+    unlabelled = report.validation_unlabelled
+    without = f" (without labels {unlabelled})" if unlabelled else ""
+    console.print(
+        f"epoch {report.epoch}/{epochs}   train {report.train_loss:.4f}   "
+        f"validation {report.validation}{without}   "
+        f"{report.images_per_second:.0f} images/s   {report.seconds:.0f} s",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def save_samples(run: "Run", epoch: float) -> None:
+    """Draws from the averaged weights, always from the same noise, to see them learn."""
+    import torch
+
+    from ddpm_tutor.classroom.pictures import enlarged, grid, save_png
+    from ddpm_tutor.science.sampling import draw, last
+
+    labels = torch.arange(10).repeat(2) if run.settings.conditional else None
+    moments = draw(
+        run.state.ema, run.schedule, labels, seed=0, indices=range(20), steps=STRIP_STEPS, clip=True
+    )
+    picture = enlarged(grid(last(moments), columns=10), 2)
+    save_png(run.folder / "samples" / f"epoch_{epoch:06.2f}.png", picture)
+
+
+def save_loss_curve(run: "Run") -> None:
+    """Training and validation loss by epoch, as a picture."""
+    from ddpm_tutor.classroom.figures import loss_curve
+    from ddpm_tutor.files import replacing
+
+    epochs = [report.epoch for report in run.history]
+    figure = loss_curve(
+        epochs,
+        [report.train_loss for report in run.history],
+        [report.validation.mean for report in run.history],
+    )
+    with replacing(run.folder / "loss.png") as temporary:
+        figure.savefig(temporary, dpi=120)

@@ -1,0 +1,68 @@
+"""Where the package's files are, and how files are written so that none is ever half there."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ddpm_tutor.errors import TutorError
+
+
+def bundled(name: str) -> Path:
+    """The folder `lessons` or `assets`: in the installed package, or beside it in a checkout."""
+    package = Path(__file__).parent
+    inside = package / name
+    return inside if inside.is_dir() else package.parent / name
+
+
+@contextmanager
+def replacing(target: Path) -> Iterator[Path]:
+    """Yields a temporary path beside `target`; what was written there becomes `target` at the end.
+
+    The rename is atomic, so a reader sees the old file or the new one, never half of one. After
+    an error the temporary file is removed and `target` is as it was.
+
+    Raises:
+        TutorError: the folder cannot be made or written to.
+    """
+    temporary = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.is_dir():
+            raise TutorError(f"{target} is a folder. Name a file instead.")
+        handle, name = tempfile.mkstemp(
+            prefix=f".{target.stem}-", suffix=target.suffix, dir=target.parent
+        )
+        os.close(handle)
+        temporary = Path(name)
+        # mkstemp makes private files; what we write is as public as any other new file
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        yield temporary
+        with open(temporary, "rb") as written:
+            os.fsync(written.fileno())
+        os.replace(temporary, target)
+    except OSError as error:
+        raise TutorError(
+            f"Cannot write {target}: {error.strerror or error}. Choose another place or make room."
+        ) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def make_folder(path: Path) -> Path:
+    """Makes the folder `path` and its parents.
+
+    Raises:
+        TutorError: it cannot be made, or a file stands in its place.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TutorError(
+            f"Cannot make the folder {path}: {error.strerror}. Choose another place."
+        ) from error
+    return path

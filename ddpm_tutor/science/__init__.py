@@ -1,0 +1,1 @@
+"""The science: equations, networks, data, training, sampling. Nothing here knows of a terminal."""

@@ -1,0 +1,130 @@
+"""Weights on disk: safetensors, with the network's configuration in the same file.
+
+Loading needs no other file and runs no code from it.
+"""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ddpm_tutor.errors import TutorError
+from ddpm_tutor.files import bundled, replacing
+from ddpm_tutor.science.lean_unet import LeanUNet
+from ddpm_tutor.science.network import NoisePredictor
+from ddpm_tutor.science.schedule import Schedule, linear_schedule
+from ddpm_tutor.science.unet import UNet
+
+NETWORKS: dict[str, type[NoisePredictor]] = {"unet": UNet, "lean": LeanUNet}
+FORMAT = "ddpm-tutor weights 1"
+
+
+@dataclass
+class Checkpoint:
+    """A trained network and what is known about it."""
+
+    model: NoisePredictor
+    schedule: Schedule
+    training: dict[str, Any] = field(default_factory=dict)  # images seen, losses, settings
+
+    @property
+    def conditional(self) -> bool:
+        """Whether it draws a digit on request."""
+        return self.model.num_classes is not None
+
+
+def build_network(name: str, width: int, num_classes: int | None) -> NoisePredictor:
+    """A fresh network: "unet" is the assignment's, "lean" the one that ships.
+
+    Raises:
+        TutorError: there is no network of that name, or it cannot have that width.
+    """
+    if name not in NETWORKS:
+        raise TutorError(f"No network is called {name!r}. Choose from: {', '.join(NETWORKS)}.")
+    try:
+        return NETWORKS[name](width, num_classes)
+    except ValueError as error:
+        raise TutorError(f"{error}.") from error
+
+
+def network_name(model: NoisePredictor) -> str:
+    """The name under which `build_network` makes this kind of network."""
+    return next(name for name, kind in NETWORKS.items() if type(model) is kind)
+
+
+def shipped_weights() -> Path:
+    """The weights that come with the package."""
+    return bundled("assets") / "weights.safetensors"
+
+
+def save_checkpoint(
+    path: Path,
+    model: NoisePredictor,
+    training: dict[str, Any],
+    *,
+    beta: tuple[int, float, float] = (1000, 1e-4, 0.02),
+    half: bool = False,
+) -> None:
+    """Writes the weights of `model` and its configuration to `path`, whole or not at all.
+
+    Args:
+        training: figures that travel with the weights; anything JSON can hold.
+        beta: T, beta_1 and beta_T of the linear schedule it was trained on.
+        half: store float16, half the size.
+    """
+    from safetensors.torch import save_file
+
+    dtype = torch.float16 if half else torch.float32
+    tensors = {k: v.detach().to("cpu", dtype).contiguous() for k, v in model.state_dict().items()}
+    config = {
+        "network": network_name(model),
+        "width": model.width,
+        "num_classes": model.num_classes,
+        "beta": beta,
+    }
+    metadata = {
+        "format": FORMAT,
+        "config": json.dumps(config),
+        "training": json.dumps(training),
+    }
+    with replacing(path) as temporary:
+        save_file(tensors, temporary, metadata)
+
+
+def load_checkpoint(path: Path | None = None, device: torch.device | str = "cpu") -> Checkpoint:
+    """The network saved in `path`, or the one that ships, ready to draw, in float32.
+
+    Raises:
+        TutorError: there is no such file, or it is not a checkpoint of this project.
+    """
+    path = path or shipped_weights()
+    if not path.is_file():
+        raise TutorError(f"No weights at {path}. Train some with: ddpm-tutor train")
+    try:
+        metadata, tensors = _read(path)
+        if metadata.get("format") != FORMAT:
+            raise ValueError("it does not say that it is one")
+        config = json.loads(metadata["config"])
+        schedule = linear_schedule(*config["beta"])
+        model = build_network(config["network"], config["width"], config["num_classes"])
+        model.load_state_dict(tensors)
+        training = json.loads(metadata["training"])
+    except Exception as error:  # whatever a stranger's file holds, the answer is the same
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise TutorError(
+            f"{path} is not a checkpoint of ddpm-tutor ({reason}).\n"
+            "Name a weights.safetensors written by: ddpm-tutor train"
+        ) from error
+    return Checkpoint(model.to(device).eval().requires_grad_(False), schedule, training)
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """The metadata and the tensors, as float32, of a safetensors file."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+        return file.metadata() or {}, tensors

@@ -1,0 +1,198 @@
+"""The digits: MNIST from a folder, the cache or the network, or the offline digits that ship."""
+
+import gzip
+import hashlib
+import os
+import time
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ddpm_tutor.errors import TutorError
+from ddpm_tutor.files import bundled, replacing
+from ddpm_tutor.science.noise import stream
+
+VALIDATION_SHARE = 12  # one image in 12: 5,000 of MNIST's 60,000
+CONNECT_SECONDS = 4.0  # patience with a network that does not answer
+DOWNLOAD_SECONDS = 120.0  # patience with one that does, for all 12 MB
+
+# told how many bytes of how many have come
+DownloadProgress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Digits:
+    """Labelled digits, split for training and validation, as uint8 so that all fit in memory."""
+
+    train_images: Tensor  # (N, 1, 32, 32) uint8
+    train_labels: Tensor  # (N,) int64
+    validation_images: Tensor
+    validation_labels: Tensor
+    source: str  # where they came from, in words
+
+    def of_class(self, digit: int) -> Tensor:
+        """All training images of one digit, (n, 1, 32, 32) uint8."""
+        return self.train_images[self.train_labels == digit]
+
+
+def pad_to_32(images: Tensor) -> Tensor:
+    """(N, 28, 28) uint8 to (N, 1, 32, 32), with the background value 0 around."""
+    return F.pad(images[:, None], (2, 2, 2, 2))
+
+
+def to_unit_range(images: Tensor) -> Tensor:
+    """uint8 intensities 0..255 to floats in [-1, 1] (paper, Section 3.3)."""
+    return images.float() / 127.5 - 1
+
+
+def to_uint8(x: Tensor) -> Tensor:
+    """Floats in [-1, 1], and beyond, to uint8 intensities 0..255."""
+    return ((x.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+
+
+def split(images: Tensor, labels: Tensor, source: str) -> Digits:
+    """Shuffles with a fixed seed and keeps one image in 12 for validation.
+
+    Args:
+        images: (N, 28, 28) uint8. For MNIST's 60,000 the split is 55,000 and 5,000.
+        labels: (N,).
+    """
+    images, labels = pad_to_32(images), labels.long()
+    order = torch.randperm(len(images), generator=stream(0, "split"))
+    held_out = len(order) // VALIDATION_SHARE
+    validation, train = order[:held_out], order[held_out:]
+    return Digits(images[train], labels[train], images[validation], labels[validation], source)
+
+
+def cache_folder() -> Path:
+    """Where a downloaded MNIST is kept, a torchvision root."""
+    from platformdirs import user_cache_path
+
+    return user_cache_path("ddpm-tutor")
+
+
+def has_mnist(root: Path) -> bool:
+    """Whether the torchvision root has MNIST's training images and labels."""
+    raw = root / "MNIST" / "raw"
+    names = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte")
+    return all((raw / name).is_file() for name in names)
+
+
+def chosen_root(data: Path | None = None) -> Path | None:
+    """The root named by --data or DDPM_TUTOR_DATA, or None when neither is given."""
+    if data is not None:
+        return data
+    named = os.environ.get("DDPM_TUTOR_DATA")
+    return Path(named) if named else None
+
+
+def load_digits(
+    data: Path | None = None,
+    *,
+    download: bool = True,
+    progress: DownloadProgress | None = None,
+    offline: bool = True,
+) -> Digits:
+    """MNIST from `data` or DDPM_TUTOR_DATA, the cache, or a download; else the offline digits.
+
+    Args:
+        data: a torchvision root, the folder that holds MNIST/raw.
+        download: whether the network may be asked.
+        progress: called while a download goes on.
+        offline: whether the offline digits may stand in. Without them, no MNIST is an error.
+
+    Raises:
+        TutorError: a folder was named and has no MNIST, or its files are damaged; or there is no
+            MNIST anywhere and `offline` is False.
+    """
+    root = chosen_root(data)
+    if root is not None:
+        if not has_mnist(root):
+            raise TutorError(
+                f"No MNIST in {root}: expected {root}/MNIST/raw/train-images-idx3-ubyte.\n"
+                "Name a torchvision root with --data or DDPM_TUTOR_DATA, or leave both out."
+            )
+        return read_mnist(root)
+    root = cache_folder()
+    if has_mnist(root):
+        return read_mnist(root)
+    reason = "downloading is switched off"
+    if download:
+        try:
+            download_mnist(root, progress)
+            return read_mnist(root)
+        except (OSError, TutorError) as error:
+            reason = str(error)
+    if offline:
+        return load_offline_digits()
+    raise TutorError(
+        f"MNIST is not on this machine and could not be fetched ({reason}).\n"
+        "Go online once, or name a torchvision root with --data DIR or DDPM_TUTOR_DATA."
+    )
+
+
+def read_mnist(root: Path) -> Digits:
+    """The 60,000 training images of MNIST in the torchvision root `root`, split."""
+    from torchvision.datasets import MNIST
+
+    try:
+        mnist = MNIST(str(root), train=True)
+    except (RuntimeError, ValueError, OSError, AssertionError) as error:
+        raise TutorError(
+            f"The MNIST files in {root}/MNIST/raw are damaged. Delete them, then run this again."
+        ) from error
+    return split(mnist.data, mnist.targets, f"MNIST from {root}")
+
+
+def load_offline_digits() -> Digits:
+    """The 2,000 digits in `assets/`, drawn by the model that ships."""
+    file = bundled("assets") / "offline_digits.npz"
+    with np.load(file) as arrays:
+        images, labels = torch.from_numpy(arrays["images"]), torch.from_numpy(arrays["labels"])
+    source = f"{len(images):,} offline digits, drawn by this package's own model"
+    return split(images, labels, source)
+
+
+def download_mnist(root: Path, progress: DownloadProgress | None = None) -> None:
+    """Fetches MNIST's training files from torchvision's mirrors into the torchvision root `root`.
+
+    Raises:
+        OSError: no mirror answers.
+        TutorError: what came is not MNIST (by its md5), or came too slowly.
+    """
+    from torchvision.datasets import MNIST
+
+    wanted = [(name, md5) for name, md5 in MNIST.resources if name.startswith("train")]
+    deadline = time.monotonic() + DOWNLOAD_SECONDS
+    for name, md5 in wanted:
+        packed = _fetch([mirror + name for mirror in MNIST.mirrors], md5, deadline, progress)
+        with replacing(root / "MNIST" / "raw" / name.removesuffix(".gz")) as temporary:
+            temporary.write_bytes(gzip.decompress(packed))
+
+
+def _fetch(urls: list[str], md5: str, deadline: float, progress: DownloadProgress | None) -> bytes:
+    """The first of `urls` that answers with a body of this md5."""
+    failure: Exception = TutorError("no mirror is known")
+    for url in urls:
+        try:
+            with urllib.request.urlopen(url, timeout=CONNECT_SECONDS) as response:
+                total = int(response.headers.get("Content-Length") or 0)
+                body = bytearray()
+                while chunk := response.read(1 << 16):
+                    body += chunk
+                    if progress:
+                        progress(len(body), total)
+                    if time.monotonic() > deadline:
+                        raise TutorError(f"the download took over {DOWNLOAD_SECONDS:.0f} seconds")
+            if hashlib.md5(body).hexdigest() == md5:
+                return bytes(body)
+            failure = TutorError(f"{url} sent something that is not MNIST")
+        except OSError as error:
+            failure = error
+    raise failure

@@ -1,0 +1,135 @@
+"""The equations of the paper, one function each.
+
+Everywhere: images are (B, 1, 32, 32) in [-1, 1]; t is an integer tensor (B,) in 1..T on the
+schedule's device; noise is an argument, drawn by the caller from N(0, I). Names are the paper's:
+q for the forward process, p for the reverse. Equation numbers are those of Ho et al. 2020.
+"""
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from ddpm_tutor.science.schedule import Schedule
+
+Variance = Literal["beta", "beta_tilde"]
+
+
+def per_image(value: Tensor, x: Tensor) -> Tensor:
+    """Shapes one number an image, (B,), so that it multiplies the batch x, (B, ...)."""
+    return value.to(x.dtype).view(-1, *[1] * (x.ndim - 1))  # (B, 1, 1, 1)
+
+
+def q_step(schedule: Schedule, x_prev: Tensor, t: Tensor, eps: Tensor) -> Tensor:
+    """One step of the forward process, x_{t-1} to x_t (Eq. 2)."""
+    beta = schedule.beta[t]
+    return per_image((1 - beta).sqrt(), x_prev) * x_prev + per_image(beta.sqrt(), x_prev) * eps
+
+
+def q_sample(schedule: Schedule, x_0: Tensor, t: Tensor, eps: Tensor) -> Tensor:
+    """x_t from x_0 in one jump (Eq. 4)."""
+    alpha_bar = schedule.alpha_bar[t]
+    return per_image(alpha_bar.sqrt(), x_0) * x_0 + per_image((1 - alpha_bar).sqrt(), x_0) * eps
+
+
+def beta_tilde(schedule: Schedule, t: Tensor) -> Tensor:
+    """The variance of x_{t-1} when both x_t and x_0 are known, (B,) (Eq. 7); zero at t = 1."""
+    alpha_bar, alpha_bar_prev = schedule.alpha_bar[t], schedule.alpha_bar[t - 1]
+    return (1 - alpha_bar_prev) / (1 - alpha_bar) * schedule.beta[t]
+
+
+def q_posterior(schedule: Schedule, x_t: Tensor, x_0: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and variance of x_{t-1} when both x_t and x_0 are known (Eq. 6, 7).
+
+    Returns:
+        mu_tilde: (B, 1, 32, 32).
+        beta_tilde: (B, 1, 1, 1); see the function of that name.
+    """
+    beta, alpha = schedule.beta[t], schedule.alpha[t]
+    alpha_bar, alpha_bar_prev = schedule.alpha_bar[t], schedule.alpha_bar[t - 1]
+    of_x_0 = alpha_bar_prev.sqrt() * beta / (1 - alpha_bar)
+    of_x_t = alpha.sqrt() * (1 - alpha_bar_prev) / (1 - alpha_bar)
+    mu_tilde = per_image(of_x_0, x_t) * x_0 + per_image(of_x_t, x_t) * x_t
+    return mu_tilde, per_image(beta_tilde(schedule, t), x_t)
+
+
+def predict_x_0(schedule: Schedule, x_t: Tensor, t: Tensor, eps: Tensor) -> Tensor:
+    """The x_0 that x_t came from if `eps` is its noise: Eq. 4 solved for x_0 (Eq. 15)."""
+    alpha_bar = schedule.alpha_bar[t]
+    return (x_t - per_image((1 - alpha_bar).sqrt(), x_t) * eps) / per_image(alpha_bar.sqrt(), x_t)
+
+
+def predict_eps(schedule: Schedule, x_t: Tensor, t: Tensor, x_0: Tensor) -> Tensor:
+    """The noise in x_t if it came from `x_0`: Eq. 4 solved for eps."""
+    alpha_bar = schedule.alpha_bar[t]
+    return (x_t - per_image(alpha_bar.sqrt(), x_t) * x_0) / per_image((1 - alpha_bar).sqrt(), x_t)
+
+
+def p_mean(schedule: Schedule, x_t: Tensor, t: Tensor, eps: Tensor) -> Tensor:
+    """The mean of the reverse step, mu_theta, from the predicted noise (Eq. 11)."""
+    beta, alpha, alpha_bar = schedule.beta[t], schedule.alpha[t], schedule.alpha_bar[t]
+    of_eps = beta / (1 - alpha_bar).sqrt()
+    return (x_t - per_image(of_eps, x_t) * eps) / per_image(alpha.sqrt(), x_t)
+
+
+def p_step(
+    schedule: Schedule,
+    x_t: Tensor,
+    t: Tensor,
+    eps: Tensor,
+    z: Tensor,
+    variance: Variance = "beta",
+) -> Tensor:
+    """One step of the reverse process, x_t to x_{t-1} (Algorithm 2, line 4).
+
+    `variance` is sigma_t^2: beta_t or beta-tilde_t (Section 3.2). No noise is added where t = 1.
+    """
+    sigma_squared = schedule.beta[t] if variance == "beta" else beta_tilde(schedule, t)
+    sigma = sigma_squared.sqrt() * (t > 1)
+    return p_mean(schedule, x_t, t, eps) + per_image(sigma, x_t) * z
+
+
+def ddim_step(
+    schedule: Schedule,
+    x_t: Tensor,
+    t: Tensor,
+    t_prev: Tensor,
+    eps: Tensor,
+    eta: float = 0.0,
+    z: Tensor | None = None,
+) -> Tensor:
+    """From x_t to an earlier x_{t_prev}, 0 <= t_prev < t (Song et al. 2020, Eq. 12 and 16).
+
+    eta = 0 is DDIM, with no noise at all; eta = 1 has the variance of ancestral sampling.
+
+    Raises:
+        ValueError: eta > 0 without noise `z`.
+    """
+    alpha_bar, alpha_bar_prev = schedule.alpha_bar[t], schedule.alpha_bar[t_prev]
+    x_0 = predict_x_0(schedule, x_t, t, eps)
+    step_beta = 1 - alpha_bar / alpha_bar_prev  # beta, where t_prev = t - 1
+    sigma_squared = eta**2 * (1 - alpha_bar_prev) / (1 - alpha_bar) * step_beta
+    direction = (1 - alpha_bar_prev - sigma_squared).clamp(min=0).sqrt()
+    x_prev = per_image(alpha_bar_prev.sqrt(), x_t) * x_0 + per_image(direction, x_t) * eps
+    if eta == 0:
+        return x_prev
+    if z is None:
+        raise ValueError("eta > 0 adds noise: pass z, drawn from N(0, I)")
+    return x_prev + per_image(sigma_squared.sqrt(), x_t) * z
+
+
+def loss_simple(
+    model: Callable[..., Tensor],
+    schedule: Schedule,
+    x_0: Tensor,
+    t: Tensor,
+    eps: Tensor,
+    label: Tensor | None = None,
+) -> Tensor:
+    """L_simple: the mean squared error between the noise and the noise predicted (Eq. 14).
+
+    The mean is over images and pixels, so that 1.0 is the loss of always predicting zero.
+    """
+    eps_theta = model(q_sample(schedule, x_0, t, eps), t, label)
+    return F.mse_loss(eps_theta.float(), eps)

@@ -1,0 +1,247 @@
+"""A training run on disk: weights, the state to resume from, and a log that a program can read.
+
+run/weights.safetensors   the averaged weights, after the last full epoch
+run/state.pt              all that is needed to go on
+run/log.jsonl             one line an epoch
+run/config.json           the settings
+"""
+
+import dataclasses
+import json
+import platform
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from ddpm_tutor.errors import TutorError
+from ddpm_tutor.files import make_folder, replacing
+from ddpm_tutor.science.checkpoints import build_network, save_checkpoint
+from ddpm_tutor.science.data import Digits
+from ddpm_tutor.science.schedule import linear_schedule
+from ddpm_tutor.science.training import (
+    Estimate,
+    StepReport,
+    TrainingConfig,
+    TrainingState,
+    steps_per_epoch,
+    train,
+    validation_loss,
+)
+
+NUM_CLASSES = 10
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """What a run was started with; a resumed run must have the same."""
+
+    network: str = "unet"
+    width: int = 64
+    conditional: bool = True
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self), indent=2)
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """One line of the log."""
+
+    epoch: int
+    step: int
+    images_seen: int
+    train_loss: float
+    validation: Estimate  # with labels where the network takes them
+    validation_unlabelled: Estimate | None  # without, where it takes them
+    seconds: float  # spent training in this epoch, validation left out
+    images_per_second: float
+
+    def to_json(self) -> str:
+        return json.dumps({**dataclasses.asdict(self), "machine": machine()})
+
+
+def machine() -> str:
+    """What computes here, in words."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
+
+
+class Run:
+    """A run directory, and the state of the training in it."""
+
+    def __init__(self, folder: Path, settings: RunSettings, device: torch.device) -> None:
+        """A run at step 0; nothing is written yet.
+
+        Raises:
+            TutorError: the network cannot have the width asked for.
+        """
+        self.folder, self.settings, self.device = folder, settings, device
+        self.schedule = linear_schedule()
+        torch.manual_seed(settings.training.seed)  # the first weights
+        num_classes = NUM_CLASSES if settings.conditional else None
+        model = build_network(settings.network, settings.width, num_classes).to(device)
+        self.state = TrainingState.start(model, settings.training)
+        self.history: list[EpochReport] = []
+
+    @classmethod
+    def start(cls, folder: Path, settings: RunSettings, device: torch.device) -> "Run":
+        """A new run in `folder`, which must not hold one already.
+
+        Raises:
+            TutorError: there is a run in `folder`, or the settings cannot be.
+        """
+        run = cls(folder, settings, device)
+        if run.state_file.exists():
+            raise TutorError(
+                f"{folder} already holds a run. Go on with --resume, or choose another --run-dir."
+            )
+        return run
+
+    @classmethod
+    def resume(cls, folder: Path, settings: RunSettings, device: torch.device) -> "Run":
+        """The run in `folder`, where its last save left it.
+
+        Raises:
+            TutorError: there is no run in `folder`, it is damaged, or has other settings.
+        """
+        run = cls(folder, settings, device)
+        if not run.state_file.is_file():
+            raise TutorError(f"No run to resume in {folder}. Leave out --resume to start one.")
+        try:
+            saved = torch.load(run.state_file, map_location="cpu", weights_only=True)
+            difference = different_settings(saved["settings"], settings.to_json())
+            if not difference:
+                run.state.model.load_state_dict(saved["model"])
+                run.state.ema.load_state_dict(saved["ema"])
+                run.state.optimizer.load_state_dict(saved["optimizer"])
+                run.state.step = saved["step"]
+                run.history = [read_epoch(line) for line in saved["log"]]
+        except Exception as error:  # whatever a damaged file holds, the answer is the same
+            raise TutorError(
+                f"{run.state_file} is damaged. Start again in another --run-dir."
+            ) from error
+        if difference:
+            raise TutorError(
+                f"The run in {folder} was started with {difference}.\n"
+                "Resume it with the same settings, or start another with --run-dir."
+            )
+        return run
+
+    @property
+    def state_file(self) -> Path:
+        return self.folder / "state.pt"
+
+    @property
+    def weights_file(self) -> Path:
+        return self.folder / "weights.safetensors"
+
+    @property
+    def log_file(self) -> Path:
+        return self.folder / "log.jsonl"
+
+    def save(self) -> None:
+        """Writes weights, state and log, each whole or not at all."""
+        make_folder(self.folder)
+        log = [report.to_json() for report in self.history]
+        last = json.loads(log[-1]) if log else {}
+        with replacing(self.folder / "config.json") as temporary:
+            temporary.write_text(self.settings.to_json() + "\n")
+        with replacing(self.log_file) as temporary:
+            temporary.write_text("".join(line + "\n" for line in log))
+        settings = json.loads(self.settings.to_json())
+        save_checkpoint(
+            self.weights_file, self.state.ema, {"settings": settings, "last_epoch": last}
+        )
+        with replacing(self.state_file) as temporary:
+            torch.save(
+                {
+                    "settings": self.settings.to_json(),
+                    "model": self.state.model.state_dict(),
+                    "ema": self.state.ema.state_dict(),
+                    "optimizer": self.state.optimizer.state_dict(),
+                    "step": self.state.step,
+                    "log": log,
+                },
+                temporary,
+            )
+
+    def train(
+        self,
+        digits: Digits,
+        *,
+        call: nn.Module | None = None,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> Iterator[StepReport | EpochReport]:
+        """Trains to the last epoch, yields a report after each step and after each epoch.
+
+        At the end of an epoch the averaged weights are validated and all is saved (by rank 0).
+        """
+        config = self.settings.training
+        labels = digits.train_labels if self.settings.conditional else None
+        epoch_steps = steps_per_epoch(len(digits.train_images), config)
+        losses: list[float] = []
+        spent, resumed_at = 0.0, time.perf_counter()
+        steps = train(
+            self.state, self.schedule, digits.train_images, labels, config,
+            call=call, rank=rank, world_size=world_size,
+        )  # fmt: skip
+        for report in steps:
+            losses.append(report.loss)
+            spent += time.perf_counter() - resumed_at
+            yield report
+            if report.step % epoch_steps == 0:
+                if rank == 0:
+                    seen = len(losses) * config.batch_size
+                    yield self._end_epoch(digits, report, sum(losses) / len(losses), spent, seen)
+                losses, spent = [], 0.0
+            resumed_at = time.perf_counter()
+
+    def _end_epoch(
+        self, digits: Digits, report: StepReport, train_loss: float, seconds: float, images: int
+    ) -> EpochReport:
+        """Validates the averaged weights, logs and saves."""
+        labels = digits.validation_labels if self.settings.conditional else None
+
+        def validate(labels: torch.Tensor | None) -> Estimate:
+            return validation_loss(self.state.ema, self.schedule, digits.validation_images, labels)
+
+        epoch = EpochReport(
+            epoch=report.epoch,
+            step=report.step,
+            images_seen=report.step * self.settings.training.batch_size,
+            train_loss=train_loss,
+            validation=validate(labels),
+            validation_unlabelled=validate(None) if self.settings.conditional else None,
+            seconds=seconds,
+            images_per_second=images / seconds,
+        )
+        self.history.append(epoch)
+        self.save()
+        return epoch
+
+
+def different_settings(earlier: str, now: str) -> str:
+    """What the settings `earlier` have otherwise than those of `now`, in words; both are JSON."""
+
+    def flat(text: str) -> dict[str, object]:
+        settings = json.loads(text)
+        return settings | settings.pop("training")
+
+    mine, theirs = flat(now), flat(earlier)
+    return ", ".join(f"{k} = {theirs.get(k)}" for k in mine if mine[k] != theirs.get(k))
+
+
+def read_epoch(line: str) -> EpochReport:
+    """One line of the log, as `EpochReport.to_json` wrote it."""
+    fields = json.loads(line)
+    fields.pop("machine")
+    for name in ("validation", "validation_unlabelled"):
+        fields[name] = None if fields[name] is None else Estimate(**fields[name])
+    return EpochReport(**fields)

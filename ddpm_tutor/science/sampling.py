@@ -1,0 +1,140 @@
+"""Algorithm 2 and its relatives: from noise to pictures."""
+
+from collections.abc import Iterator, Sequence
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ddpm_tutor.science.diffusion import Variance, ddim_step, p_step, predict_eps, predict_x_0
+from ddpm_tutor.science.network import NoisePredictor
+from ddpm_tutor.science.noise import Generators, normal, streams
+from ddpm_tutor.science.schedule import Schedule, respaced
+
+Method = Literal["ddpm", "ddim"]
+IMAGE_SHAPE = (1, 32, 32)
+
+
+class Sampled(NamedTuple):
+    """One moment of sampling."""
+
+    t: int  # T, ..., 0
+    x_t: Tensor  # (B, 1, 32, 32)
+    x_0: Tensor  # (B, 1, 32, 32): the estimate of x_0 from x_t (Eq. 15); x_0 itself at t = 0
+
+
+def guided_eps(
+    model: NoisePredictor, x_t: Tensor, t: Tensor, label: Tensor | None, guidance: float
+) -> Tensor:
+    """The predicted noise with classifier-free guidance (Ho and Salimans 2022).
+
+    eps = eps(no label) + guidance * (eps(label) - eps(no label)): 0 leaves the label out, 1 is the
+    conditional network itself, more exaggerates what the label changes. Both predictions come from
+    one call on a doubled batch.
+    """
+    if label is None or guidance == 1:
+        return model(x_t, t, label).float()
+    null = model.label_or_null(None, t)
+    both = model(x_t.repeat(2, 1, 1, 1), t.repeat(2), torch.cat([label, null])).float()
+    with_label, without = both.chunk(2)  # (B, 1, 32, 32) each
+    return without + guidance * (with_label - without)
+
+
+@torch.no_grad()
+def sample(
+    model: NoisePredictor,
+    schedule: Schedule,
+    x_T: Tensor,
+    *,
+    label: Tensor | None = None,
+    guidance: float = 1.0,
+    method: Method = "ddpm",
+    steps: int | None = None,
+    variance: Variance = "beta",
+    clip: bool = False,
+    generator: Generators = None,
+) -> Iterator[Sampled]:
+    """Algorithm 2 as a generator over (t, x_t, estimate of x_0), from t = T to t = 0.
+
+    Args:
+        model: the noise predictor, called `model(x_t, t, label)`.
+        x_T: (B, 1, 32, 32) noise from N(0, I), on the model's device.
+        label: (B,) classes, or None to draw without labels.
+        guidance: see `guided_eps`.
+        method: "ddpm" adds the noise of Algorithm 2, line 4; "ddim" adds none (Song et al. 2020).
+        steps: how many of the T steps to take, evenly spread; None takes all.
+        variance: sigma_t^2 of "ddpm" (Section 3.2).
+        clip: keep the estimate of x_0 in [-1, 1], as the authors' code does. It matters when
+            steps are few. x_t itself is never clamped.
+        generator: a CPU generator for the noise z, or one for each image.
+
+    Yields:
+        steps + 1 moments; the last has t = 0 and the finished images.
+
+    Raises:
+        ValueError: `steps` is not in 1..T, or a label is given to a network that takes none.
+    """
+    if label is not None and model.num_classes is None:
+        raise ValueError("this network was trained without labels, so it draws no digit on request")
+    short, times = respaced(schedule.to(x_T.device), steps or schedule.T)
+    x_t = x_T
+    for i in range(short.T, 0, -1):
+        t = torch.full((len(x_t),), int(times[i]), device=x_t.device)  # (B,) for the network
+        index = torch.full_like(t, i)  # (B,) the same noise level in the short schedule
+        eps = guided_eps(model, x_t, t, label, guidance)
+        x_0 = predict_x_0(short, x_t, index, eps)
+        if clip:
+            x_0 = x_0.clamp(-1, 1)
+            eps = predict_eps(short, x_t, index, x_0)
+        yield Sampled(int(times[i]), x_t, x_0)
+        if method == "ddim":
+            x_t = ddim_step(short, x_t, index, index - 1, eps)
+        else:
+            z = normal(x_t.shape, generator, x_t.device) if i > 1 else torch.zeros_like(x_t)
+            x_t = p_step(short, x_t, index, eps, z, variance)
+    yield Sampled(0, x_t, x_t)
+
+
+def draw(
+    model: NoisePredictor,
+    schedule: Schedule,
+    labels: Tensor | None,
+    *,
+    seed: int,
+    indices: Sequence[int],
+    guidance: float = 1.0,
+    method: Method = "ddpm",
+    steps: int | None = None,
+    clip: bool = False,
+    x_T: Tensor | None = None,
+) -> Iterator[Sampled]:
+    """`sample` from noise named by a seed: image number i of a seed is the same in any batch.
+
+    Args:
+        labels: (B,) on any device, or None.
+        indices: the numbers of the images to draw, one each of the batch.
+        x_T: start from this (B, 1, 32, 32) instead of noise of the seed.
+    """
+    device = next(model.parameters()).device
+    generators = streams(seed, "sampling", indices)
+    noise = normal((len(indices), *IMAGE_SHAPE), generators, device)
+    x_T = noise if x_T is None else x_T.to(device)
+    return sample(
+        model,
+        schedule,
+        x_T,
+        label=None if labels is None else labels.to(device),
+        guidance=guidance,
+        method=method,
+        steps=steps,
+        clip=clip,
+        generator=generators,
+    )
+
+
+def last(moments: Iterator[Sampled]) -> Tensor:
+    """Runs a sampler to its end and returns the finished images, (B, 1, 32, 32)."""
+    x_0 = torch.empty(0)
+    for moment in moments:
+        x_0 = moment.x_t
+    return x_0

@@ -1,0 +1,76 @@
+"""The noise schedule: how much noise each step of the forward process adds (Sections 2, 4)."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The variances of the forward process for t = 0..T.
+
+    Each field has T + 1 entries, so that `alpha_bar[t]` is the paper's alpha-bar at step t.
+    Index 0 is the identity: nothing has been added yet, beta[0] = 0 and alpha_bar[0] = 1.
+    """
+
+    beta: Tensor  # (T + 1,) variance added by step t
+    alpha: Tensor  # (T + 1,) 1 - beta
+    alpha_bar: Tensor  # (T + 1,) product of alpha up to t: the share of x_0's variance left in x_t
+
+    @property
+    def T(self) -> int:
+        """The number of steps."""
+        return len(self.beta) - 1
+
+    def to(self, device: torch.device | str) -> "Schedule":
+        """The same schedule on `device`, in float64, or in float32 on MPS, which has no float64."""
+        dtype = torch.float32 if torch.device(device).type == "mps" else torch.float64
+        return Schedule(*(v.to(device, dtype) for v in (self.beta, self.alpha, self.alpha_bar)))
+
+
+def schedule_from_beta(beta: Tensor) -> Schedule:
+    """The schedule of the given variances beta_1..beta_T, shape (T,), each in [0, 1).
+
+    Raises:
+        ValueError: `beta` is empty, or a variance is outside [0, 1).
+    """
+    beta = beta.to(torch.float64)
+    if beta.ndim != 1 or len(beta) == 0 or not bool(((beta >= 0) & (beta < 1)).all()):
+        raise ValueError("beta must be a list of at least one variance, each in [0, 1)")
+    beta = torch.cat([torch.zeros(1, dtype=torch.float64, device=beta.device), beta])
+    alpha = 1 - beta
+    return Schedule(beta, alpha, alpha.cumprod(0))
+
+
+def linear_schedule(T: int = 1000, beta_1: float = 1e-4, beta_T: float = 0.02) -> Schedule:
+    """beta rising linearly from `beta_1` to `beta_T`; by default the paper's own (Section 4).
+
+    Raises:
+        ValueError: T < 1, or a variance is outside [0, 1).
+    """
+    return schedule_from_beta(torch.linspace(beta_1, beta_T, T, dtype=torch.float64))
+
+
+def respaced(schedule: Schedule, steps: int) -> tuple[Schedule, Tensor]:
+    """A schedule of `steps` steps through some of the noise levels of `schedule`.
+
+    Returns:
+        short: the schedule with `short.alpha_bar[i] == schedule.alpha_bar[t[i]]`, i = 0..steps.
+        t: (steps + 1,) the step of `schedule` at the same noise level: t[0] = 0, t[steps] = T,
+            evenly spaced between. This is what a network trained on `schedule` is told.
+
+    Algorithm 2 on the short schedule is strided ancestral sampling (Nichol and Dhariwal 2021,
+    Section 4). With steps = T it is the schedule itself.
+
+    Raises:
+        ValueError: `steps` is not in 1..T.
+    """
+    if not 1 <= steps <= schedule.T:
+        raise ValueError(f"steps must be from 1 to {schedule.T}, not {steps}")
+    if steps == schedule.T:
+        return schedule, torch.arange(steps + 1)
+    t = torch.linspace(0, schedule.T, steps + 1, dtype=torch.float64).round().long()
+    alpha_bar = schedule.alpha_bar[t.to(schedule.alpha_bar.device)]
+    alpha = torch.cat([alpha_bar[:1], alpha_bar[1:] / alpha_bar[:-1]])
+    return Schedule(1 - alpha, alpha, alpha_bar), t

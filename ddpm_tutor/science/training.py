@@ -1,0 +1,216 @@
+"""Algorithm 1: training the noise predictor."""
+
+import copy
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from ddpm_tutor.science.data import to_unit_range
+from ddpm_tutor.science.diffusion import loss_simple, q_sample
+from ddpm_tutor.science.network import NoisePredictor
+from ddpm_tutor.science.noise import normal, stream
+from ddpm_tutor.science.schedule import Schedule
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How to train. The defaults are the assignment's, with averaged weights and a warm-up."""
+
+    epochs: int = 10
+    batch_size: int = 128
+    lr: float = 1e-4
+    # "one-cycle" lets a large rate settle to zero along a half cosine
+    lr_schedule: Literal["constant", "one-cycle"] = "constant"
+    # Adam's first steps are large and rest on few gradients: grow into them
+    warmup_steps: int = 200
+    # one samples from a moving average of the weights (App. B: 0.9999, over 800,000 steps)
+    ema_decay: float = 0.999
+    # as in the authors' code; a rare bad batch then moves the weights no further than others do
+    grad_clip: float = 1.0
+    # AdamW; zero is Adam
+    weight_decay: float = 0.0
+    # the share of labels replaced by the null label, so that the weights also draw without one
+    label_dropout: float = 0.1
+    seed: int = 0
+    # bfloat16 products where the hardware has them; weights and their averages stay float32
+    bf16: bool = False
+
+
+@dataclass
+class TrainingState:
+    """All that changes while training: what a resumed run needs to go on."""
+
+    model: NoisePredictor
+    ema: NoisePredictor  # the averaged weights
+    optimizer: torch.optim.Optimizer
+    step: int = 0  # optimizer steps taken
+
+    @classmethod
+    def start(cls, model: NoisePredictor, config: TrainingConfig) -> "TrainingState":
+        """A state at step 0 for `model`, which is trained in place."""
+        ema = copy.deepcopy(model).requires_grad_(False)
+        optimizer = torch.optim.AdamW(
+            model.parameters(), lr=config.lr, weight_decay=config.weight_decay
+        )
+        return cls(model, ema, optimizer)
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """What one training step did."""
+
+    step: int  # from 1
+    epoch: int  # from 1
+    loss: float  # L_simple of this batch
+    grad_norm: float  # before clipping
+
+
+def steps_per_epoch(images: int, config: TrainingConfig) -> int:
+    """Full batches in one pass over that many images; a smaller rest waits for the next shuffle."""
+    return max(1, images // config.batch_size)
+
+
+def lr_factor(step: int, total_steps: int, config: TrainingConfig) -> float:
+    """The share of `config.lr` used in step number `step`, from 0."""
+    warmup = min(config.warmup_steps, total_steps // 10)
+    if step < warmup:
+        return (step + 1) / warmup
+    if config.lr_schedule == "constant":
+        return 1.0
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total_steps - warmup)))
+
+
+def drop_labels(label: Tensor, share: float, null_label: int, generator: torch.Generator) -> Tensor:
+    """Replaces a random share of the labels (B,) by the null label (Ho and Salimans 2022)."""
+    dropped = torch.rand(len(label), generator=generator) < share
+    return torch.where(dropped, null_label, label)
+
+
+def update_ema(ema: nn.Module, model: nn.Module, step: int, decay: float) -> None:
+    """ema <- decay * ema + (1 - decay) * model, with a shorter memory in the first steps."""
+    decay = min(decay, (1 + step) / (10 + step))
+    with torch.no_grad():
+        for average, weight in zip(ema.parameters(), model.parameters(), strict=True):
+            average.lerp_(weight, 1 - decay)
+
+
+def train(
+    state: TrainingState,
+    schedule: Schedule,
+    images: Tensor,
+    labels: Tensor | None,
+    config: TrainingConfig,
+    *,
+    call: nn.Module | None = None,
+    rank: int = 0,
+    world_size: int = 1,
+) -> Iterator[StepReport]:
+    """Algorithm 1 as a generator: trains `state` in place and yields after each step.
+
+    Which images, t, noise and dropped labels step k sees depends on the seed and k alone, so a run
+    that goes on from a saved state does just what an uninterrupted one does.
+
+    Args:
+        state: goes on from `state.step`; a fresh one from `TrainingState.start`.
+        images: (N, 1, 32, 32) uint8; labels: (N,), or None to train without labels.
+        call: the module to call instead of `state.model`: the same weights, wrapped for several
+            processes. Each of them then takes the share number `rank` of every batch.
+    """
+    device = next(state.model.parameters()).device
+    schedule = schedule.to(device)
+    call = call or state.model
+    num_classes = state.model.num_classes
+    epoch_steps = steps_per_epoch(len(images), config)
+    total_steps = epoch_steps * config.epochs
+    order, order_epoch = torch.empty(0), -1
+    while state.step < total_steps:
+        epoch, position = divmod(state.step, epoch_steps)
+        if epoch != order_epoch:
+            order = torch.randperm(len(images), generator=stream(config.seed, "order", epoch))
+            order_epoch = epoch
+        batch = order[position * config.batch_size :][: config.batch_size]
+
+        # lines 2 to 4: x_0 from the data, t uniform, eps from N(0, I)
+        generator = stream(config.seed, "training", state.step)
+        t = torch.randint(1, schedule.T + 1, (len(batch),), generator=generator)
+        eps = normal((len(batch), *images.shape[1:]), generator, "cpu")
+        x_0 = to_unit_range(images[batch])  # (B, 1, 32, 32)
+        label = None
+        if labels is not None and num_classes is not None:
+            label = drop_labels(labels[batch], config.label_dropout, num_classes, generator)
+
+        mine = slice(rank, None, world_size)
+        x_0, t, eps = (v[mine].to(device, non_blocking=True) for v in (x_0, t, eps))
+        label = None if label is None else label[mine].to(device)
+
+        # line 5: a gradient step on || eps - eps_theta ||^2
+        for group in state.optimizer.param_groups:
+            group["lr"] = config.lr * lr_factor(state.step, total_steps, config)
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=config.bf16):
+            loss = loss_simple(call, schedule, x_0, t, eps, label)
+        state.optimizer.zero_grad()
+        loss.backward()
+        grad_norm = nn.utils.clip_grad_norm_(state.model.parameters(), config.grad_clip)
+        state.optimizer.step()
+        state.step += 1
+        update_ema(state.ema, state.model, state.step, config.ema_decay)
+        yield StepReport(state.step, epoch + 1, loss.item(), grad_norm.item())
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean and its standard error."""
+
+    mean: float
+    error: float
+
+    def __str__(self) -> str:
+        return f"{self.mean:.4f} ± {self.error:.4f}"
+
+
+@torch.no_grad()
+def losses_by_t(
+    model: nn.Module,
+    schedule: Schedule,
+    images: Tensor,
+    labels: Tensor | None = None,
+    batch_size: int = 500,
+) -> tuple[Tensor, Tensor]:
+    """The loss of each image at a t of its own, spread so that every t comes equally often.
+
+    Noise and t are the same in every call: two networks are compared on the same task.
+
+    Returns:
+        t: (N,) rising from 1 to T; losses: (N,), the mean squared error of the noise at that t.
+    """
+    device = next(model.parameters()).device
+    schedule = schedule.to(device)
+    n = len(images)
+    t = torch.arange(n) * schedule.T // n + 1  # (N,)
+    losses = []
+    for start in range(0, n, batch_size):
+        part = slice(start, start + batch_size)
+        x_0 = to_unit_range(images[part]).to(device)
+        eps = normal(x_0.shape, stream(0, "validation", start), device)
+        label = None if labels is None else labels[part].to(device)
+        t_part = t[part].to(device)
+        eps_theta = model(q_sample(schedule, x_0, t_part, eps), t_part, label)
+        losses.append((eps_theta.float() - eps).square().mean(dim=(1, 2, 3)).cpu())
+    return t, torch.cat(losses)
+
+
+def validation_loss(
+    model: nn.Module, schedule: Schedule, images: Tensor, labels: Tensor | None = None
+) -> Estimate:
+    """L_simple on held-out images (Eq. 14), t stratified over 1..T, with its standard error.
+
+    The loss changes slowly with t, so neighbours in t differ by chance alone: half their mean
+    squared difference is the variance within a stratum (von Neumann 1941).
+    """
+    _, losses = losses_by_t(model, schedule, images, labels)
+    variance = losses.diff().square().mean() / 2
+    return Estimate(losses.mean().item(), (variance / len(losses)).sqrt().item())
