@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from ddpm_tutor.science.schedule import schedule_from_beta as schedule_from_beta
     from ddpm_tutor.science.training import TrainingConfig as TrainingConfig
     from ddpm_tutor.science.training import TrainingState as TrainingState
+    from ddpm_tutor.science.training import drop_labels as drop_labels
     from ddpm_tutor.science.training import losses_by_t as losses_by_t
     from ddpm_tutor.science.training import train as train
     from ddpm_tutor.science.training import validation_loss as validation_loss
@@ -63,7 +64,8 @@ _WHERE = {
     "science.sampling": ["draw", "guided_eps", "last", "sample"],
     "science.schedule": ["Schedule", "linear_schedule", "respaced", "schedule_from_beta"],
     "science.training": [
-        "TrainingConfig", "TrainingState", "losses_by_t", "train", "validation_loss",
+        "TrainingConfig", "TrainingState", "drop_labels", "losses_by_t", "train",
+        "validation_loss",
     ],
     "science.unet": ["UNet"],
 }  # fmt: skip

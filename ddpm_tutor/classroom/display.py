@@ -50,7 +50,7 @@ def tensor_panel(tensor: Tensor, title: str | None = None) -> Panel:
         rows.add_row("values", " ".join(number(v) for v in values.tolist()))
     elif len(values):
         low, high = values.min().item(), values.max().item()
-        mean, std = values.mean().item(), values.std(correction=0).item()
+        mean, std = values.mean().item(), values.std().item()
         rows.add_row("mean", f"{number(mean)}   std {number(std)}")
         rows.add_row("min", f"{number(low)}   max {number(high)}")
         if not math.isfinite(low + high):
@@ -61,15 +61,15 @@ def tensor_panel(tensor: Tensor, title: str | None = None) -> Panel:
     return Panel(rows, title=Text(title) if title else None, title_align="left", expand=False)
 
 
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Group:
     """A table of numbers and words; floats are shown with four digits."""
-    result = Table(title=Text(title), title_justify="left", title_style="bold")
+    result = Table()
     for i, column in enumerate(columns):
         result.add_column(Text(column), justify="left" if i == 0 else "right")
     for row in rows:
         cells = [number(cell) if isinstance(cell, float) else str(cell) for cell in row]
         result.add_row(*(Text(cell) for cell in cells))
-    return result
+    return Group(Text(title, style="bold"), result)
 
 
 def render(

@@ -13,13 +13,15 @@ def figure(width: float = 6.4, height: float = 3.6, columns: int = 1) -> tuple[F
 
 
 def loss_curve(
-    x: Sequence[float], train: Sequence[float], validation: Sequence[float], x_label: str = "epoch"
+    train: Sequence[tuple[float, float]],
+    validation: Sequence[tuple[float, float]],
+    x_label: str = "epoch",
 ) -> Figure:
-    """Training and validation loss over time."""
+    """Training and validation loss over time, each a list of (x, loss); the loss is logarithmic."""
     result, (axis,) = figure()
-    axis.plot(x, train, marker=".", label="training")
-    axis.plot(x, validation, marker=".", label="validation (averaged weights)")
-    axis.set(xlabel=x_label, ylabel="L_simple (Eq. 14)")
-    axis.grid(alpha=0.3)
+    axis.plot(*zip(*train, strict=True), label="training")
+    axis.plot(*zip(*validation, strict=True), marker="o", label="validation (averaged weights)")
+    axis.set(xlabel=x_label, ylabel="L_simple (Eq. 14)", yscale="log")
+    axis.grid(alpha=0.3, which="both")
     axis.legend()
     return result

@@ -82,7 +82,7 @@ def read_lesson(path: Path) -> Lesson:
         rest = lines[start].removeprefix("# %%")
         body = lines[start + 1 : end]
         if "[markdown]" in rest:
-            prose = "\n".join(re.sub(r"^# ?", "", line) for line in body).strip()
+            prose = "\n".join(re.sub(r"^# ?", "", line) for line in body).strip("\n")
             cells.append(Cell("markdown", prose, start + 2))
         elif any(line.strip() for line in body):
             while not body[-1].strip():
@@ -140,6 +140,19 @@ def compile_cell(cell: Cell, path: Path) -> tuple[CodeType, CodeType | None]:
         expression = ast.Expression(tree.body.pop().value)  # type: ignore[attr-defined]
         last = compile(expression, str(path), "eval", dont_inherit=True)
     return compile(tree, str(path), "exec", dont_inherit=True), last
+
+
+def shown_source(cell: Cell) -> str:
+    """The cell's code without its questions, which would give their answers away."""
+    lines = cell.source.splitlines()
+    for node in ast.parse(cell.source).body:
+        call = node.value if isinstance(node, ast.Expr) else None
+        name = call.func if isinstance(call, ast.Call) else None
+        if isinstance(name, ast.Name) and name.id.startswith("ask_"):
+            lines[node.lineno - 1 : node.end_lineno] = [""] * (
+                (node.end_lineno or node.lineno) - node.lineno + 1
+            )
+    return "\n".join(lines).strip("\n")
 
 
 def new_namespace(lesson: Lesson) -> dict[str, Any]:

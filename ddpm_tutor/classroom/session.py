@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -24,6 +24,7 @@ from torch import Tensor
 
 from ddpm_tutor.classroom.display import render
 from ddpm_tutor.classroom.pictures import Frame, enlarged, film, grid, save_gif, save_png
+from ddpm_tutor.classroom.terminal_images import render_images
 from ddpm_tutor.files import replacing
 
 T = TypeVar("T")
@@ -79,6 +80,13 @@ def show(value: Any, title: str | None = None, captions: Sequence[str] | None = 
         save_figure(value, title or "figure")
     else:
         session.print(render(value, session.console, title, captions))
+
+
+def show_images(images: Tensor, title: str, captions: Sequence[str] | None = None) -> None:
+    """Shows a batch of images, (N, 1, H, W), under a title, without statistics."""
+    session = current()
+    pictures = render_images(images, session.console, captions)
+    session.print(Group(Text(title, style="bold"), pictures))
 
 
 def saved_file(path: Path, what: str) -> None:

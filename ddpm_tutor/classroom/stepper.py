@@ -8,10 +8,10 @@ import io
 import time
 import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
-from rich.console import RenderableType
-from rich.markdown import Markdown
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.markdown import CodeBlock, Markdown
 from rich.padding import Padding
 from rich.panel import Panel
 from rich.rule import Rule
@@ -26,6 +26,7 @@ from ddpm_tutor.classroom.lesson import (
     compile_cell,
     new_namespace,
     override_parameters,
+    shown_source,
 )
 from ddpm_tutor.classroom.session import Session, show, using
 from ddpm_tutor.errors import TutorError, UsageError
@@ -120,8 +121,8 @@ class Stepper:
         title = f"{number} of {len(self.lesson.steps)} · {step.title}"
         console.print(Rule(Text(title, style="bold"), align="left", style="cyan"))
         if prose := without_title(step):
-            markdown = Markdown(prose, code_theme="ansi_dark")
-            console.print(Padding(markdown, (1, 0, 0, 0)), width=min(console.width, PROSE_WIDTH))
+            width = min(console.width, PROSE_WIDTH)
+            console.print(Padding(Prose(prose), (1, 0, 0, 0)), width=width)
         if number in self.shown:
             for cell in step.code:
                 self._show_code(cell)
@@ -131,11 +132,9 @@ class Stepper:
             self._execute_or_explain(number)
 
     def _show_code(self, cell: Cell) -> None:
-        if not self.session.silent:
-            syntax = Syntax(
-                cell.source, "python", theme="ansi_dark", background_color="default", word_wrap=True
-            )
-            self.session.console.print(Padding(syntax, (1, 0, 1, 2)))
+        source = shown_source(cell)
+        if source and not self.session.silent:
+            self.session.console.print(Padding(highlighted(source), (1, 0, 1, 2)))
 
     def _execute_or_explain(self, number: int) -> None:
         """Runs a step; with a learner present an error is shown and can be looked into."""
@@ -247,16 +246,27 @@ class Stepper:
             if not (key.isdigit() and 1 <= int(key) <= len(names[:9])):
                 return
             name = names[int(key) - 1]
-        function = functions[name]
-        syntax = Syntax(
-            inspect.getsource(function),
-            "python",
-            theme="ansi_dark",
-            background_color="default",
-            word_wrap=True,
-        )
-        where = f"{function.__module__.replace('.', '/')}.py"
-        console.print(Panel(syntax, title=Text(where), title_align="left"))
+        where = f"{functions[name].__module__.replace('.', '/')}.py"
+        source = highlighted(inspect.getsource(functions[name]))
+        console.print(Panel(source, title=Text(where), title_align="left"))
+
+
+class Formula(CodeBlock):
+    """An indented block in prose: formulas and algorithms, not Python."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield Padding(Text(str(self.text).rstrip(), style="bold cyan"), (0, 0, 0, 4))
+
+
+class Prose(Markdown):
+    """A cell of prose."""
+
+    elements: ClassVar = {**Markdown.elements, "code_block": Formula}
+
+
+def highlighted(source: str) -> Syntax:
+    """Python code in colours."""
+    return Syntax(source, "python", theme="ansi_dark", background_color="default", word_wrap=True)
 
 
 def without_title(step: Step) -> str:
@@ -264,7 +274,7 @@ def without_title(step: Step) -> str:
     lines = step.prose.splitlines()
     if lines and lines[0].startswith("#"):
         lines = lines[1:]
-    return "\n".join(lines).strip()
+    return "\n".join(lines).strip("\n")
 
 
 def used_functions(step: Step, namespace: dict[str, Any]) -> dict[str, Any]:

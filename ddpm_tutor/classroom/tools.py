@@ -10,6 +10,7 @@ from ddpm_tutor.classroom.session import (
     save_grid,
     show,
     show_download,
+    show_images,
     track,
 )
 
@@ -25,6 +26,7 @@ __all__ = [
     "save_grid",
     "show",
     "show_download",
+    "show_images",
     "table",
     "track",
 ]

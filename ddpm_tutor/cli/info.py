@@ -33,7 +33,7 @@ def info(
         loaded = load_checkpoint(checkpoint, chosen)
         root = chosen_root(data) or cache_folder()
         parameters = sum(p.numel() for p in loaded.model.parameters())
-        last_epoch = loaded.training.get("last_epoch", {})
+        last_epoch = (loaded.training.get("log") or [{}])[-1]
         rows = {
             "ddpm-tutor": __version__,
             "Python": platform.python_version(),

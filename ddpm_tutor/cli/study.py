@@ -1,5 +1,7 @@
 """The commands of the classroom: the welcome, the list of lessons, and a lesson."""
 
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -103,8 +105,6 @@ def lesson(
     data: DataOption = None,
 ) -> None:
     """Step through a lesson."""
-    import os
-
     from ddpm_tutor.classroom.lesson import find_lesson
     from ddpm_tutor.classroom.progress import load_progress, save_progress
 
@@ -117,7 +117,8 @@ def lesson(
     if data is not None:
         os.environ["DDPM_TUTOR_DATA"] = str(data)  # where the lesson's load_digits() looks
 
-    console = Console()
+    # the stepper catches what lesson code prints: the console must not follow sys.stdout there
+    console = Console(file=sys.stdout)
     interactive = pause and is_terminal()
     progress = load_progress()
     mine = progress.lesson(chosen.path.stem)

@@ -257,11 +257,9 @@ def save_loss_curve(run: "Run") -> None:
     from ddpm_tutor.classroom.figures import loss_curve
     from ddpm_tutor.files import replacing
 
-    epochs = [report.epoch for report in run.history]
     figure = loss_curve(
-        epochs,
-        [report.train_loss for report in run.history],
-        [report.validation.mean for report in run.history],
+        [(report.epoch, report.train_loss) for report in run.history],
+        [(report.epoch, report.validation.mean) for report in run.history],
     )
     with replacing(run.folder / "loss.png") as temporary:
         figure.savefig(temporary, dpi=120)

@@ -149,15 +149,15 @@ class Run:
         """Writes weights, state and log, each whole or not at all."""
         make_folder(self.folder)
         log = [report.to_json() for report in self.history]
-        last = json.loads(log[-1]) if log else {}
         with replacing(self.folder / "config.json") as temporary:
             temporary.write_text(self.settings.to_json() + "\n")
         with replacing(self.log_file) as temporary:
             temporary.write_text("".join(line + "\n" for line in log))
-        settings = json.loads(self.settings.to_json())
-        save_checkpoint(
-            self.weights_file, self.state.ema, {"settings": settings, "last_epoch": last}
-        )
+        training = {
+            "settings": json.loads(self.settings.to_json()),
+            "log": [json.loads(line) for line in log],
+        }
+        save_checkpoint(self.weights_file, self.state.ema, training)
         with replacing(self.state_file) as temporary:
             torch.save(
                 {

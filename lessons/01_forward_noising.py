@@ -1,0 +1,269 @@
+# %% [markdown]
+# # Lesson 1 · Forward noising
+#
+# **Goal:** at the end you can turn any picture into pure noise, one small step
+# at a time, and say what each number in that process means.
+#
+# **You need:** Python, and a rough idea of what a PyTorch tensor is.
+#
+# **Paper:** Sections 2 and 4, Eq. 2
+#
+# **Time:** 15 minutes
+#
+# A diffusion model learns to remove noise. So somebody has to add it first.
+# That is the *forward process*, and it needs no learning at all.
+
+# %% [markdown]
+# ## Setting up
+#
+# Every step of a lesson is the same: some words, the code that runs, and what
+# it shows. Press `s` after a step to read the source of a function it used.
+#
+# The first cell holds this lesson's parameters. You can change them:
+# `ddpm-tutor lesson 1 --set digit=3`.
+
+# %% tags=["parameters"]
+digit = 7  # which digit to dissolve
+seed = 0  # another seed, other noise
+device = "auto"  # auto, cpu, cuda or mps
+
+# %%
+import torch
+
+from ddpm_tutor import (
+    choose_device, linear_schedule, load_checkpoint, load_digits, normal,
+    q_step, schedule_from_beta, stream, to_unit_range,
+)
+from ddpm_tutor.classroom.tools import (
+    ask_choice, ask_number, figure, noising, save_film, show, show_download,
+    table, track,
+)
+
+# %% [markdown]
+# ## The data
+#
+# MNIST has 60,000 small pictures of handwritten digits. We keep 55,000 to
+# train on and 5,000 to check with.
+#
+# The pictures are 28×28. We pad them to 32×32, because the network will halve
+# the side three times, and 32 → 16 → 8 → 4 stays whole.
+
+# %%
+digits = load_digits(progress=show_download)
+print(digits.source)
+image = digits.of_class(digit)[seed]
+show(image, f"a {digit}, as it is stored")
+
+# %% [markdown]
+# ## From -1 to +1
+#
+# The process will end in noise with mean 0 and variance 1. So the data should
+# be centred on 0 too, and have about that scale. We map 0..255 to -1..+1
+# (Section 3.3). The black background becomes -1, not 0.
+
+# %%
+x_0 = to_unit_range(image)[None]  # (1, 1, 32, 32)
+show(x_0, "x_0, as the model sees it")
+
+# %% [markdown]
+# ## One step of noise
+#
+# The paper calls a clean picture `x_0`. One step makes a slightly noisier one:
+#
+#     x_t = √(1 - β_t) x_{t-1} + √β_t ε          ε ~ N(0, I)          (2)
+#
+# Two things happen. The picture shrinks a little, by `√(1 - β_t)`. And a
+# little noise is added, with variance `β_t`. How little? `β_1 = 0.0001`.
+#
+# `schedule.beta[t]` is the paper's `β_t`. It counts from 1; index 0 is "no
+# step yet".
+
+# %%
+schedule = linear_schedule()  # T = 1000, beta from 0.0001 to 0.02
+generator = stream(seed, "lesson 1")
+t = torch.tensor([1])
+eps = normal(x_0.shape, generator, "cpu")
+x_1 = q_step(schedule, x_0, t, eps)
+show(x_1, "x_1, after one step")
+
+# %% [markdown]
+# ## You can hardly see it
+#
+# The noise of one step has a standard deviation of `√0.0001 = 0.01`, and the
+# intensities span 2. That is why there are many steps: T = 1000 of them, each
+# so small that undoing it is easy. The whole method rests on this.
+
+# %%
+change = x_1 - x_0
+beta_1 = schedule.beta[1]
+print(f"beta_1 = {beta_1:.4f}, its root is {beta_1 ** 0.5:.4f}")
+show(change, "x_1 - x_0")
+
+# %% [markdown]
+# ## A thousand steps
+#
+# Now the same step, T times, with fresh noise each time. We keep the pictures
+# at t = 0, 100, ..., 1000.
+#
+# Before you look: at which t do you think the digit is lost to your eye?
+
+# %%
+x_t, kept = x_0, {0: x_0}
+for step in track(range(1, schedule.T + 1), schedule.T, "Adding noise"):
+    eps = normal(x_0.shape, generator, "cpu")
+    x_t = q_step(schedule, x_t, torch.tensor([step]), eps)
+    if step % 100 == 0:
+        kept[step] = x_t
+show(torch.cat(list(kept.values())), "x_t", [f"t = {t}" for t in kept])
+
+# %% [markdown]
+# ## What is left at the end?
+#
+# Look at `x_1000` alone. Its histogram is a bell. Nothing of the digit can be
+# seen. Predict its standard deviation.
+
+# %%
+x_T = kept[schedule.T]
+ask_number(
+    "What is the standard deviation of the values of x_1000?",
+    x_T.std(),
+    tolerance=0.1,
+    why="Each step shrinks what is there and adds fresh noise; the two balance at 1.",
+)
+show(x_T, "x_1000")
+
+# %% [markdown]
+# ## Why the two factors fit together
+#
+# Say that the values have variance v. After a step they have
+#
+#     (1 - β) v + β
+#
+# If v = 1, that is 1 again. If not, v moves a little towards 1 at each step.
+# So the variance settles at 1, whatever the picture was. Meanwhile the mean
+# is multiplied by `√(1 - β)` again and again, and dies away.
+#
+# We follow 2,000 copies of one pixel of the background, where x_0 = -1.
+
+# %%
+x, rows = torch.full((2000, 1), -1.0), []
+for step in range(1, schedule.T + 1):
+    eps = normal(x.shape, generator, "cpu")
+    x = q_step(schedule, x, torch.full((2000,), step), eps)
+    if step in (1, 50, 100, 200, 400, 600, 1000):
+        rows.append((step, x.mean().item(), x.var().item()))
+table("One background pixel, 2,000 times", ["t", "mean", "variance"], rows)
+
+# %% [markdown]
+# ## The schedule
+#
+# The list of β is called the *schedule*. Here β grows in a straight line from
+# 0.0001 to 0.02 (Section 4). Two more letters follow from it:
+#
+#     α_t = 1 - β_t          ᾱ_t = α_1 α_2 ... α_t
+#
+# `ᾱ_t` is the share of the picture's variance that is left after t steps. The
+# noise has the other share, `1 - ᾱ_t`. Their ratio is the *signal-to-noise
+# ratio*.
+
+# %%
+rows = []
+for t in (1, 100, 200, 300, 500, 700, 1000):
+    alpha_bar = schedule.alpha_bar[t].item()
+    snr = alpha_bar / (1 - alpha_bar)
+    rows.append((t, schedule.beta[t].item(), alpha_bar, snr))
+table("The schedule", ["t", "β_t", "ᾱ_t", "signal / noise"], rows)
+
+# %%
+picture, (left, right) = figure(9, 3.2, columns=2)
+left.plot(schedule.alpha_bar, label="ᾱ, what is left of the picture")
+left.plot(1 - schedule.alpha_bar, label="1 - ᾱ, the noise")
+left.set(xlabel="t", title="Shares of the variance")
+left.legend()
+right.semilogy(schedule.alpha_bar[1:] / (1 - schedule.alpha_bar[1:]))
+right.set(xlabel="t", title="Signal-to-noise ratio")
+show(picture, "lesson 1 schedule")
+
+# %% [markdown]
+# ## Choose a bad schedule
+#
+# Sampling will start from pure noise, N(0, I). So the forward process must
+# end there. How much of the picture may be left at t = T?
+#
+# We keep T = 1000 and try three: β = 0.0001 in every step, the paper's
+# schedule, and β = 0.2 in every step.
+
+# %%
+trials = {
+    "β = 0.0001": schedule_from_beta(torch.full((1000,), 1e-4)),
+    "the paper's": schedule,
+    "β = 0.2": schedule_from_beta(torch.full((1000,), 0.2)),
+}
+ask_choice(
+    "With β = 0.0001 in all 1000 steps, what is x_1000?",
+    [
+        ("pure noise", "That would need ᾱ_1000 near 0. See the table: it is not."),
+        ("the digit, with some noise on it",
+         "ᾱ_1000 = 0.9999^1000 = 0.90. A sampler that starts from pure noise "
+         "would start at a place that training never showed."),
+        ("exactly the digit", "Then no noise would have been added. It was."),
+    ],
+    answer=1 if trials["β = 0.0001"].alpha_bar[-1] > 0.5 else 0,
+    part="11.9 e",
+    points=1,
+)
+
+# %%
+rows = []
+for name, trial in trials.items():
+    lost = int((trial.alpha_bar < 0.01).sum())  # steps that see only noise
+    left = trial.alpha_bar[[100, 1000]].tolist()
+    rows.append((name, *left, lost))
+table("Three schedules", ["", "ᾱ_100", "ᾱ_1000", "steps with ᾱ < 0.01"], rows)
+
+# %% [markdown]
+# ## Too large is bad as well
+#
+# With β = 0.2 the picture is gone after some twenty steps. The other 980 steps
+# turn noise into noise: wasted. And the few that matter are so big that undoing
+# one is no longer a small, simple guess.
+#
+# The paper lets β grow. Small steps where there is detail to lose, larger ones
+# where all is noise anyway.
+#
+# You can't just cut T either. With the same range of β, fewer steps leave more
+# of the picture:
+
+# %%
+rows = []
+for T in (50, 200, 400, 1000):
+    rows.append((T, linear_schedule(T).alpha_bar[-1].item()))
+table("Fewer steps, same β from 0.0001 to 0.02", ["T", "ᾱ_T"], rows)
+
+# %% [markdown]
+# ## A film
+#
+# Last, the whole process as a GIF. On the left is `x_t`. On the right is what
+# a trained network still makes of it: its guess of `x_0`. You will build that
+# network in lesson 3. Watch how long it sees the digit after you have lost it.
+
+# %%
+trained = load_checkpoint(device=choose_device(device))
+label = torch.tensor([digit], device=choose_device(device))
+frames = list(track(noising(
+    trained.model, trained.schedule, x_0.to(label.device), label,
+    seed=seed, indices=[0],
+), 72, "Filming"))
+_ = save_film(frames, f"lesson 1 noising {digit}")
+
+# %% [markdown]
+# ## Recap
+#
+# - One step of the forward process shrinks the picture by `√(1 - β_t)` and adds
+#   noise of variance `β_t` (Eq. 2).
+# - The variance settles at 1 and the mean dies away, so that x_1000 is noise
+#   from N(0, I), whatever x_0 was.
+# - `ᾱ_t` says how much is left: 0.90 at t = 100, 0.08 at 500, 0.00004 at 1000.
+# - A schedule must end in noise, and spend its steps where detail is lost.
+#
+# A thousand steps are slow. Lesson 2 does them all in one.

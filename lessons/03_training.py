@@ -1,0 +1,363 @@
+# %% [markdown]
+# # Lesson 3 · Training the noise predictor
+#
+# **Goal:** at the end you can read the network block by block, write
+# Algorithm 1 from memory, and judge a loss curve. You will have trained one.
+#
+# **You need:** lessons 1 and 2.
+#
+# **Paper:** Sections 3.2, 3.4, 4 and App. B, Eq. 14, Algorithm 1
+#
+# **Time:** 25 minutes
+#
+# The task is fixed: given `x_t` and `t`, predict the noise `ε`. Now we need
+# something that learns it.
+
+# %% [markdown]
+# ## Setting up
+#
+# `steps` says how long the training in this lesson takes. On two CPU cores
+# 500 steps take about a minute. Give it more if you like:
+# `--set steps=3000`.
+
+# %% tags=["parameters"]
+steps = 500  # training steps
+batch_size = 64  # pictures in each
+seed = 0
+device = "auto"  # auto, cpu, cuda or mps
+
+# %%
+import time
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from ddpm_tutor import (
+    LeanUNet, TrainingConfig, TrainingState, UNet, choose_device, draw, last,
+    linear_schedule, load_checkpoint, load_digits, loss_simple, losses_by_t,
+    normal, q_sample, stream, time_encoding, to_unit_range, train,
+    validation_loss,
+)
+from ddpm_tutor.classroom.tools import (
+    ask_choice, ask_number, figure, loss_curve, note, show, show_download,
+    show_images, table, track,
+)
+
+where = choose_device(device)
+schedule = linear_schedule()
+digits = load_digits(progress=show_download)
+print(f"{digits.source}; computing on {where}")
+
+# %% [markdown]
+# ## What goes in, what comes out
+#
+# The network takes a batch of noisy pictures and their time steps. It gives
+# back a picture of the same shape: for each pixel, the noise it thinks is
+# there. The paper writes it `ε_θ(x_t, t)`, where `θ` are the weights.
+#
+# This is the assignment's network, fresh from the factory.
+
+# %%
+torch.manual_seed(seed)
+net = UNet(width=64)
+x_t = torch.randn(2, 1, 32, 32)
+eps_theta = net(x_t, torch.tensor([10, 900]))
+count = sum(p.numel() for p in net.parameters())
+print(f"in {tuple(x_t.shape)}, out {tuple(eps_theta.shape)}")
+print(f"{count:,} weights")
+
+# %% [markdown]
+# ## Its shape is a U
+#
+# On the way down it halves the side of the picture three times and makes more
+# channels: less *where*, more *what*. On the way up it does the opposite. A
+# *skip connection* hands each size over from the way down, so that fine detail
+# is not lost at the bottom.
+#
+# We ask every block for the shape of what it gives back.
+
+# %%
+rows = []
+def report(name):
+    def hook(block, given, out):
+        shape = "×".join(str(n) for n in out.shape[1:])
+        rows.append((name, type(block).__name__, shape))
+    return hook
+
+hooks = [b.register_forward_hook(report(n)) for n, b in net.named_children()]
+_ = net(x_t, torch.tensor([10, 900]))
+for hook in hooks:
+    hook.remove()
+table("The blocks, as they are called", ["name", "block", "gives C×H×W"], rows)
+
+# %% [markdown]
+# ## Four kinds of blocks
+#
+# - `DoubleConv`: two 3×3 convolutions. Each pixel sees its neighbours.
+# - `Down`: keeps the largest of 2×2 pixels, then convolves.
+# - `Up`: doubles the side, puts the skip beside it, then convolves.
+# - `SelfAttention`: every pixel looks at every other one. Costly, so only at
+#   8×8 and 4×4. It sees that both ends of a stroke belong together.
+#
+# Press `s` to read the source; all of them fit on a page or two.
+
+# %%
+rows = []
+for name, block in net.named_children():
+    weights = sum(p.numel() for p in block.parameters())
+    rows.append((name, f"{weights:,}", f"{100 * weights / count:.1f} %"))
+table("Where the weights are", ["block", "weights", "share"], rows)
+
+# %% [markdown]
+# ## Telling it the time
+#
+# A picture at t = 10 and one at t = 900 need very different treatment. One
+# network does both, so it must be told t. A plain number from 1 to 1000 is a
+# poor signal for a network. So t becomes a vector of sines and cosines, from
+# fast waves to very slow ones: the *time encoding* (Section 4).
+#
+# It is added to the feature map after every `Down` and every `Up`.
+
+# %%
+t = torch.arange(1, 1001)
+encoding = time_encoding(t, 128)  # (1000, 128)
+picture, (axis,) = figure(7, 3.6)
+axis.imshow(encoding.T, aspect="auto", cmap="RdBu", extent=(1, 1000, 127, 0))
+axis.set(xlabel="t", ylabel="channel", title="Sines, then cosines")
+show(picture, "lesson 3 time encoding")
+near = encoding[499] @ encoding[[500, 509, 549, 999]].T / 64
+print("likeness of t = 500 to 501, 510, 550, 1000:", near.numpy().round(2))
+
+# %%
+ask_choice(
+    "What does the \"positional\" encoding of this network encode?",
+    [
+        ("the place of a pixel in the picture",
+         "Then it would differ from pixel to pixel. It is one vector a picture."),
+        ("the time step t, that is, how much noise there is",
+         "Yes. The formula was made for places in a text; here it is given t."),
+        ("the place of the picture in the batch",
+         "Then a picture would be treated otherwise elsewhere in the batch."),
+    ],
+    answer=1,
+    part="11.4 b, c",
+    points=5,
+)
+
+# %% [markdown]
+# ## A leaner network
+#
+# The assignment's network needs 2.95 billion operations for one picture, and
+# sampling calls it 1000 times. The weights that come with this package belong
+# to a leaner one. It is closer to the paper's own (App. B):
+#
+# - its first step folds 2×2 pixels into channels, so the largest map is 16×16;
+# - it normalises before each convolution, and each block starts as "do nothing";
+# - t and the label *scale and shift* the middle of every block.
+
+# %%
+rows = []
+for net in (UNet(64), LeanUNet(64)):
+    with FlopCounterMode(display=False) as flops, torch.no_grad():
+        net(x_t[:1], torch.tensor([10]))
+    started = time.perf_counter()
+    with torch.no_grad():
+        for _ in range(10):
+            net(x_t[:1], torch.tensor([10]))
+    ms = (time.perf_counter() - started) * 100
+    count = sum(p.numel() for p in net.parameters())
+    rows.append((type(net).__name__, f"{count / 1e6:.1f} M",
+                 f"{flops.get_total_flops() / 1e9:.2f}", f"{ms:.1f}"))
+table("One call, one picture", ["", "weights", "GFLOP", "ms here"], rows)
+
+# %% [markdown]
+# ## Algorithm 1, line by line
+#
+#     1  repeat
+#     2    x_0 ~ q(x_0)                  a picture from the data
+#     3    t ~ Uniform({1, ..., T})      any time step
+#     4    ε ~ N(0, I)                   noise
+#     5    a gradient step on ‖ε - ε_θ(√ᾱ_t x_0 + √(1-ᾱ_t) ε, t)‖²
+#     6  until converged
+#
+# Here are lines 2 to 4, and the inside of line 5, for a batch of eight.
+
+# %%
+generator = stream(seed, "lesson 3")
+x_0 = to_unit_range(digits.train_images[:8])  # line 2
+t = torch.randint(1, schedule.T + 1, (8,), generator=generator)  # line 3
+eps = normal(x_0.shape, generator, "cpu")  # line 4
+x_t = q_sample(schedule, x_0, t, eps)
+show(x_t, "x_t, what the network is given", [f"t = {i}" for i in t.tolist()])
+
+# %% [markdown]
+# ## The loss
+#
+# The loss compares two pictures of noise: the one we drew, `ε`, and the one
+# that the network predicts, `ε_θ`. It takes the mean squared difference
+# (Eq. 14). `x_0` is not compared with anything.
+#
+# A fresh lean network gives back all zeros. Before you look: what is its loss?
+
+# %%
+torch.manual_seed(seed)
+net = LeanUNet(width=32).to(where)
+with torch.no_grad():
+    given = (x.to(where) for x in (x_0, t, eps))
+    loss = loss_simple(net, schedule.to(where), *given)
+ask_number(
+    "What is the loss of a network that always predicts zero?",
+    loss,
+    tolerance=0.05,
+    why="It is the mean of ε², and ε has variance 1. Any use is below 1.",
+    part="11.5 b",
+    points=1,
+)
+
+# %%
+ask_choice(
+    "Where does x_0 in line 2 of Algorithm 1 come from?",
+    [
+        ("from the network", "The network only predicts noise, and only in line 5."),
+        ("it is drawn from N(0, I)", "That is ε, in line 4."),
+        ("from the training data", "Yes: q(x_0) is the data, here the digits."),
+    ],
+    answer=2,
+    part="11.5 a",
+    points=1,
+)
+
+# %% [markdown]
+# ## Train
+#
+# Now the whole loop, for real, on your machine. `train` is Algorithm 1 as a
+# generator: it yields after each step, and we note the loss. Each step sees 64
+# pictures, each at its own random t.
+#
+# The network is a small lean one (width 32). Its learning rate rises for a few
+# steps, then falls to zero along a half cosine.
+
+# %%
+config = TrainingConfig(
+    epochs=1, batch_size=batch_size, lr=2e-3, lr_schedule="one-cycle",
+    warmup_steps=20, ema_decay=0.99, seed=seed,
+)
+enough = -(-steps * batch_size // len(digits.train_images))  # passes needed
+images = digits.train_images.repeat(enough, 1, 1, 1)[: steps * batch_size]
+state = TrainingState.start(net, config)
+held_out = digits.validation_images[:500]
+losses, checks = [], []
+
+# %%
+def look(model):
+    return last(draw(model, schedule, None, seed=seed, indices=range(5),
+                     steps=50, clip=True)).cpu()
+
+tenth, began = max(1, steps // 10), time.perf_counter()
+loop = train(state, schedule, images, None, config)
+for step in track(loop, steps, "Training"):
+    losses.append(step.loss)
+    note(f"loss {step.loss:.4f}")
+    if step.step % tenth == 0:
+        check = validation_loss(state.ema, schedule, held_out)
+        checks.append((step.step, check.mean))
+    if step.step == tenth:
+        early = look(state.ema)  # what it draws after a tenth of the steps
+seconds = time.perf_counter() - began
+print(f"{len(losses)} steps of {batch_size} pictures in {seconds:.0f} s")
+print(f"validation loss {validation_loss(state.ema, schedule, held_out)}")
+
+# %% [markdown]
+# ## The loss curve
+#
+# The loss falls from 1 within a few dozen steps, and then creeps. It is noisy,
+# because every batch has other t, and some t are harder.
+#
+# The validation loss is measured on pictures that were never trained on, with
+# the *averaged weights* (EMA): a moving average over the last steps. These are
+# what one samples from (App. B).
+
+# %%
+means = torch.tensor(losses).unfold(0, 10, 1).mean(dim=1)  # of ten steps
+smooth = list(enumerate(means.tolist(), start=10))
+show(loss_curve(smooth, checks, "step"), "lesson 3 loss")
+show(table("Validation loss", ["step", "loss"], checks))
+
+# %% [markdown]
+# ## Is every t equally hard?
+#
+# The loss is a mean over all t. We take it apart, for your network and for the
+# weights that come with the package. First your guess.
+
+# %%
+trained = load_checkpoint(device=where)
+ts, mine = losses_by_t(state.ema, schedule, held_out)
+_, shipped = losses_by_t(trained.model, schedule, held_out)
+ask_choice(
+    "At which t is the noise hardest to predict?",
+    [
+        ("at small t", "Yes. There is so little noise that it hides among the strokes."),
+        ("at large t", "At t = 1000 the picture is the noise: x_t itself is the answer."),
+    ],
+    answer=0 if mine[ts <= 50].mean() > mine[ts > 800].mean() else 1,
+)
+
+# %%
+rows = []
+for low, high in ((1, 10), (11, 50), (51, 200), (201, 500), (501, 1000)):
+    these = (ts >= low) & (ts <= high)
+    rows.append((f"{low} to {high}", mine[these].mean().item(),
+                 shipped[these].mean().item()))
+table("Loss by t", ["t", "your network", "the shipped one"], rows)
+
+# %% [markdown]
+# ## What it draws
+#
+# Sampling is lesson 4; here is only a look. From the same noise: your network
+# after a tenth of the training, your network now, and the shipped weights.
+#
+# Compare the two losses, then the pictures. A small difference in the loss is
+# a large one to the eye. A flat loss curve does not say that you are done.
+
+# %%
+show_images(early, "yours, after a tenth of the steps")
+show_images(look(state.ema), "yours, now")
+show_images(look(trained.model), "the shipped weights")
+print(f"loss: yours {mine.mean():.4f}, shipped {shipped.mean():.4f}")
+
+# %% [markdown]
+# ## Has it converged?
+#
+# Not after a minute. Here is the log of the weights that come with the package:
+# the same algorithm, a network of width 64, and more patience. It still
+# improves in the last epochs, in the fourth digit.
+
+# %%
+log = trained.training.get("log", [])
+rows = [(e["epoch"], f"{e['images_seen']:,}", e["train_loss"],
+         e["validation"]["mean"]) for e in log]
+table("The log", ["epoch", "pictures", "train", "validation"], rows)
+
+# %%
+ask_choice(
+    "You halve T to 500. What does a training step cost now?",
+    [
+        ("half as much", "A step never walks the chain: it jumps to one t by Eq. 4."),
+        ("the same", "Yes. One random t a picture, one call. T only matters for sampling."),
+        ("twice as much", "Why would it? One call of the network, as before."),
+    ],
+    answer=1,
+    part="11.5 d",
+    points=1,
+)
+
+# %% [markdown]
+# ## Recap
+#
+# - The network predicts the noise in `x_t`, told t by a time encoding.
+# - Algorithm 1: a picture, a random t, noise, one jump (Eq. 4), and a gradient
+#   step on the mean squared error of the noise, L_simple (Eq. 14).
+# - The loss starts at 1, falls fast, and then creeps. Small t are the hardest.
+# - A step costs the same whatever T is.
+#
+# For the real thing, leave this running over lunch: `ddpm-tutor train`.
+# Lesson 4 turns the network into a painter.

@@ -1,0 +1,365 @@
+# %% [markdown]
+# # Lesson 4 · Ancestral sampling
+#
+# **Goal:** at the end you can write Algorithm 2 from memory, say what each of
+# its parts is for, and what breaks without it.
+#
+# **You need:** lessons 1 to 3.
+#
+# **Paper:** Sections 2, 3.2 and 4.3, Eq. 6, 7, 11, 15, Algorithm 2
+#
+# **Time:** 25 minutes
+#
+# We have a network that names the noise in a picture. Now we start from
+# nothing but noise, and walk back.
+
+# %% [markdown]
+# ## Setting up
+#
+# We use the weights that come with the package. Name your own with
+# `--set checkpoint=runs/mnist/weights.safetensors`.
+
+# %% tags=["parameters"]
+checkpoint = ""  # empty: the shipped weights
+seed = 0
+steps = 250  # of the experiments; the first chain takes all 1000
+device = "auto"  # auto, cpu, cuda or mps
+
+# %%
+from pathlib import Path
+import torch
+
+from ddpm_tutor import (
+    choose_device, ddim_step, draw, last, linear_schedule, load_checkpoint,
+    load_digits, normal, p_mean, p_step, predict_x_0, q_posterior, q_sample,
+    sample, stream, to_unit_range,
+)
+from ddpm_tutor.classroom.tools import (
+    ask_choice, frames_of, save_film, save_grid, show, show_download,
+    show_images, table, track,
+)
+
+where = choose_device(device)
+trained = load_checkpoint(Path(checkpoint) if checkpoint else None, where)
+model, schedule = trained.model, trained.schedule.to(where)
+generator = stream(seed, "lesson 4")
+
+# %% [markdown]
+# ## If you knew the picture
+#
+# Say that you know both `x_t` and `x_0`. Then the step before, `x_{t-1}`, is a
+# bell curve with a known mean and variance (Eq. 6, 7):
+#
+#     μ̃_t = (√ᾱ_{t-1} β_t x_0 + √α_t (1 - ᾱ_{t-1}) x_t) / (1 - ᾱ_t)
+#     β̃_t = (1 - ᾱ_{t-1}) / (1 - ᾱ_t) · β_t
+#
+# The mean is a mix of both. How much of each?
+
+# %%
+rows = []
+for t in (1, 2, 10, 100, 500, 1000):
+    zero, one = torch.tensor([[0.0], [1.0]], device=where).split(1)
+    step = torch.tensor([t], device=where)
+    of_x_0, _ = q_posterior(schedule, zero, one, step)
+    of_x_t, variance = q_posterior(schedule, one, zero, step)
+    rows.append((t, of_x_0.item(), of_x_t.item(), variance.item()))
+table("The posterior", ["t", "weight of x_0", "weight of x_t", "β̃_t"], rows)
+
+# %% [markdown]
+# ## From the posterior to Eq. 11
+#
+# We don't know `x_0`. But the network knows the noise, and Eq. 15 makes a guess
+# of `x_0` from it. Put that guess into Eq. 7, tidy up, and this comes out:
+#
+#     μ_θ(x_t, t) = (x_t - β_t / √(1 - ᾱ_t) · ε_θ(x_t, t)) / √α_t          (11)
+#
+# No `x_0` in it any more. We check that both ways agree, at every t.
+
+# %%
+t = torch.arange(1, schedule.T + 1, device=where)
+x_t, eps = (normal((1000, 1, 4, 4), generator, where) for _ in range(2))
+x_0 = predict_x_0(schedule, x_t, t, eps)
+by_eq_7, _ = q_posterior(schedule, x_t, x_0, t)
+by_eq_11 = p_mean(schedule, x_t, t, eps)
+difference = (by_eq_7 - by_eq_11).abs().max()
+print(f"largest difference over all t: {difference:.1e}")
+
+# %% [markdown]
+# ## Algorithm 2
+#
+#     1  x_T ~ N(0, I)
+#     2  for t = T, ..., 1 do
+#     3    z ~ N(0, I) if t > 1, else z = 0
+#     4    x_{t-1} = 1/√α_t (x_t - (1 - α_t)/√(1 - ᾱ_t) ε_θ(x_t, t)) + σ_t z
+#     5  end for
+#     6  return x_0
+#
+# Line 4 is the mean of Eq. 11 plus noise of size `σ_t = √β_t`. (`1 - α_t` is
+# `β_t`.) We take one such step apart, on a real digit at t = 300.
+
+# %%
+digits = load_digits(progress=show_download)
+print(digits.source)
+x_0 = to_unit_range(digits.of_class(5)[seed])[None].to(where)
+t = torch.tensor([300], device=where)
+x_t = q_sample(schedule, x_0, t, normal(x_0.shape, generator, where))
+label = torch.tensor([5], device=where) if trained.conditional else None
+with torch.no_grad():
+    eps_theta = model(x_t, t, label)
+mean = p_mean(schedule, x_t, t, eps_theta)
+z = normal(x_0.shape, generator, where)
+x_prev = p_step(schedule, x_t, t, eps_theta, z)
+
+# %%
+parts = {"x_300": x_t, "ε_θ": eps_theta, "mean": mean, "z": z}
+parts["x_299"] = x_prev
+rows = [(k, v.mean().item(), v.std().item()) for k, v in parts.items()]
+show(table("One step of Algorithm 2", ["", "mean", "std"], rows))
+show_images(torch.cat(list(parts.values())), "its parts", list(parts))
+print(f"σ_300 = {schedule.beta[300] ** 0.5:.4f}")
+
+# %%
+ask_choice(
+    "Which three ingredients make x_{t-1}?",
+    [
+        ("x_t, the predicted noise, and fresh noise",
+         "Yes: take out some of the predicted noise, rescale, add fresh noise."),
+        ("x_0, x_t and t", "x_0 is what we are after. Nobody has it while sampling."),
+        ("x_T, the predicted noise and the label",
+         "x_T is only the start. The step needs the present x_t."),
+    ],
+    answer=0,
+    part="11.6 b",
+    points=1,
+)
+
+# %% [markdown]
+# ## All thousand steps
+#
+# Ten digits at once, from t = 1000 down to 0. We keep `x_t` at every hundredth
+# step, and the network's guess of `x_0` beside it.
+
+# %%
+labels = torch.arange(10, device=where) if trained.conditional else None
+chain = draw(model, schedule, labels, seed=seed, indices=range(10))
+history, guesses = {}, {}
+for moment in track(chain, 1001, "Sampling"):
+    if moment.t % 100 == 0:
+        history[moment.t] = moment.x_t.cpu()
+        guesses[moment.t] = moment.x_0.cpu()
+digits_drawn = history.pop(0)
+show(digits_drawn, "ten digits")
+
+# %%
+by_digit = torch.stack([*list(history.values())[1:], digits_drawn], dim=1)
+_ = save_grid(by_digit.flatten(0, 1), "lesson 4 history", columns=10)
+one, names = 7, [f"t = {t}" for t in history]
+row = torch.stack([x[one] for x in history.values()])
+show_images(row, "one digit: x_t", names)
+row = torch.stack([guesses[t][one] for t in history])
+show_images(row, "the guess of x_0 at the same t", names)
+
+# %%
+ask_choice(
+    "In the saved grid each row is one digit. What is along a row?",
+    [
+        ("ten different samples", "Those are the rows."),
+        ("the same sample, from t = 900 on the left to t = 0 on the right",
+         "Yes. The last few hundred steps change the most, to the eye."),
+        ("the same sample with more and more training", "The weights never change here."),
+    ],
+    answer=1,
+    part="11.6 e",
+    points=1,
+)
+
+# %% [markdown]
+# ## The last step
+#
+# In line 3, z = 0 at t = 1. Why not add noise there as well? Noise is added so
+# that `x_{t-1}` has the spread that the network expects at t - 1. After the
+# last step nobody expects anything. The noise would just stay in the picture.
+
+# %%
+t = torch.tensor([1], device=where)
+x_1 = history[100][:1].to(where)
+same = p_step(schedule, x_1, t, x_1, z) - p_mean(schedule, x_1, t, x_1)
+print(f"p_step adds at t = 1: {same.abs().max():.1f}")
+sigma = schedule.beta[1] ** 0.5
+print(f"σ_1 = {sigma:.2f}: {sigma * 127.5:.1f} of 255 shades of grey")
+ask_choice(
+    "Why is z = 0 at t = 1?",
+    [
+        ("to leave a local minimum", "Nothing is minimised while sampling."),
+        ("noise there would only stay in the picture",
+         "Yes. The mean is the answer; no later step would take the noise out."),
+        ("the network can't predict noise at t = 1", "It can, and is asked to: ε_θ(x_1, 1)."),
+    ],
+    answer=1,
+    part="11.6 a",
+    points=1,
+)
+
+# %% [markdown]
+# ## Ten runs from one x_T
+#
+# Start ten times from the very same noise `x_T`, with the same label, and let
+# the noises z differ. Will the ten pictures be the same?
+#
+# From here on we take 250 of the 1000 steps, to save time.
+
+# %%
+x_T = normal((1, 1, 32, 32), stream(seed, "one x_T"), where)
+label = torch.full((10,), 4, device=where) if trained.conditional else None
+runs = sample(model, schedule, x_T.expand(10, -1, -1, -1), label=label,
+              steps=steps, clip=True, generator=stream(seed, "ten runs"))
+ten = last(track(runs, steps + 1, "Ten runs")).cpu()
+spread = torch.pdist(ten.flatten(1)).mean()
+print(f"mean distance between two of them: {spread:.1f}")
+show(ten, "ten runs from one x_T")
+
+# %%
+ask_choice(
+    "Why do ten runs from one x_T differ?",
+    [
+        ("because the network has dropout", "It has none, and it is in eval mode."),
+        ("because the z of every step are random, and x_T decides next to nothing",
+         "Yes. ᾱ_T = 0.00004: the start is the same, but the way is random."),
+        ("because of rounding", "Rounding is far too small to turn one 4 into another."),
+    ],
+    answer=1,
+    part="11.7 b",
+    points=1,
+)
+
+# %% [markdown]
+# ## What if we leave the noise out?
+#
+# Line 4 without `σ_t z`: always take the mean. That looks like the best guess at
+# each step. Predict what comes out, then run it.
+#
+# The loop below is Algorithm 2 with z = 0. We watch the spread of `x_t`, and
+# beside it the spread that the forward process has at the same t.
+
+# %%
+x_t = normal((8, 1, 32, 32), stream(seed, "no noise"), where)
+real, rows = to_unit_range(digits.train_images[:500]), []
+with torch.no_grad():
+    for i in track(range(1000, 0, -1), 1000, "Without noise"):
+        t = torch.full((8,), i, device=where)
+        x_t = p_step(schedule, x_t, t, model(x_t, t), torch.zeros_like(x_t))
+        if i in (901, 701, 501, 301, 101):
+            t = torch.full((500,), i - 1)
+            eps = normal(real.shape, generator, "cpu")
+            noisy = q_sample(linear_schedule(), real, t, eps)
+            rows.append((i - 1, x_t.std().item(), noisy.std().item()))
+show(table("std of x_t", ["t", "without noise", "forward process"], rows))
+show(x_t.cpu(), "eight samples without noise")
+
+# %%
+ask_choice(
+    "What does the noise z do in Algorithm 2?",
+    [
+        ("it makes the pictures varied, but one could leave it out",
+         "You saw what happens: not less variety, but no variety at all."),
+        ("it keeps the spread of x_t at what the network was trained to see",
+         "Yes. Each mean shrinks the spread; the fresh noise restores it."),
+        ("it hides the errors of the network", "Nothing is hidden: see the table."),
+    ],
+    answer=1,
+    part="11.7 e",
+    points=1,
+)
+
+# %% [markdown]
+# ## The right way without noise
+#
+# A sampler without noise is possible. But then the step itself must be another
+# one: instead of the mean, go to the point at t - 1 with the *same* noise `ε_θ`
+# and the guess of `x_0` (Song et al. 2020, DDIM). Its spread stays right. Now
+# `x_T` decides everything, and many steps can be skipped.
+
+# %%
+label = torch.arange(5, device=where) if trained.conditional else None
+x_T = normal((5, 1, 32, 32), stream(seed, "ddim"), where)
+for n in (5, 10, 50):
+    once, again = (last(sample(model, schedule, x_T, label=label,
+                               method="ddim", steps=n, clip=True))
+                   for _ in range(2))
+    show_images(once, f"DDIM, {n} steps")
+    print(f"run twice, the same picture: {torch.equal(once, again)}")
+
+# %%
+ask_choice(
+    "Do we need all 1000 steps?",
+    [
+        ("yes, each removes its own noise", "DDIM with 50 steps drew fine digits just now."),
+        ("no: a sampler made for it comes close in far fewer",
+         "Yes. Neighbouring steps ask the network nearly the same question."),
+        ("no: stop at t = 200 and show that",
+         "Look at x_200 in the history: most of the noise is still there."),
+    ],
+    answer=1,
+    part="11.6 g",
+    points=1,
+)
+
+# %% [markdown]
+# ## Sharing the way down to t
+#
+# When is the picture decided? Five runs share `x_T` and all noises down to some
+# t, and part ways there (the paper's Fig. 7). If they part early, at large t,
+# they agree on little. If late, only on details do they differ.
+
+# %%
+rows, label = [], None
+for share in (1000, 800, 600, 400, 200):
+    shared, apart = stream(seed, "shared"), stream(seed, "apart", share)
+    x = normal((1, 1, 32, 32), shared, where).expand(5, -1, -1, -1)
+    with torch.no_grad():
+        for i in track(range(1000, 0, -4), 250, f"Sharing to t = {share}"):
+            t = torch.full((5,), i, device=where)
+            z = normal((1, 1, 32, 32), shared, where).expand(5, -1, -1, -1)
+            if i <= share:
+                z = normal((5, 1, 32, 32), apart, where)
+            x = ddim_step(schedule, x, t, t - 4, model(x, t), eta=1.0, z=z)
+    rows.append((share, torch.pdist(x.flatten(1)).mean().item()))
+    show_images(x, f"shared down to t = {share}")
+table("How much they differ", ["shared down to t", "mean distance"], rows)
+
+# %% [markdown]
+# ## A film
+#
+# Last, a digit appearing, as a GIF: `x_t` on the left, the guess of `x_0` on the
+# right. See how early the guess has the rough shape, and how late `x_t` does.
+
+# %%
+label = torch.tensor([8]) if trained.conditional else None
+chain = draw(model, schedule, label, seed=seed, indices=[0])
+frames = frames_of(track(chain, 1001, "Filming"), schedule)
+_ = save_film(frames, "lesson 4 denoising")
+
+# %%
+ask_choice(
+    "You double T to 2000 and take every step. What does drawing a digit cost?",
+    [
+        ("the same", "Every step is a call of the network, one after another."),
+        ("twice as much", "Yes. Sampling costs T calls. Training steps stay as they were."),
+    ],
+    answer=1,
+    part="11.6 c",
+    points=2,
+)
+
+# %% [markdown]
+# ## Recap
+#
+# - Knowing `x_0`, the step back is a bell curve (Eq. 6, 7). With the network's
+#   guess of `x_0` in it, its mean is Eq. 11.
+# - Algorithm 2: mean plus fresh noise, T times; no noise at t = 1.
+# - The fresh noise keeps the spread of `x_t` right. Without it all slides to the
+#   emptiest picture there is.
+# - The z of all steps decide the picture, not `x_T`. DDIM is the deterministic
+#   step that works, and it can skip.
+#
+# Lesson 5: drawing the digit you ask for.

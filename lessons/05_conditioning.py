@@ -1,0 +1,294 @@
+# %% [markdown]
+# # Lesson 5 · Conditioning
+#
+# **Goal:** at the end you can make the model draw the digit you ask for, and
+# say what guidance buys and what it costs.
+#
+# **You need:** lessons 1 to 4.
+#
+# **Paper:** Section 4.3; beyond it Ho and Salimans 2022
+#
+# **Time:** 20 minutes
+#
+# So far the model may draw whatever it likes. Now we tell it what.
+
+# %% [markdown]
+# ## Setting up
+#
+# The shipped weights were trained with labels. Here the experiments take 50 of
+# the 1000 steps: strided ancestral sampling, with the guess of `x_0` kept in
+# [-1, 1].
+
+# %% tags=["parameters"]
+seed = 0
+steps = 50  # of the 1000
+each = 10  # pictures of each digit
+device = "auto"  # auto, cpu, cuda or mps
+
+# %%
+import torch
+
+from ddpm_tutor import (
+    choose_device, draw, drop_labels, last, load_checkpoint, load_digits,
+    stream, to_uint8, to_unit_range, validation_loss,
+)
+from ddpm_tutor.classroom.tools import (
+    ask_choice, frames_of, save_film, save_grid, show, show_download,
+    show_images, table, track,
+)
+
+where = choose_device(device)
+trained = load_checkpoint(device=where)
+model, schedule = trained.model, trained.schedule
+digits = load_digits(progress=show_download)
+print(digits.source)
+
+# %% [markdown]
+# ## A label is a vector
+#
+# Like t, the label becomes a vector. This one is not computed but learned: a
+# table with one row for each digit. It goes wherever the time encoding goes, at
+# every level of the network. So every block knows which digit is wanted, from
+# the rough shape at 4×4 to the fine strokes.
+#
+# There are eleven rows. The last is the *null label*: no digit in particular.
+
+# %%
+rows = model.label_embedding.weight
+show(rows, "the label embedding")
+likeness = torch.cosine_similarity(rows[4], rows[:10], dim=1)
+order = likeness.argsort(descending=True).tolist()
+print("most like a 4, to the network:", order[1:4])
+
+# %% [markdown]
+# ## Training with labels
+#
+# Algorithm 1 stays as it is. Only the network is told the label too:
+# `ε_θ(x_t, t, label)`. And for a tenth of the pictures, at random, the label is
+# replaced by the null label. So the same weights also learn to draw without
+# being told what.
+
+# %%
+label = digits.train_labels[:1000]
+given = drop_labels(label, 0.1, 10, stream(seed, "dropout"))
+print("labels:", label[:16].tolist())
+print("given: ", given[:16].tolist())
+print(f"null: {(given == 10).float().mean():.1%}")
+
+# %% [markdown]
+# ## Does the label help?
+#
+# The same weights, the same noise, on pictures never trained on: the loss with
+# the right label, without one, and with a wrong one. What do you expect?
+
+# %%
+images = digits.validation_images[:1000]
+labels = digits.validation_labels[:1000]
+rows, wrong = [], (labels + 1) % 10
+for name, given in (("right", labels), ("none", None), ("wrong", wrong)):
+    loss = validation_loss(model, schedule, images, given)
+    rows.append((name, str(loss)))
+table("Validation loss (Eq. 14)", ["label", "loss ± standard error"], rows)
+
+# %% [markdown]
+# ## A 3, please
+#
+# `draw` is Algorithm 2 with the label handed to the network at each step. Ten
+# pictures, ten different noises, one label.
+
+# %%
+label = torch.full((10,), 3)
+chain = draw(model, schedule, label, seed=seed, indices=range(10),
+             steps=steps, clip=True)
+show_images(last(track(chain, steps + 1, "Drawing")), "ten times a 3")
+
+# %% [markdown]
+# ## One noise, ten labels
+#
+# Now the other way round: the same `x_T` and the same noises z for all ten
+# pictures. Only the label differs. What stays the same?
+
+# %%
+label = torch.arange(10)
+chain = draw(model, schedule, label, seed=seed, indices=[0] * 10,
+             steps=steps, clip=True)
+show_images(last(track(chain, steps + 1, "Drawing")), "one noise, ten labels")
+
+# %%
+ask_choice(
+    "Why is the label (like t) added at every level, not just at the input?",
+    [
+        ("to use more memory", "It costs next to none: one number a channel."),
+        ("so that every level can act on it: the rough shape and the strokes",
+         "Yes. Added only at the input, it would fade among many convolutions."),
+        ("because the levels have different labels", "The label is the same; each level "
+         "has its own use for it."),
+    ],
+    answer=1,
+    part="11.8 b",
+    points=1,
+)
+
+# %% [markdown]
+# ## A reader
+#
+# Are these the digits we asked for? We need somebody who reads them. The
+# simplest reader there is: find the most similar training picture, and say its
+# label. First we test it on real digits.
+
+# %%
+known = digits.train_images[:20_000].flatten(1).float()
+known_labels = digits.train_labels[:20_000]
+
+def read(pictures):
+    asked = to_uint8(pictures).flatten(1).float().cpu()
+    return known_labels[torch.cdist(asked, known).argmin(dim=1)]
+
+real = to_unit_range(digits.validation_images[:500])
+right = (read(real) == digits.validation_labels[:500]).float().mean()
+print(f"reads {right:.1%} of 500 real digits rightly")
+
+# %% [markdown]
+# ## All ten digits
+#
+# Ten of every digit, a row for each. The reader says how many are what we asked
+# for.
+
+# %%
+label = torch.arange(10).repeat_interleave(each)
+chain = draw(model, schedule, label, seed=seed, indices=range(len(label)),
+             steps=steps, clip=True)
+drawn = last(track(chain, steps + 1, "Drawing")).cpu()
+_ = save_grid(drawn, "lesson 5 all digits", columns=each)
+right = (read(drawn) == label).sum()
+print(f"read as asked: {right} of {len(label)}")
+show_images(drawn[::each], "one of each", [str(i) for i in range(10)])
+
+# %% [markdown]
+# ## Guidance
+#
+# The network makes two predictions: with the label, and with the null label.
+# Their difference is what the label changes. *Classifier-free guidance*
+# exaggerates it (Ho and Salimans 2022):
+#
+#     ε = ε(no label) + w · (ε(label) - ε(no label))
+#
+# w = 0 ignores the label. w = 1 is the plain conditional network. What do you
+# expect of larger w? More digits as asked for. At what price?
+
+# %%
+rows, label = [], torch.arange(10).repeat_interleave(5)
+for w in (0.0, 1.0, 2.0, 5.0):
+    chain = draw(model, schedule, label, seed=seed, indices=range(50),
+                 guidance=w, steps=steps, clip=True)
+    drawn = last(track(chain, steps + 1, f"w = {w:g}")).cpu()
+    variety = sum(torch.pdist(d.flatten(1)).mean() for d in drawn.split(5)) / 10
+    right = (read(drawn) == label).float().mean()
+    rows.append((f"{w:g}", f"{right:.0%}", variety.item()))
+    show_images(drawn[::5], f"w = {w:g}")
+table("Guidance", ["w", "read as asked", "variety within a label"], rows)
+
+# %%
+ask_choice(
+    "What does more guidance do?",
+    [
+        ("more pictures as asked, and less variety among them",
+         "Yes. It pulls towards what is typical of the label."),
+        ("more of both", "See the last column: variety falls."),
+        ("less of both", "At w = 0 the label is ignored: right by chance only."),
+    ],
+    answer=0,
+)
+
+# %% [markdown]
+# ## Can you read x_T?
+#
+# Here is a tempting idea: the first noise `x_T` decides the digit, so train a
+# classifier on `x_T`. We draw 300 digits *without* a label, let the reader say
+# what they became, and fit a linear classifier from `x_T` to that.
+
+# %%
+chain = draw(model, schedule, None, seed=seed, indices=range(300),
+             steps=25, clip=True)
+x_T, became = None, None
+for moment in track(chain, 26, "Drawing 300"):
+    x_T = moment.x_t.cpu().flatten(1) if x_T is None else x_T
+became = read(moment.x_t)
+targets = torch.nn.functional.one_hot(became, 10).float()
+fit, check = slice(0, 200), slice(200, 300)
+ridge = x_T[fit].T @ x_T[fit] + 100 * torch.eye(1024)
+weights = torch.linalg.solve(ridge, x_T[fit].T @ targets[fit])
+
+# %%
+guess = (x_T[check] @ weights).argmax(dim=1)
+accuracy = (guess == became[check]).float().mean()
+most = became[fit].bincount(minlength=10).argmax()
+always = (became[check] == most).float().mean()
+on_seen = ((x_T[fit] @ weights).argmax(dim=1) == became[fit]).float().mean()
+print(f"on the 200 it was fitted to: {on_seen:.0%}")
+print(f"on 100 others: {accuracy:.0%}")
+print(f"always saying {most}: {always:.0%}")
+
+# %%
+ask_choice(
+    "Can x_T be classified?",
+    [
+        ("yes, with a better classifier",
+         "There is nothing to find: ᾱ_T = 0.00004, and every step adds fresh noise."),
+        ("no: the digit is decided by the noise of all the steps, not by x_T",
+         "Yes. On pictures it has not seen, the classifier is at chance."),
+    ],
+    answer=1,
+    part="11.9 b",
+    points=1,
+)
+
+# %% [markdown]
+# ## Three kinds of randomness
+#
+# - A GAN draws one vector z, and one call makes the picture. All chance is in z.
+# - A VAE draws one vector z too, and its decoder makes the picture. In training
+#   its encoder adds noise to z as well.
+# - DDPM draws `x_T` *and* a fresh z at every step: T pictures full of noise.
+#
+# In the first two you can walk through z and see the picture change. Here `x_T`
+# alone decides almost nothing. (DDIM brings that back: its only chance is x_T.)
+
+# %%
+ask_choice(
+    "Where does the randomness of a DDPM sample come from?",
+    [
+        ("only from x_T, as a GAN's comes from z",
+         "That is DDIM. In lesson 4, ten runs from one x_T all differed."),
+        ("from x_T and the fresh noise of every step",
+         "Yes, and nearly all of what can be seen is decided by the latter."),
+        ("from the weights", "They are fixed once training is over."),
+    ],
+    answer=1,
+    part="11.9 a",
+    points=1,
+)
+
+# %% [markdown]
+# ## A film of all ten
+#
+# Ten digits appear at once, each on request, as a GIF. Outside this lesson it is
+# `ddpm-tutor gif`, and one digit is `ddpm-tutor gif --digit 7`.
+
+# %%
+chain = draw(model, schedule, torch.arange(10), seed=seed, indices=range(10),
+             guidance=1.5, steps=200, clip=True)
+frames = frames_of(track(chain, 201, "Filming"), schedule)
+_ = save_film(frames, "lesson 5 all ten digits")
+
+# %% [markdown]
+# ## Recap
+#
+# - A label is a learned vector, handed to every level like t.
+# - A tenth of the labels is dropped in training, so one network predicts with
+#   and without. The label lowers the loss, a wrong one raises it.
+# - Guidance exaggerates what the label changes: more as asked, less varied.
+# - The digit is decided by the noise of all steps; `x_T` can't be classified.
+#
+# You have been through the paper. Now break things: every parameter has a
+# `--set`, and the package is short enough to read in an evening.
