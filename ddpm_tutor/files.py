@@ -36,11 +36,11 @@ def replacing(target: Path) -> Iterator[Path]:
         )
         os.close(handle)
         temporary = Path(name)
-        # mkstemp makes private files; what we write is as public as any other new file
+        yield temporary
+        # a temporary file is private; what we write is as public as any other new file
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
-        yield temporary
         with open(temporary, "rb") as written:
             os.fsync(written.fileno())
         os.replace(temporary, target)

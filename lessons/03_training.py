@@ -87,7 +87,7 @@ hooks = [b.register_forward_hook(report(n)) for n, b in net.named_children()]
 _ = net(x_t, torch.tensor([10, 900]))
 for hook in hooks:
     hook.remove()
-table("The blocks, as they are called", ["name", "block", "gives C×H×W"], rows)
+table("The blocks, as they are called", ["name", "block", "C×H×W"], rows)
 
 # %% [markdown]
 # ## Four kinds of blocks

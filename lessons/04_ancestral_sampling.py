@@ -249,7 +249,7 @@ with torch.no_grad():
         t = torch.full((8,), i, device=where)
         x_t = p_step(schedule, x_t, t, model(x_t, t), torch.zeros_like(x_t))
         if i in (901, 701, 501, 301, 101):
-            t = torch.full((500,), i - 1)
+            t = torch.full((len(real),), i - 1)
             eps = normal(real.shape, generator, "cpu")
             noisy = q_sample(linear_schedule(), real, t, eps)
             rows.append((i - 1, x_t.std().item(), noisy.std().item()))

@@ -182,7 +182,8 @@ for w in (0.0, 1.0, 2.0, 5.0):
     chain = draw(model, schedule, label, seed=seed, indices=range(50),
                  guidance=w, steps=steps, clip=True)
     drawn = last(track(chain, steps + 1, f"w = {w:g}")).cpu()
-    variety = sum(torch.pdist(d.flatten(1)).mean() for d in drawn.split(5)) / 10
+    flat = drawn.flatten(1).split(5)  # five of each digit
+    variety = sum(torch.pdist(d).mean() for d in flat) / 10
     right = (read(drawn) == label).float().mean()
     rows.append((f"{w:g}", f"{right:.0%}", variety.item()))
     show_images(drawn[::5], f"w = {w:g}")

@@ -8,6 +8,7 @@ import ast
 import re
 import sys
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
@@ -78,7 +79,7 @@ def read_lesson(path: Path) -> Lesson:
         raise TutorError(f"Cannot read the lesson {path}: {error}.") from error
     starts = [i for i, line in enumerate(lines) if CELL_START.match(line)]
     cells = []
-    for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
+    for start, end in pairwise([*starts, len(lines)]):
         rest = lines[start].removeprefix("# %%")
         body = lines[start + 1 : end]
         if "[markdown]" in rest:
@@ -194,27 +195,28 @@ def _kind(value: Any) -> str:
     return names.get(type(value), f"a {type(value).__name__}")
 
 
-def parameter_names(lesson: Lesson) -> list[str]:
-    """The names that the lesson's parameters cell assigns."""
-    names = []
-    for step in lesson.steps:
-        for cell in step.code:
-            if cell.is_parameters:
-                for node in ast.parse(cell.source).body:
-                    if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-                        names.append(node.targets[0].id)
-    return names
+def parameters(lesson: Lesson) -> dict[str, Any]:
+    """The names that the lesson's parameters cell assigns, with their defaults, all literals."""
+    return {
+        node.targets[0].id: ast.literal_eval(node.value)
+        for step in lesson.steps
+        for cell in step.code
+        if cell.is_parameters
+        for node in ast.parse(cell.source).body
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+    }
 
 
 def check_settings(lesson: Lesson, settings: dict[str, str]) -> None:
-    """Refuses a name that is no parameter of the lesson.
+    """Refuses a name that is no parameter of the lesson, or a value of another type.
 
     Raises:
-        UsageError: naming the parameters that there are.
+        UsageError: naming the parameters that there are, or the type.
     """
-    known = parameter_names(lesson)
+    known = parameters(lesson)
     for name in settings:
         if name not in known:
             raise UsageError(
                 f"{lesson.path.stem} has no parameter {name!r}. It has: {', '.join(known)}."
             )
+    override_parameters(known, settings)

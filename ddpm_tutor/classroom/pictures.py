@@ -17,7 +17,7 @@ from ddpm_tutor.science.schedule import Schedule
 Pixels = NDArray[np.uint8]  # (H, W), shades of grey
 
 GAP = 2  # pixels of a digit between two digits of a grid
-GREY = 96  # of the gaps
+GREY = 40  # of the gaps
 SIDE = 256  # of one digit in a GIF, at least
 FRAME_MS = 60
 HOLD_MS = 2500  # the last frame stays
@@ -31,13 +31,19 @@ def grid(images: Tensor, columns: int | None = None) -> Pixels:
     """
     pixels = as_uint8(images).numpy()
     n, height, width = pixels.shape
-    columns = columns or int(np.ceil(np.sqrt(n)))
+    columns = columns or _balanced(n)
     rows = -(-n // columns)
     sheet = np.full((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP), GREY, np.uint8)
     for i, image in enumerate(pixels):
         top, left = i // columns * (height + GAP), i % columns * (width + GAP)
         sheet[top : top + height, left : left + width] = image
     return sheet
+
+
+def _balanced(n: int) -> int:
+    """Columns for n images: about square, and if possible with no gap in the last row."""
+    square = int(np.ceil(np.sqrt(n)))
+    return next((c for c in range(square, 2 * square) if n % c == 0), square)
 
 
 def enlarged(pixels: Pixels, factor: int) -> Pixels:
@@ -106,12 +112,23 @@ def _captioned(left: Pixels, right: Pixels, t: int, title: str) -> Pixels:
 
 def save_gif(path: Path, pictures: Sequence[Pixels], hold: Sequence[int] = (-1,)) -> None:
     """Writes a looping GIF, whole or not at all; the frames numbered in `hold` stay longer."""
-    import imageio.v3 as imageio
-
     durations = [FRAME_MS] * len(pictures)
     for index in hold:
         durations[index] = HOLD_MS
+    # one palette of greys for all frames, a little cool: some readers stumble over a file whose
+    # frames are grey in part and have palettes in part, as Pillow would write them otherwise
+    palette = bytes(shade for grey in range(256) for shade in (grey, grey, min(255, grey + 6)))
+    frames = []
+    for picture in pictures:
+        frame = Image.fromarray(picture).convert("P")
+        frame.putpalette(palette)
+        frames.append(frame)
     with replacing(path) as temporary:
-        imageio.imwrite(
-            temporary, list(pictures), extension=".gif", duration=durations, loop=0, plugin="pillow"
+        frames[0].save(
+            temporary,
+            format="GIF",
+            save_all=True,
+            append_images=frames[1:],
+            duration=durations,
+            loop=0,
         )

@@ -22,7 +22,6 @@ from ddpm_tutor.classroom.lesson import (
     Cell,
     Lesson,
     Step,
-    check_settings,
     compile_cell,
     new_namespace,
     override_parameters,
@@ -75,7 +74,6 @@ class Stepper:
     ) -> None:
         self.lesson, self.session, self.keys, self.at_step = lesson, session, keys, at_step
         self.settings = settings or {}
-        check_settings(lesson, self.settings)
         self.namespace = new_namespace(lesson)
         self.shown: dict[int, list[RenderableType]] = {}  # step -> what its code displayed
 
@@ -195,32 +193,28 @@ class Stepper:
         """Waits for a key and does what it says; the steps to move by, 0 to stop."""
         console = self.session.console
         assert self.keys is not None
-        hint = Text("\n")
-        for key, meaning in KEYS.items():
-            hint.append(key, "bold cyan").append(f" {meaning}   ", "dim")
-        hint.rstrip()
-        console.print(hint)
+        step = self.lesson.steps[number - 1]
         while True:
+            console.print(key_hints())
             key = self.keys()
             if key in ("\r", "\n", " "):
                 return 1
+            if key in ("q", "\x04", ""):
+                return 0
+            if key == "b" and number > 1:
+                return -1
             if key == "b":
-                if number > 1:
-                    return -1
                 console.print(Text("This is the first step.", style="dim"))
+            elif key == "r" and step.code:
+                self._execute_or_explain(number)
             elif key == "r":
-                if self.lesson.steps[number - 1].code:
-                    self._execute_or_explain(number)
-                else:
-                    console.print(Text("This step has no code to run.", style="dim"))
+                console.print(Text("This step has no code to run.", style="dim"))
             elif key == "p":
                 self._play()
             elif key == "s":
-                self._show_source(self.lesson.steps[number - 1])
-            elif key == "?":
+                self._show_source(step)
+            else:
                 console.print(Panel(Text(HELP), title="Keys", title_align="left", expand=False))
-            elif key in ("q", "\x04", ""):
-                return 0
 
     def _play(self) -> None:
         """An interactive Python in the lesson's namespace."""
@@ -262,6 +256,15 @@ class Prose(Markdown):
     """A cell of prose."""
 
     elements: ClassVar = {**Markdown.elements, "code_block": Formula}
+
+
+def key_hints() -> Text:
+    """The line of keys below a step."""
+    hints = Text("\n")
+    for key, meaning in KEYS.items():
+        hints.append(key, "bold cyan").append(f" {meaning}   ", "dim")
+    hints.rstrip()
+    return hints
 
 
 def highlighted(source: str) -> Syntax:

@@ -140,7 +140,7 @@ def sample(
         labels = None if unconditional else labels_for(loaded, digit, n)
         count = n if labels is None else len(labels)
 
-    def moments() -> Iterator[Tensor | None]:
+    def moments() -> "Iterator[Tensor | None]":
         """None for each step, and each finished chunk of images."""
         for start in range(0, count, CHUNK):
             numbers = range(start, min(start + CHUNK, count))

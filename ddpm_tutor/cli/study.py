@@ -105,7 +105,7 @@ def lesson(
     data: DataOption = None,
 ) -> None:
     """Step through a lesson."""
-    from ddpm_tutor.classroom.lesson import find_lesson
+    from ddpm_tutor.classroom.lesson import check_settings, find_lesson
     from ddpm_tutor.classroom.progress import load_progress, save_progress
 
     chosen = find_lesson(name)
@@ -114,6 +114,7 @@ def lesson(
         values["seed"] = str(seed)
     if device is not None:
         values["device"] = device.value
+    check_settings(chosen, values)
     if data is not None:
         os.environ["DDPM_TUTOR_DATA"] = str(data)  # where the lesson's load_digits() looks
 
@@ -186,11 +187,11 @@ def ask_where_to_start(console: Console, step: int, count: int) -> int:
     """Offers to go on where the learner left."""
     console.print(
         Text.assemble(
-            f"You left this lesson at step {step} of {count}.  ",
+            f"You left at step {step} of {count}.  ",
             ("Enter", "bold cyan"),
-            " go on there   ",
+            " goes on there, ",
             ("any other key", "bold cyan"),
-            " start over",
+            " starts over.",
         )
     )
     return step if read_key() in ("\r", "\n") else 1

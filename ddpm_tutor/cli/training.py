@@ -92,14 +92,15 @@ def train(
             return
         stopped = follow(console, run, digits, rank, world_size)
         if stopped:
-            console.print(Text(f"Stopped and saved. Go on with --resume --run-dir {run_dir}"))
+            console.print(Text("Stopped and saved. Go on with the same command and --resume."))
             raise KeyboardInterrupt
         weights = run.weights_file
         console.print(
             Text.assemble(
                 ("Draw with it: ", "dim"),
                 (draw_command(conditional, weights), "bold cyan"),
-            )
+            ),
+            soft_wrap=True,
         )
 
 

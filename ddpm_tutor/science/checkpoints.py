@@ -65,17 +65,17 @@ def save_checkpoint(
     model: NoisePredictor,
     training: dict[str, Any],
     *,
-    beta: tuple[int, float, float] = (1000, 1e-4, 0.02),
+    linear_beta: tuple[int, float, float] = (1000, 1e-4, 0.02),
     half: bool = False,
 ) -> None:
     """Writes the weights of `model` and its configuration to `path`, whole or not at all.
 
     Args:
         training: figures that travel with the weights; anything JSON can hold.
-        beta: T, beta_1 and beta_T of the linear schedule it was trained on.
+        linear_beta: T, beta_1 and beta_T of the linear schedule it was trained on.
         half: store float16, half the size.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     dtype = torch.float16 if half else torch.float32
     tensors = {k: v.detach().to("cpu", dtype).contiguous() for k, v in model.state_dict().items()}
@@ -83,7 +83,7 @@ def save_checkpoint(
         "network": network_name(model),
         "width": model.width,
         "num_classes": model.num_classes,
-        "beta": beta,
+        "linear_beta": linear_beta,
     }
     metadata = {
         "format": FORMAT,
@@ -91,7 +91,7 @@ def save_checkpoint(
         "training": json.dumps(training),
     }
     with replacing(path) as temporary:
-        save_file(tensors, temporary, metadata)
+        temporary.write_bytes(save(tensors, metadata))
 
 
 def load_checkpoint(path: Path | None = None, device: torch.device | str = "cpu") -> Checkpoint:
@@ -108,7 +108,7 @@ def load_checkpoint(path: Path | None = None, device: torch.device | str = "cpu"
         if metadata.get("format") != FORMAT:
             raise ValueError("it does not say that it is one")
         config = json.loads(metadata["config"])
-        schedule = linear_schedule(*config["beta"])
+        schedule = linear_schedule(*config["linear_beta"])
         model = build_network(config["network"], config["width"], config["num_classes"])
         model.load_state_dict(tensors)
         training = json.loads(metadata["training"])

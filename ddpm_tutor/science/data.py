@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import http.client
 import os
 import time
 import urllib.request
@@ -18,6 +19,8 @@ from ddpm_tutor.errors import TutorError
 from ddpm_tutor.files import bundled, replacing
 from ddpm_tutor.science.noise import stream
 
+TRAINING_FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte")
+FEWEST = 24  # images that a training and a validation set can be made of
 VALIDATION_SHARE = 12  # one image in 12: 5,000 of MNIST's 60,000
 CONNECT_SECONDS = 4.0  # patience with a network that does not answer
 DOWNLOAD_SECONDS = 120.0  # patience with one that does, for all 12 MB
@@ -80,16 +83,15 @@ def cache_folder() -> Path:
 def has_mnist(root: Path) -> bool:
     """Whether the torchvision root has MNIST's training images and labels."""
     raw = root / "MNIST" / "raw"
-    names = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte")
-    return all((raw / name).is_file() for name in names)
+    return all((raw / name).is_file() for name in TRAINING_FILES)
 
 
 def chosen_root(data: Path | None = None) -> Path | None:
     """The root named by --data or DDPM_TUTOR_DATA, or None when neither is given."""
     if data is not None:
-        return data
+        return data.expanduser()
     named = os.environ.get("DDPM_TUTOR_DATA")
-    return Path(named) if named else None
+    return Path(named).expanduser() if named else None
 
 
 def load_digits(
@@ -130,7 +132,7 @@ def load_digits(
         except (OSError, TutorError) as error:
             reason = str(error)
     if offline:
-        return load_offline_digits()
+        return load_offline_digits(reason)
     raise TutorError(
         f"MNIST is not on this machine and could not be fetched ({reason}).\n"
         "Go online once, or name a torchvision root with --data DIR or DDPM_TUTOR_DATA."
@@ -138,25 +140,33 @@ def load_digits(
 
 
 def read_mnist(root: Path) -> Digits:
-    """The 60,000 training images of MNIST in the torchvision root `root`, split."""
-    from torchvision.datasets import MNIST
+    """The 60,000 training images of MNIST in the torchvision root `root`, split.
 
+    Raises:
+        TutorError: the files are not what they should be.
+    """
+    from torchvision.datasets.mnist import read_image_file, read_label_file
+
+    raw = root / "MNIST" / "raw"
     try:
-        mnist = MNIST(str(root), train=True)
-    except (RuntimeError, ValueError, OSError, AssertionError) as error:
+        images = read_image_file(str(raw / TRAINING_FILES[0]))  # (60000, 28, 28) uint8
+        labels = read_label_file(str(raw / TRAINING_FILES[1]))  # (60000,)
+        if images.shape[1:] != (28, 28) or len(images) != len(labels) or len(images) < FEWEST:
+            raise ValueError(f"{len(labels)} labels for images of shape {tuple(images.shape)}")
+    except Exception as error:  # torchvision meets a damaged file with many kinds of errors
         raise TutorError(
-            f"The MNIST files in {root}/MNIST/raw are damaged. Delete them, then run this again."
+            f"The MNIST files in {raw} are damaged ({error}).\nDelete them, then run this again."
         ) from error
-    return split(mnist.data, mnist.targets, f"MNIST from {root}")
+    return split(images, labels, f"MNIST from {root}")
 
 
-def load_offline_digits() -> Digits:
-    """The 2,000 digits in `assets/`, drawn by the model that ships."""
+def load_offline_digits(reason: str = "") -> Digits:
+    """The 2,000 digits in `assets/`, drawn by the model that ships; `reason` says why not MNIST."""
     file = bundled("assets") / "offline_digits.npz"
     with np.load(file) as arrays:
         images, labels = torch.from_numpy(arrays["images"]), torch.from_numpy(arrays["labels"])
     source = f"{len(images):,} offline digits, drawn by this package's own model"
-    return split(images, labels, source)
+    return split(images, labels, f"{source} (no MNIST: {reason})" if reason else source)
 
 
 def download_mnist(root: Path, progress: DownloadProgress | None = None) -> None:
@@ -184,7 +194,7 @@ def _fetch(urls: list[str], md5: str, deadline: float, progress: DownloadProgres
             with urllib.request.urlopen(url, timeout=CONNECT_SECONDS) as response:
                 total = int(response.headers.get("Content-Length") or 0)
                 body = bytearray()
-                while chunk := response.read(1 << 16):
+                while chunk := response.read1(1 << 16):
                     body += chunk
                     if progress:
                         progress(len(body), total)
@@ -195,4 +205,6 @@ def _fetch(urls: list[str], md5: str, deadline: float, progress: DownloadProgres
             failure = TutorError(f"{url} sent something that is not MNIST")
         except OSError as error:
             failure = error
+        except (http.client.HTTPException, ValueError) as error:
+            failure = TutorError(f"{url} answered with nonsense ({type(error).__name__})")
     raise failure

@@ -15,6 +15,13 @@ GROUPS = 8  # of channels that are normalised together
 ENCODING_CHANNELS = 128
 
 
+def start_at_zero(layer: nn.Conv2d) -> None:
+    """A layer that gives zeros until it is trained."""
+    nn.init.zeros_(layer.weight)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+
+
 class ResidualBlock(nn.Module):
     """x + conv(conv(x)); the embedding scales and shifts what lies between the convolutions."""
 
@@ -25,7 +32,7 @@ class ResidualBlock(nn.Module):
         self.conv_1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
         self.norm_2 = nn.GroupNorm(GROUPS, out_channels)
         self.conv_2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
-        nn.init.zeros_(self.conv_2.weight)  # every block starts as the identity
+        start_at_zero(self.conv_2)  # the block starts as its skip alone
         same = in_channels == out_channels
         self.skip = nn.Identity() if same else nn.Conv2d(in_channels, out_channels, 1)
 
@@ -45,7 +52,7 @@ class Attention(nn.Module):
         self.norm = nn.GroupNorm(GROUPS, channels)
         self.to_qkv = nn.Conv2d(channels, 3 * channels, 1)
         self.out = nn.Conv2d(channels, channels, 1)
-        nn.init.zeros_(self.out.weight)
+        start_at_zero(self.out)
 
     def forward(self, x: Tensor) -> Tensor:
         b, c, h, w = x.shape
@@ -83,7 +90,7 @@ class LeanUNet(NoisePredictor):
         self.up_16 = nn.ModuleList([ResidualBlock(w_8 + w_16, w_16), ResidualBlock(w_16, w_16)])
         self.norm = nn.GroupNorm(GROUPS, w_16)
         self.out = nn.Conv2d(w_16, 4, 3, padding=1)
-        nn.init.zeros_(self.out.weight)
+        start_at_zero(self.out)
 
         self.time_embedding = nn.Sequential(
             nn.Linear(ENCODING_CHANNELS, embedding), nn.SiLU(), nn.Linear(embedding, embedding)

@@ -88,6 +88,7 @@ class Run:
         model = build_network(settings.network, settings.width, num_classes).to(device)
         self.state = TrainingState.start(model, settings.training)
         self.history: list[EpochReport] = []
+        self.images: int | None = None  # in the training set; a resumed run must have as many
 
     @classmethod
     def start(cls, folder: Path, settings: RunSettings, device: torch.device) -> "Run":
@@ -97,10 +98,11 @@ class Run:
             TutorError: there is a run in `folder`, or the settings cannot be.
         """
         run = cls(folder, settings, device)
-        if run.state_file.exists():
+        if run.state_file.exists() or run.weights_file.exists():
             raise TutorError(
                 f"{folder} already holds a run. Go on with --resume, or choose another --run-dir."
             )
+        make_folder(folder)  # better to fail now than after an epoch
         return run
 
     @classmethod
@@ -121,6 +123,7 @@ class Run:
                 run.state.ema.load_state_dict(saved["ema"])
                 run.state.optimizer.load_state_dict(saved["optimizer"])
                 run.state.step = saved["step"]
+                run.images = saved.get("images")
                 run.history = [read_epoch(line) for line in saved["log"]]
         except Exception as error:  # whatever a damaged file holds, the answer is the same
             raise TutorError(
@@ -158,18 +161,17 @@ class Run:
             "log": [json.loads(line) for line in log],
         }
         save_checkpoint(self.weights_file, self.state.ema, training)
-        with replacing(self.state_file) as temporary:
-            torch.save(
-                {
-                    "settings": self.settings.to_json(),
-                    "model": self.state.model.state_dict(),
-                    "ema": self.state.ema.state_dict(),
-                    "optimizer": self.state.optimizer.state_dict(),
-                    "step": self.state.step,
-                    "log": log,
-                },
-                temporary,
-            )
+        state = {
+            "settings": self.settings.to_json(),
+            "model": self.state.model.state_dict(),
+            "ema": self.state.ema.state_dict(),
+            "optimizer": self.state.optimizer.state_dict(),
+            "step": self.state.step,
+            "images": self.images,
+            "log": log,
+        }
+        with replacing(self.state_file) as temporary, open(temporary, "wb") as file:
+            torch.save(state, file)
 
     def train(
         self,
@@ -182,7 +184,17 @@ class Run:
         """Trains to the last epoch, yields a report after each step and after each epoch.
 
         At the end of an epoch the averaged weights are validated and all is saved (by rank 0).
+
+        Raises:
+            TutorError: a resumed run was started on other digits.
         """
+        count = len(digits.train_images)
+        if self.images not in (None, count):
+            raise TutorError(
+                f"The run in {self.folder} was started on {self.images:,} training images; "
+                f"here are {count:,}.\nName the same data with --data."
+            )
+        self.images = count
         config = self.settings.training
         labels = digits.train_labels if self.settings.conditional else None
         epoch_steps = steps_per_epoch(len(digits.train_images), config)
@@ -198,16 +210,18 @@ class Run:
             yield report
             if report.step % epoch_steps == 0:
                 if rank == 0:
-                    seen = len(losses) * config.batch_size
-                    yield self._end_epoch(digits, report, sum(losses) / len(losses), spent, seen)
+                    train_loss = sum(losses) / len(losses)
+                    rate = len(losses) * min(config.batch_size, count) / spent
+                    yield self._end_epoch(digits, report, train_loss, spent, rate)
                 losses, spent = [], 0.0
             resumed_at = time.perf_counter()
 
     def _end_epoch(
-        self, digits: Digits, report: StepReport, train_loss: float, seconds: float, images: int
+        self, digits: Digits, report: StepReport, train_loss: float, seconds: float, rate: float
     ) -> EpochReport:
         """Validates the averaged weights, logs and saves."""
         labels = digits.validation_labels if self.settings.conditional else None
+        batch_size = self.settings.training.batch_size
 
         def validate(labels: torch.Tensor | None) -> Estimate:
             return validation_loss(self.state.ema, self.schedule, digits.validation_images, labels)
@@ -215,12 +229,12 @@ class Run:
         epoch = EpochReport(
             epoch=report.epoch,
             step=report.step,
-            images_seen=report.step * self.settings.training.batch_size,
+            images_seen=report.step * min(batch_size, len(digits.train_images)),
             train_loss=train_loss,
             validation=validate(labels),
             validation_unlabelled=validate(None) if self.settings.conditional else None,
             seconds=seconds,
-            images_per_second=images / seconds,
+            images_per_second=rate,
         )
         self.history.append(epoch)
         self.save()

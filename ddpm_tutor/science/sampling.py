@@ -29,8 +29,8 @@ def guided_eps(
     """The predicted noise with classifier-free guidance (Ho and Salimans 2022).
 
     eps = eps(no label) + guidance * (eps(label) - eps(no label)): 0 leaves the label out, 1 is the
-    conditional network itself, more exaggerates what the label changes. Both predictions come from
-    one call on a doubled batch.
+    conditional network itself, more exaggerates what the label changes. (It is 1 + w in their
+    Eq. 6.) Both predictions come from one call on a doubled batch.
     """
     if label is None or guidance == 1:
         return model(x_t, t, label).float()
@@ -72,11 +72,12 @@ def sample(
         steps + 1 moments; the last has t = 0 and the finished images.
 
     Raises:
-        ValueError: `steps` is not in 1..T, or a label is given to a network that takes none.
+        ValueError: at the first moment asked for, when `steps` is not in 1..T, or a label is
+            given to a network that takes none.
     """
     if label is not None and model.num_classes is None:
         raise ValueError("this network was trained without labels, so it draws no digit on request")
-    short, times = respaced(schedule.to(x_T.device), steps or schedule.T)
+    short, times = respaced(schedule.to(x_T.device), schedule.T if steps is None else steps)
     x_t = x_T
     for i in range(short.T, 0, -1):
         t = torch.full((len(x_t),), int(times[i]), device=x_t.device)  # (B,) for the network

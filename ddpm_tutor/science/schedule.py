@@ -30,14 +30,14 @@ class Schedule:
 
 
 def schedule_from_beta(beta: Tensor) -> Schedule:
-    """The schedule of the given variances beta_1..beta_T, shape (T,), each in [0, 1).
+    """The schedule of the given variances beta_1..beta_T, shape (T,), each between 0 and 1.
 
     Raises:
-        ValueError: `beta` is empty, or a variance is outside [0, 1).
+        ValueError: `beta` is empty, or a variance is not between 0 and 1.
     """
     beta = beta.to(torch.float64)
-    if beta.ndim != 1 or len(beta) == 0 or not bool(((beta >= 0) & (beta < 1)).all()):
-        raise ValueError("beta must be a list of at least one variance, each in [0, 1)")
+    if beta.ndim != 1 or len(beta) == 0 or not bool(((beta > 0) & (beta < 1)).all()):
+        raise ValueError("beta must be a list of at least one variance, each between 0 and 1")
     beta = torch.cat([torch.zeros(1, dtype=torch.float64, device=beta.device), beta])
     alpha = 1 - beta
     return Schedule(beta, alpha, alpha.cumprod(0))
@@ -47,9 +47,9 @@ def linear_schedule(T: int = 1000, beta_1: float = 1e-4, beta_T: float = 0.02) -
     """beta rising linearly from `beta_1` to `beta_T`; by default the paper's own (Section 4).
 
     Raises:
-        ValueError: T < 1, or a variance is outside [0, 1).
+        ValueError: T < 1, or a variance is not between 0 and 1.
     """
-    return schedule_from_beta(torch.linspace(beta_1, beta_T, T, dtype=torch.float64))
+    return schedule_from_beta(torch.linspace(beta_1, beta_T, max(T, 0), dtype=torch.float64))
 
 
 def respaced(schedule: Schedule, steps: int) -> tuple[Schedule, Tensor]:

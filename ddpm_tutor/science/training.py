@@ -75,7 +75,10 @@ def steps_per_epoch(images: int, config: TrainingConfig) -> int:
 
 
 def lr_factor(step: int, total_steps: int, config: TrainingConfig) -> float:
-    """The share of `config.lr` used in step number `step`, from 0."""
+    """The share of `config.lr` used in step number `step`, from 0.
+
+    The warm-up is never longer than a tenth of all steps.
+    """
     warmup = min(config.warmup_steps, total_steps // 10)
     if step < warmup:
         return (step + 1) / warmup

@@ -1,0 +1,284 @@
+"""The classroom: a lesson file becomes steps; stepping, questions, progress."""
+
+import inspect
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from ddpm_tutor.classroom import progress as progress_module
+from ddpm_tutor.classroom.lesson import (
+    Lesson,
+    all_lessons,
+    check_settings,
+    find_lesson,
+    parameters,
+    read_lesson,
+    shown_source,
+)
+from ddpm_tutor.classroom.progress import LessonProgress, load_progress, save_progress
+from ddpm_tutor.classroom.session import Session
+from ddpm_tutor.classroom.stepper import LessonError, Stepper, used_functions
+from ddpm_tutor.errors import TutorError, UsageError
+
+LESSON = """\
+# %% [markdown]
+# # Lesson 9 · A small one
+#
+# **Paper:** Eq. 4
+#
+# **Time:** 1 minute
+
+# %% [markdown]
+# ## Parameters
+
+# %% tags=["parameters"]
+count = 3
+rate = 0.5
+name = "x"
+loud = False
+
+# %% [markdown]
+# ## Work
+
+# %%
+import torch
+from ddpm_tutor import linear_schedule
+from ddpm_tutor.classroom.tools import ask_choice, ask_number
+runs = globals().get("runs", 0) + 1
+
+def twice(x):
+    return 2 * x
+
+# %%
+print("counted", twice(count))
+torch.arange(float(count))
+
+# %% [markdown]
+# ## Ask
+
+# %%
+total = sum(range(count))
+ask_number("How many?", total, tolerance=0.1, why="It is the SECRET sum.")
+ask_choice("Which?", [("this", "wrong REPLY"), ("that", "right REPLY")], answer=1)
+linear_schedule(10).T
+"""
+
+
+@pytest.fixture
+def lesson(tmp_path: Path) -> Lesson:
+    path = tmp_path / "09_small.py"
+    path.write_text(LESSON, encoding="utf-8")
+    return read_lesson(path)
+
+
+def screen(width: int = 80, **options: object) -> Console:
+    return Console(file=io.StringIO(), width=width, **options)
+
+
+def text_of(console: Console) -> str:
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def keys_of(text: str):
+    """Reads one key after another; more keys than that are a bug in the test."""
+    keys = iter(text)
+    return lambda: next(keys)
+
+
+def test_a_file_becomes_steps_of_prose_and_code(lesson: Lesson) -> None:
+    assert [step.title for step in lesson.steps] == [
+        "Lesson 9 · A small one", "Parameters", "Work", "Ask",
+    ]  # fmt: skip
+    assert [len(step.code) for step in lesson.steps] == [0, 1, 2, 1]
+    assert (lesson.number, lesson.title) == (9, "A small one")
+    assert (lesson.fact("Paper"), lesson.fact("Time")) == ("Eq. 4", "1 minute")
+
+
+def test_cells_know_their_line_in_the_file(lesson: Lesson) -> None:
+    lines = LESSON.splitlines()
+    for step in lesson.steps:
+        for cell in step.code:
+            assert lines[cell.line - 1] == cell.source.splitlines()[0]
+
+
+def test_running_straight_through_shows_prose_code_output_and_last_value(lesson: Lesson) -> None:
+    console = screen()
+    assert Stepper(lesson, Session(console)).run()
+    shown = text_of(console)
+    assert "counted 6" in shown
+    assert "3   float32   cpu" in shown  # the last expression, as a panel
+    assert "def twice(x):" in shown
+    assert "3. It is the SECRET sum." in shown  # question with its answer
+    assert "b) right REPLY" in shown
+
+
+def test_the_code_of_a_question_is_not_shown(lesson: Lesson) -> None:
+    source = shown_source(lesson.steps[3].code[0])
+    assert "SECRET" not in source and "REPLY" not in source
+    assert "total = sum(range(count))" in source and "linear_schedule(10).T" in source
+
+
+def test_settings_override_parameters_in_their_own_type(lesson: Lesson) -> None:
+    console = screen()
+    stepper = Stepper(
+        lesson, Session(console), settings={"count": "5", "rate": "2", "loud": "true"}
+    )
+    stepper.run()
+    assert stepper.namespace["count"] == 5
+    assert stepper.namespace["rate"] == 2.0 and isinstance(stepper.namespace["rate"], float)
+    assert stepper.namespace["loud"] is True
+    assert "counted 10" in text_of(console)
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"nothing": "1"}, "It has: count, rate, name, loud"),
+        ({"count": "x"}, "count must be a whole number, like 3"),
+        ({"count": "1.5"}, "count must be a whole number"),
+        ({"loud": "maybe"}, "loud must be true or false"),
+    ],
+)
+def test_wrong_settings_are_refused_before_anything_runs(
+    lesson: Lesson, settings: dict[str, str], says: str
+) -> None:
+    with pytest.raises(UsageError, match=says):
+        check_settings(lesson, settings)
+
+
+def test_errors_name_the_lesson_files_own_line(tmp_path: Path) -> None:
+    path = tmp_path / "wrong.py"
+    path.write_text("# %% [markdown]\n# # Wrong\n\n# %%\nx = 1\n\ny = x / 0\n")
+    with pytest.raises(LessonError, match=r"wrong.py, line 7: ZeroDivisionError"):
+        Stepper(read_lesson(path), Session(screen())).run()
+
+
+def test_functions_of_a_lesson_have_source(lesson: Lesson) -> None:
+    stepper = Stepper(lesson, Session(screen()))
+    stepper.run()
+    assert inspect.getsource(stepper.namespace["twice"]) == "def twice(x):\n    return 2 * x\n"
+
+
+def test_the_source_key_finds_the_packages_functions(lesson: Lesson) -> None:
+    stepper = Stepper(lesson, Session(screen()))
+    stepper.run()
+    assert list(used_functions(lesson.steps[3], stepper.namespace)) == ["linear_schedule"]
+
+
+def test_going_back_shows_the_step_again_without_running_it(lesson: Lesson) -> None:
+    console = screen()
+    stepper = Stepper(lesson, Session(console), keys=keys_of("\r\r\rb\r\r"))
+    assert stepper.run()
+    assert stepper.namespace["runs"] == 1
+    assert text_of(console).count("counted 6") == 2
+
+
+def test_r_runs_a_step_again(lesson: Lesson) -> None:
+    stepper = Stepper(lesson, Session(screen()), keys=keys_of("\r\rrrq"))
+    assert not stepper.run()
+    assert stepper.namespace["runs"] == 3
+
+
+def test_from_runs_earlier_code_silently(lesson: Lesson) -> None:
+    console = screen()
+    Stepper(lesson, Session(console)).run(start=4)
+    assert "counted" not in text_of(console)
+    assert "How many?" in text_of(console)
+
+
+@pytest.mark.parametrize("start", [0, 5])
+def test_from_a_step_that_is_not_there(lesson: Lesson, start: int) -> None:
+    with pytest.raises(UsageError, match="steps 1 to 4"):
+        Stepper(lesson, Session(screen())).run(start=start)
+
+
+def test_an_error_with_a_learner_present_does_not_end_the_lesson(tmp_path: Path) -> None:
+    path = tmp_path / "wrong.py"
+    path.write_text("# %% [markdown]\n# # Wrong\n\n# %%\n1 / 0\n\n# %% [markdown]\n# ## Next\n")
+    console = screen()
+    assert Stepper(read_lesson(path), Session(console), keys=keys_of("\r\r")).run()
+    assert "ZeroDivisionError" in text_of(console) and "Next" in text_of(console)
+
+
+def answering(lesson: Lesson, *answers: str) -> tuple[str, dict[str, bool]]:
+    """Steps through the lesson giving these answers to its questions."""
+    console, given, scored = screen(), iter(answers), {}
+    session = Session(console, ask=lambda prompt: next(given), on_answer=scored.__setitem__)
+    Stepper(lesson, session, keys=keys_of("\r" * 4)).run()
+    return text_of(console), scored
+
+
+def test_right_answers_count(lesson: Lesson) -> None:
+    shown, scored = answering(lesson, "3.05", "b")
+    assert scored == {"How many?": True, "Which?": True}
+    assert "✓ right REPLY" in shown
+
+
+def test_wrong_answers_get_their_own_reply_and_the_truth(lesson: Lesson) -> None:
+    shown, scored = answering(lesson, "five", "5", "z", "a")
+    assert scored == {"How many?": False, "Which?": False}
+    assert "Please type a number" in shown and "You were 2 off" in shown
+    assert "✗ wrong REPLY" in shown and "It is b) right REPLY" in shown
+
+
+def test_skipped_questions_are_not_scored(lesson: Lesson) -> None:
+    shown, scored = answering(lesson, "", "")
+    assert scored == {} and "It is 3. It is the SECRET sum." in shown
+
+
+def test_progress_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress_module, "progress_file", lambda: tmp_path / "p" / "progress.json")
+    progress = load_progress()
+    progress.lesson("01")
+    progress.lesson("02").step = 4
+    progress.lesson("02").answers["11.2 b"] = True
+    save_progress(progress)
+    assert load_progress() == progress
+    assert load_progress().lesson("02") == LessonProgress(4, False, {"11.2 b": True})
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"version": 99, "lessons": {}}', "\x00\xff"])
+def test_a_damaged_progress_file_is_set_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    path = tmp_path / "progress.json"
+    monkeypatch.setattr(progress_module, "progress_file", lambda: path)
+    path.write_text(text, encoding="utf-8")
+    assert load_progress().lessons == {}
+    assert path.with_suffix(".json.old").read_text(encoding="utf-8") == text
+
+
+def test_lessons_are_found_by_number_and_by_file(lesson: Lesson) -> None:
+    assert [one.number for one in all_lessons()] == [1, 2, 3, 4, 5]
+    assert find_lesson("2").title == "The closed form"
+    assert find_lesson(str(lesson.path)).title == "A small one"
+    with pytest.raises(UsageError, match=r"no lesson 7. Choose from 1, 2, 3, 4, 5"):
+        find_lesson("7")
+
+
+def test_a_file_that_is_no_lesson(tmp_path: Path) -> None:
+    (tmp_path / "plain.py").write_text("print(1)\n")
+    with pytest.raises(TutorError, match="has no cells"):
+        read_lesson(tmp_path / "plain.py")
+
+
+@pytest.mark.parametrize("lesson", all_lessons(), ids=lambda lesson: lesson.path.stem)
+class TestEveryLesson:
+    def test_has_a_heading_and_facts(self, lesson: Lesson) -> None:
+        assert lesson.steps[0].title.startswith(f"Lesson {lesson.number} · ")
+        assert all(lesson.fact(name) for name in ("Goal", "You need", "Paper", "Time"))
+        assert lesson.steps[-1].title == "Recap"
+
+    def test_has_parameters_with_a_seed(self, lesson: Lesson) -> None:
+        assert parameters(lesson)["seed"] == 0
+
+    def test_cells_fit_a_terminal(self, lesson: Lesson) -> None:
+        for step in lesson.steps:
+            assert len(step.prose.splitlines()) <= 16, step.title
+            for cell in step.code:
+                lines = shown_source(cell).splitlines()
+                assert len(lines) <= 22, step.title
+                assert all(len(line) <= 78 for line in lines), step.title

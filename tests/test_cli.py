@@ -1,0 +1,447 @@
+"""The commands, run as a user runs them: in a process of their own, in an empty folder."""
+
+import contextlib
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import imageio.v3 as imageio
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ddpm_tutor.classroom.lesson import all_lessons
+from ddpm_tutor.science.checkpoints import load_checkpoint, save_checkpoint
+from ddpm_tutor.science.unet import UNet
+
+TUTOR = [sys.executable, "-m", "ddpm_tutor"]
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Path:
+    """An empty folder to work in."""
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """A user without progress, without MNIST and without a network."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("DDPM_TUTOR")}
+    nowhere = "http://127.0.0.1:9"  # the discard port: refused at once
+    return environment | {
+        "HOME": str(tmp_path / "home"),
+        "XDG_DATA_HOME": str(tmp_path / "data"),
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+        "http_proxy": nowhere,
+        "https_proxy": nowhere,
+        "COLUMNS": "80",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+@pytest.fixture
+def tutor(empty: Path, environment: dict[str, str]):
+    """Runs `ddpm-tutor` with these arguments and checks its exit code."""
+
+    def run(*arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [*TUTOR, *arguments],
+            cwd=empty,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=200,
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+        return done
+
+    return run
+
+
+@pytest.fixture
+def tiny_mnist(tmp_path: Path) -> Path:
+    """A torchvision root with 480 bars for digits."""
+    raw = tmp_path / "tiny" / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    labels = np.arange(480, dtype=np.uint8) % 10
+    images = np.zeros((480, 28, 28), np.uint8)
+    for image, label in zip(images, labels, strict=True):
+        image[2 * label + 3 : 2 * label + 7, 6:22] = 255
+    for part in ("train", "t10k"):
+        header = bytes([0, 0, 8, 3]) + np.array([480, 28, 28], ">i4").tobytes()
+        (raw / f"{part}-images-idx3-ubyte").write_bytes(header + images.tobytes())
+        header = bytes([0, 0, 8, 1]) + np.array([480], ">i4").tobytes()
+        (raw / f"{part}-labels-idx1-ubyte").write_bytes(header + labels.tobytes())
+    return tmp_path / "tiny"
+
+
+def test_help_and_lists_do_not_load_torch(empty: Path, environment: dict[str, str]) -> None:
+    script = """
+import sys
+from ddpm_tutor.cli import main
+for words in ([], ["--help"], ["lessons"], ["gif", "--help"], ["--version"]):
+    sys.argv = ["ddpm-tutor", *words]
+    try:
+        main()
+    except SystemExit as stop:
+        assert not stop.code, (words, stop.code)
+heavy = {"torch", "torchvision", "matplotlib", "numpy"} & set(sys.modules)
+assert not heavy, heavy
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=empty, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_welcome_says_where_to_begin(tutor) -> None:
+    shown = tutor().stdout
+    assert "ddpm-tutor lesson 1" in shown and "ddpm-tutor gif --digit 7" in shown
+    assert "Conditioning" in shown
+
+
+def test_the_list_shows_every_lesson(tutor) -> None:
+    shown = tutor("lessons").stdout
+    assert all(lesson.title in shown for lesson in all_lessons())
+    assert "Eq. 2" in shown and "minutes" in shown
+
+
+@pytest.mark.parametrize(
+    ("number", "settings", "saved"),
+    [
+        ("1", [], ["lesson_1_schedule.png", "lesson_1_noising_7.gif"]),
+        ("2", [], ["lesson_2_batch.png"]),
+        ("3", ["--set", "steps=20"], ["lesson_3_time_encoding.png", "lesson_3_loss.png"]),
+        ("4", ["--set", "steps=50"], ["lesson_4_history.png", "lesson_4_denoising.gif"]),
+        ("5", ["--set", "steps=10", "--set", "each=2"], ["lesson_5_all_digits.png"]),
+    ],
+)
+def test_every_lesson_runs_offline(
+    tutor, empty: Path, number: str, settings: list[str], saved: list[str]
+) -> None:
+    shown = tutor("lesson", number, "--no-pause", "--out", "pictures", *settings).stdout
+    assert "Recap" in shown and "drawn by this package's own model" in shown
+    assert "Lesson done" in shown
+    for name in saved:
+        assert name in shown
+        with Image.open(empty / "pictures" / name) as image:
+            assert min(image.size) > 60
+
+
+def test_a_lesson_runs_on_real_mnist(mnist_root: Path, tutor, empty: Path) -> None:
+    root = str(mnist_root.resolve())
+    shown = tutor("lesson", "2", "--no-pause", "--data", root, "--seed", "3").stdout
+    assert f"MNIST from {root}" in shown.replace("\n", "") and "Lesson done" in shown
+
+
+def read_digit(picture: np.ndarray) -> int:
+    """What a 32x32 picture shows, by its nearest neighbours among the offline digits."""
+    from ddpm_tutor.science.data import load_offline_digits
+
+    known = load_offline_digits()
+    images, labels = known.train_images.flatten(1).float(), known.train_labels
+    distances = (images - torch.from_numpy(picture.reshape(1, -1)).float()).norm(dim=1)
+    return int(labels[distances.topk(5, largest=False).indices].mode().values)
+
+
+def test_gif_draws_the_digit_asked_for(tutor, empty: Path) -> None:
+    done = tutor("gif", "--digit", "7")
+    assert "digit_7.gif" in done.stdout
+    frames = imageio.imread(empty / "digit_7.gif")
+    assert 40 <= len(frames) <= 100
+    last = frames[-1][36 : 36 + 256 : 8, 16 : 16 + 256 : 8, 0]
+    assert read_digit(last) == 7
+    first = frames[0][36 : 36 + 256 : 8, 16 : 16 + 256 : 8, 0]
+    assert first.std() > 80  # noise, clipped to what can be shown
+
+
+@pytest.mark.parametrize("direction", ["noise", "roundtrip"])
+def test_gif_goes_the_other_way_too(tutor, empty: Path, direction: str) -> None:
+    tutor("gif", "--digit", "1", "--direction", direction, "--steps", "30", "--out", "a/b.gif")
+    frames = imageio.imread(empty / "a" / "b.gif")
+    start = frames[0][36 : 36 + 256 : 8, 16 : 16 + 256 : 8, 0]
+    assert read_digit(start) == 1  # a real digit, or here one of the offline ones
+
+
+def test_gif_of_all_ten(tutor, empty: Path) -> None:
+    tutor("gif", "--steps", "10", "--sampler", "ddim", "--guidance", "1")
+    assert len(imageio.imread(empty / "digits.gif")) == 11
+
+
+def test_sample_writes_the_arrays_of_the_contract(tutor, empty: Path) -> None:
+    tutor("sample", "--all-digits", "-n", "2", "--steps", "5", "--npz", "s.npz", "--seed", "4")
+    arrays = np.load(empty / "s.npz")
+    assert arrays["images"].dtype == np.uint8 and arrays["images"].shape == (20, 32, 32)
+    assert arrays["labels"].dtype == np.int64
+    assert arrays["labels"].tolist() == [d for d in range(10) for _ in range(2)]
+    assert arrays["seed"] == 4
+    with Image.open(empty / "samples.png") as picture:
+        assert picture.size == (2 * (2 * 34 - 2), 2 * (10 * 34 - 2))
+
+
+def test_sample_without_labels(tutor, empty: Path) -> None:
+    tutor(
+        "sample", "--unconditional", "-n", "3", "--steps", "5", "--npz", "s.npz", "--out", "o.png"
+    )
+    arrays = np.load(empty / "s.npz")
+    assert arrays["labels"].tolist() == [-1, -1, -1] and (empty / "o.png").is_file()
+
+
+def test_the_same_seed_draws_the_same_picture_alone_or_in_a_batch(tutor, empty: Path) -> None:
+    tutor("sample", "--digit", "3", "-n", "3", "--steps", "20", "--npz", "three.npz")
+    tutor("sample", "--digit", "3", "-n", "1", "--steps", "20", "--npz", "one.npz")
+    three, one = (np.load(empty / f"{n}.npz")["images"].astype(int) for n in ("three", "one"))
+    assert abs(three[0] - one[0]).max() <= 2  # float32 sums in another order
+    assert abs(three[0] - three[1]).max() > 50
+
+
+def test_info_tells_what_there_is(tutor) -> None:
+    shown = tutor("info").stdout
+    for word in ("torch", "device", "no MNIST", "weights.safetensors", "ms for one image"):
+        assert word in shown
+
+
+TRAIN = ["train", "--epochs", "1", "--width", "4", "--batch-size", "32", "--run-dir", "run"]
+
+
+def test_train_writes_a_checkpoint_that_draws(tutor, empty: Path, tiny_mnist: Path) -> None:
+    shown = tutor(*TRAIN, "--data", str(tiny_mnist)).stdout
+    assert "440 for training, 40 for validation" in shown
+    assert re.search(r"epoch 1/1 +train \d\.\d{4} +validation \d\.\d{4} ± 0\.\d{4}", shown)
+    run = empty / "run"
+    (line,) = (run / "log.jsonl").read_text().splitlines()
+    log = json.loads(line)
+    assert log["epoch"] == 1 and log["images_seen"] == 13 * 32 and log["train_loss"] > 0
+    with Image.open(run / "loss.png") as picture:
+        assert picture.size[0] > 400
+    strip = sorted(path.name for path in (run / "samples").iterdir())
+    assert strip == [f"epoch_{e}.png" for e in ("000.00", "000.25", "000.50", "001.00")]
+    tutor("gif", "--digit", "7", "--checkpoint", "run/weights.safetensors", "--steps", "5")
+    tutor(
+        "sample",
+        "--digit",
+        "2",
+        "-n",
+        "2",
+        "--checkpoint",
+        "run/weights.safetensors",
+        "--steps",
+        "5",
+    )
+    assert (empty / "digit_7.gif").is_file() and (empty / "samples.png").is_file()
+
+
+def test_train_refuses_to_write_over_a_run(tutor, empty: Path, tiny_mnist: Path) -> None:
+    tutor(*TRAIN, "--data", str(tiny_mnist))
+    before = (empty / "run" / "weights.safetensors").read_bytes()
+    assert "--resume" in tutor(*TRAIN, "--data", str(tiny_mnist), code=1).stderr
+    other = tutor(*TRAIN, "--lr", "0.5", "--resume", "--data", str(tiny_mnist), code=1).stderr
+    assert "lr = 0.0001" in other
+    assert (empty / "run" / "weights.safetensors").read_bytes() == before
+
+
+def test_an_interrupted_training_is_saved_and_goes_on_to_the_same_end(
+    tutor, empty: Path, environment: dict[str, str], tiny_mnist: Path
+) -> None:
+    words = [*TRAIN, "--data", str(tiny_mnist), "--epochs", "3"]
+    straight = [w if w != "run" else "straight" for w in words]
+    tutor(*straight)
+    process = subprocess.Popen(
+        [*TUTOR, *words], cwd=empty, env=environment, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("epoch 1/"):
+            break
+    process.send_signal(signal.SIGINT)
+    rest = process.communicate(timeout=60)[0]
+    assert process.returncode == 130 and "--resume" in rest
+    tutor(*words, "--resume")
+    ours, theirs = (
+        load_checkpoint(empty / name / "weights.safetensors").model.state_dict()
+        for name in ("run", "straight")
+    )
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_two_processes_train_what_one_does(
+    tutor, empty: Path, environment: dict[str, str], tiny_mnist: Path
+) -> None:
+    words = [*TRAIN, "--data", str(tiny_mnist), "--unconditional"]
+    tutor(*words)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    two = [w if w != "run" else "two" for w in words]
+    done = subprocess.run(
+        [*torchrun, "--standalone", "-m", "ddpm_tutor", *two],
+        cwd=empty,
+        env=environment | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("epoch 1/1") == 1  # only the first process speaks
+    one_log, two_log = (
+        json.loads((empty / name / "log.jsonl").read_text()) for name in ("run", "two")
+    )
+    assert two_log["train_loss"] == pytest.approx(one_log["train_loss"], rel=0.02)
+    ours, theirs = (
+        load_checkpoint(empty / name / "weights.safetensors").model.state_dict()
+        for name in ("run", "two")
+    )
+    # bfloat16 rounds other sums in halves of a batch than in whole ones
+    assert all(torch.allclose(ours[name], theirs[name], atol=3e-3) for name in ours)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["gif", "--digit", "10"], 2, "--digit"),
+        (["gif", "--digit", "x"], 2, "--digit"),
+        (["gif", "--digit", "7", "--steps", "0"], 2, "--steps"),
+        (["gif", "--digit", "7", "--steps", "1001"], 2, "--steps"),
+        (["gif", "--digit", "7", "--seed", "-1"], 2, "--seed"),
+        (["gif", "--digit", "7", "--count", "0"], 2, "--count"),
+        (["gif", "--digit", "7", "--checkpoint", "none.safetensors"], 1, "ddpm-tutor train"),
+        (["gif", "--digit", "7", "--direction", "noise", "--data", "."], 1, "No MNIST in ."),
+        (["sample"], 2, "--all-digits"),
+        (["sample", "--digit", "3", "--unconditional"], 2, "Say what to draw"),
+        (["lesson", "9"], 2, "Choose from 1, 2, 3, 4, 5"),
+        (["lesson", "none.py"], 2, "No lesson file none.py"),
+        (["lesson", "1", "--set", "colour=1"], 2, "It has: digit, seed, device"),
+        (["lesson", "1", "--set", "digit"], 2, "NAME=VALUE"),
+        (["lesson", "1", "--from", "99"], 2, "there is no step 99"),
+        (["train", "--width", "7"], 1, "multiple of 4"),
+        (["train", "--epochs", "0"], 2, "--epochs"),
+        (["train", "--resume", "--run-dir", "none"], 1, "No run to resume"),
+        (["nonsense"], 2, "nonsense"),
+    ],
+)
+def test_mistakes_get_a_short_answer(
+    tutor, empty: Path, words: list[str], code: int, says: str
+) -> None:
+    done = tutor(*words, code=code)
+    assert says in done.stderr
+    assert not [path for path in empty.rglob("*") if path.suffix in (".gif", ".png", ".pt")]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
+def test_a_device_that_is_not_there(tutor) -> None:
+    assert "This machine has: cpu" in tutor("gif", "--device", "cuda", code=2).stderr
+
+
+def test_weights_without_labels_draw_no_digit_on_request(tutor, empty: Path) -> None:
+    save_checkpoint(empty / "plain.safetensors", UNet(4), {})
+    done = tutor("gif", "--digit", "7", "--checkpoint", "plain.safetensors", code=1)
+    assert "without labels" in done.stderr
+    tutor(
+        "sample", "--unconditional", "-n", "1", "--steps", "2", "--checkpoint", "plain.safetensors"
+    )
+
+
+def test_out_that_is_a_folder(tutor, empty: Path) -> None:
+    (empty / "digit_7.gif").mkdir()
+    done = tutor("gif", "--digit", "7", "--steps", "1", code=1)
+    assert "is a folder" in done.stderr
+
+
+class Terminal:
+    """A learner's terminal: types keys, and reads the screen until something shows."""
+
+    def __init__(self, words: list[str], folder: Path, environment: dict[str, str]) -> None:
+        self.unread = ""
+        self.pid, self.file = pty.fork()
+        if self.pid == 0:
+            os.chdir(folder)
+            os.execvpe(words[0], words, environment | {"TERM": "xterm-256color"})
+
+    def until(self, text: str, seconds: float = 60) -> str:
+        """Reads up to the next `text` on the screen; what was read, without colours."""
+        deadline = time.monotonic() + seconds
+        while text not in self.unread:
+            assert time.monotonic() < deadline, f"no {text!r} in: {self.unread}"
+            if select.select([self.file], [], [], 0.2)[0]:
+                try:
+                    data = os.read(self.file, 1 << 16).decode(errors="replace")
+                except OSError:
+                    raise AssertionError(f"ended without {text!r}: {self.unread}") from None
+                self.unread += re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", data)
+        read, _, self.unread = self.unread.partition(text)
+        return read + text
+
+    def type(self, keys: str) -> None:
+        time.sleep(0.3)  # keys typed while the tutor is busy are dropped, on purpose
+        os.write(self.file, keys.encode())
+
+    def wait(self) -> int:
+        """The exit code."""
+        with open(os.devnull, "wb") as sink:
+            while True:
+                try:
+                    data = os.read(self.file, 1 << 16)
+                except OSError:
+                    break
+                sink.write(data)
+                if not data:
+                    break
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+
+@pytest.fixture
+def lesson_in_a_terminal(empty: Path, environment: dict[str, str]) -> Iterator[Terminal]:
+    terminal = Terminal([*TUTOR, "lesson", "1"], empty, environment)
+    yield terminal
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(terminal.pid, signal.SIGKILL)
+    os.close(terminal.file)
+
+
+def test_stepping_in_a_real_terminal(
+    lesson_in_a_terminal: Terminal, tutor, empty: Path, environment: dict[str, str]
+) -> None:
+    terminal = lesson_in_a_terminal
+    terminal.until("1 of 14")
+    terminal.until("q quit")
+    terminal.type("\r")
+    terminal.until("q quit")
+    terminal.type("\r")
+    assert "▀▀▀▀" in terminal.until("q quit")  # a digit, in half-blocks
+    terminal.type("s")
+    assert "ddpm_tutor/science/data.py" in terminal.until("q quit")
+    terminal.type("p")
+    terminal.until(">>>")
+    terminal.type("image.shape\r")
+    terminal.until("torch.Size([1, 32, 32])")
+    terminal.type("\x04")
+    terminal.until("q quit")
+    terminal.type("?")
+    assert "interactive Python" in terminal.until("q quit")
+    terminal.type("b")
+    assert "2 of 14" in terminal.until("q quit")
+    terminal.type("\r")
+    terminal.until("3 of 14")
+    terminal.until("q quit")
+    terminal.type("q")
+    terminal.until("Go on with")
+    assert terminal.wait() == 0
+    assert "step 3 of 14" in tutor("lessons").stdout
+
+    again = Terminal([*TUTOR, "lesson", "1"], empty, environment)
+    again.until("You left at step 3 of 14")
+    again.type("\r")
+    assert "3 of 14" in again.until("q quit")
+    again.type("\x03")
+    assert again.wait() == 130

@@ -1,0 +1,452 @@
+"""The digits: their numbers, where they come from, and networks that misbehave."""
+
+import gzip
+import hashlib
+import socket
+import struct
+import threading
+import time
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pytest
+import torch
+from torchvision.datasets import MNIST
+
+from ddpm_tutor.errors import TutorError
+from ddpm_tutor.science import data
+from ddpm_tutor.science.data import (
+    download_mnist,
+    load_digits,
+    load_offline_digits,
+    pad_to_32,
+    split,
+    to_uint8,
+    to_unit_range,
+)
+
+IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
+TEST_FILES = ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+
+
+def unlike(count):
+    """Images of which no two are alike: image i spells out i in its first two pixels."""
+    images = torch.zeros(count, 28, 28, dtype=torch.uint8)
+    images[:, 0, 0], images[:, 0, 1] = torch.arange(count) // 256, torch.arange(count) % 256
+    images[:, 10:18, 10:18] = 200
+    return images, torch.arange(count) % 10
+
+
+def which(images):
+    """The i of images made by `unlike`, after they were padded."""
+    return (images[:, 0, 2, 2].long() * 256 + images[:, 0, 2, 3]).tolist()
+
+
+def idx(array):
+    """MNIST's own format: two zeros, the type, the number of axes, their lengths, the bytes."""
+    array = np.asarray(array, dtype=np.uint8)
+    return struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.tobytes()
+
+
+def write_mnist(root, count=24, test_files=True):
+    """A torchvision root with `count` training images."""
+    images, labels = unlike(count)
+    raw = root / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for name, array in ((IMAGES, images), (LABELS, labels)):
+        (raw / name).write_bytes(idx(array))
+    if test_files:
+        for name in TEST_FILES:
+            (raw / name).write_bytes(idx(np.zeros(0)))
+    return raw
+
+
+@pytest.fixture
+def nowhere(monkeypatch, tmp_path):
+    """A machine with no MNIST and no mirrors, but with offline digits; gives its cache folder."""
+    monkeypatch.delenv("DDPM_TUTOR_DATA", raising=False)
+    monkeypatch.setenv("no_proxy", "*")  # the test's own server is asked without one
+    monkeypatch.setattr(MNIST, "mirrors", [])
+    monkeypatch.setattr(data, "cache_folder", lambda: tmp_path / "cache")
+    assets = tmp_path / "assets"
+    assets.mkdir()
+    images, labels = unlike(36)
+    np.savez(assets / "offline_digits.npz", images=images.numpy(), labels=labels.numpy())
+    monkeypatch.setattr(data, "bundled", lambda name: tmp_path / name)
+    return tmp_path / "cache"
+
+
+# The numbers
+
+
+def test_padding_puts_two_background_pixels_around():
+    images = torch.full((3, 28, 28), 7, dtype=torch.uint8)
+    padded = pad_to_32(images)
+    assert padded.shape == (3, 1, 32, 32)
+    assert padded.dtype == torch.uint8
+    assert torch.equal(padded[:, 0, 2:30, 2:30], images)
+    assert padded.sum() == images.sum()  # all else is 0
+
+
+def test_intensities_0_to_255_become_minus_1_to_1():
+    x = to_unit_range(torch.tensor([0, 51, 255], dtype=torch.uint8))
+    assert x.dtype == torch.float32
+    assert x.tolist() == pytest.approx([-1, -0.6, 1])
+
+
+def test_every_intensity_comes_back_from_the_unit_range():
+    intensities = torch.arange(256).to(torch.uint8)
+    assert torch.equal(to_uint8(to_unit_range(intensities)), intensities)
+
+
+def test_what_is_out_of_range_becomes_black_or_white():
+    # uint8 without a clamp would wrap around
+    x = torch.tensor([-3.0, -1.01, 1.01, 3.0])
+    assert to_uint8(x).tolist() == [0, 0, 255, 255]
+
+
+# The split
+
+
+@pytest.mark.parametrize(("count", "held_out"), [(24, 2), (36, 3), (47, 3), (600, 50)])
+def test_one_image_in_12_is_held_out(count, held_out):
+    digits = split(*unlike(count), "test")
+    assert len(digits.validation_images) == len(digits.validation_labels) == held_out
+    assert len(digits.train_images) == len(digits.train_labels) == count - held_out
+
+
+def test_every_image_is_in_one_part_with_its_label():
+    digits = split(*unlike(600), "test")
+    train, validation = which(digits.train_images), which(digits.validation_images)
+    assert sorted(train + validation) == list(range(600))
+    assert digits.train_labels.tolist() == [i % 10 for i in train]
+    assert digits.validation_labels.tolist() == [i % 10 for i in validation]
+
+
+def test_the_split_is_the_same_every_time_and_shuffles():
+    torch.manual_seed(1)
+    first = which(split(*unlike(600), "test").validation_images)
+    torch.manual_seed(2)  # nor does it depend on the seed of anything else
+    assert which(split(*unlike(600), "test").validation_images) == first
+    assert first != sorted(first)
+
+
+def test_of_class_gives_the_training_images_of_one_digit():
+    digits = split(*unlike(600), "test")
+    assert all(i % 10 == 7 for i in which(digits.of_class(7)))
+    assert len(digits.of_class(7)) == (digits.train_labels == 7).sum()
+
+
+# Reading MNIST
+
+
+def test_mnist_is_read_from_a_named_folder(nowhere, tmp_path):
+    write_mnist(tmp_path / "root")
+    digits = load_digits(tmp_path / "root")
+    assert sorted(which(digits.train_images) + which(digits.validation_images)) == list(range(24))
+    assert digits.train_labels.dtype == torch.int64
+    assert str(tmp_path / "root") in digits.source
+
+
+def test_mnist_is_read_from_the_folder_in_the_environment(nowhere, tmp_path, monkeypatch):
+    write_mnist(tmp_path / "root")
+    monkeypatch.setenv("DDPM_TUTOR_DATA", str(tmp_path / "root"))
+    assert str(tmp_path / "root") in load_digits().source
+
+
+def test_the_named_folder_goes_before_the_environment_and_that_before_the_cache(
+    nowhere, tmp_path, monkeypatch
+):
+    write_mnist(tmp_path / "named", 24)
+    write_mnist(tmp_path / "environment", 36)
+    write_mnist(nowhere, 48)
+    assert len(load_digits().train_images) == 44
+    monkeypatch.setenv("DDPM_TUTOR_DATA", str(tmp_path / "environment"))
+    assert len(load_digits().train_images) == 33
+    assert len(load_digits(tmp_path / "named").train_images) == 22
+
+
+def test_the_training_files_alone_are_enough(nowhere, tmp_path):
+    # they are all that is used, all that a download fetches, and all that the messages ask for
+    write_mnist(tmp_path / "root", test_files=False)
+    assert len(load_digits(tmp_path / "root").train_images) == 22
+
+
+def test_a_named_folder_without_mnist_is_an_error_that_says_what_was_expected(nowhere, tmp_path):
+    with pytest.raises(TutorError, match=r"MNIST/raw/train-images-idx3-ubyte") as refused:
+        load_digits(tmp_path / "empty")
+    assert "DDPM_TUTOR_DATA" in str(refused.value)
+    assert len(str(refused.value).splitlines()) <= 2
+
+
+def test_a_folder_in_the_environment_without_mnist_is_an_error(nowhere, tmp_path, monkeypatch):
+    # to go on with the offline digits would hide a typing error
+    monkeypatch.setenv("DDPM_TUTOR_DATA", str(tmp_path / "misspelt"))
+    with pytest.raises(TutorError, match="misspelt"):
+        load_digits()
+
+
+DAMAGED = {
+    "empty": (IMAGES, b""),
+    "truncated": (IMAGES, idx(unlike(24)[0])[:-100]),
+    "a web page": (IMAGES, b"<html>Log in to this hotel's network</html>" * 100),
+    "still packed": (IMAGES, gzip.compress(idx(unlike(24)[0]))),
+    "images in floats": (IMAGES, struct.pack(">HBB3I", 0, 13, 3, 24, 28, 28) + bytes(75264)),
+    "an unknown type": (IMAGES, struct.pack(">HBB3I", 0, 10, 3, 24, 28, 28) + bytes(75264)),
+    "images of another size": (IMAGES, idx(np.zeros((24, 32, 32)))),
+    "labels in place of images": (IMAGES, idx(unlike(24)[1])),
+    "no labels": (LABELS, b""),
+    "too few labels": (LABELS, idx(unlike(12)[1])),
+    "too many labels": (LABELS, idx(unlike(36)[1])),
+}
+
+
+@pytest.mark.parametrize(("name", "content"), DAMAGED.values(), ids=DAMAGED)
+def test_damaged_files_are_an_error_that_says_where_they_are(nowhere, tmp_path, name, content):
+    raw = write_mnist(tmp_path / "root")
+    (raw / name).write_bytes(content)
+    with pytest.raises(TutorError, match="damaged") as refused:
+        load_digits(tmp_path / "root")
+    assert str(tmp_path / "root" / "MNIST" / "raw") in str(refused.value)
+
+
+def test_the_real_mnist_is_split_into_55_000_and_5_000(mnist_root):
+    digits = load_digits(mnist_root)
+    assert digits.train_images.shape == (55_000, 1, 32, 32)
+    assert digits.validation_images.shape == (5_000, 1, 32, 32)
+    assert digits.train_images.dtype == torch.uint8
+    for labels in (digits.train_labels, digits.validation_labels):
+        share = torch.bincount(labels, minlength=10) / len(labels)
+        assert 0.08 < share.min() < share.max() < 0.12
+    assert digits.train_images[:, :, :2].sum() == 0  # the border is background
+
+
+# Without MNIST
+
+
+def test_without_mnist_the_offline_digits_stand_in_and_say_so(nowhere):
+    digits = load_digits(download=False)
+    assert len(digits.train_images) == 33
+    assert "36 offline digits" in digits.source
+    assert "own model" in digits.source
+    assert torch.equal(digits.train_images, load_offline_digits().train_images)
+
+
+def test_who_wants_mnist_itself_is_told_why_there_is_none(nowhere):
+    with pytest.raises(TutorError, match="switched off") as refused:
+        load_digits(download=False, offline=False)
+    assert len(str(refused.value).splitlines()) <= 2
+
+
+# Downloading
+
+
+@contextmanager
+def listening(answer):
+    """A server on this machine that gives each connection to `answer`; yields its URL."""
+    stop = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.05)
+
+        def serve():
+            while not stop.is_set():
+                try:
+                    connection, _ = server.accept()
+                except TimeoutError:
+                    continue
+                threading.Thread(target=answer, args=(connection, stop), daemon=True).start()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.getsockname()[1]}/"
+        finally:
+            stop.set()
+            thread.join()
+
+
+def says(reply):
+    """Answers with these bytes, whatever was asked."""
+
+    def answer(connection, stop):
+        with connection:
+            connection.recv(10_000)
+            connection.sendall(reply)
+
+    return answer
+
+
+def hangs(connection, stop):
+    """Takes the connection and never answers."""
+    with connection:
+        stop.wait(10)
+
+
+def drips(connection, stop):
+    """Sends a byte now and then: each comes in time, the file never does."""
+    with connection:
+        connection.recv(10_000)
+        connection.sendall(b"HTTP/1.0 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+        for _ in range(80):  # 4 seconds, so that a client without a deadline ends too
+            if stop.wait(0.05):
+                break
+            try:
+                connection.sendall(b"x")
+            except OSError:  # the client has gone, as it should
+                break
+
+
+def page(status):
+    """A web page in place of the file, as the sign-in of a hotel network sends it."""
+    body = b"<html>Log in to this network</html>"
+    return says(b"HTTP/1.0 %s\r\nContent-Length: %d\r\n\r\n%s" % (status, len(body), body))
+
+
+@contextmanager
+def mirror(files):
+    """A proper web server with these files; yields its URL."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            content = files.get(self.path.removeprefix("/"))
+            self.send_response(404 if content is None else 200)
+            self.send_header("Content-Length", str(len(content or b"")))
+            self.end_headers()
+            self.wfile.write(content or b"")
+
+        def log_message(self, *arguments):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture
+def packed(monkeypatch):
+    """Small training files as a mirror has them; torchvision's md5s are made theirs."""
+    images, labels = unlike(24)
+    files = {
+        f"{IMAGES}.gz": gzip.compress(idx(images)),
+        f"{LABELS}.gz": gzip.compress(idx(labels)),
+    }
+    md5s = [(name, hashlib.md5(content).hexdigest()) for name, content in files.items()]
+    missing = [(f"{name}.gz", "0" * 32) for name in TEST_FILES]
+    monkeypatch.setattr(MNIST, "resources", md5s + missing)
+    return files
+
+
+def left_behind(root):
+    return sorted(path.name for path in root.rglob("*") if path.is_file())
+
+
+def test_a_download_brings_the_training_files_unpacked(nowhere, packed, monkeypatch):
+    told = []
+    with mirror(packed) as url:
+        monkeypatch.setattr(MNIST, "mirrors", [url])
+        download_mnist(nowhere, lambda *sizes: told.append(sizes))
+    raw = nowhere / "MNIST" / "raw"
+    assert left_behind(nowhere) == [IMAGES, LABELS]
+    for name in (IMAGES, LABELS):
+        assert (raw / name).read_bytes() == gzip.decompress(packed[f"{name}.gz"])
+    # the last report for each file is that all of it has come
+    sizes = [len(content) for content in packed.values()]
+    assert [come for come, total in told if come == total] == sizes
+    assert {total for _, total in told} == set(sizes)
+
+
+def test_digits_are_downloaded_once_and_then_read_from_the_cache(nowhere, packed, monkeypatch):
+    with mirror(packed) as url:
+        monkeypatch.setattr(MNIST, "mirrors", [url])
+        digits = load_digits()
+    assert "MNIST" in digits.source
+    assert sorted(which(digits.train_images) + which(digits.validation_images)) == list(range(24))
+    monkeypatch.setattr(MNIST, "mirrors", [])
+    assert torch.equal(load_digits().train_images, digits.train_images)
+
+
+def test_the_second_mirror_is_asked_when_the_first_has_no_file(nowhere, packed, monkeypatch):
+    with mirror({}) as broken, mirror(packed) as sound:
+        monkeypatch.setattr(MNIST, "mirrors", [broken, sound])
+        download_mnist(nowhere)
+    assert left_behind(nowhere) == [IMAGES, LABELS]
+
+
+def test_a_file_with_another_md5_is_refused(nowhere, packed, monkeypatch):
+    files = packed | {f"{IMAGES}.gz": gzip.compress(idx(unlike(12)[0]))}
+    with mirror(files) as url:
+        monkeypatch.setattr(MNIST, "mirrors", [url])
+        with pytest.raises(TutorError, match="not MNIST"):
+            download_mnist(nowhere)
+    assert left_behind(nowhere) == []
+
+
+def test_a_server_that_never_answers_is_given_up(nowhere, packed, monkeypatch):
+    monkeypatch.setattr(data, "CONNECT_SECONDS", 0.5)
+    with listening(hangs) as url:
+        monkeypatch.setattr(MNIST, "mirrors", [url])
+        begun = time.monotonic()
+        with pytest.raises(OSError, match="timed out"):
+            download_mnist(nowhere)
+    assert time.monotonic() - begun < 3
+    assert left_behind(nowhere) == []
+
+
+def test_a_server_that_answers_too_slowly_is_given_up(nowhere, packed, monkeypatch):
+    monkeypatch.setattr(data, "CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr(data, "DOWNLOAD_SECONDS", 0.5)
+    with listening(drips) as url:
+        monkeypatch.setattr(MNIST, "mirrors", [url])
+        begun = time.monotonic()
+        with pytest.raises(TutorError, match="took over"):
+            download_mnist(nowhere)
+        assert time.monotonic() - begun < 2.5
+    assert left_behind(nowhere) == []
+
+
+MISBEHAVIOUR = {
+    "a web page": page(b"200 OK"),
+    "404": page(b"404 Not Found"),
+    "511": page(b"511 Network Authentication Required"),
+    "silence": hangs,
+    "hangs up": says(b""),
+    "another protocol": says(b"SSH-2.0-OpenSSH_9.6\r\n"),
+    "cut short": says(b"HTTP/1.0 200 OK\r\nContent-Length: 5000\r\n\r\nhalf"),
+    "cut short in chunks": says(
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfff\r\nhalf"
+    ),
+    "a length that is no number": says(b"HTTP/1.0 200 OK\r\nContent-Length: much\r\n\r\nx"),
+}
+
+
+@pytest.mark.parametrize("answer", MISBEHAVIOUR.values(), ids=MISBEHAVIOUR)
+def test_whatever_the_network_does_the_offline_digits_stand_in(
+    nowhere, packed, monkeypatch, answer
+):
+    monkeypatch.setattr(data, "CONNECT_SECONDS", 0.3)
+    with listening(answer) as url:
+        monkeypatch.setattr(MNIST, "mirrors", [url])
+        digits = load_digits()
+    assert "offline digits" in digits.source
+    assert left_behind(nowhere) == []
+
+
+def test_with_nobody_at_the_other_end_the_offline_digits_stand_in(nowhere, packed, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    monkeypatch.setattr(MNIST, "mirrors", [f"http://127.0.0.1:{port}/"])
+    assert "offline digits" in load_digits().source
+
+
+def test_who_wants_mnist_itself_is_told_what_the_network_did(nowhere, packed, monkeypatch):
+    with listening(page(b"200 OK")) as url:
+        monkeypatch.setattr(MNIST, "mirrors", [url])
+        with pytest.raises(TutorError, match="something that is not MNIST"):
+            load_digits(offline=False)

@@ -1,0 +1,168 @@
+"""What is shown: statistics, pictures of characters, grids, GIFs."""
+
+import io
+from pathlib import Path
+
+import imageio.v3 as imageio
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from rich.console import Console
+
+from ddpm_tutor.classroom.display import number, render, sparkline, tensor_panel
+from ddpm_tutor.classroom.films import frames_of, noising
+from ddpm_tutor.classroom.pictures import (
+    FRAME_MS,
+    HOLD_MS,
+    Frame,
+    enlarged,
+    film,
+    frame_times,
+    grid,
+    save_gif,
+    save_png,
+)
+from ddpm_tutor.classroom.terminal_images import SHADES, render_images
+from ddpm_tutor.science.sampling import draw, sample
+from ddpm_tutor.science.schedule import linear_schedule
+from ddpm_tutor.science.unet import UNet
+
+
+def shown(value: object, width: int = 80, color: bool = False) -> str:
+    console = Console(
+        file=io.StringIO(),
+        width=width,
+        force_terminal=color,
+        color_system="truecolor" if color else None,
+    )
+    console.print(value if not callable(value) else value(console))
+    return console.file.getvalue()
+
+
+def test_a_panel_tells_the_tensors_statistics() -> None:
+    text = shown(tensor_panel(torch.tensor([[0.0, 1.0, 2.0, 3.0, 4.0]] * 2), "mine"))
+    assert "mine" in text and "2×5   float32   cpu" in text
+    assert "mean  2   std 1.491" in text and "min   0   max 4" in text
+
+
+def test_values_that_are_not_finite_are_pointed_out() -> None:
+    text = shown(tensor_panel(torch.tensor([float("nan")] * 9)))
+    assert "not all values are finite" in text
+
+
+@pytest.mark.parametrize(
+    "tensor", [torch.empty(0), torch.tensor(3), torch.tensor([True, False]), torch.zeros(3, 4, 5)]
+)
+def test_any_tensor_can_be_shown(tensor: torch.Tensor) -> None:
+    assert "shape" in shown(tensor_panel(tensor))
+
+
+def test_every_bin_that_is_not_empty_shows() -> None:
+    assert sparkline([0, 1, 1000]) == " ▁█"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.5, "0.5"), (0.0001, "1.00e-04"), (12345.6, "12,346"), (0, "0"), (1e9, "1.00e+09")],
+)
+def test_numbers_are_short(value: float, text: str) -> None:
+    assert number(value) == text
+
+
+def test_without_colour_an_image_is_shades_of_characters() -> None:
+    image = torch.zeros(1, 1, 8, 8, dtype=torch.uint8)
+    image[..., 4:] = 255
+    lines = shown(lambda console: render_images(image, console)).splitlines()
+    assert lines == [SHADES[0] * 4 + SHADES[-1] * 4] * 4
+
+
+def test_with_colour_an_image_is_half_blocks_of_its_greys() -> None:
+    image = torch.zeros(1, 1, 8, 8)  # 0 in [-1, 1] is grey 128
+    text = shown(lambda console: render_images(image, console), color=True)
+    assert text.count("▀") == 32 and "38;2;128;128;128" in text and "48;2;128;128;128" in text
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_pictures_never_exceed_the_width(width: int) -> None:
+    names = [f"t = {t}" for t in range(10)]
+    text = shown(lambda console: render_images(torch.rand(10, 1, 32, 32), console, names), width)
+    assert max(len(line) for line in text.splitlines()) <= width
+    assert all(name in text for name in names)
+
+
+def test_an_image_stands_beside_its_panel() -> None:
+    text = shown(lambda console: render(torch.rand(1, 1, 32, 32), console, "x_0"))
+    assert "shape 1×1×32×32" in text and len(text.splitlines()) == 16
+
+
+def test_a_grid_holds_each_image_in_its_place() -> None:
+    images = torch.arange(6, dtype=torch.uint8).view(6, 1, 1, 1).expand(6, 1, 4, 4) * 10
+    sheet = grid(images, columns=3)
+    assert sheet.shape == (4 + 2 + 4, 4 * 3 + 2 * 2)
+    assert sheet[0, 0] == 0 and sheet[0, 6] == 10 and sheet[9, 13] == 50
+
+
+@pytest.mark.parametrize(("count", "shape"), [(1, (1, 1)), (10, (2, 5)), (9, (3, 3)), (7, (3, 3))])
+def test_grids_are_about_square(count: int, shape: tuple[int, int]) -> None:
+    sheet = grid(torch.zeros(count, 1, 8, 8))
+    assert sheet.shape == (shape[0] * 10 - 2, shape[1] * 10 - 2)
+
+
+def test_a_png_reads_back(tmp_path: Path) -> None:
+    pixels = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    save_png(tmp_path / "a.png", enlarged(pixels, 3))
+    read = np.asarray(Image.open(tmp_path / "a.png"))
+    assert read.shape == (24, 24) and (read[::3, ::3] == pixels).all()
+
+
+def test_frames_are_spread_over_the_change_not_over_t() -> None:
+    schedule = linear_schedule()
+    times = frame_times(schedule, 60)
+    assert times[0] == 0 and times[-1] == 1000 and len(times) <= 62
+    # 36 % of the steps, t from 640 on, have a hundredth of the signal left: they get fewer frames
+    assert sum(t > 640 for t in times) < 0.25 * len(times)
+
+
+def test_a_gif_loops_and_holds_its_last_frame(tmp_path: Path) -> None:
+    frames = [Frame(t, torch.randn(1, 1, 32, 32), torch.randn(1, 1, 32, 32)) for t in (2, 1, 0)]
+    save_gif(tmp_path / "a.gif", film(frames, "digit 7"))
+    read = imageio.imread(tmp_path / "a.gif")
+    assert len(read) == 3 and read.shape[1] >= 256 and read.shape[2] >= 512
+    with Image.open(tmp_path / "a.gif") as image:
+        durations = []
+        for index in range(image.n_frames):
+            image.seek(index)
+            durations.append(image.info["duration"])
+        assert image.info["loop"] == 0
+    assert durations == [FRAME_MS, FRAME_MS, HOLD_MS]
+
+
+def test_a_gifs_pixels_are_sharp(tmp_path: Path) -> None:
+    digit = torch.full((1, 1, 32, 32), -1.0)
+    digit[..., 10:20, 15] = 1.0
+    save_gif(tmp_path / "a.gif", film([Frame(1, digit, digit), Frame(0, digit, -digit)]))
+    first = imageio.imread(tmp_path / "a.gif")[0][..., 0]
+    inside = first[36 : 36 + 256, 16 : 16 + 256]  # below the caption, beside the margin
+    assert set(np.unique(inside)) == {0, 255}
+    assert (inside == 255).sum() == 10 * 8 * 8
+
+
+def test_a_film_of_few_steps_has_them_all_and_of_many_the_chosen() -> None:
+    torch.manual_seed(0)
+    model, schedule = UNet(4), linear_schedule()
+    x_T = torch.randn(1, 1, 32, 32)
+    few = list(frames_of(sample(model, schedule, x_T, steps=5), schedule))
+    assert [frame.t for frame in few] == [1000, 800, 600, 400, 200, 0]
+    many = list(
+        frames_of(draw(model, schedule, None, seed=0, indices=[0], steps=250), schedule, 20)
+    )
+    assert many[0].t == 1000 and many[-1].t == 0 and 15 <= len(many) <= 22
+
+
+def test_noising_ends_in_noise_and_starts_from_the_digit() -> None:
+    torch.manual_seed(0)
+    x_0 = torch.full((2, 1, 32, 32), -1.0)
+    frames = list(noising(UNet(4), linear_schedule(), x_0, None, seed=0, indices=[0, 1], frames=5))
+    assert frames[0].t == 0 and torch.equal(frames[0].x_t, x_0)
+    assert frames[-1].t == 1000 and abs(frames[-1].x_t.std().item() - 1) < 0.05

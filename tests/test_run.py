@@ -1,0 +1,249 @@
+"""A training run on disk: what it leaves behind, and going on from it."""
+
+import dataclasses
+import json
+
+import pytest
+import torch
+
+from ddpm_tutor.errors import TutorError, UsageError
+from ddpm_tutor.science.checkpoints import load_checkpoint
+from ddpm_tutor.science.devices import choose_device
+from ddpm_tutor.science.run import EpochReport, Run, RunSettings, read_epoch
+from ddpm_tutor.science.training import StepReport, TrainingConfig, validation_loss
+
+CPU = torch.device("cpu")
+TRAINING = TrainingConfig(epochs=2, batch_size=20, lr=1e-3, lr_schedule="one-cycle")
+UNET = RunSettings("unet", 4, True, TRAINING)
+LEAN = RunSettings("lean", 32, False, TRAINING)
+
+
+def finish(run, digits):
+    """The epoch reports of what is left of the run."""
+    return [report for report in run.train(digits) if isinstance(report, EpochReport)]
+
+
+def interrupted(folder, settings, digits, steps):
+    """A run that was stopped, without a word, after so many steps."""
+    run = Run.start(folder, settings, CPU)
+    for report in run.train(digits):
+        if isinstance(report, StepReport) and report.step == steps:
+            return
+
+
+def same(one, other):
+    pairs = zip(one.state_dict().values(), other.state_dict().values(), strict=True)
+    return all(torch.equal(a, b) for a, b in pairs)
+
+
+def timeless(report):
+    """A report without what a clock says."""
+    return dataclasses.replace(report, seconds=0, images_per_second=0)
+
+
+@pytest.mark.parametrize("settings", [UNET, LEAN], ids=["unet", "lean"])
+def test_a_run_leaves_weights_state_settings_and_a_log(tmp_path, digits, settings):
+    run = Run.start(tmp_path / "run", settings, CPU)
+    reports = finish(run, digits)
+    names = sorted(path.name for path in (tmp_path / "run").iterdir())
+    assert names == ["config.json", "log.jsonl", "state.pt", "weights.safetensors"]
+    lines = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
+    assert [read_epoch(line) for line in lines] == reports == run.history
+    assert [report.epoch for report in reports] == [1, 2]
+    assert [report.step for report in reports] == [2, 4]
+    assert [report.images_seen for report in reports] == [40, 80]
+
+
+def test_the_log_is_json_with_a_machine_and_figures(tmp_path, digits):
+    finish(Run.start(tmp_path, UNET, CPU), digits)
+    for line in (tmp_path / "log.jsonl").read_text().splitlines():
+        fields = json.loads(line)
+        assert 0 < fields["train_loss"] < 10
+        assert 0 < fields["validation"]["mean"] < 10
+        assert 0 < fields["validation"]["error"] < 10
+        assert fields["seconds"] > 0
+        assert fields["images_per_second"] == pytest.approx(40 / fields["seconds"])
+        assert fields["machine"]
+
+
+def test_the_weights_are_the_averaged_ones_and_draw(tmp_path, digits):
+    run = Run.start(tmp_path, UNET, CPU)
+    finish(run, digits)
+    loaded = load_checkpoint(tmp_path / "weights.safetensors")
+    assert same(loaded.model, run.state.ema)
+    assert not same(loaded.model, run.state.model)
+    assert loaded.training["settings"]["training"]["lr"] == 1e-3
+    assert [epoch["epoch"] for epoch in loaded.training["log"]] == [1, 2]
+    assert torch.equal(loaded.schedule.alpha_bar, run.schedule.alpha_bar)
+
+
+def test_the_logged_validation_loss_is_that_of_the_saved_weights(tmp_path, digits):
+    run = Run.start(tmp_path, UNET, CPU)
+    last = finish(run, digits)[-1]
+    loaded = load_checkpoint(run.weights_file)
+    images, labels = digits.validation_images, digits.validation_labels
+    with_labels = validation_loss(loaded.model, loaded.schedule, images, labels)
+    without = validation_loss(loaded.model, loaded.schedule, images)
+    assert last.validation.mean == pytest.approx(with_labels.mean, rel=1e-5)
+    assert last.validation_unlabelled.mean == pytest.approx(without.mean, rel=1e-5)
+    assert with_labels != without
+
+
+def test_the_train_loss_of_an_epoch_is_the_mean_of_its_steps(tmp_path, digits):
+    losses = []
+    for report in Run.start(tmp_path, LEAN, CPU).train(digits):
+        if isinstance(report, StepReport):
+            losses.append(report.loss)
+        else:
+            assert report.train_loss == pytest.approx(sum(losses) / 2)
+            assert report.validation_unlabelled is None
+            losses = []
+
+
+# an epoch has 2 steps; after step 4 there was no time to save the second one
+@pytest.mark.parametrize("steps", [3, 4], ids=["within an epoch", "before a save"])
+@pytest.mark.parametrize("settings", [UNET, LEAN], ids=["unet", "lean"])
+def test_a_resumed_run_ends_bit_for_bit_as_an_uninterrupted_one(tmp_path, digits, settings, steps):
+    settings = dataclasses.replace(settings, training=dataclasses.replace(TRAINING, epochs=3))
+    whole = Run.start(tmp_path / "whole", settings, CPU)
+    finish(whole, digits)
+
+    interrupted(tmp_path / "parts", settings, digits, steps)
+    torch.manual_seed(99)  # resuming must not lean on the state of the process
+    parts = Run.resume(tmp_path / "parts", settings, CPU)
+    assert parts.state.step == 2
+    assert len(finish(parts, digits)) == 2
+
+    assert same(parts.state.model, whole.state.model)
+    assert same(parts.state.ema, whole.state.ema)
+    assert list(map(timeless, parts.history)) == list(map(timeless, whole.history))
+    assert len(parts.log_file.read_text().splitlines()) == 3
+
+
+def test_images_are_counted_as_they_were_seen_where_a_batch_is_larger_than_the_set(
+    tmp_path, digits
+):
+    settings = dataclasses.replace(UNET, training=TrainingConfig(epochs=2, batch_size=100))
+    reports = finish(Run.start(tmp_path, settings, CPU), digits)
+    assert [report.images_seen for report in reports] == [44, 88]
+    assert reports[0].images_per_second == pytest.approx(44 / reports[0].seconds)
+
+
+def test_a_finished_run_resumes_to_nothing_left(tmp_path, digits):
+    finish(Run.start(tmp_path, UNET, CPU), digits)
+    weights = (tmp_path / "weights.safetensors").read_bytes()
+    assert finish(Run.resume(tmp_path, UNET, CPU), digits) == []
+    assert (tmp_path / "weights.safetensors").read_bytes() == weights
+
+
+def test_first_weights_come_from_the_seed(tmp_path):
+    def first(seed):
+        training = dataclasses.replace(TRAINING, seed=seed)
+        return Run.start(tmp_path, dataclasses.replace(UNET, training=training), CPU).state.model
+
+    assert same(first(1), first(1))
+    assert not same(first(1), first(2))
+
+
+def test_only_the_first_of_several_processes_writes(tmp_path, digits):
+    reports = list(Run.start(tmp_path / "run", UNET, CPU).train(digits, rank=1, world_size=2))
+    assert all(isinstance(report, StepReport) for report in reports)
+    assert not list((tmp_path / "run").iterdir())
+
+
+# What is refused
+
+
+def test_a_folder_that_holds_a_run_is_not_started_in(tmp_path, digits):
+    finish(Run.start(tmp_path, UNET, CPU), digits)
+    before = (tmp_path / "state.pt").read_bytes()
+    with pytest.raises(TutorError, match="--resume"):
+        Run.start(tmp_path, UNET, CPU)
+    assert (tmp_path / "state.pt").read_bytes() == before
+
+
+def test_a_folder_without_a_run_is_not_resumed(tmp_path):
+    with pytest.raises(TutorError, match="No run to resume"):
+        Run.resume(tmp_path, UNET, CPU)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"width": 8}, "width = 4"),
+        ({"conditional": False}, "conditional = True"),
+        ({"network": "lean", "width": 32}, "network = unet"),
+        ({"training": dataclasses.replace(TRAINING, lr=1e-4)}, "lr = 0.001"),
+        ({"training": dataclasses.replace(TRAINING, seed=5)}, "seed = 0"),
+    ],
+    ids=["width", "conditional", "network", "lr", "seed"],
+)
+def test_other_settings_are_refused_and_the_earlier_ones_told(tmp_path, digits, change, told):
+    finish(Run.start(tmp_path, UNET, CPU), digits)
+    with pytest.raises(TutorError, match=told):
+        Run.resume(tmp_path, dataclasses.replace(UNET, **change), CPU)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda file: file.write_bytes(b""),
+        lambda file: file.write_text("state"),
+        lambda file: file.write_bytes(file.read_bytes()[:-2000]),
+        lambda file: torch.save({"settings": UNET.to_json()}, file),
+        lambda file: torch.save([1, 2], file),
+    ],
+    ids=["empty", "text", "truncated", "incomplete", "something else"],
+)
+def test_a_damaged_state_is_refused(tmp_path, digits, spoil):
+    finish(Run.start(tmp_path, UNET, CPU), digits)
+    spoil(tmp_path / "state.pt")
+    with pytest.raises(TutorError, match="damaged"):
+        Run.resume(tmp_path, UNET, CPU)
+
+
+class Trap:
+    """A pickle that calls a function of its choice when it is loaded."""
+
+    def __init__(self, file):
+        self.file = file
+
+    def __reduce__(self):
+        return (open, (str(self.file), "w"))
+
+
+def test_code_in_a_state_is_not_run(tmp_path):
+    torch.save(
+        {"settings": UNET.to_json(), "model": Trap(tmp_path / "sprung")}, tmp_path / "state.pt"
+    )
+    with pytest.raises(TutorError, match="damaged"):
+        Run.resume(tmp_path, UNET, CPU)
+    assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize(("network", "width"), [("unet", 5), ("lean", 4), ("dit", 64)])
+def test_a_network_that_cannot_be_is_refused_before_anything_is_written(tmp_path, network, width):
+    with pytest.raises(TutorError):
+        Run.start(tmp_path / "run", RunSettings(network, width), CPU)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_full_disk_is_told_to_the_learner_and_the_last_save_can_be_resumed(tmp_path, digits):
+    resource = pytest.importorskip("resource", reason="only Unix limits the size of files")
+    interrupted(tmp_path, UNET, digits, steps=3)
+    run = Run.resume(tmp_path, UNET, CPU)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, hard))  # weights fit, the state does not
+    try:
+        with pytest.raises(TutorError, match="Cannot write"):
+            finish(run, digits)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert Run.resume(tmp_path, UNET, CPU).state.step == 2
+
+
+def test_a_device_that_is_not_here_is_refused_by_name():
+    assert choose_device("cpu") == CPU
+    assert choose_device("auto").type in ("cpu", "cuda", "mps")
+    with pytest.raises(UsageError, match="This machine has"):
+        choose_device("abacus")

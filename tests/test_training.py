@@ -1,0 +1,424 @@
+"""Algorithm 1: what each step sees and does, and how well the result is measured."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from ddpm_tutor.science.data import to_unit_range
+from ddpm_tutor.science.network import NoisePredictor
+from ddpm_tutor.science.schedule import linear_schedule
+from ddpm_tutor.science.training import (
+    Estimate,
+    TrainingConfig,
+    TrainingState,
+    drop_labels,
+    losses_by_t,
+    lr_factor,
+    steps_per_epoch,
+    train,
+    update_ema,
+    validation_loss,
+)
+from ddpm_tutor.science.unet import UNet
+
+
+class Spy(NoisePredictor):
+    """Predicts weight * x_t, and remembers what it was asked."""
+
+    def __init__(self, num_classes=None):
+        super().__init__(0, num_classes)
+        self.weight = nn.Parameter(torch.zeros(1))
+        self.x_t, self.t, self.label = [], [], []
+
+    def forward(self, x_t, t, label=None):
+        self.x_t.append(x_t.detach().clone())
+        self.t.append(t.clone())
+        self.label.append(label)
+        return self.weight * x_t
+
+
+class Formula(NoisePredictor):
+    """A predictor with nothing to learn: a function of x_t, t and the label."""
+
+    def __init__(self, formula, num_classes=None):
+        super().__init__(0, num_classes)
+        self.formula, self.weight = formula, nn.Parameter(torch.zeros(1))
+
+    def forward(self, x_t, t, label=None):
+        return self.formula(x_t, t, label)
+
+
+ALMOST_NO_NOISE = linear_schedule(2, 1e-9, 1e-9)
+ZERO = Formula(lambda x_t, t, label: torch.zeros_like(x_t))
+
+
+def spied(schedule, digits, *, num_classes=None, labels=None, rank=0, world_size=1, **config):
+    """A spy that was trained."""
+    config = TrainingConfig(**config)
+    state = TrainingState.start(Spy(num_classes), config)
+    for _ in train(
+        state, schedule, digits.train_images, labels, config, rank=rank, world_size=world_size
+    ):
+        pass
+    return state.model
+
+
+def started(config, num_classes=10):
+    torch.manual_seed(0)
+    return TrainingState.start(UNet(4, num_classes), config)
+
+
+def steps(state, digits, config, count=None):
+    """The reports of the next `count` steps, or of all that are left."""
+    reports = []
+    labels = digits.train_labels
+    for report in train(state, linear_schedule(), digits.train_images, labels, config):
+        reports.append(report)
+        if len(reports) == count:
+            break
+    return reports
+
+
+def same(one, other):
+    """Whether two networks have the same weights, bit for bit."""
+    pairs = zip(one.state_dict().values(), other.state_dict().values(), strict=True)
+    return all(torch.equal(a, b) for a, b in pairs)
+
+
+# What a step sees
+
+
+def test_t_is_drawn_from_1_to_T_with_both_ends_and_evenly(digits):
+    spy = spied(linear_schedule(5), digits, epochs=400, batch_size=44)
+    t = torch.cat(spy.t)
+    counts = torch.bincount(t, minlength=7)
+    assert counts[0] == counts[6] == 0  # t = 0 is no step, and there is none after T
+    expected = len(t) / 5
+    # 5 standard deviations of a binomial count
+    assert (counts[1:6] - expected).abs().max() < 5 * (expected * 0.8) ** 0.5
+
+
+def test_every_image_of_a_batch_has_its_own_t(schedule, digits):
+    spy = spied(schedule, digits, epochs=1, batch_size=44)
+    assert len(spy.t[0].unique()) > 30
+
+
+def test_an_epoch_shows_every_image_once_and_the_next_one_in_another_order(digits):
+    # with almost no noise, x_t tells which image it is
+    spy = spied(ALMOST_NO_NOISE, digits, epochs=2, batch_size=11)
+    seen = torch.cat(spy.x_t)[:, 0, 2, 2]
+    first, second = seen[:44], seen[44:]
+    images = to_unit_range(digits.train_images)[:, 0, 2, 2].sort().values
+    for epoch in (first, second):
+        torch.testing.assert_close(epoch.sort().values, images, rtol=0, atol=1e-3)
+    assert not torch.allclose(first, second, atol=1e-3)
+
+
+def test_images_are_scaled_to_minus_1_to_1_before_noise_is_added(digits):
+    spy = spied(ALMOST_NO_NOISE, digits, epochs=1, batch_size=44)
+    values = spy.x_t[0].unique()
+    assert values.min() == pytest.approx(-1, abs=1e-3)
+    assert values.max() == pytest.approx(1, abs=1e-3)
+
+
+def test_x_T_is_pure_noise_to_the_network(digits):
+    # one step that leaves 1e-6 of the image: x_t has the moments of N(0, I)
+    spy = spied(linear_schedule(1, 1 - 1e-6, 1 - 1e-6), digits, epochs=4, batch_size=44)
+    x_t = torch.cat(spy.x_t)
+    assert x_t.mean().item() == pytest.approx(0, abs=0.015)  # 5 standard errors
+    assert x_t.var().item() == pytest.approx(1, abs=0.02)
+    assert not torch.equal(spy.x_t[0], spy.x_t[1])  # and new noise in each step
+
+
+@pytest.mark.parametrize("batch_size", [8, 7])
+def test_the_shares_of_two_processes_make_up_the_whole_batch(schedule, digits, batch_size):
+    settings = {"num_classes": 10, "labels": digits.train_labels, "batch_size": batch_size}
+    whole = spied(schedule, digits, epochs=1, **settings)
+    shares = [
+        spied(schedule, digits, epochs=1, rank=rank, world_size=2, **settings) for rank in (0, 1)
+    ]
+    assert len(whole.t) == 44 // batch_size
+    for name in ("x_t", "t", "label"):
+        for i, batch in enumerate(getattr(whole, name)):
+            together = torch.empty_like(batch)
+            together[0::2], together[1::2] = (getattr(share, name)[i] for share in shares)
+            assert torch.equal(together, batch)
+
+
+def test_a_share_of_10_percent_of_the_labels_becomes_the_null_label():
+    labels = torch.arange(10).repeat(2000)
+    dropped = drop_labels(labels, 0.1, 10, torch.Generator().manual_seed(0))
+    gone = dropped == 10
+    assert gone.float().mean().item() == pytest.approx(0.1, abs=0.011)  # 5 standard deviations
+    assert torch.equal(dropped[~gone], labels[~gone])
+    assert torch.equal(labels, torch.arange(10).repeat(2000))
+
+
+@pytest.mark.parametrize(("share", "kept"), [(0.0, True), (1.0, False)])
+def test_no_label_or_every_label_can_be_dropped(share, kept):
+    labels = torch.arange(10)
+    dropped = drop_labels(labels, share, 10, torch.Generator().manual_seed(0))
+    assert torch.equal(dropped, labels if kept else torch.full((10,), 10))
+
+
+def test_training_drops_labels_and_keeps_the_others_with_their_images(digits):
+    # with almost no noise the image tells its label
+    spy = spied(
+        ALMOST_NO_NOISE,
+        digits,
+        num_classes=10,
+        labels=digits.train_labels,
+        epochs=20,
+        batch_size=44,
+    )
+    x_t, label = torch.cat(spy.x_t), torch.cat(spy.label)
+    gone = label == 10
+    assert 0.05 < gone.float().mean() < 0.15
+    seen = ((x_t[:, 0, 5:, 16] > 0).float().argmax(dim=1)) // 2  # the row where the bar begins
+    assert torch.equal(seen[~gone], label[~gone])
+
+
+def test_without_labels_the_network_is_given_none(schedule, digits):
+    spy = spied(schedule, digits, num_classes=10, labels=None, epochs=1)
+    assert spy.label == [None]
+    spy = spied(schedule, digits, num_classes=None, labels=digits.train_labels, epochs=1)
+    assert spy.label == [None]
+
+
+# What a step does
+
+
+def test_a_tiny_set_is_learned(digits):
+    config = TrainingConfig(epochs=20, batch_size=11, lr=1e-2, warmup_steps=5)
+    losses = [report.loss for report in steps(started(config), digits, config)]
+    assert losses[0] > 0.8  # predicting nothing would cost 1
+    assert sum(losses[-20:]) / 20 < 0.3
+
+
+def test_the_loss_is_what_predicting_nothing_costs_before_the_first_step(schedule, digits):
+    config = TrainingConfig(epochs=1, batch_size=44)
+    state = TrainingState.start(Spy(), config)
+    report = next(iter(train(state, schedule, digits.train_images, None, config)))
+    assert report.loss == pytest.approx(1, abs=0.04)  # 5 standard errors
+
+
+def test_steps_and_epochs_are_counted_from_1(digits):
+    config = TrainingConfig(epochs=2, batch_size=20)
+    reports = steps(started(config), digits, config)
+    assert [(report.step, report.epoch) for report in reports] == [(1, 1), (2, 1), (3, 2), (4, 2)]
+
+
+@pytest.mark.parametrize(("images", "count"), [(44, 2), (40, 2), (39, 1), (5, 1)])
+def test_an_epoch_has_full_batches_and_at_least_one_batch(images, count):
+    assert steps_per_epoch(images, TrainingConfig(batch_size=20)) == count
+
+
+def test_the_same_seed_trains_the_same_weights_and_another_seed_others(digits):
+    def trained(seed):
+        config = TrainingConfig(epochs=1, batch_size=11, seed=seed)
+        state = started(config)
+        return state, steps(state, digits, config)
+
+    (one, one_reports), (again, again_reports), (other, _) = trained(3), trained(3), trained(4)
+    assert one_reports == again_reports
+    assert same(one.model, again.model)
+    assert not same(one.model, other.model)
+
+
+def test_a_resumed_training_does_what_an_uninterrupted_one_does(digits):
+    config = TrainingConfig(epochs=2, batch_size=11, lr=1e-3, lr_schedule="one-cycle")
+    whole = started(config)
+    reports = steps(whole, digits, config)
+
+    early = started(config)
+    steps(early, digits, config, count=3)  # it stops within the first epoch
+    parts = [early.model, early.ema, early.optimizer]
+    saved = copy.deepcopy([part.state_dict() for part in parts])
+
+    late = TrainingState.start(UNet(4, 10), config)  # other first weights
+    for part, state in zip([late.model, late.ema, late.optimizer], saved, strict=True):
+        part.load_state_dict(state)
+    late.step = 3
+    assert steps(late, digits, config) == reports[3:]
+    assert same(late.model, whole.model)
+    assert same(late.ema, whole.ema)
+
+
+def test_a_finished_training_has_no_more_steps(digits):
+    config = TrainingConfig(epochs=1, batch_size=44)
+    state = started(config)
+    assert len(steps(state, digits, config)) == 1
+    assert steps(state, digits, config) == []
+
+
+def test_gradients_are_clipped_and_reported_as_they_were(digits):
+    config = TrainingConfig(epochs=1, batch_size=44, grad_clip=1e-3)
+    state = started(config)
+    (report,) = steps(state, digits, config)
+    norms = [w.grad.norm() for w in state.model.parameters() if w.grad is not None]
+    assert torch.stack(norms).norm().item() == pytest.approx(1e-3, rel=1e-3)
+    assert report.grad_norm > 0.01
+
+
+# The learning rate
+
+
+def test_the_rate_grows_over_the_warm_up_and_then_stays():
+    config = TrainingConfig(warmup_steps=4)
+    factors = [lr_factor(step, 100, config) for step in range(100)]
+    assert factors[:4] == [0.25, 0.5, 0.75, 1.0]
+    assert set(factors[4:]) == {1.0}
+
+
+def test_one_cycle_falls_from_1_to_0_along_half_a_cosine():
+    config = TrainingConfig(warmup_steps=10, lr_schedule="one-cycle")
+    factors = [lr_factor(step, 110, config) for step in range(111)]
+    assert factors[:10] == pytest.approx([0.1 * k for k in range(1, 11)])
+    assert factors[10] == 1
+    assert factors[60] == pytest.approx(0.5)
+    assert factors[35] == pytest.approx(0.5 + 0.5 * 0.5**0.5)
+    assert factors[110] == pytest.approx(0)
+    assert factors[10:] == sorted(factors[10:], reverse=True)
+
+
+def test_the_warm_up_takes_no_more_than_a_tenth_of_a_short_training():
+    factors = [lr_factor(step, 20, TrainingConfig(warmup_steps=200)) for step in range(20)]
+    assert factors == [0.5, 1.0] + [1.0] * 18
+
+
+def test_training_uses_the_rate(digits):
+    config = TrainingConfig(epochs=40, batch_size=44, lr=1e-2, warmup_steps=4)
+    state = TrainingState.start(Spy(), config)
+    rates = [
+        state.optimizer.param_groups[0]["lr"]
+        for _ in train(state, linear_schedule(), digits.train_images, None, config)
+    ]
+    assert rates == pytest.approx([2.5e-3, 5e-3, 7.5e-3] + [1e-2] * 37)
+
+
+# The averaged weights
+
+
+def weights(value):
+    model = Spy()
+    with torch.no_grad():
+        model.weight.fill_(value)
+    return model
+
+
+def test_the_average_of_constant_weights_is_those_weights():
+    model, ema = weights(0.7), weights(0.7)
+    for step in range(1, 50):
+        update_ema(ema, model, step, 0.999)
+    assert ema.weight.item() == pytest.approx(0.7, abs=1e-6)
+
+
+def test_the_average_moves_by_1_minus_decay():
+    ema = weights(0.0)
+    update_ema(ema, weights(1.0), 1_000_000, 0.999)
+    assert ema.weight.item() == pytest.approx(0.001, rel=1e-3)
+
+
+def test_the_average_forgets_the_first_weights_fast():
+    # with decay 0.999 from the start, 90 % of the untrained weights would still be there
+    ema = weights(0.0)
+    for step in range(1, 101):
+        update_ema(ema, weights(1.0), step, 0.999)
+    assert ema.weight.item() > 0.99
+
+
+def test_training_averages_every_weight_and_leaves_the_average_out_of_gradients(digits):
+    config = TrainingConfig(epochs=1, batch_size=22, lr=1e-2)
+    state = started(config)
+    first = copy.deepcopy(state.model)
+    steps(state, digits, config)
+    for before, average, now in zip(
+        first.parameters(), state.ema.parameters(), state.model.parameters(), strict=True
+    ):
+        assert not average.requires_grad
+        assert average.data_ptr() != now.data_ptr()
+        if not torch.equal(before, now):
+            assert not torch.equal(average, before)
+            assert not torch.equal(average, now)
+
+
+# The validation loss
+
+
+def blank(count):
+    return torch.zeros(count, 1, 32, 32, dtype=torch.uint8)
+
+
+@pytest.mark.parametrize("each", [1, 2, 3])
+def test_every_t_comes_equally_often(each):
+    schedule = linear_schedule(20)
+    t, _ = losses_by_t(ZERO, schedule, blank(20 * each))
+    assert torch.equal(torch.bincount(t, minlength=21)[1:], torch.full((20,), each))
+
+
+@pytest.mark.parametrize("count", [3, 7, 19, 30, 50])
+def test_other_numbers_of_images_favour_no_range_of_t(count):
+    # small t costs most: a surplus there would raise the loss
+    schedule = linear_schedule(20)
+    t, _ = losses_by_t(ZERO, schedule, blank(count))
+    assert t.min() >= 1
+    assert t.max() <= 20
+    for middle in (5, 10, 15):
+        assert abs((t <= middle).sum().item() - count * middle / 20) <= 1
+
+
+def test_losses_come_with_the_t_that_the_network_was_told(schedule):
+    spy = Spy()
+    t, losses = losses_by_t(spy, schedule, blank(30), batch_size=8)
+    assert torch.equal(torch.cat(spy.t), t)
+    assert torch.equal(t, t.sort().values)
+    assert losses.shape == (30,)
+
+
+def test_the_validation_loss_is_the_same_twice(schedule, digits, network):
+    def measure():
+        return validation_loss(
+            network, schedule, digits.validation_images, digits.validation_labels
+        )
+
+    assert measure() == measure()
+
+
+def test_labels_change_the_validation_loss(schedule, digits):
+    told = Formula(
+        lambda x_t, t, label: 0 * x_t + (0 if label is None else label[:, None, None, None]), 10
+    )
+    images, labels = digits.validation_images, digits.validation_labels
+    without = validation_loss(told, schedule, images)
+    assert without.mean == pytest.approx(1, abs=0.15)
+    squares = labels.double().square().mean().item()
+    assert validation_loss(told, schedule, images, labels).mean == pytest.approx(
+        1 + squares, rel=0.1
+    )
+
+
+def test_predicting_nothing_costs_1_with_the_right_error(schedule):
+    estimate = validation_loss(ZERO, schedule, blank(600))
+    # the square of a normal has variance 2; each image has 1,024 pixels
+    error = (2 / (1024 * 600)) ** 0.5
+    assert abs(estimate.mean - 1) < 5 * error
+    assert estimate.error == pytest.approx(error, rel=0.2)
+
+
+def test_a_loss_that_depends_on_t_is_no_cause_of_error(schedule):
+    # predicting c(t) costs 1 + c(t)^2: from 1 to 10 here, 1 + 3 on average over t
+    off = Formula(lambda x_t, t, label: 0 * x_t + (3 * t / 1000).view(-1, 1, 1, 1))
+    estimate = validation_loss(off, schedule, blank(600))
+    assert abs(estimate.mean - 4) < 0.03
+    assert estimate.error < 0.02  # the spread over t alone would give 0.11
+
+
+def test_validation_makes_no_gradients(schedule, digits, network):
+    validation_loss(network, schedule, digits.validation_images)
+    assert all(weight.grad is None for weight in network.parameters())
+
+
+def test_an_estimate_reads_as_a_number_with_its_error():
+    assert str(Estimate(0.02068, 0.00042)) == "0.0207 ± 0.0004"
