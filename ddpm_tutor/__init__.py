@@ -47,7 +47,11 @@ if TYPE_CHECKING:
     from ddpm_tutor.science.training import losses_by_t as losses_by_t
     from ddpm_tutor.science.training import train as train
     from ddpm_tutor.science.training import validation_loss as validation_loss
+    from ddpm_tutor.science.unet import DoubleConv as DoubleConv
+    from ddpm_tutor.science.unet import Down as Down
+    from ddpm_tutor.science.unet import SelfAttention as SelfAttention
     from ddpm_tutor.science.unet import UNet as UNet
+    from ddpm_tutor.science.unet import Up as Up
 
 _WHERE = {
     "errors": ["TutorError"],
@@ -67,7 +71,7 @@ _WHERE = {
         "TrainingConfig", "TrainingState", "drop_labels", "losses_by_t", "train",
         "validation_loss",
     ],
-    "science.unet": ["UNet"],
+    "science.unet": ["DoubleConv", "Down", "SelfAttention", "UNet", "Up"],
 }  # fmt: skip
 _MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}
 

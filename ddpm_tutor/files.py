@@ -16,6 +16,19 @@ def bundled(name: str) -> Path:
     return inside if inside.is_dir() else package.parent / name
 
 
+def check_target(target: Path) -> Path:
+    """`target`, when a file can be written there: better to know before long work than after.
+
+    Raises:
+        TutorError: it is a folder, or its folder cannot be made or written to.
+    """
+    if target.is_dir():
+        raise TutorError(f"{target} is a folder. Name a file instead.")
+    if not os.access(make_folder(target.parent), os.W_OK):
+        raise TutorError(f"Cannot write to the folder {target.parent}. Choose another place.")
+    return target
+
+
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
     """Yields a temporary path beside `target`; what was written there becomes `target` at the end.
@@ -28,9 +41,7 @@ def replacing(target: Path) -> Iterator[Path]:
     """
     temporary = None
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if target.is_dir():
-            raise TutorError(f"{target} is a folder. Name a file instead.")
+        check_target(target)
         handle, name = tempfile.mkstemp(
             prefix=f".{target.stem}-", suffix=target.suffix, dir=target.parent
         )

@@ -21,7 +21,7 @@
 # `--set steps=3000`.
 
 # %% tags=["parameters"]
-steps = 500  # training steps
+steps = 500  # training steps, at least 1
 batch_size = 64  # pictures in each
 seed = 0
 device = "auto"  # auto, cpu, cuda or mps
@@ -32,14 +32,14 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from ddpm_tutor import (
-    LeanUNet, TrainingConfig, TrainingState, UNet, choose_device, draw, last,
-    linear_schedule, load_checkpoint, load_digits, loss_simple, losses_by_t,
-    normal, q_sample, stream, time_encoding, to_unit_range, train,
-    validation_loss,
+    DoubleConv, Down, LeanUNet, SelfAttention, TrainingConfig, TrainingState,
+    UNet, Up, choose_device, draw, last, linear_schedule, load_checkpoint,
+    load_digits, loss_simple, losses_by_t, normal, q_sample, stream,
+    time_encoding, to_unit_range, train, validation_loss,
 )
 from ddpm_tutor.classroom.tools import (
     ask_choice, ask_number, figure, loss_curve, note, show, show_download,
-    show_images, table, track,
+    show_images, show_table, track,
 )
 
 where = choose_device(device)
@@ -87,7 +87,7 @@ hooks = [b.register_forward_hook(report(n)) for n, b in net.named_children()]
 _ = net(x_t, torch.tensor([10, 900]))
 for hook in hooks:
     hook.remove()
-table("The blocks, as they are called", ["name", "block", "C×H×W"], rows)
+show_table("The blocks, as they are called", ["name", "block", "C×H×W"], rows)
 
 # %% [markdown]
 # ## Four kinds of blocks
@@ -98,14 +98,15 @@ table("The blocks, as they are called", ["name", "block", "C×H×W"], rows)
 # - `SelfAttention`: every pixel looks at every other one. Costly, so only at
 #   8×8 and 4×4. It sees that both ends of a stroke belong together.
 #
-# Press `s` to read the source; all of them fit on a page or two.
+# Press `s` to read their source; all of them fit on a page or two.
 
 # %%
+kinds = (DoubleConv, Down, Up, SelfAttention)
 rows = []
 for name, block in net.named_children():
     weights = sum(p.numel() for p in block.parameters())
     rows.append((name, f"{weights:,}", f"{100 * weights / count:.1f} %"))
-table("Where the weights are", ["block", "weights", "share"], rows)
+show_table("Where the weights are", ["block", "weights", "share"], rows)
 
 # %% [markdown]
 # ## Telling it the time
@@ -148,11 +149,13 @@ ask_choice(
 #
 # The assignment's network needs 2.95 billion operations for one picture, and
 # sampling calls it 1000 times. The weights that come with this package belong
-# to a leaner one. It is closer to the paper's own (App. B):
+# to a leaner one. Like the paper's own (App. B) it is built of residual blocks:
+# each adds something to what it is given. Three things are otherwise than above:
 #
 # - its first step folds 2×2 pixels into channels, so the largest map is 16×16;
 # - it normalises before each convolution, and each block starts as "do nothing";
-# - t and the label *scale and shift* the middle of every block.
+# - t and the label *scale and shift* the middle of every block (Nichol and
+#   Dhariwal 2021), instead of being added after it.
 
 # %%
 rows = []
@@ -167,7 +170,7 @@ for net in (UNet(64), LeanUNet(64)):
     count = sum(p.numel() for p in net.parameters())
     rows.append((type(net).__name__, f"{count / 1e6:.1f} M",
                  f"{flops.get_total_flops() / 1e9:.2f}", f"{ms:.1f}"))
-table("One call, one picture", ["", "weights", "GFLOP", "ms here"], rows)
+show_table("One call, one picture", ["", "weights", "GFLOP", "ms here"], rows)
 
 # %% [markdown]
 # ## Algorithm 1, line by line
@@ -208,7 +211,8 @@ ask_number(
     "What is the loss of a network that always predicts zero?",
     loss,
     tolerance=0.05,
-    why="It is the mean of ε², and ε has variance 1. Any use is below 1.",
+    why="It is the mean of ε², and ε has variance 1. Whoever has learned "
+        "anything is below 1.",
     part="11.5 b",
     points=1,
 )
@@ -277,10 +281,11 @@ print(f"validation loss {validation_loss(state.ema, schedule, held_out)}")
 # what one samples from (App. B).
 
 # %%
-means = torch.tensor(losses).unfold(0, 10, 1).mean(dim=1)  # of ten steps
-smooth = list(enumerate(means.tolist(), start=10))
+window = min(10, len(losses))
+means = torch.tensor(losses).unfold(0, window, 1).mean(dim=1)
+smooth = list(enumerate(means.tolist(), start=window))
 show(loss_curve(smooth, checks, "step"), "lesson 3 loss")
-show(table("Validation loss", ["step", "loss"], checks))
+show_table("Validation loss", ["step", "loss"], checks)
 
 # %% [markdown]
 # ## Is every t equally hard?
@@ -307,7 +312,7 @@ for low, high in ((1, 10), (11, 50), (51, 200), (201, 500), (501, 1000)):
     these = (ts >= low) & (ts <= high)
     rows.append((f"{low} to {high}", mine[these].mean().item(),
                  shipped[these].mean().item()))
-table("Loss by t", ["t", "your network", "the shipped one"], rows)
+show_table("Loss by t", ["t", "your network", "the shipped one"], rows)
 
 # %% [markdown]
 # ## What it draws
@@ -315,8 +320,8 @@ table("Loss by t", ["t", "your network", "the shipped one"], rows)
 # Sampling is lesson 4; here is only a look. From the same noise: your network
 # after a tenth of the training, your network now, and the shipped weights.
 #
-# Compare the two losses, then the pictures. A small difference in the loss is
-# a large one to the eye. A flat loss curve does not say that you are done.
+# Compare the last two losses, and the pictures. (`clip` keeps the guess of
+# `x_0` in [-1, 1]; with only 50 of the 1000 steps that helps. Lesson 4.)
 
 # %%
 show_images(early, "yours, after a tenth of the steps")
@@ -328,14 +333,17 @@ print(f"loss: yours {mine.mean():.4f}, shipped {shipped.mean():.4f}")
 # ## Has it converged?
 #
 # Not after a minute. Here is the log of the weights that come with the package:
-# the same algorithm, a network of width 64, and more patience. It still
-# improves in the last epochs, in the fourth digit.
+# the same algorithm, a wider network, and more patience. It still improves in
+# the last epochs, in the fourth decimal. A curve that looks flat is not done.
+#
+# The training column is the mean over the whole epoch, with the weights as they
+# were at each step. That is why it starts so high.
 
 # %%
 log = trained.training.get("log", [])
 rows = [(e["epoch"], f"{e['images_seen']:,}", e["train_loss"],
          e["validation"]["mean"]) for e in log]
-table("The log", ["epoch", "pictures", "train", "validation"], rows)
+show_table("The log", ["epoch", "pictures", "train", "validation"], rows)
 
 # %%
 ask_choice(

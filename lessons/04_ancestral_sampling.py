@@ -21,8 +21,9 @@
 
 # %% tags=["parameters"]
 checkpoint = ""  # empty: the shipped weights
-seed = 0
-steps = 250  # of the experiments; the first chain takes all 1000
+seed = 0  # another seed: another picture, other noise
+chain_steps = 1000  # of the first chain; 1000, 500, 200 or 100
+steps = 250  # of the ten runs and the shared ones; 1000, 500, 250 or 100
 device = "auto"  # auto, cpu, cuda or mps
 
 # %%
@@ -36,7 +37,7 @@ from ddpm_tutor import (
 )
 from ddpm_tutor.classroom.tools import (
     ask_choice, frames_of, save_film, save_grid, show, show_download,
-    show_images, table, track,
+    show_images, show_table, track,
 )
 
 where = choose_device(device)
@@ -63,7 +64,7 @@ for t in (1, 2, 10, 100, 500, 1000):
     of_x_0, _ = q_posterior(schedule, zero, one, step)
     of_x_t, variance = q_posterior(schedule, one, zero, step)
     rows.append((t, of_x_0.item(), of_x_t.item(), variance.item()))
-table("The posterior", ["t", "weight of x_0", "weight of x_t", "β̃_t"], rows)
+show_table("μ̃_t and β̃_t", ["t", "weight of x_0", "of x_t", "β̃_t"], rows)
 
 # %% [markdown]
 # ## From the posterior to Eq. 11
@@ -100,7 +101,8 @@ print(f"largest difference over all t: {difference:.1e}")
 # %%
 digits = load_digits(progress=show_download)
 print(digits.source)
-x_0 = to_unit_range(digits.of_class(5)[seed])[None].to(where)
+same = digits.of_class(5)
+x_0 = to_unit_range(same[seed % len(same)])[None].to(where)
 t = torch.tensor([300], device=where)
 x_t = q_sample(schedule, x_0, t, normal(x_0.shape, generator, where))
 label = torch.tensor([5], device=where) if trained.conditional else None
@@ -114,7 +116,7 @@ x_prev = p_step(schedule, x_t, t, eps_theta, z)
 parts = {"x_300": x_t, "ε_θ": eps_theta, "mean": mean, "z": z}
 parts["x_299"] = x_prev
 rows = [(k, v.mean().item(), v.std().item()) for k, v in parts.items()]
-show(table("One step of Algorithm 2", ["", "mean", "std"], rows))
+show_table("One step of Algorithm 2", ["", "mean", "std"], rows)
 show_images(torch.cat(list(parts.values())), "its parts", list(parts))
 print(f"σ_300 = {schedule.beta[300] ** 0.5:.4f}")
 
@@ -141,9 +143,12 @@ ask_choice(
 
 # %%
 labels = torch.arange(10, device=where) if trained.conditional else None
-chain = draw(model, schedule, labels, seed=seed, indices=range(10))
+chain = draw(model, schedule, labels, seed=seed, indices=range(10),
+             steps=chain_steps)
 history, guesses = {}, {}
-for moment in track(chain, 1001, "Sampling"):
+for moment in track(chain, chain_steps + 1, "Sampling"):
+    if moment.t > 0:
+        x_last = moment.x_t[:1]  # in the end: the input of the last step
     if moment.t % 100 == 0:
         history[moment.t] = moment.x_t.cpu()
         guesses[moment.t] = moment.x_0.cpu()
@@ -179,12 +184,15 @@ ask_choice(
 # In line 3, z = 0 at t = 1. Why not add noise there as well? Noise is added so
 # that `x_{t-1}` has the spread that the network expects at t - 1. After the
 # last step nobody expects anything. The noise would just stay in the picture.
+# It would be little, as `σ_1` is small, but it serves nothing.
 
 # %%
 t = torch.tensor([1], device=where)
-x_1 = history[100][:1].to(where)
-same = p_step(schedule, x_1, t, x_1, z) - p_mean(schedule, x_1, t, x_1)
-print(f"p_step adds at t = 1: {same.abs().max():.1f}")
+with torch.no_grad():
+    eps_theta = model(x_last, t, None if labels is None else labels[:1])
+added = (p_step(schedule, x_last, t, eps_theta, z)
+         - p_mean(schedule, x_last, t, eps_theta))
+print(f"p_step adds at t = 1: {added.abs().max():.1f}")
 sigma = schedule.beta[1] ** 0.5
 print(f"σ_1 = {sigma:.2f}: {sigma * 127.5:.1f} of 255 shades of grey")
 ask_choice(
@@ -206,7 +214,10 @@ ask_choice(
 # Start ten times from the very same noise `x_T`, with the same label, and let
 # the noises z differ. Will the ten pictures be the same?
 #
-# From here on we take 250 of the 1000 steps, to save time.
+# To save time the ten runs take only some of the 1000 steps, evenly spread:
+# Algorithm 2 on a shorter schedule. `clip` keeps the network's guess of `x_0` in
+# [-1, 1], where pictures live, as the authors' code does. With few steps it
+# matters. `x_t` itself is never clamped: it is meant to be noisy.
 
 # %%
 x_T = normal((1, 1, 32, 32), stream(seed, "one x_T"), where)
@@ -253,7 +264,7 @@ with torch.no_grad():
             eps = normal(real.shape, generator, "cpu")
             noisy = q_sample(linear_schedule(), real, t, eps)
             rows.append((i - 1, x_t.std().item(), noisy.std().item()))
-show(table("std of x_t", ["t", "without noise", "forward process"], rows))
+show_table("std of x_t", ["t", "without noise", "forward process"], rows)
 show(x_t.cpu(), "eight samples without noise")
 
 # %%
@@ -277,7 +288,7 @@ ask_choice(
 # A sampler without noise is possible. But then the step itself must be another
 # one: instead of the mean, go to the point at t - 1 with the *same* noise `ε_θ`
 # and the guess of `x_0` (Song et al. 2020, DDIM). Its spread stays right. Now
-# `x_T` decides everything, and many steps can be skipped.
+# `x_T` and the label decide everything, and many steps can be skipped.
 
 # %%
 label = torch.arange(5, device=where) if trained.conditional else None
@@ -297,7 +308,7 @@ ask_choice(
         ("no: a sampler made for it comes close in far fewer",
          "Yes. Neighbouring steps ask the network nearly the same question."),
         ("no: stop at t = 200 and show that",
-         "Look at x_200 in the history: most of the noise is still there."),
+         "Look at x_200 in the history: a third of its variance is noise."),
     ],
     answer=1,
     part="11.6 g",
@@ -309,23 +320,24 @@ ask_choice(
 #
 # When is the picture decided? Five runs share `x_T` and all noises down to some
 # t, and part ways there (the paper's Fig. 7). If they part early, at large t,
-# they agree on little. If late, only on details do they differ.
+# they agree on little. If late, they differ only in details.
 
 # %%
-rows, label = [], None
+rows, stride = [], schedule.T // steps
 for share in (1000, 800, 600, 400, 200):
     shared, apart = stream(seed, "shared"), stream(seed, "apart", share)
     x = normal((1, 1, 32, 32), shared, where).expand(5, -1, -1, -1)
     with torch.no_grad():
-        for i in track(range(1000, 0, -4), 250, f"Sharing to t = {share}"):
+        for i in track(range(1000, 0, -stride), steps, f"Shared to {share}"):
             t = torch.full((5,), i, device=where)
             z = normal((1, 1, 32, 32), shared, where).expand(5, -1, -1, -1)
             if i <= share:
                 z = normal((5, 1, 32, 32), apart, where)
-            x = ddim_step(schedule, x, t, t - 4, model(x, t), eta=1.0, z=z)
+            eps = model(x, t)
+            x = ddim_step(schedule, x, t, t - stride, eps, eta=1.0, z=z)
     rows.append((share, torch.pdist(x.flatten(1)).mean().item()))
     show_images(x, f"shared down to t = {share}")
-table("How much they differ", ["shared down to t", "mean distance"], rows)
+show_table("How they differ", ["shared down to t", "mean distance"], rows)
 
 # %% [markdown]
 # ## A film

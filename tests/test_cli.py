@@ -20,6 +20,7 @@ import torch
 from PIL import Image
 
 from ddpm_tutor.classroom.lesson import all_lessons
+from ddpm_tutor.files import bundled
 from ddpm_tutor.science.checkpoints import load_checkpoint, save_checkpoint
 from ddpm_tutor.science.unet import UNet
 
@@ -125,7 +126,11 @@ def test_the_list_shows_every_lesson(tutor) -> None:
         ("1", [], ["lesson_1_schedule.png", "lesson_1_noising_7.gif"]),
         ("2", [], ["lesson_2_batch.png"]),
         ("3", ["--set", "steps=20"], ["lesson_3_time_encoding.png", "lesson_3_loss.png"]),
-        ("4", ["--set", "steps=50"], ["lesson_4_history.png", "lesson_4_denoising.gif"]),
+        (
+            "4",
+            ["--set", "chain_steps=100", "--set", "steps=50"],
+            ["lesson_4_history.png", "lesson_4_denoising.gif"],
+        ),
         ("5", ["--set", "steps=10", "--set", "each=2"], ["lesson_5_all_digits.png"]),
     ],
 )
@@ -145,6 +150,15 @@ def test_a_lesson_runs_on_real_mnist(mnist_root: Path, tutor, empty: Path) -> No
     root = str(mnist_root.resolve())
     shown = tutor("lesson", "2", "--no-pause", "--data", root, "--seed", "3").stdout
     assert f"MNIST from {root}" in shown.replace("\n", "") and "Lesson done" in shown
+
+
+def test_a_lesson_runs_as_a_script(empty: Path, environment: dict[str, str]) -> None:
+    script = str(bundled("lessons") / "02_closed_form.py")
+    done = subprocess.run(
+        [sys.executable, script], cwd=empty, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "500 pictures, t = 300" in done.stdout and "shape" in done.stdout
 
 
 def read_digit(picture: np.ndarray) -> int:

@@ -32,6 +32,17 @@ def _tell(right: bool, text: str) -> None:
     current().print(Text.assemble(mark, text))
 
 
+def _asked(prompt: str) -> str:
+    """What the learner typed; "" at the end of input, which skips the question."""
+    session = current()
+    assert session.ask is not None
+    try:
+        return session.ask(prompt).strip()
+    except EOFError:
+        session.console.print()
+        return ""
+
+
 def _record(question: str, part: str, right: bool) -> None:
     session = current()
     if session.on_answer:
@@ -62,12 +73,13 @@ def ask_choice(
     if session.ask is None:
         _tell(True, f"{letters[answer]}) {options[answer][1]}")
         return
-    given = ""
-    while given not in list(letters):
-        given = session.ask(f"Your choice ({'/'.join(letters)}, Enter to skip): ").strip().lower()
-        if not given:
-            current().print(Text(f"It is {letters[answer]}) {options[answer][1]}"))
-            return
+    while (given := _asked(f"Your choice ({'/'.join(letters)}, Enter to skip): ").lower()) != "":
+        if given in list(letters):
+            break
+        session.console.print(Text(f"Please type one of {', '.join(letters)}."))
+    else:
+        session.print(Text(f"It is {letters[answer]}) {options[answer][1]}"))
+        return
     chosen = letters.index(given)
     right = chosen == answer
     _tell(right, options[chosen][1])
@@ -100,7 +112,7 @@ def ask_number(
         _tell(True, f"{number(answer)}. {why}")
         return
     while True:
-        text = session.ask("Your number (Enter to skip): ").strip()
+        text = _asked("Your number (Enter to skip): ")
         if not text:
             current().print(Text(f"It is {number(answer)}. {why}"))
             return
@@ -108,7 +120,7 @@ def ask_number(
             given = float(text.replace(",", "."))
             break
         except ValueError:
-            current().print(Text("Please type a number, such as 0.5."))
+            session.console.print(Text("Please type a number, such as 0.5."))
     right = abs(given - answer) <= tolerance
     off = "" if right else f" You were {number(abs(given - answer))} off."
     _tell(right, f"It is {number(answer)}.{off} {why}")

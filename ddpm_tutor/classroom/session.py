@@ -22,7 +22,7 @@ from rich.progress import (
 from rich.text import Text
 from torch import Tensor
 
-from ddpm_tutor.classroom.display import render
+from ddpm_tutor.classroom.display import render, table
 from ddpm_tutor.classroom.pictures import Frame, enlarged, film, grid, save_gif, save_png
 from ddpm_tutor.classroom.terminal_images import render_images
 from ddpm_tutor.files import replacing
@@ -87,6 +87,11 @@ def show_images(images: Tensor, title: str, captions: Sequence[str] | None = Non
     session = current()
     pictures = render_images(images, session.console, captions)
     session.print(Group(Text(title, style="bold"), pictures))
+
+
+def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Shows a table of numbers and words."""
+    current().print(table(title, columns, rows))
 
 
 def saved_file(path: Path, what: str) -> None:

@@ -41,7 +41,7 @@ KEYS = {
     "q": "quit",
 }
 HELP = """\
-Enter  go on: run this step's code, then the next step
+Enter  go on to the next step; its code runs as it opens
 b      back: the step before, as it was shown
 r      run this step again
 p      play: an interactive Python with the lesson's variables; Ctrl-D comes back

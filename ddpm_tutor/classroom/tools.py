@@ -1,8 +1,7 @@
 """What a lesson file uses of the classroom: `from ddpm_tutor.classroom.tools import show, ...`."""
 
-from ddpm_tutor.classroom.display import table
 from ddpm_tutor.classroom.figures import figure, loss_curve
-from ddpm_tutor.classroom.films import frames_of, noising
+from ddpm_tutor.classroom.films import FRAMES, frames_of, noising
 from ddpm_tutor.classroom.questions import ask_choice, ask_number
 from ddpm_tutor.classroom.session import (
     note,
@@ -11,10 +10,12 @@ from ddpm_tutor.classroom.session import (
     show,
     show_download,
     show_images,
+    show_table,
     track,
 )
 
 __all__ = [
+    "FRAMES",
     "ask_choice",
     "ask_number",
     "figure",
@@ -27,6 +28,6 @@ __all__ = [
     "show",
     "show_download",
     "show_images",
-    "table",
+    "show_table",
     "track",
 ]

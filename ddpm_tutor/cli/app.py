@@ -2,6 +2,7 @@
 
 import os
 import sys
+import traceback
 from typing import Annotated, Any
 
 import typer
@@ -22,7 +23,7 @@ class Commands(TyperGroup):
             return super().invoke(ctx)
         except TutorError as error:
             if ctx.params.get("debug"):
-                raise
+                traceback.print_exc()
             complain(str(error))
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:

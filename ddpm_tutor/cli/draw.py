@@ -24,12 +24,14 @@ from ddpm_tutor.cli.options import (
     with_bar,
 )
 from ddpm_tutor.errors import TutorError, UsageError
+from ddpm_tutor.files import check_target
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from ddpm_tutor.classroom.pictures import Frame
     from ddpm_tutor.science.checkpoints import Checkpoint
+    from ddpm_tutor.science.sampling import Sampled
 
 # in trials on the shipped weights a mild pull drew more digits that are read as asked for
 GUIDANCE = 1.5
@@ -69,22 +71,26 @@ def gif(
 ) -> None:
     """Save a GIF of a digit appearing out of noise."""
     console, started = Console(), time.perf_counter()
-    target = out or default_name(digit, direction)
+    target = check_target(out or default_name(digit, direction))
     with console.status("Loading the model ..."):
+        from ddpm_tutor.classroom.films import frames_of
         from ddpm_tutor.classroom.pictures import film, save_gif
         from ddpm_tutor.classroom.terminal_images import render_images
 
         loaded = open_checkpoint(checkpoint, device)
         labels = labels_for(loaded, digit, count)
+        numbers = range(count if labels is None else len(labels))
     frames: list[Frame] = []
     hold = []
     if direction != Direction.denoise:
-        frames += noising_frames(console, loaded, labels, digit, seed, data)
+        frames += noising_frames(console, loaded, labels, numbers, seed, data)
         hold.append(len(frames) - 1)
     if direction != Direction.noise:
         x_T = frames[-1].x_t if frames else None
         guide = guidance if loaded.conditional else 1.0
-        frames += denoising_frames(console, loaded, labels, seed, guide, sampler, steps, x_T)
+        moments = drawing(loaded, labels, numbers, seed, guide, sampler, steps, x_T)
+        bar = with_bar(moments, steps + 1, "Denoising", console)
+        frames += frames_of(bar, loaded.schedule)
         hold.append(len(frames) - 1)
     title = "" if digit is None else f"digit {digit}"
     save_gif(target, film(frames, title), hold)
@@ -126,6 +132,9 @@ def sample(
     if (digit is not None) + all_digits + unconditional != 1:
         raise UsageError("Say what to draw: --digit 3, --all-digits or --unconditional.")
     console = Console()
+    for target in (out, npz):
+        if target is not None:
+            check_target(target)
     with console.status("Loading the model ..."):
         import numpy as np
         import torch
@@ -134,9 +143,10 @@ def sample(
         from ddpm_tutor.classroom.terminal_images import render_images
         from ddpm_tutor.files import replacing
         from ddpm_tutor.science.data import to_uint8
-        from ddpm_tutor.science.sampling import draw
 
         loaded = open_checkpoint(checkpoint, device)
+        if all_digits and not loaded.conditional:
+            raise no_labels()
         labels = None if unconditional else labels_for(loaded, digit, n)
         count = n if labels is None else len(labels)
 
@@ -144,18 +154,8 @@ def sample(
         """None for each step, and each finished chunk of images."""
         for start in range(0, count, CHUNK):
             numbers = range(start, min(start + CHUNK, count))
-            chunk = draw(
-                loaded.model,
-                loaded.schedule,
-                None if labels is None else labels[numbers.start : numbers.stop],
-                seed=seed,
-                indices=numbers,
-                guidance=guidance,
-                method=sampler.value,
-                steps=steps,
-                clip=steps < loaded.schedule.T,
-            )
-            for moment in chunk:
+            asked = None if labels is None else labels[numbers.start : numbers.stop]
+            for moment in drawing(loaded, asked, numbers, seed, guidance, sampler, steps):
                 yield to_uint8(moment.x_t).cpu() if moment.t == 0 else None
 
     total = -(-count // CHUNK) * (steps + 1)
@@ -198,51 +198,52 @@ def labels_for(loaded: "Checkpoint", digit: int | None, count: int) -> "Tensor |
 
     if not loaded.conditional:
         if digit is not None:
-            raise TutorError(
-                "These weights were trained without labels: they draw no digit on request.\n"
-                "Use other weights, or draw with: ddpm-tutor sample --unconditional"
-            )
+            raise no_labels()
         return None
     digits = torch.arange(10) if digit is None else torch.tensor([digit])
     return digits.repeat_interleave(count)
 
 
-def denoising_frames(
-    console: Console,
+def no_labels() -> TutorError:
+    """What to say when a digit is asked of weights that know none."""
+    return TutorError(
+        "These weights were trained without labels: they draw no digit on request.\n"
+        "Use other weights, or draw with: ddpm-tutor sample --unconditional"
+    )
+
+
+def drawing(
     loaded: "Checkpoint",
     labels: "Tensor | None",
+    numbers: range,
     seed: int,
     guidance: float,
     sampler: Sampler,
     steps: int,
-    x_T: "Tensor | None",
-) -> "list[Frame]":
-    """A digit appearing, out of `x_T` where it is given."""
-    from ddpm_tutor.classroom.films import frames_of
+    x_T: "Tensor | None" = None,
+) -> "Iterator[Sampled]":
+    """Sampling as the options ask for; where steps are skipped, the estimate of x_0 is clipped."""
     from ddpm_tutor.science.sampling import draw
 
-    count = 1 if labels is None else len(labels)
-    moments = draw(
+    return draw(
         loaded.model,
         loaded.schedule,
         labels,
         seed=seed,
-        indices=range(count),
+        indices=numbers,
         guidance=guidance,
         method=sampler.value,
         steps=steps,
         clip=steps < loaded.schedule.T,
         x_T=x_T,
     )
-    bar = with_bar(moments, steps + 1, "Denoising", console)
-    return list(frames_of(bar, loaded.schedule))
 
 
 def noising_frames(
     console: Console,
     loaded: "Checkpoint",
     labels: "Tensor | None",
-    digit: int | None,
+    numbers: range,
     seed: int,
     data: Path | None,
 ) -> "list[Frame]":
@@ -255,10 +256,9 @@ def noising_frames(
 
     digits = digits_with_bar(console, data)
     console.print(Text(f"Digits: {digits.source}", "dim"))
-    wanted = torch.tensor([7 if digit is None else digit]) if labels is None else labels
     chosen = []
-    for i, label in enumerate(wanted.tolist()):
-        same = digits.of_class(label)
+    for i in numbers:
+        same = digits.train_images if labels is None else digits.of_class(int(labels[i]))
         pick = int(torch.randint(len(same), (1,), generator=stream(seed, "real digit", i)))
         chosen.append(to_unit_range(same[pick]))
     device = next(loaded.model.parameters()).device
@@ -268,6 +268,6 @@ def noising_frames(
         torch.stack(chosen).to(device),
         None if labels is None else labels.to(device),
         seed=seed,
-        indices=range(len(wanted)),
+        indices=numbers,
     )
     return list(with_bar(frames, FRAMES, "Noising", console))

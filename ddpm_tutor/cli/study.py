@@ -13,6 +13,7 @@ from rich.text import Text
 
 from ddpm_tutor.cli.options import DataOption, Device, is_terminal
 from ddpm_tutor.errors import UsageError
+from ddpm_tutor.files import bundled
 
 if TYPE_CHECKING:
     from ddpm_tutor.classroom.lesson import Lesson
@@ -105,16 +106,18 @@ def lesson(
     data: DataOption = None,
 ) -> None:
     """Step through a lesson."""
-    from ddpm_tutor.classroom.lesson import check_settings, find_lesson
+    from ddpm_tutor.classroom.lesson import check_settings, find_lesson, parameters
     from ddpm_tutor.classroom.progress import load_progress, save_progress
 
     chosen = find_lesson(name)
     values = parse_settings(settings or [])
     if seed is not None:
         values["seed"] = str(seed)
-    if device is not None:
+    if device is not None and "device" in parameters(chosen):
         values["device"] = device.value
     check_settings(chosen, values)
+    if start and start > len(chosen.steps):
+        raise UsageError(f"This lesson has steps 1 to {len(chosen.steps)}, not {start}.")
     if data is not None:
         os.environ["DDPM_TUTOR_DATA"] = str(data)  # where the lesson's load_digits() looks
 
@@ -207,7 +210,8 @@ def say_goodbye(console: Console, lesson: "Lesson", saved: list[Path], finished:
         for path in saved:
             console.print(Text(f"  {path}", "green"))
     if not finished:
-        console.print(Text(f"See you. Go on with: ddpm-tutor lesson {lesson.number}"))
+        name = lesson.number if lesson.path.parent == bundled("lessons") else lesson.path
+        console.print(Text(f"See you. Go on with: ddpm-tutor lesson {name}"))
         return
     following = [other for other in all_lessons() if other.number == lesson.number + 1]
     command = f"ddpm-tutor lesson {following[0].number}" if following else "ddpm-tutor"

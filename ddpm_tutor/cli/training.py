@@ -21,6 +21,7 @@ from ddpm_tutor.cli.options import (
     SeedOption,
     digits_with_bar,
 )
+from ddpm_tutor.errors import UsageError
 
 if TYPE_CHECKING:
     from ddpm_tutor.science.data import Digits
@@ -74,6 +75,8 @@ def train(
         from ddpm_tutor.science.training import TrainingConfig, steps_per_epoch
 
     with processes(device) as (rank, world_size, where):
+        if batch_size % world_size:
+            raise UsageError(f"--batch-size must be a multiple of the {world_size} processes.")
         config = TrainingConfig(
             epochs=epochs,
             batch_size=batch_size,
@@ -169,7 +172,7 @@ def follow(console: Console, run: "Run", digits: "Digits", rank: int, world_size
         TextColumn("epoch {task.fields[epoch]}"),
         BarColumn(bar_width=None),
         TextColumn("{task.percentage:.0f} %"),
-        TextColumn("[cyan]loss {task.fields[loss]:.4f}"),
+        TextColumn("[cyan]loss {task.fields[loss]:.4f}{task.fields[validation]}"),
         TextColumn("{task.fields[rate]:.0f} images/s"),
         TimeRemainingColumn(compact=True),
         console=console,
@@ -177,7 +180,13 @@ def follow(console: Console, run: "Run", digits: "Digits", rank: int, world_size
         disable=not console.is_terminal or rank > 0,
     )
     task = bar.add_task(
-        "", total=total, completed=run.state.step, epoch="", loss=float("nan"), rate=0.0
+        "",
+        total=total,
+        completed=run.state.step,
+        epoch="",
+        loss=float("nan"),
+        validation=f", validation {run.history[-1].validation.mean:.4f}" if run.history else "",
+        rate=0.0,
     )
     if rank == 0 and run.state.step == 0:
         save_samples(run, 0)
@@ -186,6 +195,7 @@ def follow(console: Console, run: "Run", digits: "Digits", rank: int, world_size
         for report in run.train(digits, call=call, rank=rank, world_size=world_size):
             if isinstance(report, EpochReport):
                 print_epoch(console, report, config.epochs)
+                bar.update(task, validation=f", validation {report.validation.mean:.4f}")
                 save_samples(run, report.epoch)
                 save_loss_curve(run)
                 since, saved = time.perf_counter(), time.monotonic()

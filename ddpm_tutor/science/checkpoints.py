@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ddpm_tutor.errors import TutorError
+from ddpm_tutor.errors import TutorError, UsageError
 from ddpm_tutor.files import bundled, replacing
 from ddpm_tutor.science.lean_unet import LeanUNet
 from ddpm_tutor.science.network import NoisePredictor
@@ -40,14 +40,14 @@ def build_network(name: str, width: int, num_classes: int | None) -> NoisePredic
     """A fresh network: "unet" is the assignment's, "lean" the one that ships.
 
     Raises:
-        TutorError: there is no network of that name, or it cannot have that width.
+        UsageError: there is no network of that name, or it cannot have that width.
     """
     if name not in NETWORKS:
-        raise TutorError(f"No network is called {name!r}. Choose from: {', '.join(NETWORKS)}.")
+        raise UsageError(f"No network is called {name!r}. Choose from: {', '.join(NETWORKS)}.")
     try:
         return NETWORKS[name](width, num_classes)
     except ValueError as error:
-        raise TutorError(f"{error}.") from error
+        raise UsageError(f"{error}.") from error
 
 
 def network_name(model: NoisePredictor) -> str:

@@ -22,7 +22,7 @@ from ddpm_tutor.science.noise import stream
 TRAINING_FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte")
 FEWEST = 24  # images that a training and a validation set can be made of
 VALIDATION_SHARE = 12  # one image in 12: 5,000 of MNIST's 60,000
-CONNECT_SECONDS = 4.0  # patience with a network that does not answer
+CONNECT_SECONDS = 2.5  # patience with a mirror that does not answer; there are two
 DOWNLOAD_SECONDS = 120.0  # patience with one that does, for all 12 MB
 
 # told how many bytes of how many have come
@@ -129,8 +129,10 @@ def load_digits(
         try:
             download_mnist(root, progress)
             return read_mnist(root)
-        except (OSError, TutorError) as error:
+        except TutorError as error:
             reason = str(error)
+        except OSError:
+            reason = "no mirror of it answers"
     if offline:
         return load_offline_digits(reason)
     raise TutorError(

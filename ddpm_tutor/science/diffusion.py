@@ -84,7 +84,12 @@ def p_step(
     """One step of the reverse process, x_t to x_{t-1} (Algorithm 2, line 4).
 
     `variance` is sigma_t^2: beta_t or beta-tilde_t (Section 3.2). No noise is added where t = 1.
+
+    Raises:
+        ValueError: `variance` is neither "beta" nor "beta_tilde".
     """
+    if variance not in ("beta", "beta_tilde"):
+        raise ValueError(f'variance is "beta" or "beta_tilde", not {variance!r}')
     sigma_squared = schedule.beta[t] if variance == "beta" else beta_tilde(schedule, t)
     sigma = sigma_squared.sqrt() * (t > 1)
     return p_mean(schedule, x_t, t, eps) + per_image(sigma, x_t) * z

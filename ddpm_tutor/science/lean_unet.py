@@ -1,7 +1,7 @@
-"""The network that ships: a ninth of the assignment's arithmetic, and it draws better digits.
+"""The network that ships: a ninth of the arithmetic of the assignment's.
 
-It differs from `unet.py` the way the paper's own network does (App. B): residual blocks that
-normalise before they convolve, and a time and label embedding that scales and shifts every block.
+Like the paper's own (App. B) it is built of residual blocks that normalise before they convolve.
+The time and label embedding scales and shifts every block (Nichol and Dhariwal 2021, Section 3.2).
 Its first step folds each 2x2 pixels into four channels, so the largest image it works on is 16x16.
 """
 

@@ -1,6 +1,6 @@
 """A training run on disk: weights, the state to resume from, and a log that a program can read.
 
-run/weights.safetensors   the averaged weights, after the last full epoch
+run/weights.safetensors   the averaged weights, as of the last save
 run/state.pt              all that is needed to go on
 run/log.jsonl             one line an epoch
 run/config.json           the settings
@@ -242,11 +242,16 @@ class Run:
 
 
 def different_settings(earlier: str, now: str) -> str:
-    """What the settings `earlier` have otherwise than those of `now`, in words; both are JSON."""
+    """What the settings `earlier` have otherwise than those of `now`, in words; both are JSON.
+
+    bf16 is what the machine can do, not a choice: a run may go on elsewhere.
+    """
 
     def flat(text: str) -> dict[str, object]:
         settings = json.loads(text)
-        return settings | settings.pop("training")
+        settings |= settings.pop("training")
+        settings.pop("bf16")
+        return settings
 
     mine, theirs = flat(now), flat(earlier)
     return ", ".join(f"{k} = {theirs.get(k)}" for k in mine if mine[k] != theirs.get(k))

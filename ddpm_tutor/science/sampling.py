@@ -72,9 +72,11 @@ def sample(
         steps + 1 moments; the last has t = 0 and the finished images.
 
     Raises:
-        ValueError: at the first moment asked for, when `steps` is not in 1..T, or a label is
-            given to a network that takes none.
+        ValueError: at the first moment asked for, when `steps` is not in 1..T, `method` is
+            unknown, or a label is given to a network that takes none.
     """
+    if method not in ("ddpm", "ddim"):
+        raise ValueError(f'method is "ddpm" or "ddim", not {method!r}')
     if label is not None and model.num_classes is None:
         raise ValueError("this network was trained without labels, so it draws no digit on request")
     short, times = respaced(schedule.to(x_T.device), schedule.T if steps is None else steps)

@@ -65,7 +65,7 @@ class StepReport:
 
     step: int  # from 1
     epoch: int  # from 1
-    loss: float  # L_simple of this batch
+    loss: float  # L_simple of this batch, or of this process's share of it
     grad_norm: float  # before clipping
 
 
@@ -122,7 +122,12 @@ def train(
         images: (N, 1, 32, 32) uint8; labels: (N,), or None to train without labels.
         call: the module to call instead of `state.model`: the same weights, wrapped for several
             processes. Each of them then takes the share number `rank` of every batch.
+
+    Raises:
+        ValueError: the batches cannot be shared equally by the processes.
     """
+    if config.batch_size % world_size:
+        raise ValueError(f"{world_size} processes cannot share batches of {config.batch_size}")
     device = next(state.model.parameters()).device
     schedule = schedule.to(device)
     call = call or state.model
