@@ -338,7 +338,7 @@ def test_two_processes_train_what_one_does(
         (["lesson", "1", "--set", "colour=1"], 2, "It has: digit, seed, device"),
         (["lesson", "1", "--set", "digit"], 2, "NAME=VALUE"),
         (["lesson", "1", "--from", "99"], 2, "there is no step 99"),
-        (["train", "--width", "7"], 1, "multiple of 4"),
+        (["train", "--width", "7"], 2, "multiple of 4"),
         (["train", "--epochs", "0"], 2, "--epochs"),
         (["train", "--resume", "--run-dir", "none"], 1, "No run to resume"),
         (["nonsense"], 2, "nonsense"),

@@ -91,7 +91,7 @@ def test_a_folder_in_place_of_the_file_is_an_error(tmp_path):
 
 
 def test_a_file_in_place_of_the_folder_is_an_error(target):
-    with pytest.raises(TutorError, match="Cannot write"), replacing(target / "inner.txt"):
+    with pytest.raises(TutorError, match="Cannot make the folder"), replacing(target / "inner.txt"):
         pass
     assert target.read_text() == "old"
 

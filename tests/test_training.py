@@ -132,14 +132,19 @@ def test_x_T_is_pure_noise_to_the_network(digits):
     assert not torch.equal(spy.x_t[0], spy.x_t[1])  # and new noise in each step
 
 
-@pytest.mark.parametrize("batch_size", [8, 7])
-def test_the_shares_of_two_processes_make_up_the_whole_batch(schedule, digits, batch_size):
-    settings = {"num_classes": 10, "labels": digits.train_labels, "batch_size": batch_size}
+def test_batches_that_cannot_be_shared_equally_are_refused(schedule, digits):
+    state = TrainingState.start(UNet(4), config := TrainingConfig(batch_size=7))
+    with pytest.raises(ValueError, match="2 processes cannot share batches of 7"):
+        next(train(state, schedule, digits.train_images, None, config, world_size=2))
+
+
+def test_the_shares_of_two_processes_make_up_the_whole_batch(schedule, digits):
+    settings = {"num_classes": 10, "labels": digits.train_labels, "batch_size": 8}
     whole = spied(schedule, digits, epochs=1, **settings)
     shares = [
         spied(schedule, digits, epochs=1, rank=rank, world_size=2, **settings) for rank in (0, 1)
     ]
-    assert len(whole.t) == 44 // batch_size
+    assert len(whole.t) == 44 // 8
     for name in ("x_t", "t", "label"):
         for i, batch in enumerate(getattr(whole, name)):
             together = torch.empty_like(batch)

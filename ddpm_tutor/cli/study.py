@@ -117,7 +117,9 @@ def lesson(
         values["device"] = device.value
     check_settings(chosen, values)
     if start and start > len(chosen.steps):
-        raise UsageError(f"This lesson has steps 1 to {len(chosen.steps)}, not {start}.")
+        raise UsageError(
+            f"This lesson has steps 1 to {len(chosen.steps)}; there is no step {start}."
+        )
     if data is not None:
         os.environ["DDPM_TUTOR_DATA"] = str(data)  # where the lesson's load_digits() looks
 
