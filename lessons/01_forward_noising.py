@@ -6,9 +6,9 @@
 #
 # **You need:** Python, and a rough idea of what a PyTorch tensor is.
 #
-# **Paper:** Sections 2, 3.3 and 4, Eq. 2
+# **Paper:** §2, 3.3, 4 · Eq. 2
 #
-# **Time:** 15 minutes
+# **Time:** 15 min
 #
 # A diffusion model learns to remove noise. So somebody has to add it first.
 # That is the *forward process*, and it needs no learning at all.
@@ -123,8 +123,8 @@ show(torch.cat(list(kept.values())), "x_t", [f"t = {t}" for t in kept])
 # %% [markdown]
 # ## What is left at the end?
 #
-# Look at `x_1000` alone. Its histogram is a bell. Nothing of the digit can be
-# seen. Predict its standard deviation.
+# `x_1000` is all that is left of the digit. Predict the standard deviation of its
+# values. Then look: its histogram is a bell, and nothing of the digit is seen.
 
 # %%
 x_T = kept[schedule.T]

@@ -6,9 +6,9 @@
 #
 # **You need:** lesson 1.
 #
-# **Paper:** Sections 2 and 3.2, Eq. 2, 4, 15
+# **Paper:** §2, 3.2 · Eq. 2, 4, 15
 #
-# **Time:** 15 minutes
+# **Time:** 15 min
 #
 # Training will need noisy pictures at random t, millions of them. Walking
 # there step by step would take forever. There is a short cut.

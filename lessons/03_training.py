@@ -6,9 +6,9 @@
 #
 # **You need:** lessons 1 and 2.
 #
-# **Paper:** Sections 3.2, 3.4, 4 and App. B, Eq. 14, Algorithm 1
+# **Paper:** §3.2, 3.4, 4, App. B · Eq. 14, Alg. 1
 #
-# **Time:** 25 minutes
+# **Time:** 25 min
 #
 # The task is fixed: given `x_t` and `t`, predict the noise `ε`. Now we need
 # something that learns it.

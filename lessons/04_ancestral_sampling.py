@@ -6,9 +6,9 @@
 #
 # **You need:** lessons 1 to 3.
 #
-# **Paper:** Sections 2, 3.2 and 4.3, Eq. 6, 7, 11, 15, Algorithm 2
+# **Paper:** §2, 3.2, 4.3 · Eq. 6, 7, 11, Alg. 2
 #
-# **Time:** 25 minutes
+# **Time:** 25 min
 #
 # We have a network that names the noise in a picture. Now we start from
 # nothing but noise, and walk back.

@@ -6,9 +6,9 @@
 #
 # **You need:** lessons 1 to 4.
 #
-# **Paper:** beyond it: Ho and Salimans 2022, "Classifier-free guidance"
+# **Paper:** Ho and Salimans 2022
 #
-# **Time:** 20 minutes
+# **Time:** 20 min
 #
 # So far the model may draw whatever it likes. Now we tell it what.
 

@@ -117,7 +117,7 @@ def test_the_welcome_says_where_to_begin(tutor) -> None:
 def test_the_list_shows_every_lesson(tutor) -> None:
     shown = tutor("lessons").stdout
     assert all(lesson.title in shown for lesson in all_lessons())
-    assert "Eq. 2" in shown and "minutes" in shown
+    assert "Eq. 2" in shown and "15 min" in shown
 
 
 @pytest.mark.parametrize(

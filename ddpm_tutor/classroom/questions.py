@@ -4,6 +4,7 @@ The right answer is computed by the lesson from its live tensors and handed in. 
 at the keyboard, the question and its answer are printed and nothing is scored.
 """
 
+import time
 from collections.abc import Sequence
 
 from rich.panel import Panel
@@ -36,11 +37,14 @@ def _asked(prompt: str) -> str:
     """What the learner typed; "" at the end of input, which skips the question."""
     session = current()
     assert session.ask is not None
+    started = time.perf_counter()
     try:
         return session.ask(prompt).strip()
     except EOFError:
         session.console.print()
         return ""
+    finally:
+        session.thinking += time.perf_counter() - started
 
 
 def _record(question: str, part: str, right: bool) -> None:

@@ -39,6 +39,7 @@ class Session:
     # asks the learner a question and returns the answer; None where nobody is there to ask
     ask: Callable[[str], str] | None = None
     on_answer: Callable[[str, bool], None] | None = None
+    thinking: float = 0.0  # seconds that the learner took to answer in this step
     silent: bool = False  # earlier steps run again without showing anything
     shown: list[RenderableType] = field(default_factory=list)  # by the step that is running
     saved: list[Path] = field(default_factory=list)  # files written by the lesson

@@ -145,7 +145,7 @@ class Stepper:
 
     def _execute(self, number: int) -> None:
         """Runs the code cells of a step, showing each before its output."""
-        self.session.shown = []
+        self.session.shown, self.session.thinking = [], 0.0
         started = time.perf_counter()
         try:
             for cell in self.lesson.steps[number - 1].code:
@@ -154,7 +154,7 @@ class Stepper:
         finally:
             if not self.session.silent:
                 self.shown[number] = self.session.shown
-        seconds = time.perf_counter() - started
+        seconds = time.perf_counter() - started - self.session.thinking
         if seconds >= 1:
             self.session.print(Text(f"ran in {seconds:.1f} s", style="dim", justify="right"))
 

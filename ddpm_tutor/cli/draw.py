@@ -20,8 +20,7 @@ from ddpm_tutor.cli.options import (
     SamplerOption,
     SeedOption,
     StepsOption,
-    digits_with_bar,
-    with_bar,
+    find_digits,
 )
 from ddpm_tutor.errors import TutorError, UsageError
 from ddpm_tutor.files import check_target
@@ -75,6 +74,7 @@ def gif(
     with console.status("Loading the model ..."):
         from ddpm_tutor.classroom.films import frames_of
         from ddpm_tutor.classroom.pictures import film, save_gif
+        from ddpm_tutor.classroom.session import track
         from ddpm_tutor.classroom.terminal_images import render_images
 
         loaded = open_checkpoint(checkpoint, device)
@@ -89,7 +89,7 @@ def gif(
         x_T = frames[-1].x_t if frames else None
         guide = guidance if loaded.conditional else 1.0
         moments = drawing(loaded, labels, numbers, seed, guide, sampler, steps, x_T)
-        bar = with_bar(moments, steps + 1, "Denoising", console)
+        bar = track(moments, steps + 1, "Denoising")
         frames += frames_of(bar, loaded.schedule)
         hold.append(len(frames) - 1)
     title = "" if digit is None else f"digit {digit}"
@@ -140,6 +140,7 @@ def sample(
         import torch
 
         from ddpm_tutor.classroom.pictures import enlarged, grid, save_png
+        from ddpm_tutor.classroom.session import track
         from ddpm_tutor.classroom.terminal_images import render_images
         from ddpm_tutor.files import replacing
         from ddpm_tutor.science.data import to_uint8
@@ -159,7 +160,7 @@ def sample(
                 yield to_uint8(moment.x_t).cpu() if moment.t == 0 else None
 
     total = -(-count // CHUNK) * (steps + 1)
-    bar = with_bar(moments(), total, f"Drawing {count}", console)
+    bar = track(moments(), total, f"Drawing {count}")
     images = torch.cat([chunk for chunk in bar if chunk is not None])
     if npz:
         numbers = np.full(count, -1) if labels is None else labels.numpy()
@@ -251,10 +252,11 @@ def noising_frames(
     import torch
 
     from ddpm_tutor.classroom.films import FRAMES, noising
+    from ddpm_tutor.classroom.session import track
     from ddpm_tutor.science.data import to_unit_range
     from ddpm_tutor.science.noise import stream
 
-    digits = digits_with_bar(console, data)
+    digits = find_digits(data)
     console.print(Text(f"Digits: {digits.source}", "dim"))
     chosen = []
     for i in numbers:
@@ -270,4 +272,4 @@ def noising_frames(
         seed=seed,
         indices=numbers,
     )
-    return list(with_bar(frames, FRAMES, "Noising", console))
+    return list(track(frames, FRAMES, "Noising"))

@@ -1,19 +1,14 @@
-"""What several commands share: options, the console, a bar, the digits with a download bar."""
+"""What several commands share: their options, and the digits."""
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 if TYPE_CHECKING:
     from ddpm_tutor.science.data import Digits
-
-T = TypeVar("T")
 
 
 class Device(StrEnum):
@@ -62,39 +57,9 @@ def is_terminal() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
-@contextmanager
-def download_bar(console: Console) -> Iterator[Callable[[int, int], None]]:
-    """Yields what `load_digits` tells its progress to; a bar appears when a download begins."""
-    from rich.progress import DownloadColumn, Progress, TextColumn
-
-    bar = Progress(
-        TextColumn("Downloading MNIST"), DownloadColumn(), console=console, transient=True
-    )
-    task = bar.add_task("", total=None)
-
-    def progress(done: int, total: int) -> None:
-        if console.is_terminal:
-            bar.start()
-        bar.update(task, completed=done, total=total or None)
-
-    try:
-        yield progress
-    finally:
-        bar.stop()
-
-
-def digits_with_bar(console: Console, data: Path | None) -> "Digits":
-    """The digits to work with, found in the order of `load_digits`."""
+def find_digits(data: Path | None) -> "Digits":
+    """The digits to work with, found in the order of `load_digits`; a download shows itself."""
+    from ddpm_tutor.classroom.session import show_download
     from ddpm_tutor.science.data import load_digits
 
-    with download_bar(console) as progress:
-        return load_digits(data, progress=progress)
-
-
-def with_bar(items: Iterable[T], total: int, description: str, console: Console) -> Iterator[T]:
-    """The items, with a progress bar and the time left."""
-    from rich.progress import track
-
-    yield from track(
-        items, description, total, console=console, transient=True, disable=not console.is_terminal
-    )
+    return load_digits(data, progress=show_download)

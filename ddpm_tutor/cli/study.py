@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
@@ -73,7 +74,7 @@ def lessons() -> None:
     from ddpm_tutor.classroom.progress import load_progress
 
     console, progress = Console(), load_progress()
-    table = Table(title="Lessons", title_justify="left", title_style="bold")
+    table = Table(title="Lessons", title_justify="left", title_style="bold", box=box.SIMPLE)
     table.add_column("", justify="right", style="bold")
     table.add_column("Title", no_wrap=True)
     table.add_column("Paper")

@@ -19,7 +19,7 @@ from ddpm_tutor.cli.options import (
     Device,
     DeviceOption,
     SeedOption,
-    digits_with_bar,
+    find_digits,
 )
 from ddpm_tutor.errors import UsageError
 
@@ -88,7 +88,7 @@ def train(
         )
         settings = RunSettings(network.value, width, conditional, config)
         run = (Run.resume if resume else Run.start)(run_dir, settings, where)
-        digits = digits_with_bar(console, data)
+        digits = find_digits(data)
         announce(console, run, digits, world_size)
         if run.state.step >= epochs * steps_per_epoch(len(digits.train_images), config):
             console.print(Text(f"This run has done its {epochs} epochs already.", "yellow"))
