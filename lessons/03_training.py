@@ -223,7 +223,7 @@ ask_choice(
     [
         ("from the network", "The network only predicts noise, and only in line 5."),
         ("it is drawn from N(0, I)", "That is ε, in line 4."),
-        ("from the training data", "Yes: q(x_0) is the data, here the digits."),
+        ("from the training data", "Yes. q(x_0) is the data, here the digits."),
     ],
     answer=2,
     part="11.5 a",

@@ -125,7 +125,7 @@ ask_choice(
     "Which three ingredients make x_{t-1}?",
     [
         ("x_t, the predicted noise, and fresh noise",
-         "Yes: take out some of the predicted noise, rescale, add fresh noise."),
+         "Yes. Take out some of the predicted noise, rescale, add fresh noise."),
         ("x_0, x_t and t", "x_0 is what we are after. Nobody has it while sampling."),
         ("x_T, the predicted noise and the label",
          "x_T is only the start. The step needs the present x_t."),

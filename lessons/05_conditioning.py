@@ -263,7 +263,7 @@ ask_choice(
         ("only from x_T, as a GAN's comes from z",
          "That is DDIM. In lesson 4, ten runs from one x_T all differed."),
         ("from x_T and the fresh noise of every step",
-         "Yes, and nearly all of what can be seen is decided by the latter."),
+         "Yes. Nearly all of what can be seen is decided by the latter."),
         ("from the weights", "They are fixed once training is over."),
     ],
     answer=1,

@@ -74,21 +74,23 @@ def ask_choice(
     lines = [f"{LETTERS[i]}) {option}" for i, (option, _) in enumerate(options)]
     _pose("\n".join([question, *lines]), part, points)
     letters = LETTERS[: len(options)]
+    # the reply to the right choice begins with "Yes."; told without one, it does not
+    truth = f"{letters[answer]}) {options[answer][1].removeprefix('Yes. ')}"
     if session.ask is None:
-        _tell(True, f"{letters[answer]}) {options[answer][1]}")
+        _tell(True, truth)
         return
     while (given := _asked(f"Your choice ({'/'.join(letters)}, Enter to skip): ").lower()) != "":
         if given in list(letters):
             break
         session.console.print(Text(f"Please type one of {', '.join(letters)}."))
     else:
-        session.print(Text(f"It is {letters[answer]}) {options[answer][1]}"))
+        session.print(Text(f"It is {truth}"))
         return
     chosen = letters.index(given)
     right = chosen == answer
     _tell(right, options[chosen][1])
     if not right:
-        current().print(Text(f"It is {letters[answer]}) {options[answer][1]}"))
+        session.print(Text(f"It is {truth}"))
     _record(question, part, right)
 
 
@@ -118,7 +120,7 @@ def ask_number(
     while True:
         text = _asked("Your number (Enter to skip): ")
         if not text:
-            current().print(Text(f"It is {number(answer)}. {why}"))
+            session.print(Text(f"It is {number(answer)}. {why}"))
             return
         try:
             given = float(text.replace(",", "."))
