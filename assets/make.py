@@ -1,8 +1,8 @@
-"""Makes what ships in this folder from a finished training run: weights, offline digits, pictures.
+"""Makes what ships in this folder from a finished training run: weights, film strip, digits.
 
     python assets/make.py --run-dir runs/lean
 
-The weights that ship came from a run of the command in `README.md` beside this file.
+The run that the shipped weights came from is described in `README.md` beside this file.
 """
 
 import argparse
@@ -11,15 +11,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ddpm_tutor.classroom.film_strips import save_film_strip
+from ddpm_tutor.classroom.session import track
 from ddpm_tutor.files import replacing
 from ddpm_tutor.science.checkpoints import load_checkpoint, save_checkpoint
-from ddpm_tutor.science.data import to_uint8
-from ddpm_tutor.science.sampling import draw, last
+from ddpm_tutor.science.film_strip import load_film_strip
+from ddpm_tutor.science.sampling import draw_many, moments_of
 
 ASSETS = Path(__file__).parent
 SEED = 2020  # of the offline digits; the lessons' own pictures use small seeds
-STEPS = 100  # strided ancestral sampling, estimate of x_0 clipped
-CHUNK = 100
+STEPS = 250  # strided ancestral sampling, estimate of x_0 clipped
+GUIDANCE = 1.5
+BORDER = 2  # MNIST keeps its digits as 28x28
 
 
 def make_weights(run_dir: Path) -> None:
@@ -28,33 +31,31 @@ def make_weights(run_dir: Path) -> None:
     save_checkpoint(ASSETS / "weights.safetensors", trained.model, trained.training, half=True)
 
 
+def make_film_strip(run_dir: Path) -> None:
+    """What the run drew as it learned: arrays, a PNG and a GIF."""
+    strip = load_film_strip(run_dir / "film_strip.npz")
+    strip.save(ASSETS / "film_strip.npz")
+    save_film_strip(strip, ASSETS)
+
+
 def make_offline_digits(each: int) -> None:
-    """Digits drawn by the weights that ship, `each` of every class, as MNIST keeps them: 28x28."""
+    """Digits drawn by the weights that ship, `each` of every class."""
     trained = load_checkpoint()
     labels = torch.arange(10).repeat_interleave(each)
-    images = []
-    for start in range(0, len(labels), CHUNK):
-        numbers = range(start, min(start + CHUNK, len(labels)))
-        drawn = last(
-            draw(
-                trained.model,
-                trained.schedule,
-                labels[numbers.start : numbers.stop],
-                seed=SEED,
-                indices=numbers,
-                steps=STEPS,
-                clip=True,
-            )
-        )
-        images.append(to_uint8(drawn)[:, 0, 2:-2, 2:-2])
-        print(f"{numbers.stop} of {len(labels)} digits", flush=True)
+    chunks = draw_many(
+        trained.model,
+        trained.schedule,
+        labels,
+        len(labels),
+        seed=SEED,
+        guidance=GUIDANCE,
+        steps=STEPS,
+    )
+    bar = track(chunks, moments_of(len(labels), STEPS), "Offline digits")
+    images = torch.cat([chunk for chunk in bar if chunk is not None])
+    inner = images[:, 0, BORDER:-BORDER, BORDER:-BORDER].numpy()  # (N, 28, 28)
     with replacing(ASSETS / "offline_digits.npz") as temporary, open(temporary, "wb") as file:
-        np.savez_compressed(
-            file,
-            images=torch.cat(images).numpy(),
-            labels=labels.numpy().astype(np.uint8),
-            seed=SEED,
-        )
+        np.savez_compressed(file, images=inner, labels=labels.numpy().astype(np.uint8), seed=SEED)
 
 
 if __name__ == "__main__":
@@ -64,4 +65,5 @@ if __name__ == "__main__":
     arguments = parser.parse_args()
     if arguments.run_dir:
         make_weights(arguments.run_dir)
+        make_film_strip(arguments.run_dir)
     make_offline_digits(arguments.each)

@@ -241,8 +241,12 @@ def test_train_writes_a_checkpoint_that_draws(tutor, empty: Path, tiny_mnist: Pa
     assert log["epoch"] == 1 and log["images_seen"] == 13 * 32 and log["train_loss"] > 0
     with Image.open(run / "loss.png") as picture:
         assert picture.size[0] > 400
-    strip = sorted(path.name for path in (run / "samples").iterdir())
-    assert strip == [f"epoch_{e}.png" for e in ("000.00", "000.25", "000.50", "001.00")]
+    with np.load(run / "film_strip.npz") as strip:
+        assert strip["epochs"].tolist() == [0, 0.25, 0.5, 1]
+        assert strip["images"].shape == (4, 20, 32, 32)
+    assert len(imageio.imread(run / "film_strip.gif", index=None)) == 4
+    with Image.open(run / "film_strip.png") as picture:
+        assert picture.size[0] > 600
     tutor("gif", "--digit", "7", "--checkpoint", "run/weights.safetensors", "--steps", "5")
     tutor(
         "sample",
@@ -459,3 +463,51 @@ def test_stepping_in_a_real_terminal(
     assert "3 of 14" in again.until("q quit")
     again.type("\x03")
     assert again.wait() == 130
+
+
+EVALUATE = ["evaluate", "-n", "100", "--steps", "10", "--json"]
+
+
+def test_evaluate_scores_the_shipped_weights_without_mnist(tutor, empty: Path) -> None:
+    report = json.loads(tutor(*EVALUATE).stdout)
+    assert (report["n"], report["steps"], report["sampler"]) == (100, 10, "ddpm")
+    ours, real = report["cards"]["shipped"], report["cards"]["real digits"]
+    assert sum(digit["of"] for digit in ours["scores"]["by_digit"]) == 100
+    # ten steps are too few: better than noise, not as good as real digits
+    for measure in ("coverage", "precision"):
+        assert 0.1 < ours["scores"][measure]["value"] < real["scores"][measure]["value"]
+    assert ours["scores"]["frechet"]["mean"] > 2 * real["scores"]["frechet"]["mean"]
+    assert ours["nearness"] is None and ours["validation"] is None  # they need MNIST
+    assert report["pictures"] == ["evaluation/grid.png", "evaluation/worst.png"]
+    assert all((empty / path).stat().st_size > 1000 for path in report["pictures"])
+
+
+def test_evaluate_shows_own_weights_beside_the_shipped_ones(
+    tutor, empty: Path, tiny_mnist: Path
+) -> None:
+    torch.manual_seed(0)
+    save_checkpoint(empty / "mine.safetensors", UNet(width=4), {})  # untrained, without labels
+    shown = tutor(
+        *EVALUATE[:-1], "--checkpoint", "mine.safetensors", "--data", str(tiny_mnist)
+    ).stdout
+    header = next(line for line in shown.splitlines() if "yours" in line)
+    assert header.index("yours") < header.index("shipped") < header.index("real digits")
+    precision = next(line for line in shown.splitlines() if "precision" in line)
+    assert re.search(r" 0\.0 \(0\.0–3\.7\)", precision)  # no noise looks like a digit
+    validation = next(line for line in shown.splitlines() if "validation loss" in line)
+    assert len(re.findall(r"\d\.\d{4} ± \d\.\d{4}", validation)) == 2
+    assert (empty / "evaluation" / "nearest.png").is_file()
+
+
+def test_evaluate_gives_the_same_scores_for_the_same_seed(tutor) -> None:
+    assert tutor(*EVALUATE).stdout == tutor(*EVALUATE).stdout
+    other = json.loads(tutor(*EVALUATE, "--seed", "1").stdout)
+    assert other != json.loads(tutor(*EVALUATE).stdout)
+
+
+def test_evaluate_refuses_what_it_cannot_do(tutor, empty: Path) -> None:
+    assert "100" in tutor("evaluate", "-n", "99", code=2).stderr
+    (empty / "file").write_text("")
+    assert "file" in tutor("evaluate", "--out", "file", code=1).stderr
+    assert "No MNIST" in tutor("evaluate", "--data", ".", code=1).stderr
+    assert not (empty / "evaluation").exists()

@@ -110,9 +110,14 @@ def _captioned(left: Pixels, right: Pixels, t: int, title: str) -> Pixels:
     return np.asarray(sheet)
 
 
-def save_gif(path: Path, pictures: Sequence[Pixels], hold: Sequence[int] = (-1,)) -> None:
+def save_gif(
+    path: Path,
+    pictures: Sequence[Pixels],
+    hold: Sequence[int] = (-1,),
+    frame_ms: int = FRAME_MS,
+) -> None:
     """Writes a looping GIF, whole or not at all; the frames numbered in `hold` stay longer."""
-    durations = [FRAME_MS] * len(pictures)
+    durations = [frame_ms] * len(pictures)
     for index in hold:
         durations[index] = HOLD_MS
     # one palette of greys for all frames, a little cool: some readers stumble over a file whose

@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from ddpm_tutor import __version__
-from ddpm_tutor.cli import draw, info, study, training
+from ddpm_tutor.cli import draw, evaluate, info, study, training
 from ddpm_tutor.errors import TutorError
 
 INTERRUPTED = 130
@@ -86,4 +86,5 @@ app.command("lesson")(study.lesson)
 app.command("gif")(draw.gif)
 app.command("sample")(draw.sample)
 app.command("train")(training.train)
+app.command("evaluate")(evaluate.evaluate)
 app.command("info")(info.info)

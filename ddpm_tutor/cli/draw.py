@@ -21,6 +21,7 @@ from ddpm_tutor.cli.options import (
     SeedOption,
     StepsOption,
     find_digits,
+    open_checkpoint,
 )
 from ddpm_tutor.errors import TutorError, UsageError
 from ddpm_tutor.files import check_target
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
 # in trials on the shipped weights a mild pull drew more digits that are read as asked for
 GUIDANCE = 1.5
-CHUNK = 50  # images drawn at once; a multiple of what two cores need to be busy
 GRID_LIMIT = 1000  # images in one PNG
 
 
@@ -143,7 +143,7 @@ def sample(
         from ddpm_tutor.classroom.session import track
         from ddpm_tutor.classroom.terminal_images import render_images
         from ddpm_tutor.files import replacing
-        from ddpm_tutor.science.data import to_uint8
+        from ddpm_tutor.science.sampling import draw_many, moments_of
 
         loaded = open_checkpoint(checkpoint, device)
         if all_digits and not loaded.conditional:
@@ -151,16 +151,17 @@ def sample(
         labels = None if unconditional else labels_for(loaded, digit, n)
         count = n if labels is None else len(labels)
 
-    def moments() -> "Iterator[Tensor | None]":
-        """None for each step, and each finished chunk of images."""
-        for start in range(0, count, CHUNK):
-            numbers = range(start, min(start + CHUNK, count))
-            asked = None if labels is None else labels[numbers.start : numbers.stop]
-            for moment in drawing(loaded, asked, numbers, seed, guidance, sampler, steps):
-                yield to_uint8(moment.x_t).cpu() if moment.t == 0 else None
-
-    total = -(-count // CHUNK) * (steps + 1)
-    bar = track(moments(), total, f"Drawing {count}")
+    chunks = draw_many(
+        loaded.model,
+        loaded.schedule,
+        labels,
+        count,
+        seed=seed,
+        guidance=guidance,
+        method=sampler.value,
+        steps=steps,
+    )
+    bar = track(chunks, moments_of(count, steps), f"Drawing {count}")
     images = torch.cat([chunk for chunk in bar if chunk is not None])
     if npz:
         numbers = np.full(count, -1) if labels is None else labels.numpy()
@@ -179,14 +180,6 @@ def default_name(digit: int | None, direction: Direction) -> Path:
     """digit_7.gif, or digits_roundtrip.gif."""
     what = "digits" if digit is None else f"digit_{digit}"
     return Path(f"{what}.gif" if direction == Direction.denoise else f"{what}_{direction}.gif")
-
-
-def open_checkpoint(path: Path | None, device: Device) -> "Checkpoint":
-    """The weights to draw with, on the chosen device."""
-    from ddpm_tutor.science.checkpoints import load_checkpoint
-    from ddpm_tutor.science.devices import choose_device
-
-    return load_checkpoint(path, choose_device(device.value))
 
 
 def labels_for(loaded: "Checkpoint", digit: int | None, count: int) -> "Tensor | None":

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from ddpm_tutor.science.checkpoints import Checkpoint
     from ddpm_tutor.science.data import Digits
 
 
@@ -63,3 +64,11 @@ def find_digits(data: Path | None) -> "Digits":
     from ddpm_tutor.science.data import load_digits
 
     return load_digits(data, progress=show_download)
+
+
+def open_checkpoint(path: Path | None, device: Device) -> "Checkpoint":
+    """The weights to draw with, on the chosen device."""
+    from ddpm_tutor.science.checkpoints import load_checkpoint
+    from ddpm_tutor.science.devices import choose_device
+
+    return load_checkpoint(path, choose_device(device.value))

@@ -25,10 +25,10 @@ from ddpm_tutor.errors import UsageError
 
 if TYPE_CHECKING:
     from ddpm_tutor.science.data import Digits
+    from ddpm_tutor.science.film_strip import FilmStrip
     from ddpm_tutor.science.run import EpochReport, Run
 
 SAVE_SECONDS = 300  # of training are lost at most when the machine goes down
-STRIP_STEPS = 50  # of the sampler that draws the pictures during training
 EARLY = (0.25, 0.5)  # of the first epoch, when pictures change fastest
 
 
@@ -160,6 +160,7 @@ def follow(console: Console, run: "Run", digits: "Digits", rank: int, world_size
     """Trains to the end with live figures; True when the learner stopped it."""
     from torch.nn.parallel import DistributedDataParallel
 
+    from ddpm_tutor.science.film_strip import load_film_strip
     from ddpm_tutor.science.run import EpochReport
     from ddpm_tutor.science.training import steps_per_epoch
 
@@ -188,15 +189,16 @@ def follow(console: Console, run: "Run", digits: "Digits", rank: int, world_size
         validation=f", validation {run.history[-1].validation.mean:.4f}" if run.history else "",
         rate=0.0,
     )
+    strip = load_film_strip(run.film_strip_file)
     if rank == 0 and run.state.step == 0:
-        save_samples(run, 0)
+        extend(strip, run, 0)
     smooth, since, saved = None, time.perf_counter(), time.monotonic()
     with stop_after_step() as stop, bar:
         for report in run.train(digits, call=call, rank=rank, world_size=world_size):
             if isinstance(report, EpochReport):
                 print_epoch(console, report, config.epochs)
                 bar.update(task, validation=f", validation {report.validation.mean:.4f}")
-                save_samples(run, report.epoch)
+                extend(strip, run, report.epoch)
                 save_loss_curve(run)
                 since, saved = time.perf_counter(), time.monotonic()
                 continue
@@ -207,7 +209,7 @@ def follow(console: Console, run: "Run", digits: "Digits", rank: int, world_size
             epoch = f"{report.epoch}/{config.epochs}"
             bar.update(task, completed=report.step, epoch=epoch, loss=smooth, rate=shown)
             if rank == 0 and report.step in early:
-                save_samples(run, early[report.step])
+                extend(strip, run, early[report.step])
             if rank == 0 and time.monotonic() - saved > SAVE_SECONDS:
                 run.save()
                 saved = time.monotonic()
@@ -248,19 +250,13 @@ def print_epoch(console: Console, report: "EpochReport", epochs: int) -> None:
     )
 
 
-def save_samples(run: "Run", epoch: float) -> None:
-    """Draws from the averaged weights, always from the same noise, to see them learn."""
-    import torch
+def extend(strip: "FilmStrip", run: "Run", epoch: float) -> None:
+    """Adds what the averaged weights draw now to the run's film strip, and writes it."""
+    from ddpm_tutor.classroom.film_strips import save_film_strip
 
-    from ddpm_tutor.classroom.pictures import enlarged, grid, save_png
-    from ddpm_tutor.science.sampling import draw, last
-
-    labels = torch.arange(10).repeat(2) if run.settings.conditional else None
-    moments = draw(
-        run.state.ema, run.schedule, labels, seed=0, indices=range(20), steps=STRIP_STEPS, clip=True
-    )
-    picture = enlarged(grid(last(moments), columns=10), 2)
-    save_png(run.folder / "samples" / f"epoch_{epoch:06.2f}.png", picture)
+    strip.add(epoch, run.state.ema, run.schedule)
+    strip.save(run.film_strip_file)
+    save_film_strip(strip, run.folder)
 
 
 def save_loss_curve(run: "Run") -> None:

@@ -118,7 +118,9 @@ def load_checkpoint(path: Path | None = None, device: torch.device | str = "cpu"
             f"{path} is not a checkpoint of ddpm-tutor ({reason}).\n"
             "Name a weights.safetensors written by: ddpm-tutor train"
         ) from error
-    return Checkpoint(model.to(device).eval().requires_grad_(False), schedule, training)
+    # channels_last: the convolutions of both networks run faster so, on CPU and GPU
+    model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return Checkpoint(model.eval().requires_grad_(False), schedule, training)
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:

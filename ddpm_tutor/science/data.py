@@ -141,6 +141,17 @@ def load_digits(
     )
 
 
+def find_mnist(data: Path | None = None) -> Digits | None:
+    """MNIST, if it is on this machine, in the folder named or in the cache; else None.
+
+    Raises:
+        TutorError: a folder was named and has no MNIST, or its files are damaged.
+    """
+    if chosen_root(data) is None and not has_mnist(cache_folder()):
+        return None
+    return load_digits(data, download=False)
+
+
 def read_mnist(root: Path) -> Digits:
     """The 60,000 training images of MNIST in the torchvision root `root`, split.
 

@@ -3,6 +3,7 @@
 run/weights.safetensors   the averaged weights, as of the last save
 run/state.pt              all that is needed to go on
 run/log.jsonl             one line an epoch
+run/film_strip.npz        what it drew as it learned (written by the caller)
 run/config.json           the settings
 """
 
@@ -143,6 +144,10 @@ class Run:
     @property
     def weights_file(self) -> Path:
         return self.folder / "weights.safetensors"
+
+    @property
+    def film_strip_file(self) -> Path:
+        return self.folder / "film_strip.npz"
 
     @property
     def log_file(self) -> Path:

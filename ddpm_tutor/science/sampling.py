@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from ddpm_tutor.science.data import to_uint8
 from ddpm_tutor.science.diffusion import Variance, ddim_step, p_step, predict_eps, predict_x_0
 from ddpm_tutor.science.network import NoisePredictor
 from ddpm_tutor.science.noise import Generators, normal, streams
@@ -13,6 +14,7 @@ from ddpm_tutor.science.schedule import Schedule, respaced
 
 Method = Literal["ddpm", "ddim"]
 IMAGE_SHAPE = (1, 32, 32)
+CHUNK = 50  # images drawn at once, when there are many: enough to keep a few cores busy
 
 
 class Sampled(NamedTuple):
@@ -133,6 +135,47 @@ def draw(
         clip=clip,
         generator=generators,
     )
+
+
+def draw_many(
+    model: NoisePredictor,
+    schedule: Schedule,
+    labels: Tensor | None,
+    count: int,
+    *,
+    seed: int,
+    guidance: float = 1.0,
+    method: Method = "ddpm",
+    steps: int = 1000,
+) -> Iterator[Tensor | None]:
+    """`draw` for the images 0 to count - 1 of a seed, in chunks that fit in memory.
+
+    Where steps are skipped the estimate of x_0 is clipped.
+
+    Yields:
+        None after each step, and (B, 1, 32, 32) uint8 on the CPU at the end of each chunk: all in
+        all `moments_of(count, steps)` things.
+    """
+    for start in range(0, count, CHUNK):
+        numbers = range(start, min(start + CHUNK, count))
+        moments = draw(
+            model,
+            schedule,
+            None if labels is None else labels[numbers.start : numbers.stop],
+            seed=seed,
+            indices=numbers,
+            guidance=guidance,
+            method=method,
+            steps=steps,
+            clip=steps < schedule.T,
+        )
+        for moment in moments:
+            yield to_uint8(moment.x_t).cpu() if moment.t == 0 else None
+
+
+def moments_of(count: int, steps: int) -> int:
+    """How many things `draw_many` yields: for progress bars."""
+    return -(-count // CHUNK) * (steps + 1)
 
 
 def last(moments: Iterator[Sampled]) -> Tensor:

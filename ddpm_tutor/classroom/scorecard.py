@@ -1,0 +1,148 @@
+"""The scorecard on the screen, and its pictures."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import torch
+from matplotlib.figure import Figure
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+from torch import Tensor
+
+from ddpm_tutor.classroom.pictures import enlarged, grid, save_png
+from ddpm_tutor.classroom.terminal_images import as_uint8
+from ddpm_tutor.files import replacing
+from ddpm_tutor.science.data import Digits
+from ddpm_tutor.science.evaluation import Card, Drawn
+from ddpm_tutor.science.scores import Share
+
+IN_GRID = 100  # digits in the picture of all
+WORST = 20  # in that of the worst
+NEAREST = 10  # in that of those nearest to a training image
+REAL = "real digits"  # the card that the others are held against
+
+MEANING = {
+    "read as asked": "A classifier reads the digit that was asked for.",
+    "Fréchet distance": "From the features of these digits to those of all training digits. "
+    "Real test digits are not at 0, because they are few. (Heusel et al. 2017)",
+    "coverage": "Training digits with one of these near: are all kinds there? (Naeem et al. 2020)",
+    "precision": "Digits near a training digit: do they look real? (Kynkäänniemi et al. 2019)",
+    "nearest": "Pixel distance to the nearest training image. Copies would be far nearer than "
+    "real test digits are.",
+    "validation loss": "Error of the predicted noise on held-out digits. (Eq. 14)",
+}
+
+
+def scorecard(cards: Mapping[str, Card]) -> RenderableType:
+    """The measures, a column for each card, one of which is `REAL`; then what they mean."""
+    names = [
+        "read as asked, %",
+        "Fréchet distance",
+        "  times real digits'",
+        "coverage, %",
+        "precision, %",
+        "nearest: median",
+        "  one in 100 below",
+        "validation loss",
+        "  without labels",
+    ]
+    columns = [measures(card, cards[REAL]) for card in cards.values()]
+    table = columned(["", *cards], zip(names, *columns, strict=True))
+    meaning = Table.grid(padding=(0, 2))
+    for name, text in MEANING.items():
+        meaning.add_row(Text(name, style="dim"), Text(text, style="dim"))
+    return Group(table, Text("In brackets the 95 % interval; ± is one standard error."), meaning)
+
+
+def measures(card: Card, real: Card) -> list[str]:
+    """The column of a card."""
+    scores, near = card.scores, card.nearness
+    frechet, of_real = scores.frechet, real.scores.frechet
+    return [
+        percent(scores.read_as_asked) if scores.read_as_asked else "-",
+        f"{frechet.mean:.2f} ± {frechet.error:.2f}",
+        f"{frechet.mean / of_real.mean:.2f}",
+        percent(scores.coverage),
+        percent(scores.precision),
+        f"{near.median:.2f}" if near else "needs MNIST",
+        f"{near.closest:.2f}" if near else "needs MNIST",
+        str(card.validation or "-"),
+        str(card.validation_unlabelled or "-"),
+    ]
+
+
+def by_digit(cards: Mapping[str, Card]) -> RenderableType:
+    """For each digit, how many that were asked to be it are read so; or else how many are it."""
+    columns = []
+    for card in cards.values():
+        counts = [f"{count} read as it" for count in card.scores.read_as]
+        columns.append([percent(s) for s in card.scores.by_digit] or counts)
+    return columned(["digit", *cards], zip(map(str, range(10)), *columns, strict=True))
+
+
+def columned(names: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    """A table whose first column names the rows."""
+    table = Table()
+    for i, name in enumerate(names):
+        table.add_column(name, justify="right" if i else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
+
+
+def percent(share: Share) -> str:
+    """A share with its 95 % interval, in percent."""
+    low, high = share.interval
+    return f"{100 * share.value:.1f} ({100 * low:.1f}–{100 * high:.1f})"
+
+
+def worst_first(drawn: Drawn) -> Tensor:
+    """The numbers of the digits, (n,), the least convincing first.
+
+    Convincing is what the classifier takes for the class asked for, or for any class at all.
+    """
+    probability = drawn.reading.probabilities.amax(1)
+    if drawn.asked is not None:
+        probability = drawn.reading.probabilities.gather(1, drawn.asked[:, None])[:, 0]
+    return probability.argsort()
+
+
+def captions(drawn: Drawn, numbers: Tensor) -> list[str]:
+    """What was asked and what is read, for the digits of these numbers."""
+    read = drawn.reading.classes
+    if drawn.asked is None:
+        return [f"read {read[i]}" for i in numbers]
+    return [f"{drawn.asked[i]}, read {read[i]}" for i in numbers]
+
+
+def save_pictures(drawn: Drawn, mnist: Digits | None, out: Path) -> list[Path]:
+    """Writes the first digits, the worst, and those nearest to a training image, with that one."""
+    pictures = [out / "grid.png"]
+    save_png(pictures[0], enlarged(grid(drawn.images[:IN_GRID], columns=10), 2))
+    worst = worst_first(drawn)[:WORST]
+    sheets = {"worst.png": sheet(drawn.images[worst], captions(drawn, worst))}
+    if drawn.near is not None and mnist is not None:
+        numbers = drawn.near.distances.argsort()[:NEAREST]
+        pairs = [drawn.images[numbers], mnist.train_images[drawn.near.numbers[numbers]]]
+        titles = [f"{d:.1f} from" for d in drawn.near.distances[numbers].tolist()]
+        sheets["nearest.png"] = sheet(torch.cat(pairs), titles)
+    for name, figure in sheets.items():
+        with replacing(out / name) as temporary:
+            figure.savefig(temporary, dpi=150)
+        pictures.append(out / name)
+    return pictures
+
+
+def sheet(images: Tensor, titles: Sequence[str], columns: int = 10) -> Figure:
+    """Images (N, 1, 32, 32) in rows, the first of them under titles."""
+    rows = -(-len(images) // columns)
+    figure = Figure(figsize=(columns * 0.8, rows * 1.0), layout="constrained", facecolor="black")
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for axis in axes.flat:
+        axis.axis("off")
+    for axis, image in zip(axes.flat, as_uint8(images), strict=False):
+        axis.imshow(image, cmap="gray", vmin=0, vmax=255)
+    for axis, title in zip(axes.flat, titles, strict=False):
+        axis.set_title(title, fontsize=8, color="white")
+    return figure

@@ -1,0 +1,141 @@
+"""The command that scores weights: how good are the digits they draw, beside real ones?"""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from ddpm_tutor.cli.options import (
+    CheckpointOption,
+    DataOption,
+    Device,
+    DeviceOption,
+    GuidanceOption,
+    Sampler,
+    SamplerOption,
+    SeedOption,
+    StepsOption,
+    open_checkpoint,
+)
+from ddpm_tutor.files import check_target
+
+if TYPE_CHECKING:
+    from ddpm_tutor.science.evaluation import Card, Drawn
+    from ddpm_tutor.science.scores import Share
+
+IN_TERMINAL = 5  # of the worst digits
+
+
+def evaluate(
+    n: Annotated[
+        int, typer.Option("-n", "--count", min=100, max=5000, help="Digits to draw and score.")
+    ] = 1000,
+    seed: SeedOption = 0,
+    guidance: GuidanceOption = 1.0,
+    sampler: SamplerOption = Sampler.ddpm,
+    steps: StepsOption = 100,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the scores as JSON.")] = False,
+    out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path("evaluation"),
+    checkpoint: CheckpointOption = None,
+    data: DataOption = None,
+    device: DeviceOption = Device.auto,
+) -> None:
+    """Score the digits that weights draw, beside real ones."""
+    console = Console(stderr=as_json)
+    with console.status("Loading the model ..."):
+        import torch
+
+        from ddpm_tutor.classroom.scorecard import REAL, save_pictures
+        from ddpm_tutor.classroom.session import Session, track, using
+        from ddpm_tutor.science.classifier import load_classifier
+        from ddpm_tutor.science.data import find_mnist
+        from ddpm_tutor.science.evaluation import judge, load_real_digits, real_card
+        from ddpm_tutor.science.sampling import draw_many, moments_of
+
+        networks = {"shipped": open_checkpoint(None, device)}
+        if checkpoint is not None:
+            networks = {"yours": open_checkpoint(checkpoint, device), **networks}
+        classifier, real, mnist = load_classifier(), load_real_digits(), find_mnist(data)
+    check_target(out / "grid.png")  # better to fail now than after the drawing
+    evaluated: dict[str, Drawn] = {}
+    for name, network in networks.items():
+        asked = torch.arange(n) % 10 if network.conditional else None
+        chunks = draw_many(
+            network.model,
+            network.schedule,
+            asked,
+            n,
+            seed=seed,
+            guidance=guidance,
+            method=sampler.value,
+            steps=steps,
+        )
+        with using(Session(console=console)):
+            bar = track(chunks, moments_of(n, steps), f"Drawing {n:,} digits ({name})")
+            images = torch.cat([chunk for chunk in bar if chunk is not None])
+        with console.status("Scoring ..."):
+            evaluated[name] = judge(network, images, asked, classifier.model, real, mnist)
+    with console.status("Scoring real digits ..."):
+        cards = {name: drawn.card for name, drawn in evaluated.items()}
+        cards[REAL] = real_card(classifier.model, real, n)
+        first = next(iter(evaluated.values()))  # the pictures are of the weights asked for
+        pictures = save_pictures(first, mnist, out)
+
+    settings: dict[str, Any] = {
+        "n": n, "steps": steps, "sampler": sampler.value, "guidance": guidance, "seed": seed,
+    }  # fmt: skip
+    if not as_json:
+        show(console, settings, cards, classifier.test, first, pictures)
+        return
+    report = {
+        **settings,
+        "checkpoint": str(checkpoint) if checkpoint else "shipped",
+        "classifier": plain(classifier.test),
+        "cards": {name: plain(card) for name, card in cards.items()},
+        "pictures": [str(path) for path in pictures],
+    }
+    typer.echo(json.dumps(report, indent=2))
+
+
+def show(
+    console: Console,
+    settings: dict[str, Any],
+    cards: "dict[str, Card]",
+    classifier: "Share",
+    drawn: "Drawn",
+    pictures: list[Path],
+) -> None:
+    """The scorecard on the screen."""
+    from ddpm_tutor.classroom.scorecard import by_digit, captions, scorecard, worst_first
+    from ddpm_tutor.classroom.terminal_images import render_images
+
+    how = ", ".join(f"{name} {value}" for name, value in settings.items())
+    console.print(Text(how, style="bold"))
+    console.print(scorecard(cards))
+    console.print(Text("\nRead as asked, digit by digit, %", style="bold"))
+    console.print(by_digit(cards))
+    reads = f"The classifier reads {classifier} of MNIST's 10,000 test digits right."
+    console.print(Text(reads, "dim"))
+    worst = worst_first(drawn)[:IN_TERMINAL]
+    console.print(Text("\nThe worst of them, and what they are read as", style="bold"))
+    console.print(render_images(drawn.images[worst], console, captions(drawn, worst)))
+    for path in pictures:
+        console.print(Text.assemble(("Saved: ", "dim"), (str(path), "bold green")))
+
+
+def plain(value: Any) -> Any:
+    """A card and what is in it as JSON can hold it; a share with its value and interval."""
+    from ddpm_tutor.science.scores import Share
+
+    if isinstance(value, Share):
+        low, high = value.interval
+        return {**dataclasses.asdict(value), "value": value.value, "low": low, "high": high}
+    if dataclasses.is_dataclass(value):
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    return value

@@ -1,0 +1,137 @@
+"""The measures of the scorecard, on Gaussians with known answers."""
+
+import math
+
+import pytest
+import torch
+
+from ddpm_tutor.science.noise import stream
+from ddpm_tutor.science.scores import (
+    Moments,
+    Share,
+    coverage,
+    frechet_distance,
+    jackknife,
+    moments,
+    nearest,
+    pooled,
+    precision,
+    share,
+)
+
+
+def cloud(n: int, d: int = 8, seed: int = 0) -> torch.Tensor:
+    """n points of N(0, I) in d dimensions."""
+    return torch.randn(n, d, generator=stream(seed, "cloud"))
+
+
+def gaussian(mean: list[float], variances: list[float]) -> Moments:
+    return Moments(
+        torch.tensor(mean, dtype=torch.float64),
+        torch.diag(torch.tensor(variances, dtype=torch.float64)),
+    )
+
+
+def test_the_frechet_distance_of_gaussians_that_share_axes():
+    a, b = gaussian([0, 1, 2], [1, 4, 9]), gaussian([3, 1, 0], [4, 4, 0])
+    # |mean|^2 = 9 + 4; (1 - 2)^2 + 0 + (3 - 0)^2
+    assert frechet_distance(a, b) == pytest.approx(13 + 10, abs=1e-9)
+    assert frechet_distance(b, a) == pytest.approx(23, abs=1e-9)
+    assert frechet_distance(a, a) == pytest.approx(0, abs=1e-9)
+
+
+def test_the_frechet_distance_does_not_depend_on_the_axes():
+    a, b = gaussian([0, 1, 2], [1, 4, 9]), gaussian([3, 1, 0], [4, 4, 0])
+    turn = torch.linalg.qr(cloud(3, 3).double())[0]
+    a, b = (Moments(turn @ m.mean, turn @ m.covariance @ turn.T) for m in (a, b))
+    assert frechet_distance(a, b) == pytest.approx(23, abs=1e-6)
+
+
+def test_the_frechet_distance_of_covariances_that_do_not_commute():
+    # in two dimensions tr (AB)^(1/2) = sqrt(tr AB + 2 sqrt(det AB))
+    a = torch.tensor([[2.0, 1.0], [1.0, 3.0]], dtype=torch.float64)
+    b = torch.tensor([[1.0, -0.5], [-0.5, 2.0]], dtype=torch.float64)
+    product = a @ b
+    overlap = math.sqrt(product.trace() + 2 * math.sqrt(torch.linalg.det(product)))
+    zero = torch.zeros(2, dtype=torch.float64)
+    found = frechet_distance(Moments(zero, a), Moments(zero, b))
+    assert found == pytest.approx(float(a.trace() + b.trace()) - 2 * overlap, abs=1e-9)
+
+
+def test_the_frechet_distance_of_samples_approaches_that_of_their_distributions():
+    a, b = moments(cloud(20_000)), moments(2 * cloud(20_000, seed=1) + 1)
+    assert frechet_distance(a, b) == pytest.approx(8 * (1 + 1), rel=0.03)
+
+
+def test_moments_are_those_of_the_sample():
+    points = cloud(100, 3)
+    assert torch.allclose(moments(points).mean, points.double().mean(0))
+    centred = points.double() - points.double().mean(0)
+    assert torch.allclose(moments(points).covariance, centred.T @ centred / 99)
+
+
+def test_the_jackknife_gives_the_standard_error_of_a_mean():
+    points = cloud(1000, 1)
+    found = jackknife(lambda x: float(x.mean()), points)
+    assert found.mean == pytest.approx(float(points.mean()))
+    # of ten groups: the error is itself known to about a quarter
+    assert found.error == pytest.approx(float(points.std()) / math.sqrt(1000), rel=0.6)
+
+
+@pytest.mark.parametrize(("m", "n", "k"), [(400, 400, 5), (400, 400, 2), (300, 900, 3)])
+def test_coverage_of_the_same_distribution_is_what_naeem_et_al_derive(m, n, k):
+    expected = 1 - math.prod((m - i) / (m + n - i) for i in range(1, k + 1))
+    found = pooled([coverage(cloud(m, seed=s), cloud(n, seed=100 + s), k) for s in range(8)])
+    assert found.value == pytest.approx(expected, abs=0.02)
+
+
+def test_coverage_falls_when_a_mode_is_missing_and_precision_does_not():
+    near, far = cloud(200), cloud(200, seed=1) + 50
+    real = torch.cat([near, far])
+    drawn = cloud(400, seed=2)  # of the first mode alone
+    assert coverage(real, drawn).value < 0.51
+    assert precision(real, drawn).value > 0.7
+
+
+def test_precision_falls_when_drawn_points_are_nowhere_near_and_coverage_does_not():
+    real = cloud(300)
+    drawn = torch.cat([cloud(300, seed=1), cloud(300, seed=2) + 50])
+    assert precision(real, drawn).value < 0.51
+    assert coverage(real, drawn).value > 0.9
+
+
+def test_precision_counts_points_inside_the_balls_of_real_ones():
+    real = torch.tensor([[0.0], [1.0], [3.0]])  # nearest others at 1, 1 and 2
+    drawn = torch.tensor([[-1.0], [-1.01], [2.5], [4.9], [5.1]])
+    assert precision(real, drawn, k=1) == Share(3, 5)
+    # each real one has a drawn one in its ball, but for the one at 1: [0, 2] holds none
+    assert coverage(real, drawn, k=1) == Share(2, 3)
+
+
+def test_measures_do_not_depend_on_how_the_rows_are_batched(monkeypatch):
+    real, drawn = cloud(60), cloud(70, seed=1)
+    whole = coverage(real, drawn), precision(real, drawn)
+    monkeypatch.setattr("ddpm_tutor.science.scores.BATCH", 7)
+    assert (coverage(real, drawn), precision(real, drawn)) == whole
+
+
+def test_the_interval_is_wilsons():
+    # Newcombe 1998, Table I: 81 of 263, 0 of 20
+    assert Share(81, 263).interval == pytest.approx((0.2553, 0.3662), abs=2e-4)
+    assert Share(0, 20).interval == pytest.approx((0, 0.1611), abs=2e-4)
+    assert Share(20, 20).interval[1] == 1
+
+
+def test_the_interval_holds_the_truth_95_times_in_100():
+    hits = torch.rand(2000, 200, generator=stream(0, "hits")) < 0.98
+    inside = [low <= 0.98 <= high for low, high in (share(row).interval for row in hits)]
+    assert 0.92 < sum(inside) / len(inside) < 0.98
+
+
+def test_the_nearest_training_image_is_found():
+    training = torch.randint(0, 256, (50, 1, 32, 32), generator=stream(0, "t")).to(torch.uint8)
+    images = training[[7, 3, 44]].clone()
+    images[1, 0, 0, 0] ^= 128  # one pixel half the range further
+    found = nearest(images, training)
+    assert found.numbers.tolist() == [7, 3, 44]
+    assert found.distances.tolist() == pytest.approx([0, 128 / 127.5, 0], abs=1e-5)
