@@ -13,8 +13,10 @@ import torch
 
 from ddpm_tutor.classroom.film_strips import save_film_strip
 from ddpm_tutor.classroom.session import track
+from ddpm_tutor.errors import TutorError
 from ddpm_tutor.files import replacing
 from ddpm_tutor.science.checkpoints import load_checkpoint, save_checkpoint
+from ddpm_tutor.science.data import PADDING
 from ddpm_tutor.science.film_strip import load_film_strip
 from ddpm_tutor.science.sampling import draw_many, moments_of
 
@@ -22,7 +24,6 @@ ASSETS = Path(__file__).parent
 SEED = 2020  # of the offline digits; the lessons' own pictures use small seeds
 STEPS = 250  # strided ancestral sampling, estimate of x_0 clipped
 GUIDANCE = 1.5
-BORDER = 2  # MNIST keeps its digits as 28x28
 
 
 def make_weights(run_dir: Path) -> None:
@@ -34,6 +35,8 @@ def make_weights(run_dir: Path) -> None:
 def make_film_strip(run_dir: Path) -> None:
     """What the run drew as it learned: arrays, a PNG and a GIF."""
     strip = load_film_strip(run_dir / "film_strip.npz")
+    if not strip.epochs:
+        raise TutorError(f"No film strip in {run_dir}.")
     strip.save(ASSETS / "film_strip.npz")
     save_film_strip(strip, ASSETS)
 
@@ -53,7 +56,7 @@ def make_offline_digits(each: int) -> None:
     )
     bar = track(chunks, moments_of(len(labels), STEPS), "Offline digits")
     images = torch.cat([chunk for chunk in bar if chunk is not None])
-    inner = images[:, 0, BORDER:-BORDER, BORDER:-BORDER].numpy()  # (N, 28, 28)
+    inner = images[:, 0, PADDING:-PADDING, PADDING:-PADDING].numpy()  # (N, 28, 28)
     with replacing(ASSETS / "offline_digits.npz") as temporary, open(temporary, "wb") as file:
         np.savez_compressed(file, images=inner, labels=labels.numpy().astype(np.uint8), seed=SEED)
 
@@ -64,6 +67,6 @@ if __name__ == "__main__":
     parser.add_argument("--each", type=int, default=200, help="offline digits of every class")
     arguments = parser.parse_args()
     if arguments.run_dir:
-        make_weights(arguments.run_dir)
         make_film_strip(arguments.run_dir)
+        make_weights(arguments.run_dir)
     make_offline_digits(arguments.each)

@@ -4,7 +4,10 @@
 
 DIR is a torchvision root with all four files of MNIST. Writes `classifier.safetensors`, which says
 how well it reads the 10,000 real test digits, and `real_digits.npz`, the statistics of real digits
-that drawn ones are compared with. Takes about six minutes on two cores.
+that drawn ones are compared with.
+
+It learns from every other training image. The statistics are of the rest: a network sees the images
+it was fitted to otherwise than others, and then test digits would look unlike training digits.
 """
 
 import argparse
@@ -20,12 +23,13 @@ from ddpm_tutor.files import replacing
 from ddpm_tutor.science.classifier import Classifier, load_classifier, read, save_classifier
 from ddpm_tutor.science.data import load_digits, pad_to_32, to_unit_range
 from ddpm_tutor.science.devices import choose_device, has_bf16
+from ddpm_tutor.science.noise import stream
 from ddpm_tutor.science.scores import moments, nearest, share
 
 ASSETS = Path(__file__).parent
 BATCH = 256
 LR = 3e-3
-EACH = 500  # real digits of every class whose features ship
+EACH = 500  # real digits of every class whose features ship, of training and of test images
 
 
 def test_digits(root: Path) -> tuple[Tensor, Tensor]:
@@ -79,43 +83,41 @@ def train_classifier(
     return model.eval()
 
 
-def first_of_each(labels: Tensor, each: int) -> Tensor:
-    """The numbers of the first `each` images of every class, in turn 0, 1, ..., 9, 0, 1, ..."""
-    return torch.stack([(labels == c).nonzero()[:each, 0] for c in range(10)], dim=1).flatten()
+def some_of_each(labels: Tensor, each: int) -> Tensor:
+    """The numbers of `each` images of every class, in turn 0, 1, ..., 9, 0, 1, ..."""
+    order = torch.randperm(len(labels), generator=stream(0, "real digits"))
+    return torch.stack([order[labels[order] == c][:each] for c in range(10)], dim=1).flatten()
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="a torchvision root with MNIST")
-    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--epochs", type=int, default=24)
     arguments = parser.parse_args()
     device = choose_device()
     digits = load_digits(arguments.data)
     test_images, test_labels = test_digits(arguments.data)
 
-    model = train_classifier(digits.train_images, digits.train_labels, arguments.epochs, device)
+    seen = slice(0, None, 2)
+    model = train_classifier(
+        digits.train_images[seen], digits.train_labels[seen], arguments.epochs, device
+    )
     right = share(read(model, test_images).classes == test_labels)
-    held_out = share(read(model, digits.validation_images).classes == digits.validation_labels)
-    print(f"reads {right} of the real test digits, {held_out} of the validation digits")
-    figures = {
-        "test_right": right.count,
-        "test_of": right.of,
-        "validation_right": held_out.count,
-        "validation_of": held_out.of,
-        "epochs": arguments.epochs,
-    }
+    print(f"reads {right} % of the real test digits")
+    figures = {"test_right": right.count, "test_of": right.of, "epochs": arguments.epochs}
     save_classifier(ASSETS / "classifier.safetensors", model, figures)
 
     model = load_classifier().model  # in half precision, as it ships
-    training = first_of_each(digits.train_labels, EACH)
-    testing = first_of_each(test_labels, EACH)
-    everything = moments(read(model, digits.train_images).features)
+    unseen_images, unseen_labels = digits.train_images[1::2], digits.train_labels[1::2]
+    reference = read(model, unseen_images).features
+    everything = moments(reference)
+    testing = some_of_each(test_labels, EACH)
     arrays = {
         "train_mean": everything.mean,
         "train_covariance": everything.covariance,
-        "train_features": read(model, digits.train_images[training]).features.half(),
+        "train_features": reference[some_of_each(unseen_labels, EACH)].half(),
         "test_features": read(model, test_images[testing]).features.half(),
-        "test_nearest": nearest(test_images[testing], digits.train_images)[0].half(),
+        "test_nearest": nearest(test_images[testing], digits.train_images).distances.half(),
     }
     with replacing(ASSETS / "real_digits.npz") as temporary, open(temporary, "wb") as file:
         np.savez_compressed(file, **{name: value.numpy() for name, value in arrays.items()})

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ddpm_tutor.science.diffusion import q_posterior as q_posterior
     from ddpm_tutor.science.diffusion import q_sample as q_sample
     from ddpm_tutor.science.diffusion import q_step as q_step
+    from ddpm_tutor.science.film_strip import load_film_strip as load_film_strip
     from ddpm_tutor.science.lean_unet import LeanUNet as LeanUNet
     from ddpm_tutor.science.network import time_encoding as time_encoding
     from ddpm_tutor.science.noise import normal as normal
@@ -62,6 +63,7 @@ _WHERE = {
         "beta_tilde", "ddim_step", "loss_simple", "p_mean", "p_step", "predict_eps", "predict_x_0",
         "q_posterior", "q_sample", "q_step",
     ],
+    "science.film_strip": ["load_film_strip"],
     "science.lean_unet": ["LeanUNet"],
     "science.network": ["time_encoding"],
     "science.noise": ["normal", "stream"],

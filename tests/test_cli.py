@@ -473,6 +473,8 @@ def test_evaluate_scores_the_shipped_weights_without_mnist(tutor, empty: Path) -
     assert (report["n"], report["steps"], report["sampler"]) == (100, 10, "ddpm")
     ours, real = report["cards"]["shipped"], report["cards"]["real digits"]
     assert sum(digit["of"] for digit in ours["scores"]["by_digit"]) == 100
+    right = ours["scores"]["read_as_asked"]
+    assert right["low"] < right["value"] < right["high"] and right["of"] == 100
     # ten steps are too few: better than noise, not as good as real digits
     for measure in ("coverage", "precision"):
         assert 0.1 < ours["scores"][measure]["value"] < real["scores"][measure]["value"]
@@ -490,6 +492,7 @@ def test_evaluate_shows_own_weights_beside_the_shipped_ones(
     shown = tutor(
         *EVALUATE[:-1], "--checkpoint", "mine.safetensors", "--data", str(tiny_mnist)
     ).stdout
+    assert "…" not in shown and max(map(len, shown.splitlines())) <= 80
     header = next(line for line in shown.splitlines() if "yours" in line)
     assert header.index("yours") < header.index("shipped") < header.index("real digits")
     precision = next(line for line in shown.splitlines() if "precision" in line)
@@ -500,9 +503,12 @@ def test_evaluate_shows_own_weights_beside_the_shipped_ones(
 
 
 def test_evaluate_gives_the_same_scores_for_the_same_seed(tutor) -> None:
-    assert tutor(*EVALUATE).stdout == tutor(*EVALUATE).stdout
-    other = json.loads(tutor(*EVALUATE, "--seed", "1").stdout)
-    assert other != json.loads(tutor(*EVALUATE).stdout)
+    first, again, other = (
+        json.loads(tutor(*EVALUATE, "--seed", seed).stdout)["cards"] for seed in "001"
+    )
+    assert first == again
+    assert first["shipped"]["scores"]["frechet"] != other["shipped"]["scores"]["frechet"]
+    assert first["real digits"] == other["real digits"]
 
 
 def test_evaluate_refuses_what_it_cannot_do(tutor, empty: Path) -> None:

@@ -45,6 +45,20 @@ def test_real_digits_score_as_real_digits(classifier, real):
     assert scores.coverage.value > 0.9 and scores.precision.value > 0.9
 
 
+@pytest.mark.parametrize("n", [105, 1001])
+def test_real_digits_are_read_right_whatever_the_size_of_a_lot(classifier, real, n):
+    scores = real_card(classifier.model, real, n).scores
+    assert min(digit.value for digit in scores.by_digit) > 0.97
+    assert scores.read_as_asked.of == 5000 // n * n
+
+
+def test_real_training_and_test_digits_look_alike_to_the_classifier(classifier, real):
+    # it was fitted to neither: two lots of one distribution cover each other as Naeem et al. say
+    coverage = real_card(classifier.model, real, 1000).scores.coverage
+    assert coverage.value == pytest.approx(1 - 2**-5, abs=0.015)
+    assert real.training.mean.shape == (64,) and real.training.covariance.shape == (64, 64)
+
+
 def test_the_frechet_distance_of_fewer_real_digits_is_larger(classifier, real):
     few, many = (real_card(classifier.model, real, n).scores.frechet.mean for n in (200, 2500))
     assert few > 1.5 * many

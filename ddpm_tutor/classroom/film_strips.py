@@ -61,11 +61,11 @@ def save_film_strip(strip: FilmStrip, folder: Path) -> list[Path]:
 
 
 def film_of(strip: FilmStrip) -> list[Pixels]:
-    """A frame for each moment: two rows of ten digits, and the name of the moment below."""
+    """A frame for each moment: ten digits in two rows, and the name of the moment below."""
     font = ImageFont.load_default(size=18)
     frames = []
     for epoch, images in zip(strip.epochs, strip.images, strict=True):
-        digits = enlarged(grid(images, columns=10), 2)
+        digits = enlarged(grid(images[:10], columns=5), 3)
         frame = Image.new("L", (digits.shape[1], digits.shape[0] + BAND), 16)
         frame.paste(Image.fromarray(digits), (0, 0))
         place = (digits.shape[1] / 2, digits.shape[0] + BAND / 2)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 from matplotlib.figure import Figure
+from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -15,7 +16,6 @@ from ddpm_tutor.classroom.terminal_images import as_uint8
 from ddpm_tutor.files import replacing
 from ddpm_tutor.science.data import Digits
 from ddpm_tutor.science.evaluation import Card, Drawn
-from ddpm_tutor.science.scores import Share
 
 IN_GRID = 100  # digits in the picture of all
 WORST = 20  # in that of the worst
@@ -24,12 +24,12 @@ REAL = "real digits"  # the card that the others are held against
 
 MEANING = {
     "read as asked": "A classifier reads the digit that was asked for.",
-    "Fréchet distance": "From the features of these digits to those of all training digits. "
-    "Real test digits are not at 0, because they are few. (Heusel et al. 2017)",
+    "Fréchet distance": "From the features of these digits to those of the training digits. "
+    "Real test digits are not at 0: the fewer, the further. (Heusel et al. 2017)",
     "coverage": "Training digits with one of these near: are all kinds there? (Naeem et al. 2020)",
     "precision": "Digits near a training digit: do they look real? (Kynkäänniemi et al. 2019)",
-    "nearest": "Pixel distance to the nearest training image. Copies would be far nearer than "
-    "real test digits are.",
+    "nearest": "Pixel distance to the nearest training image. Too near are those that are nearer "
+    "than 99 in 100 real test digits: copies would be.",
     "validation loss": "Error of the predicted noise on held-out digits. (Eq. 14)",
 }
 
@@ -39,11 +39,11 @@ def scorecard(cards: Mapping[str, Card]) -> RenderableType:
     names = [
         "read as asked, %",
         "Fréchet distance",
-        "  times real digits'",
+        "  times real",
         "coverage, %",
         "precision, %",
         "nearest: median",
-        "  one in 100 below",
+        "  too near, %",
         "validation loss",
         "  without labels",
     ]
@@ -60,13 +60,13 @@ def measures(card: Card, real: Card) -> list[str]:
     scores, near = card.scores, card.nearness
     frechet, of_real = scores.frechet, real.scores.frechet
     return [
-        percent(scores.read_as_asked) if scores.read_as_asked else "-",
+        str(scores.read_as_asked) if scores.read_as_asked else "-",
         f"{frechet.mean:.2f} ± {frechet.error:.2f}",
         f"{frechet.mean / of_real.mean:.2f}",
-        percent(scores.coverage),
-        percent(scores.precision),
+        str(scores.coverage),
+        str(scores.precision),
         f"{near.median:.2f}" if near else "needs MNIST",
-        f"{near.closest:.2f}" if near else "needs MNIST",
+        str(near.below) if near else "needs MNIST",
         str(card.validation or "-"),
         str(card.validation_unlabelled or "-"),
     ]
@@ -77,24 +77,18 @@ def by_digit(cards: Mapping[str, Card]) -> RenderableType:
     columns = []
     for card in cards.values():
         counts = [f"{count} read as it" for count in card.scores.read_as]
-        columns.append([percent(s) for s in card.scores.by_digit] or counts)
+        columns.append([str(s) for s in card.scores.by_digit] or counts)
     return columned(["digit", *cards], zip(map(str, range(10)), *columns, strict=True))
 
 
 def columned(names: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     """A table whose first column names the rows."""
-    table = Table()
+    table = Table(box=box.SIMPLE_HEAD)
     for i, name in enumerate(names):
         table.add_column(name, justify="right" if i else "left", no_wrap=True)
     for row in rows:
         table.add_row(*map(Text, row))
     return table
-
-
-def percent(share: Share) -> str:
-    """A share with its 95 % interval, in percent."""
-    low, high = share.interval
-    return f"{100 * share.value:.1f} ({100 * low:.1f}–{100 * high:.1f})"
 
 
 def worst_first(drawn: Drawn) -> Tensor:
@@ -127,6 +121,7 @@ def save_pictures(drawn: Drawn, mnist: Digits | None, out: Path) -> list[Path]:
         pairs = [drawn.images[numbers], mnist.train_images[drawn.near.numbers[numbers]]]
         titles = [f"{d:.1f} from" for d in drawn.near.distances[numbers].tolist()]
         sheets["nearest.png"] = sheet(torch.cat(pairs), titles)
+    (out / "nearest.png").unlink(missing_ok=True)  # of an earlier run, when there was MNIST
     for name, figure in sheets.items():
         with replacing(out / name) as temporary:
             figure.savefig(temporary, dpi=150)

@@ -23,9 +23,11 @@ from rich.text import Text
 from torch import Tensor
 
 from ddpm_tutor.classroom.display import render, table
+from ddpm_tutor.classroom.film_strips import save_film_strip
 from ddpm_tutor.classroom.pictures import Frame, enlarged, film, grid, save_gif, save_png
 from ddpm_tutor.classroom.terminal_images import render_images
 from ddpm_tutor.files import replacing
+from ddpm_tutor.science.film_strip import FilmStrip
 
 T = TypeVar("T")
 
@@ -125,6 +127,14 @@ def save_film(frames: Iterable[Frame], name: str) -> Path:
     save_gif(path, film(list(frames)))
     saved_file(path, "GIF")
     return path
+
+
+def save_strip(strip: FilmStrip) -> list[Path]:
+    """Saves a film strip of a training as film_strip.png and .gif and prints their paths."""
+    paths = save_film_strip(strip, current().out)
+    for path, what in zip(paths, ("Picture", "GIF"), strict=True):
+        saved_file(path, what)
+    return paths
 
 
 def save_grid(images: Tensor, name: str, columns: int | None = None) -> Path:

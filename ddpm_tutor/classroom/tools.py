@@ -1,12 +1,14 @@
 """What a lesson file uses of the classroom: `from ddpm_tutor.classroom.tools import show, ...`."""
 
 from ddpm_tutor.classroom.figures import figure, loss_curve
+from ddpm_tutor.classroom.film_strips import moment_name
 from ddpm_tutor.classroom.films import FRAMES, frames_of, noising
 from ddpm_tutor.classroom.questions import ask_choice, ask_number
 from ddpm_tutor.classroom.session import (
     note,
     save_film,
     save_grid,
+    save_strip,
     show,
     show_download,
     show_images,
@@ -21,10 +23,12 @@ __all__ = [
     "figure",
     "frames_of",
     "loss_curve",
+    "moment_name",
     "noising",
     "note",
     "save_film",
     "save_grid",
+    "save_strip",
     "show",
     "show_download",
     "show_images",

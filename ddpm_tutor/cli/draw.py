@@ -216,7 +216,7 @@ def drawing(
     steps: int,
     x_T: "Tensor | None" = None,
 ) -> "Iterator[Sampled]":
-    """Sampling as the options ask for; where steps are skipped, the estimate of x_0 is clipped."""
+    """Sampling as the options ask for."""
     from ddpm_tutor.science.sampling import draw
 
     return draw(
@@ -228,7 +228,6 @@ def drawing(
         guidance=guidance,
         method=sampler.value,
         steps=steps,
-        clip=steps < loaded.schedule.T,
         x_T=x_T,
     )
 

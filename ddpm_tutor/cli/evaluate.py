@@ -24,6 +24,9 @@ from ddpm_tutor.cli.options import (
 from ddpm_tutor.files import check_target
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ddpm_tutor.science.checkpoints import Checkpoint
     from ddpm_tutor.science.evaluation import Card, Drawn
     from ddpm_tutor.science.scores import Share
 
@@ -47,14 +50,11 @@ def evaluate(
     """Score the digits that weights draw, beside real ones."""
     console = Console(stderr=as_json)
     with console.status("Loading the model ..."):
-        import torch
-
         from ddpm_tutor.classroom.scorecard import REAL, save_pictures
-        from ddpm_tutor.classroom.session import Session, track, using
+        from ddpm_tutor.classroom.session import Session, using
         from ddpm_tutor.science.classifier import load_classifier
         from ddpm_tutor.science.data import find_mnist
         from ddpm_tutor.science.evaluation import judge, load_real_digits, real_card
-        from ddpm_tutor.science.sampling import draw_many, moments_of
 
         networks = {"shipped": open_checkpoint(None, device)}
         if checkpoint is not None:
@@ -63,21 +63,9 @@ def evaluate(
     check_target(out / "grid.png")  # better to fail now than after the drawing
     evaluated: dict[str, Drawn] = {}
     for name, network in networks.items():
-        asked = torch.arange(n) % 10 if network.conditional else None
-        chunks = draw_many(
-            network.model,
-            network.schedule,
-            asked,
-            n,
-            seed=seed,
-            guidance=guidance,
-            method=sampler.value,
-            steps=steps,
-        )
         with using(Session(console=console)):
-            bar = track(chunks, moments_of(n, steps), f"Drawing {n:,} digits ({name})")
-            images = torch.cat([chunk for chunk in bar if chunk is not None])
-        with console.status("Scoring ..."):
+            images, asked = draw_digits(name, network, n, seed, guidance, sampler, steps)
+        with console.status(f"Scoring ({name}) ..."):
             evaluated[name] = judge(network, images, asked, classifier.model, real, mnist)
     with console.status("Scoring real digits ..."):
         cards = {name: drawn.card for name, drawn in evaluated.items()}
@@ -85,9 +73,9 @@ def evaluate(
         first = next(iter(evaluated.values()))  # the pictures are of the weights asked for
         pictures = save_pictures(first, mnist, out)
 
-    settings: dict[str, Any] = {
-        "n": n, "steps": steps, "sampler": sampler.value, "guidance": guidance, "seed": seed,
-    }  # fmt: skip
+    settings: dict[str, Any] = {"n": n, "steps": steps, "sampler": sampler.value, "seed": seed}
+    if first.asked is not None:
+        settings["guidance"] = guidance
     if not as_json:
         show(console, settings, cards, classifier.test, first, pictures)
         return
@@ -99,6 +87,36 @@ def evaluate(
         "pictures": [str(path) for path in pictures],
     }
     typer.echo(json.dumps(report, indent=2))
+
+
+def draw_digits(
+    name: str,
+    network: "Checkpoint",
+    n: int,
+    seed: int,
+    guidance: float,
+    sampler: Sampler,
+    steps: int,
+) -> "tuple[Tensor, Tensor | None]":
+    """`n` digits of a network, (n, 1, 32, 32) uint8, and the classes asked for, in turn 0 to 9."""
+    import torch
+
+    from ddpm_tutor.classroom.session import track
+    from ddpm_tutor.science.sampling import draw_many, moments_of
+
+    asked = torch.arange(n) % 10 if network.conditional else None
+    chunks = draw_many(
+        network.model,
+        network.schedule,
+        asked,
+        n,
+        seed=seed,
+        guidance=guidance,
+        method=sampler.value,
+        steps=steps,
+    )
+    bar = track(chunks, moments_of(n, steps), f"Drawing {n:,} digits ({name})")
+    return torch.cat([chunk for chunk in bar if chunk is not None]), asked
 
 
 def show(
@@ -116,12 +134,16 @@ def show(
     how = ", ".join(f"{name} {value}" for name, value in settings.items())
     console.print(Text(how, style="bold"))
     console.print(scorecard(cards))
+    if drawn.card.validation is None:
+        console.print(Text("For the rest, name a folder that holds MNIST/raw: --data DIR", "dim"))
     console.print(Text("\nRead as asked, digit by digit, %", style="bold"))
     console.print(by_digit(cards))
-    reads = f"The classifier reads {classifier} of MNIST's 10,000 test digits right."
+    reads = f"The classifier reads {classifier} % of MNIST's {classifier.of:,} test digits right."
     console.print(Text(reads, "dim"))
     worst = worst_first(drawn)[:IN_TERMINAL]
-    console.print(Text("\nThe worst of them, and what they are read as", style="bold"))
+    console.print(
+        Text(f"\nThe worst ({next(iter(cards))}), and what they are read as", style="bold")
+    )
     console.print(render_images(drawn.images[worst], console, captions(drawn, worst)))
     for path in pictures:
         console.print(Text.assemble(("Saved: ", "dim"), (str(path), "bold green")))

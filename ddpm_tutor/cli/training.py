@@ -97,20 +97,18 @@ def train(
         if stopped:
             console.print(Text("Stopped and saved. Go on with the same command and --resume."))
             raise KeyboardInterrupt
-        weights = run.weights_file
-        console.print(
-            Text.assemble(
-                ("Draw with it: ", "dim"),
-                (draw_command(conditional, weights), "bold cyan"),
-            ),
-            soft_wrap=True,
-        )
+        for name, what in run_results(conditional, run).items():
+            console.print(Text.assemble((f"{name:15}", "dim"), (what, "bold cyan")), soft_wrap=True)
 
 
-def draw_command(conditional: bool, weights: Path) -> str:
-    """What to type to see what was learned."""
+def run_results(conditional: bool, run: "Run") -> dict[str, str]:
+    """What to type and what to open to see what was learned."""
     what = "gif --digit 7" if conditional else "sample --unconditional"
-    return f"ddpm-tutor {what} --checkpoint {weights}"
+    return {
+        "Draw with it:": f"ddpm-tutor {what} --checkpoint {run.weights_file}",
+        "Score it:": f"ddpm-tutor evaluate --checkpoint {run.weights_file}",
+        "See it learn:": str(run.folder / "film_strip.gif"),
+    }
 
 
 @contextmanager
@@ -186,7 +184,7 @@ def follow(console: Console, run: "Run", digits: "Digits", rank: int, world_size
         completed=run.state.step,
         epoch="",
         loss=float("nan"),
-        validation=f", validation {run.history[-1].validation.mean:.4f}" if run.history else "",
+        validation=f", validation {run.history[-1].validation}" if run.history else "",
         rate=0.0,
     )
     strip = load_film_strip(run.film_strip_file)
@@ -197,7 +195,7 @@ def follow(console: Console, run: "Run", digits: "Digits", rank: int, world_size
         for report in run.train(digits, call=call, rank=rank, world_size=world_size):
             if isinstance(report, EpochReport):
                 print_epoch(console, report, config.epochs)
-                bar.update(task, validation=f", validation {report.validation.mean:.4f}")
+                bar.update(task, validation=f", validation {report.validation}")
                 extend(strip, run, report.epoch)
                 save_loss_curve(run)
                 since, saved = time.perf_counter(), time.monotonic()

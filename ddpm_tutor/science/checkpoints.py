@@ -110,6 +110,10 @@ def load_checkpoint(path: Path | None = None, device: torch.device | str = "cpu"
         config = json.loads(metadata["config"])
         schedule = linear_schedule(*config["linear_beta"])
         model = build_network(config["network"], config["width"], config["num_classes"])
+        if isinstance(model, LeanUNet) and not torch.equal(
+            schedule.alpha_bar, linear_schedule().alpha_bar
+        ):
+            raise ValueError("the lean network knows no schedule but the paper's")
         model.load_state_dict(tensors)
         training = json.loads(metadata["training"])
     except Exception as error:  # whatever a stranger's file holds, the answer is the same
@@ -118,7 +122,7 @@ def load_checkpoint(path: Path | None = None, device: torch.device | str = "cpu"
             f"{path} is not a checkpoint of ddpm-tutor ({reason}).\n"
             "Name a weights.safetensors written by: ddpm-tutor train"
         ) from error
-    # channels_last: the convolutions of both networks run faster so, on CPU and GPU
+    # channels_last: the convolutions of both networks run faster so
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Checkpoint(model.eval().requires_grad_(False), schedule, training)
 

@@ -10,11 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ddpm_tutor.files import bundled, replacing
-from ddpm_tutor.science.data import to_unit_range
+from ddpm_tutor.science.data import PADDING, to_unit_range
 from ddpm_tutor.science.scores import Share
 
 FEATURES = 64
-BORDER = 2  # pixels on each side that padding added
 BATCH = 500  # images read at once
 
 
@@ -49,7 +48,7 @@ class Classifier(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """What the network has found in images (B, 1, 32, 32) in [-1, 1]: (B, 64) numbers."""
-        return self.body(x[:, :, BORDER:-BORDER, BORDER:-BORDER])
+        return self.body(x[:, :, PADDING:-PADDING, PADDING:-PADDING])
 
     def decide(self, features: Tensor) -> Tensor:
         """The scores (logits) of the ten classes, (B, 10), from features (B, 64)."""

@@ -21,6 +21,7 @@ from ddpm_tutor.science.noise import stream
 
 TRAINING_FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte")
 FEWEST = 24  # images that a training and a validation set can be made of
+PADDING = 2  # pixels on each side
 VALIDATION_SHARE = 12  # one image in 12: 5,000 of MNIST's 60,000
 CONNECT_SECONDS = 2.5  # patience with a mirror that does not answer; there are two
 DOWNLOAD_SECONDS = 120.0  # patience with one that does, for all 12 MB
@@ -46,7 +47,7 @@ class Digits:
 
 def pad_to_32(images: Tensor) -> Tensor:
     """(N, 28, 28) uint8 to (N, 1, 32, 32), with the background value 0 around."""
-    return F.pad(images[:, None], (2, 2, 2, 2))
+    return F.pad(images[:, None], (PADDING,) * 4)
 
 
 def to_unit_range(images: Tensor) -> Tensor:

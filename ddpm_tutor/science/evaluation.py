@@ -1,6 +1,7 @@
 """The scorecard: digits drawn by a network beside as many real ones.
 
-Every measure is of sets of images in which the ten classes are equally frequent.
+The real ones have every class equally often, like the digits that are asked for. What a network
+without labels draws has classes as it likes, and is held against the same.
 """
 
 from dataclasses import dataclass
@@ -36,10 +37,10 @@ class RealDigits:
     The rows of the features come in turn from the classes 0, 1, ..., 9, 0, 1, ...
     """
 
-    training: Moments  # of all 55,000 training images
-    training_features: Tensor  # (5000, 64) of some of them
+    training: Moments  # of the 27,500 training images that the classifier was not fitted to
+    training_features: Tensor  # (5000, 64) of some of these
     test_features: Tensor  # (5000, 64) of images that no network was trained on
-    test_nearest: Tensor  # (5000,) distance of each of these to its nearest training image
+    test_nearest: Tensor  # (5000,) distance of each to its nearest of all 55,000 training images
 
 
 def load_real_digits() -> RealDigits:
@@ -59,16 +60,12 @@ class Scores:
     """What a set of digits scores, drawn ones or real ones."""
 
     n: int
+    read_as_asked: Share | None  # None where no class was asked for
     by_digit: list[Share]  # of those asked to be a 0, a 1, ..., how many are read so; or empty
     read_as: list[int]  # how many are read as a 0, a 1, ...
-    frechet: Estimate  # distance to the 55,000 training images
+    frechet: Estimate  # distance to the training images
     coverage: Share  # of as many training images
     precision: Share
-
-    @property
-    def read_as_asked(self) -> Share | None:
-        """Of all digits; None where no class was asked for."""
-        return pooled(self.by_digit) if self.by_digit else None
 
 
 @dataclass(frozen=True)
@@ -90,23 +87,25 @@ class Card:
     validation_unlabelled: Estimate | None = None  # without, where it takes them
 
 
-def score(reading: Reading, asked: Tensor | None, real: RealDigits) -> Scores:
+def score(reading: Reading, asked: Tensor | None, real: RealDigits, lot: int = 0) -> Scores:
     """Scores a set of digits by what the classifier makes of them.
 
     Args:
         asked: (n,) the class that each should be, or None.
+        lot: which n of the training features coverage and precision compare with.
     """
     n = len(reading.features)
     by_digit = []
     if asked is not None:
         by_digit = [share(reading.classes[asked == c] == c) for c in range(10)]
-    reference = real.training_features[:n]
+    reference = real.training_features[lot * n : (lot + 1) * n]
 
     def distance(features: Tensor) -> float:
         return frechet_distance(moments(features), real.training)
 
     return Scores(
         n=n,
+        read_as_asked=pooled(by_digit) if by_digit else None,
         by_digit=by_digit,
         read_as=reading.classes.bincount(minlength=10).tolist(),
         frechet=jackknife(distance, reading.features),
@@ -126,15 +125,20 @@ def nearness(distances: Tensor, real: RealDigits) -> Nearness:
 
 def real_card(model: Classifier, real: RealDigits, n: int) -> Card:
     """The same measures of real test digits: the mean over as many lots of `n` as ship."""
-    asked = torch.arange(n) % 10
-    lots = [lot for lot in real.test_features.split(n) if len(lot) == n]
-    scores = [score(read_features(model, lot), asked, real) for lot in lots]
-    first = scores[0]
+    labels = torch.arange(len(real.test_features)) % 10
+    scores = []
+    for lot in range(len(labels) // n):
+        these = slice(lot * n, (lot + 1) * n)
+        reading = read_features(model, real.test_features[these])
+        scores.append(score(reading, labels[these], real, lot))
     frechet = torch.tensor([s.frechet.mean for s in scores], dtype=torch.float64)
-    error = float(frechet.std() / len(lots) ** 0.5) if len(lots) > 1 else first.frechet.error
+    several = len(scores) > 1
+    error = float(frechet.std() / len(scores) ** 0.5) if several else scores[0].frechet.error
+    by_digit = [pooled([s.by_digit[c] for s in scores]) for c in range(10)]
     mean = Scores(
         n=n,
-        by_digit=[pooled([s.by_digit[c] for s in scores]) for c in range(10)],
+        read_as_asked=pooled(by_digit),
+        by_digit=by_digit,
         read_as=[sum(s.read_as[c] for s in scores) for c in range(10)],
         frechet=Estimate(float(frechet.mean()), error),
         coverage=pooled([s.coverage for s in scores]),

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ddpm_tutor.errors import TutorError
-from ddpm_tutor.files import replacing
+from ddpm_tutor.files import bundled, replacing
 from ddpm_tutor.science.data import to_uint8
 from ddpm_tutor.science.network import NoisePredictor
 from ddpm_tutor.science.sampling import draw, last
@@ -31,9 +31,7 @@ class FilmStrip:
             self.epochs.pop()
             self.images.pop()
         labels = None if model.num_classes is None else torch.arange(DIGITS) % 10
-        moments = draw(
-            model, schedule, labels, seed=0, indices=range(DIGITS), steps=STEPS, clip=True
-        )
+        moments = draw(model, schedule, labels, seed=0, indices=range(DIGITS), steps=STEPS)
         self.epochs.append(epoch)
         self.images.append(to_uint8(last(moments)).cpu())
 
@@ -44,12 +42,13 @@ class FilmStrip:
             np.savez_compressed(file, images=images, epochs=np.array(self.epochs))
 
 
-def load_film_strip(path: Path) -> FilmStrip:
-    """The strip saved in `path`; an empty one if there is no such file.
+def load_film_strip(path: Path | None = None) -> FilmStrip:
+    """The strip saved in `path`, or that of the shipped weights; empty if there is no such file.
 
     Raises:
         TutorError: the file is damaged.
     """
+    path = path or bundled("assets") / "film_strip.npz"
     if not path.is_file():
         return FilmStrip()
     try:

@@ -110,12 +110,13 @@ def draw(
     guidance: float = 1.0,
     method: Method = "ddpm",
     steps: int | None = None,
-    clip: bool = False,
+    clip: bool | None = None,
     x_T: Tensor | None = None,
 ) -> Iterator[Sampled]:
     """`sample` from noise named by a seed: image number i of a seed is the same in any batch.
 
     Args:
+        clip: as in `sample`; None clips where steps are skipped.
         labels: (B,) on any device, or None.
         indices: the numbers of the images to draw, one each of the batch.
         x_T: start from this (B, 1, 32, 32) instead of noise of the seed.
@@ -124,6 +125,7 @@ def draw(
     generators = streams(seed, "sampling", indices)
     noise = normal((len(indices), *IMAGE_SHAPE), generators, device)
     x_T = noise if x_T is None else x_T.to(device)
+    skips = steps is not None and steps < schedule.T
     return sample(
         model,
         schedule,
@@ -132,7 +134,7 @@ def draw(
         guidance=guidance,
         method=method,
         steps=steps,
-        clip=clip,
+        clip=skips if clip is None else clip,
         generator=generators,
     )
 
@@ -150,8 +152,6 @@ def draw_many(
 ) -> Iterator[Tensor | None]:
     """`draw` for the images 0 to count - 1 of a seed, in chunks that fit in memory.
 
-    Where steps are skipped the estimate of x_0 is clipped.
-
     Yields:
         None after each step, and (B, 1, 32, 32) uint8 on the CPU at the end of each chunk: all in
         all `moments_of(count, steps)` things.
@@ -167,7 +167,6 @@ def draw_many(
             guidance=guidance,
             method=method,
             steps=steps,
-            clip=steps < schedule.T,
         )
         for moment in moments:
             yield to_uint8(moment.x_t).cpu() if moment.t == 0 else None

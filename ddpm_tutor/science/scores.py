@@ -12,14 +12,18 @@ from torch import Tensor
 
 from ddpm_tutor.science.training import Estimate
 
-NEIGHBOURS = 5  # k of coverage and precision, as Naeem et al. 2020 recommend
+# k of coverage, as Naeem et al. 2020 recommend; of precision too, so that "near" means the same
+NEIGHBOURS = 5
 GROUPS = 10  # of the jackknife
 BATCH = 500  # rows of a distance matrix held at once
 
 
 @dataclass(frozen=True)
 class Share:
-    """So many of so many, and how sure that makes one of the underlying probability."""
+    """So many of so many, and how sure that makes one of the underlying probability.
+
+    As text it is in percent, with the interval in brackets.
+    """
 
     count: int
     of: int
@@ -38,7 +42,7 @@ class Share:
 
     def __str__(self) -> str:
         low, high = self.interval
-        return f"{100 * self.value:.1f} % ({100 * low:.1f} to {100 * high:.1f})"
+        return f"{100 * self.value:.1f} ({100 * low:.1f}–{100 * high:.1f})"
 
 
 def share(hits: Tensor) -> Share:
@@ -82,7 +86,8 @@ def frechet_distance(a: Moments, b: Moments) -> float:
 def jackknife(statistic: Callable[[Tensor], float], features: Tensor) -> Estimate:
     """A statistic of features (n, d) with its standard error, from leaving out a tenth at a time.
 
-    The rows are in no particular order: each tenth of them is like the whole (Quenouille 1956).
+    Any ten neighbouring parts of the rows must be alike, as they are where the rows are in no
+    particular order, or their classes come in turn (Tukey 1958).
     """
     tenth = torch.arange(len(features)) * GROUPS // len(features)
     without = torch.tensor([statistic(features[tenth != g]) for g in range(GROUPS)])
@@ -133,10 +138,10 @@ def nearest(images: Tensor, training: Tensor) -> Neighbours:
     """Finds the nearest of the training images, (N, 1, 32, 32), to each of (n, 1, 32, 32) uint8."""
     rows, columns = (v.flatten(1).float() / 127.5 for v in (images, training))
     squares = columns.square().sum(1)  # (N,)
-    distances, numbers = [], []
+    found, numbers = [], []
     for part in rows.split(BATCH):
         # |a - b|^2 = |a|^2 - 2 a b + |b|^2, where |a|^2 does not change the order
         number = (squares - 2 * part @ columns.T).argmin(1)
-        distances.append((part - columns[number]).norm(dim=1))
+        found.append((part - columns[number]).norm(dim=1))
         numbers.append(number)
-    return Neighbours(torch.cat(distances), torch.cat(numbers))
+    return Neighbours(torch.cat(found), torch.cat(numbers))
