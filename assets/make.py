@@ -64,9 +64,12 @@ def make_offline_digits(each: int) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run-dir", type=Path, help="a run of `ddpm-tutor train`")
-    parser.add_argument("--each", type=int, default=200, help="offline digits of every class")
+    parser.add_argument(
+        "--each", type=int, default=200, help="offline digits of a class; 0: keep them"
+    )
     arguments = parser.parse_args()
     if arguments.run_dir:
         make_film_strip(arguments.run_dir)
         make_weights(arguments.run_dir)
-    make_offline_digits(arguments.each)
+    if arguments.each:
+        make_offline_digits(arguments.each)

@@ -34,12 +34,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from ddpm_tutor import (
     DoubleConv, Down, LeanUNet, SelfAttention, TrainingConfig, TrainingState,
     UNet, Up, choose_device, draw, last, linear_schedule, load_checkpoint,
-    load_digits, loss_simple, losses_by_t, normal, q_sample, stream,
-    time_encoding, to_unit_range, train, validation_loss,
+    load_digits, load_film_strip, loss_simple, losses_by_t, normal, q_sample,
+    stream, time_encoding, to_unit_range, train, validation_loss,
 )
 from ddpm_tutor.classroom.tools import (
-    ask_choice, ask_number, figure, loss_curve, note, show, show_download,
-    show_images, show_table, track,
+    ask_choice, ask_number, figure, loss_curve, moment_name, note, save_strip,
+    show, show_download, show_images, show_table, track,
 )
 
 where = choose_device(device)
@@ -150,12 +150,13 @@ ask_choice(
 # The assignment's network needs 2.95 billion operations for one picture, and
 # sampling calls it 1000 times. The weights that come with this package belong
 # to a leaner one. Like the paper's own (App. B) it is built of residual blocks:
-# each adds something to what it is given. Three things are otherwise than above:
+# each adds something to what it is given. Four things are otherwise than above:
 #
 # - its first step folds 2×2 pixels into channels, so the largest map is 16×16;
 # - it normalises before each convolution, and each block starts as "do nothing";
-# - t and the label *scale and shift* the middle of every block (Nichol and
-#   Dhariwal 2021), instead of being added after it.
+# - t and the label *scale and shift* the middle of every block (Dhariwal and
+#   Nichol 2021), instead of being added after it;
+# - a shortcut leads from `x_t` to the output. You will see what it is for.
 
 # %%
 rows = []
@@ -199,14 +200,14 @@ show(x_t, "x_t, what the network is given", [f"t = {i}" for i in t.tolist()])
 # that the network predicts, `ε_θ`. It takes the mean squared difference
 # (Eq. 14). `x_0` is not compared with anything.
 #
-# A fresh lean network gives back all zeros. Before you look: what is its loss?
+# Take a network that always gives back zeros. Before you look: what is its
+# loss?
 
 # %%
-torch.manual_seed(seed)
-net = LeanUNet(width=32).to(where)
-with torch.no_grad():
-    given = (x.to(where) for x in (x_0, t, eps))
-    loss = loss_simple(net, schedule.to(where), *given)
+def zeros(x_t, t, label):
+    return torch.zeros_like(x_t)
+
+loss = loss_simple(zeros, schedule, x_0, t, eps)
 ask_number(
     "What is the loss of a network that always predicts zero?",
     loss,
@@ -229,6 +230,26 @@ ask_choice(
     part="11.5 a",
     points=1,
 )
+
+# %% [markdown]
+# ## A head start
+#
+# At large t the picture `x_t` is nearly all noise. So `x_t` itself is a fine
+# guess of ε there. The lean network starts from that guess, `√(1-ᾱ_t) x_t`,
+# and its layers only say what to change, in the share `√ᾱ_t`.
+#
+# Fresh from the factory its layers say nothing yet. Look how far the guess
+# alone gets, and where it fails.
+
+# %%
+torch.manual_seed(seed)
+net = LeanUNet(width=32)
+with torch.no_grad():
+    for step in (10, 300, 600, 1000):
+        at_t = torch.full((8,), step)
+        loss = loss_simple(net, schedule, x_0, at_t, eps)
+        print(f"loss at t = {step:4}: {loss:.4f}")
+net = net.to(where)
 
 # %% [markdown]
 # ## Train
@@ -263,7 +284,7 @@ for step in track(loop, steps, "Training"):
     note(f"loss {step.loss:.4f}")
     if step.step % tenth == 0:
         check = validation_loss(state.ema, schedule, held_out)
-        checks.append((step.step, check.mean))
+        checks.append((step.step, check))
     if step.step == tenth:
         early = look(state.ema)  # what it draws after a tenth of the steps
 seconds = time.perf_counter() - began
@@ -273,8 +294,8 @@ print(f"validation loss {validation_loss(state.ema, schedule, held_out)}")
 # %% [markdown]
 # ## The loss curve
 #
-# The loss falls from 1 within a few dozen steps, and then creeps. It is noisy,
-# because every batch has other t, and some t are harder.
+# The loss falls within a few dozen steps, and then creeps. It is noisy, because
+# every batch has other t, and some t are harder.
 #
 # The validation loss is measured on pictures that were never trained on, with
 # the *averaged weights* (EMA): a moving average over the last steps. These are
@@ -284,8 +305,9 @@ print(f"validation loss {validation_loss(state.ema, schedule, held_out)}")
 window = min(10, len(losses))
 means = torch.tensor(losses).unfold(0, window, 1).mean(dim=1)
 smooth = list(enumerate(means.tolist(), start=window))
-show(loss_curve(smooth, checks, "step"), "lesson 3 loss")
-show_table("Validation loss", ["step", "loss"], checks)
+curve = [(n, check.mean) for n, check in checks]
+show(loss_curve(smooth, curve, "step"), "lesson 3 loss")
+show_table("Validation loss", ["step", "loss ± standard error"], checks)
 
 # %% [markdown]
 # ## Is every t equally hard?
@@ -327,23 +349,59 @@ show_table("Loss by t", ["t", "your network", "the shipped one"], rows)
 show_images(early, "yours, after a tenth of the steps")
 show_images(look(state.ema), "yours, now")
 show_images(look(trained.model), "the shipped weights")
-print(f"loss: yours {mine.mean():.4f}, shipped {shipped.mean():.4f}")
+for name, net in (("yours", state.ema), ("shipped", trained.model)):
+    print(f"{name}: loss {validation_loss(net, schedule, held_out)}")
 
 # %% [markdown]
 # ## Has it converged?
 #
-# Not after a minute. Here is the log of the weights that come with the package:
-# the same algorithm, a wider network, and more patience. It still improves in
-# the last epochs, in the fourth decimal. A curve that looks flat is not done.
+# Not after a minute. Below is your run beside that of the weights that come
+# with the package: the same algorithm, a wider network, and more patience.
+# Each validation loss is without labels, like yours; theirs is on MNIST.
 #
-# The training column is the mean over the whole epoch, with the weights as they
+# The training column is a mean over the whole epoch, with the weights as they
 # were at each step. That is why it starts so high.
 
 # %%
-log = trained.training.get("log", [])
-rows = [(e["epoch"], f"{e['images_seen']:,}", e["train_loss"],
-         e["validation"]["mean"]) for e in log]
-show_table("The log", ["epoch", "pictures", "train", "validation"], rows)
+log = trained.training["log"]
+rows = [("yours", f"{steps * batch_size:,}", sum(losses) / len(losses),
+         validation_loss(state.ema, schedule, held_out), f"{seconds:.0f}")]
+for e in log:
+    if e["epoch"] in (1, 2, 5, 10, 20) or e is log[-1]:
+        check = e["validation_unlabelled"]
+        check = f"{check['mean']:.4f} ± {check['error']:.4f}"
+        rows.append((e["epoch"], f"{e['images_seen']:,}", e["train_loss"],
+                     check, f"{e['seconds']:.0f}"))
+show_table("Your run, and the shipped one",
+           ["epoch", "pictures", "train", "validation", "seconds"], rows)
+print("the shipped one was trained on:", log[-1]["machine"])
+
+# %%
+picture, (axis,) = figure()
+axis.loglog([n * batch_size for n, _ in curve], [loss for _, loss in curve],
+            marker="o", label="yours, width 32")
+axis.loglog([e["images_seen"] for e in log],
+            [e["validation_unlabelled"]["mean"] for e in log],
+            marker="o", label="shipped, width 64")
+axis.set(xlabel="pictures seen", ylabel="validation loss (Eq. 14)")
+axis.legend()
+show(picture, "lesson 3 both runs")
+
+# %% [markdown]
+# ## A curve that looks flat is not done
+#
+# Compare the last two rows of the table. The loss moves in the fourth decimal
+# only. But look at the pictures. During that training the network drew, again
+# and again, the same digits from the same noise. Here a 3, a 5 and an 8 grow up.
+
+# %%
+strip = load_film_strip()
+moments = [strip.epochs.index(e) for e in (0, 0.25, 1, 5)] + [-1]
+names = [moment_name(strip.epochs[i]) for i in moments]
+for digit in (3, 5, 8):
+    growing = torch.stack([strip.images[i][digit] for i in moments])
+    show_images(growing, f"A {digit}", names)
+_ = save_strip(strip)
 
 # %%
 ask_choice(
@@ -364,7 +422,8 @@ ask_choice(
 # - The network predicts the noise in `x_t`, told t by a time encoding.
 # - Algorithm 1: a picture, a random t, noise, one jump (Eq. 4), and a gradient
 #   step on the mean squared error of the noise, L_simple (Eq. 14).
-# - The loss starts at 1, falls fast, and then creeps. Small t are the hardest.
+# - Always saying zero costs 1. The loss falls fast, and then creeps. Small t
+#   are the hardest.
 # - A step costs the same whatever T is.
 #
 # For the real thing, leave this running over lunch: `ddpm-tutor train`.

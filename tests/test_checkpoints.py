@@ -36,7 +36,11 @@ def test_a_network_comes_back_as_it_was(tmp_path, name, width, num_classes):
     assert type(loaded.model) is type(model)
     assert (loaded.model.width, loaded.model.num_classes) == (width, num_classes)
     assert loaded.conditional is (num_classes is not None)
-    assert torch.equal(loaded.model(*inputs()), model.eval()(*inputs()))
+    ours, theirs = loaded.model.state_dict(), model.state_dict()
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    # other memory format, other order of sums
+    assert torch.allclose(loaded.model(*inputs()), model.eval()(*inputs()), atol=1e-4)
 
 
 def test_loaded_weights_are_ready_to_draw(saved):

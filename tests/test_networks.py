@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from ddpm_tutor.science.diffusion import q_sample
 from ddpm_tutor.science.lean_unet import LeanUNet
 from ddpm_tutor.science.network import time_encoding
 from ddpm_tutor.science.unet import UNet
@@ -87,6 +88,31 @@ def test_lean_network_refuses_widths_that_are_no_multiple_of_32(width):
 
 
 # What goes in and what comes out
+
+
+def test_a_fresh_lean_network_takes_x_t_for_noise_in_its_share(schedule):
+    torch.manual_seed(0)
+    x_t, _ = inputs()
+    t = torch.tensor([1, 500, 1000])
+    share = (1 - schedule.alpha_bar[t]).sqrt().float()[:, None, None, None]
+    assert torch.allclose(LeanUNet(32)(x_t, t), share * x_t, atol=1e-6)
+    assert share[-1] > 0.9999  # at t = T the noise is x_t
+
+
+def test_a_lean_network_that_knows_v_knows_the_noise(schedule):
+    x_0, eps = torch.rand(3, 1, 32, 32) * 2 - 1, inputs()[0]
+    t = torch.tensor([1, 300, 1000])
+    signal, noise = (
+        v.sqrt().view(3, 1, 1, 1) for v in (schedule.alpha_bar[t], 1 - schedule.alpha_bar[t])
+    )
+    v = signal * eps - noise * x_0  # Salimans and Ho 2022
+
+    class Knowing(LeanUNet):
+        def layers(self, x_t, t, label):
+            return v.float()
+
+    x_t = q_sample(schedule, x_0, t, eps)
+    assert torch.allclose(Knowing(32)(x_t, t), eps, atol=1e-4)
 
 
 @pytest.mark.parametrize("num_classes", [None, 10])

@@ -1,15 +1,19 @@
 """The network that ships: a ninth of the arithmetic of the assignment's.
 
 Like the paper's own (App. B) it is built of residual blocks that normalise before they convolve.
-The time and label embedding scales and shifts every block (Nichol and Dhariwal 2021, Section 3.2).
+The time and label embedding scales and shifts every block, which Dhariwal and Nichol 2021 call
+adaptive group normalization.
 Its first step folds each 2x2 pixels into four channels, so the largest image it works on is 16x16.
+A shortcut leads from x_t to the output: at large t the noise is nearly x_t itself.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ddpm_tutor.science.diffusion import per_image
 from ddpm_tutor.science.network import NoisePredictor, time_encoding
+from ddpm_tutor.science.schedule import linear_schedule
 
 GROUPS = 8  # of channels that are normalised together
 ENCODING_CHANNELS = 128
@@ -65,9 +69,17 @@ class Attention(nn.Module):
 class LeanUNet(NoisePredictor):
     """The network that ships; 8x8 has 1.5 times and 4x4 twice the channels of 16x16, `width`.
 
+    Its layers give v = sqrt(alpha_bar) eps - sqrt(1 - alpha_bar) x_0 (Salimans and Ho 2022), from
+    which the noise follows by Eq. 4: eps = sqrt(alpha_bar) v + sqrt(1 - alpha_bar) x_t. So their
+    errors fade with t, and at t = T, where the noise is x_t, there is next to nothing to learn.
+    alpha_bar is that of the paper's schedule, t = 1..1000.
+
     Raises:
         ValueError: `width` is not a positive multiple of 32.
     """
+
+    of_v: Tensor  # (T + 1,) the share of the layers' result in the noise, by t
+    of_x_t: Tensor  # (T + 1,) the share of x_t
 
     def __init__(self, width: int = 64, num_classes: int | None = None) -> None:
         super().__init__(width, num_classes)
@@ -97,6 +109,9 @@ class LeanUNet(NoisePredictor):
         )
         if num_classes is not None:
             self.label_embedding = nn.Embedding(num_classes + 1, embedding)
+        alpha_bar = linear_schedule().alpha_bar
+        self.register_buffer("of_v", alpha_bar.sqrt().float(), persistent=False)
+        self.register_buffer("of_x_t", (1 - alpha_bar).sqrt().float(), persistent=False)
         # one matrix product gives the scales and shifts of all blocks
         blocks = [m for m in self.modules() if isinstance(m, ResidualBlock)]
         self.modulation_sizes = [2 * block.out_channels for block in blocks]
@@ -111,6 +126,11 @@ class LeanUNet(NoisePredictor):
         return modulation.split(self.modulation_sizes, dim=1)
 
     def forward(self, x_t: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
+        v = self.layers(x_t, t, label)
+        return per_image(self.of_v[t], x_t) * v + per_image(self.of_x_t[t], x_t) * x_t
+
+    def layers(self, x_t: Tensor, t: Tensor, label: Tensor | None) -> Tensor:
+        """What the U gives back, the v that the noise follows from, (B, 1, 32, 32)."""
         modulations = iter(self.modulations(t, label))
 
         def through(blocks: nn.ModuleList, x: Tensor) -> Tensor:
