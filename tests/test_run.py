@@ -120,6 +120,18 @@ def test_a_resumed_run_ends_bit_for_bit_as_an_uninterrupted_one(tmp_path, digits
     assert len(parts.log_file.read_text().splitlines()) == 3
 
 
+def test_a_finished_run_can_be_made_longer_but_not_shorter(tmp_path, digits):
+    finish(Run.start(tmp_path, UNET, CPU), digits)
+    more, less = (
+        dataclasses.replace(UNET, training=dataclasses.replace(TRAINING, epochs=n)) for n in (4, 1)
+    )
+    longer = Run.resume(tmp_path, more, CPU)
+    assert [report.epoch for report in finish(longer, digits)] == [3, 4]
+    assert len(longer.log_file.read_text().splitlines()) == 4
+    with pytest.raises(TutorError, match="epochs = 4"):
+        Run.resume(tmp_path, less, CPU)
+
+
 def test_images_are_counted_as_they_were_seen_where_a_batch_is_larger_than_the_set(
     tmp_path, digits
 ):

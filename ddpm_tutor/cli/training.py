@@ -62,7 +62,9 @@ def train(
     ] = LrSchedule.constant,
     weight_decay: Annotated[float, typer.Option(min=0, help="AdamW's; 0 is Adam.")] = 0.0,
     run_dir: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/mnist"),
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run there.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run there; --epochs may be more.")
+    ] = False,
     data: DataOption = None,
     device: DeviceOption = Device.auto,
     seed: SeedOption = 0,

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -38,7 +39,7 @@ NUM_CLASSES = 10
 
 @dataclass(frozen=True)
 class RunSettings:
-    """What a run was started with; a resumed run must have the same."""
+    """What a run was started with; a resumed run must have the same, or more epochs."""
 
     network: str = "unet"
     width: int = 64
@@ -249,16 +250,19 @@ class Run:
 def different_settings(earlier: str, now: str) -> str:
     """What the settings `earlier` have otherwise than those of `now`, in words; both are JSON.
 
-    bf16 is what the machine can do, not a choice: a run may go on elsewhere.
+    bf16 is what the machine can do, not a choice: a run may go on elsewhere. It may also be made
+    longer: more epochs are no difference.
     """
 
-    def flat(text: str) -> dict[str, object]:
+    def flat(text: str) -> dict[str, Any]:
         settings = json.loads(text)
         settings |= settings.pop("training")
         settings.pop("bf16")
         return settings
 
     mine, theirs = flat(now), flat(earlier)
+    if mine["epochs"] > theirs["epochs"]:
+        mine["epochs"] = theirs["epochs"]
     return ", ".join(f"{k} = {theirs.get(k)}" for k in mine if mine[k] != theirs.get(k))
 
 
