@@ -137,13 +137,10 @@ def sample(
             check_target(target)
     with console.status("Loading the model ..."):
         import numpy as np
-        import torch
 
         from ddpm_tutor.classroom.pictures import enlarged, grid, save_png
-        from ddpm_tutor.classroom.session import track
         from ddpm_tutor.classroom.terminal_images import render_images
         from ddpm_tutor.files import replacing
-        from ddpm_tutor.science.sampling import draw_many, moments_of
 
         loaded = open_checkpoint(checkpoint, device)
         if all_digits and not loaded.conditional:
@@ -151,18 +148,9 @@ def sample(
         labels = None if unconditional else labels_for(loaded, digit, n)
         count = n if labels is None else len(labels)
 
-    chunks = draw_many(
-        loaded.model,
-        loaded.schedule,
-        labels,
-        count,
-        seed=seed,
-        guidance=guidance,
-        method=sampler.value,
-        steps=steps,
+    images = draw_images(
+        loaded, labels, count, seed, guidance, sampler, steps, f"Drawing {count:,}"
     )
-    bar = track(chunks, moments_of(count, steps), f"Drawing {count}")
-    images = torch.cat([chunk for chunk in bar if chunk is not None])
     if npz:
         numbers = np.full(count, -1) if labels is None else labels.numpy()
         with replacing(npz) as temporary, open(temporary, "wb") as file:
@@ -204,6 +192,36 @@ def no_labels() -> TutorError:
         "These weights were trained without labels: they draw no digit on request.\n"
         "Use other weights, or draw with: ddpm-tutor sample --unconditional"
     )
+
+
+def draw_images(
+    loaded: "Checkpoint",
+    labels: "Tensor | None",
+    count: int,
+    seed: int,
+    guidance: float,
+    sampler: Sampler,
+    steps: int,
+    description: str,
+) -> "Tensor":
+    """Images 0 to count - 1 of the seed, (count, 1, 32, 32) uint8, with a progress bar."""
+    import torch
+
+    from ddpm_tutor.classroom.session import track
+    from ddpm_tutor.science.sampling import draw_many, moments_of
+
+    chunks = draw_many(
+        loaded.model,
+        loaded.schedule,
+        labels,
+        count,
+        seed=seed,
+        guidance=guidance,
+        method=sampler.value,
+        steps=steps,
+    )
+    bar = track(chunks, moments_of(count, steps), description)
+    return torch.cat([chunk for chunk in bar if chunk is not None])
 
 
 def drawing(

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from ddpm_tutor.cli.draw import draw_images
 from ddpm_tutor.cli.options import (
     CheckpointOption,
     DataOption,
@@ -24,9 +25,6 @@ from ddpm_tutor.cli.options import (
 from ddpm_tutor.files import check_target
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from ddpm_tutor.science.checkpoints import Checkpoint
     from ddpm_tutor.science.evaluation import Card, Drawn
     from ddpm_tutor.science.scores import Share
 
@@ -50,6 +48,8 @@ def evaluate(
     """Score the digits that weights draw, beside real ones."""
     console = Console(stderr=as_json)
     with console.status("Loading the model ..."):
+        import torch
+
         from ddpm_tutor.classroom.scorecard import REAL, save_pictures
         from ddpm_tutor.classroom.session import Session, using
         from ddpm_tutor.science.classifier import load_classifier
@@ -64,7 +64,9 @@ def evaluate(
     evaluated: dict[str, Drawn] = {}
     for name, network in networks.items():
         with using(Session(console=console)):
-            images, asked = draw_digits(name, network, n, seed, guidance, sampler, steps)
+            asked = torch.arange(n) % 10 if network.conditional else None
+            bar = f"Drawing {n:,} digits ({name})"
+            images = draw_images(network, asked, n, seed, guidance, sampler, steps, bar)
         with console.status(f"Scoring ({name}) ..."):
             evaluated[name] = judge(network, images, asked, classifier.model, real, mnist)
     with console.status("Scoring real digits ..."):
@@ -87,36 +89,6 @@ def evaluate(
         "pictures": [str(path) for path in pictures],
     }
     typer.echo(json.dumps(report, indent=2))
-
-
-def draw_digits(
-    name: str,
-    network: "Checkpoint",
-    n: int,
-    seed: int,
-    guidance: float,
-    sampler: Sampler,
-    steps: int,
-) -> "tuple[Tensor, Tensor | None]":
-    """`n` digits of a network, (n, 1, 32, 32) uint8, and the classes asked for, in turn 0 to 9."""
-    import torch
-
-    from ddpm_tutor.classroom.session import track
-    from ddpm_tutor.science.sampling import draw_many, moments_of
-
-    asked = torch.arange(n) % 10 if network.conditional else None
-    chunks = draw_many(
-        network.model,
-        network.schedule,
-        asked,
-        n,
-        seed=seed,
-        guidance=guidance,
-        method=sampler.value,
-        steps=steps,
-    )
-    bar = track(chunks, moments_of(n, steps), f"Drawing {n:,} digits ({name})")
-    return torch.cat([chunk for chunk in bar if chunk is not None]), asked
 
 
 def show(
