@@ -22,7 +22,7 @@ from ddpm_tutor.science.sampling import draw_many, moments_of
 
 ASSETS = Path(__file__).parent
 SEED = 2020  # of the offline digits; the lessons' own pictures use small seeds
-STEPS = 250  # strided ancestral sampling, estimate of x_0 clipped
+STEPS = 100  # strided ancestral sampling, estimate of x_0 clipped
 GUIDANCE = 1.5
 
 

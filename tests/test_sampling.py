@@ -245,6 +245,31 @@ def test_a_given_x_T_takes_the_place_of_the_noise_of_the_seed_and_of_nothing_els
     assert torch.equal(path(start(2))[0].x_t, start(2))
 
 
+def test_where_all_data_is_one_point_long_steps_need_beta_tilde(schedule):
+    def noise(variance):
+        """The size of the noise in x_100, the last that is noisy, over what it should be."""
+        moments = draw(
+            pointlike(schedule, 0.5), schedule, None, seed=0, indices=range(8),
+            steps=10, clip=False, variance=variance,
+        )  # fmt: skip
+        t, x_t, _ = list(moments)[-2]
+        alpha_bar = schedule.alpha_bar[t]
+        return float((x_t - 0.5 * alpha_bar.sqrt()).std() / (1 - alpha_bar).sqrt())
+
+    assert noise("beta_tilde") == pytest.approx(1, rel=0.03)  # Section 3.2: exact
+    assert noise("beta") > 1.2
+
+
+@pytest.mark.parametrize(("steps", "variance"), [(10, "beta_tilde"), (None, "beta")])
+def test_draw_takes_beta_tilde_where_steps_are_skipped(schedule, steps, variance):
+    def drawn(variance):
+        model = pointlike(schedule, 0.5)
+        return last(draw(model, schedule, None, seed=0, indices=[0, 1], steps=steps,
+                         clip=False, variance=variance))  # fmt: skip
+
+    assert torch.equal(drawn(None), drawn(variance))
+
+
 # Labels and guidance
 
 

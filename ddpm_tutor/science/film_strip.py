@@ -31,7 +31,9 @@ class FilmStrip:
             self.epochs.pop()
             self.images.pop()
         labels = None if model.num_classes is None else torch.arange(DIGITS) % 10
-        moments = draw(model, schedule, labels, seed=0, indices=range(DIGITS), steps=STEPS)
+        moments = draw(
+            model, schedule, labels, seed=0, indices=range(DIGITS), steps=STEPS, variance="beta"
+        )
         self.epochs.append(epoch)
         self.images.append(to_uint8(last(moments)).cpu())
 

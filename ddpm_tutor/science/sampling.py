@@ -110,12 +110,16 @@ def draw(
     guidance: float = 1.0,
     method: Method = "ddpm",
     steps: int | None = None,
+    variance: Variance | None = None,
     clip: bool | None = None,
     x_T: Tensor | None = None,
 ) -> Iterator[Sampled]:
     """`sample` from noise named by a seed: image number i of a seed is the same in any batch.
 
     Args:
+        variance: as in `sample`; None takes beta for the whole chain, and beta-tilde where steps
+            are skipped. In long steps the two part, and beta puts back too much noise (Nichol
+            and Dhariwal 2021).
         clip: as in `sample`; None clips where steps are skipped.
         labels: (B,) on any device, or None.
         indices: the numbers of the images to draw, one each of the batch.
@@ -134,6 +138,7 @@ def draw(
         guidance=guidance,
         method=method,
         steps=steps,
+        variance=variance or ("beta_tilde" if skips else "beta"),
         clip=skips if clip is None else clip,
         generator=generators,
     )
