@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ddpm_tutor.files import replacing
-from ddpm_tutor.science.classifier import Classifier, load_classifier, read, save_classifier
+from ddpm_tutor.science.classifier import Classifier, load_classifier, read_digits, save_classifier
 from ddpm_tutor.science.data import load_digits, pad_to_32, to_unit_range
 from ddpm_tutor.science.devices import choose_device, has_bf16
 from ddpm_tutor.science.noise import stream
@@ -102,21 +102,21 @@ if __name__ == "__main__":
     model = train_classifier(
         digits.train_images[seen], digits.train_labels[seen], arguments.epochs, device
     )
-    right = share(read(model, test_images).classes == test_labels)
+    right = share(read_digits(model, test_images).classes == test_labels)
     print(f"reads {right} % of the real test digits")
     figures = {"test_right": right.count, "test_of": right.of, "epochs": arguments.epochs}
     save_classifier(ASSETS / "classifier.safetensors", model, figures)
 
     model = load_classifier().model  # in half precision, as it ships
     unseen_images, unseen_labels = digits.train_images[1::2], digits.train_labels[1::2]
-    reference = read(model, unseen_images).features
+    reference = read_digits(model, unseen_images).features
     everything = moments(reference)
     testing = some_of_each(test_labels, EACH)
     arrays = {
         "train_mean": everything.mean,
         "train_covariance": everything.covariance,
         "train_features": reference[some_of_each(unseen_labels, EACH)].half(),
-        "test_features": read(model, test_images[testing]).features.half(),
+        "test_features": read_digits(model, test_images[testing]).features.half(),
         "test_nearest": nearest(test_images[testing], digits.train_images).distances.half(),
     }
     with replacing(ASSETS / "real_digits.npz") as temporary, open(temporary, "wb") as file:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from ddpm_tutor.errors import TutorError as TutorError
     from ddpm_tutor.science.checkpoints import load_checkpoint as load_checkpoint
     from ddpm_tutor.science.checkpoints import save_checkpoint as save_checkpoint
+    from ddpm_tutor.science.classifier import load_classifier as load_classifier
+    from ddpm_tutor.science.classifier import read_digits as read_digits
     from ddpm_tutor.science.data import Digits as Digits
     from ddpm_tutor.science.data import load_digits as load_digits
     from ddpm_tutor.science.data import pad_to_32 as pad_to_32
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
 _WHERE = {
     "errors": ["TutorError"],
     "science.checkpoints": ["load_checkpoint", "save_checkpoint"],
+    "science.classifier": ["load_classifier", "read_digits"],
     "science.data": ["Digits", "load_digits", "pad_to_32", "to_uint8", "to_unit_range"],
     "science.devices": ["choose_device"],
     "science.diffusion": [

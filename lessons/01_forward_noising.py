@@ -189,6 +189,50 @@ right.set(xlabel="t", title="Signal-to-noise ratio")
 show(picture, "lesson 1 schedule")
 
 # %% [markdown]
+# ## Why -1 to +1?
+#
+# Now you can see why we scaled the data. The process ends in N(0, I) only if it
+# starts near that scale. We walk one digit with one noise in three scalings, and
+# look at its spread, and at the signal-to-noise ratio.
+#
+# Before you look: what is left in `x_1000` of a picture with values 0 to 255?
+
+# %%
+scaled = {"-1 to 1": x_0, "0 to 1": (x_0 + 1) / 2, "0 to 255": image[None]}
+rows, ends = [], []
+for name, start in scaled.items():
+    noise, x_t = stream(seed, "scales"), start.float()
+    for step in range(1, schedule.T + 1):
+        eps = normal(x_t.shape, noise, "cpu")
+        x_t = q_step(schedule, x_t, torch.tensor([step]), eps)
+        if step in (100, 300, 1000):
+            signal = schedule.alpha_bar[step] * start.float().var()
+            ratio = signal / (1 - schedule.alpha_bar[step])
+            rows.append((name, step, x_t.std().item(), ratio.item()))
+    ends.append(x_t)
+ask_choice(
+    "Why are the pictures scaled to -1..1 before the process starts?",
+    [
+        ("Because pixels must be whole numbers.", "They are, before. After scaling they "
+         "are not."),
+        ("Because centred data of about unit scale ends in N(0, I), at a pace that "
+         "fits β.",
+         "Yes. With 0..255 the digit outlives all 1000 steps. With 0..1 the same β "
+         "buries it earlier."),
+        ("Because negative numbers are noise.", "Noise has both signs, and so has the "
+         "scaled picture."),
+    ],
+    answer=1,
+    part="11.9 c",
+    points=1,
+)
+
+# %%
+show_table("The same β, three scalings",
+           ["values", "t", "std of x_t", "signal / noise"], rows)
+show(torch.cat(ends), "x_1000 of each", list(scaled))
+
+# %% [markdown]
 # ## Choose a bad schedule
 #
 # Sampling will start from pure noise, N(0, I). So the forward process must
@@ -229,15 +273,64 @@ show_table("Schedules", ["", "ᾱ_100", "ᾱ_1000", "t with ᾱ < 0.01"], rows)
 # %% [markdown]
 # ## Too large is bad as well
 #
-# With β = 0.2 the picture is gone after some twenty steps. The other 980 steps
-# turn noise into noise: wasted. And the few that matter are so big that undoing
-# one is no longer a small, simple guess.
+# Look at the last row. With β = 0.2 the picture is gone after some twenty steps.
+
+# %%
+gone = int((trials["β = 0.2"].alpha_bar >= 0.01).sum())  # steps until then
+print(f"β = 0.2: ᾱ_t falls below 0.01 at t = {gone}")
+ask_choice(
+    "What is wrong with β = 0.2 in all 1000 steps?",
+    [
+        ("x_1000 is not noise", "It is, more than enough: ᾱ_1000 is 0 to the last digit."),
+        ("most steps are wasted, and the few that matter are too big to undo",
+         "Yes. Some 980 steps turn noise into noise. And undoing a big step is no "
+         "longer one small bell-shaped guess (Section 2)."),
+        ("the picture gets too bright", "Its scale stays near 1, as with every β."),
+    ],
+    answer=1,
+    part="11.9 f",
+    points=1,
+)
+
+# %% [markdown]
+# ## Why does β grow?
 #
-# The paper lets β grow. Small steps where there is detail to lose, larger ones
-# where all is noise anyway.
+# Take a constant β that ends at the very same ᾱ_1000 as the paper's. How many
+# steps does each of the two spend while most of the picture is still there?
+
+# %%
+even_beta = 1 - schedule.alpha_bar[-1] ** (1 / 1000)
+even = schedule_from_beta(even_beta.repeat(1000))
+rows = []
+for name, trial in (("growing", schedule), ("constant", even)):
+    early = int((trial.alpha_bar[1:] > 0.9).sum())
+    middle = int(((trial.alpha_bar > 0.1) & (trial.alpha_bar <= 0.9)).sum())
+    late = int((trial.alpha_bar <= 0.1).sum())
+    rows.append((name, trial.beta[1].item() ** 0.5, early, middle, late))
+ask_choice(
+    "Why does the paper let β grow from step to step?",
+    [
+        ("Small steps where fine detail is lost, larger ones where all is noise anyway.",
+         "Yes. Sampling walks the same steps back: fine detail is made in many small "
+         "ones."),
+        ("To reach noise at all.", "A constant β reaches the same ᾱ_1000, see below."),
+        ("So that every step adds the same noise.", "It adds more and more: that is what "
+         "growing means."),
+    ],
+    answer=0,
+    part="11.9 d",
+    points=1,
+)
+
+# %%
+show_table("Steps spent with",
+           ["β", "first noise", "ᾱ > 0.9", "0.9 to 0.1", "below"], rows)
+
+# %% [markdown]
+# ## T cannot just be cut
 #
-# You can't just cut T either. With the same range of β, fewer steps leave more
-# of the picture:
+# Fewer steps would be faster. But with the same range of β, fewer steps leave
+# more of the picture:
 
 # %%
 rows = []
@@ -269,6 +362,7 @@ _ = save_film(frames, f"lesson 1 noising {digit}")
 # - The variance settles at 1 and the mean dies away, so that x_1000 is noise
 #   from N(0, I), whatever x_0 was.
 # - `ᾱ_t` says how much is left: 0.90 at t = 100, 0.08 at 500, 0.00004 at 1000.
-# - A schedule must end in noise, and spend its steps where detail is lost.
+# - A schedule must end in noise, and spend its steps where detail is lost
+#   (Section 4). Data scaled to -1..1 fits it (Section 3.3).
 #
 # A thousand steps are slow. Lesson 2 does them all in one.

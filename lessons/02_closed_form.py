@@ -30,7 +30,7 @@ from ddpm_tutor import (
     stream, to_unit_range,
 )
 from ddpm_tutor.classroom.tools import (
-    ask_choice, ask_number, save_grid, show, show_download, show_table, track,
+    ask_choice, ask_number, sheet, show, show_download, show_table, track,
 )
 
 schedule = linear_schedule()
@@ -84,40 +84,68 @@ print(f"1000 steps:  {noise:.12f}   in one: {in_one:.12f}")
 # %% [markdown]
 # ## Check it on real pictures
 #
-# Theory is good, a check is better. We noise 500 copies of the digit to
-# t = 300, once by 300 steps and once by one jump. Then we compare the two
-# clouds of 500 pictures.
+# Theory is good, a check is better. We take 300 copies of the digit and walk
+# each of them all 1000 steps. Then we make 300 others by one jump, and compare
+# the two clouds, halfway at t = 300 and at the end.
 
 # %%
-many = x_0.expand(500, -1, -1, -1)
-walked = many
-for step in track(range(1, 301), 300, "Walking"):
-    t = torch.full((500,), step)
-    walked = q_step(schedule, walked, t, normal(many.shape, generator, "cpu"))
+many = x_0.expand(300, -1, -1, -1)
+walked, x_t = {}, many
+for step in track(range(1, 1001), 1000, "Walking"):
+    t = torch.full((300,), step)
+    x_t = q_step(schedule, x_t, t, normal(many.shape, generator, "cpu"))
+    if step in (300, 1000):
+        walked[step] = x_t
 
 # %%
-t = torch.full((500,), 300)
-jumped = q_sample(schedule, many, t, normal(many.shape, generator, "cpu"))
-rows = [(name, x.mean().item(), x.std(dim=0).mean().item())
-        for name, x in (("300 steps", walked), ("one jump", jumped))]
-alpha_bar = schedule.alpha_bar[300]
-by_eq_4 = (alpha_bar.sqrt() * x_0.mean(), (1 - alpha_bar).sqrt())
-rows.append(("Eq. 4 says", *(v.item() for v in by_eq_4)))
-show_table("500 pictures, t = 300", ["way", "mean", "std over copies"], rows)
+jumped, rows = {}, []
+for step, by_steps in walked.items():
+    t = torch.full((300,), step)
+    jumped[step] = q_sample(schedule, many, t,
+                            normal(many.shape, generator, "cpu"))
+    for way, x in (("steps", by_steps), ("one jump", jumped[step])):
+        spread = x.std(dim=0).mean().item()
+        rows.append((step, way, x.mean().item(), spread))
+    alpha_bar = schedule.alpha_bar[step]
+    says = (alpha_bar.sqrt() * x_0.mean(), (1 - alpha_bar).sqrt())
+    rows.append((step, "Eq. 4 says", *(v.item() for v in says)))
+show_table("300 pictures", ["t", "way", "mean", "std over copies"], rows)
 
 # %% [markdown]
-# ## Are the mean pictures really equal?
+# ## The same cloud?
 #
-# Take the mean of each 500, pixel by pixel. The two mean pictures differ a
-# little. Two sets of 500 random pictures always do. The question is: by more
-# than chance? The mean of 500 noises has the spread `std / √500`, and the
-# difference of two such means √2 times that.
+# Mean and spread agree. But are the two clouds of pictures the same all over?
+# Measure a distance between them: how far is a walked picture from a jumped one,
+# on average? And how far are two pictures made in the same way? If both ways
+# draw from one distribution, there is no difference (the *energy distance*). By
+# chance it may come out a little below 0.
+#
+# For comparison: a cloud jumped to t = 290 instead.
 
 # %%
-spread = (2 / 500) ** 0.5 * jumped.std(dim=0).mean()
-expected = (2 / torch.pi) ** 0.5 * spread  # mean size, for a bell curve
-measured = (walked.mean(dim=0) - jumped.mean(dim=0)).abs().mean()
-print(f"by chance alone: {expected:.4f}   measured: {measured:.4f}")
+def energy(a, b):
+    a, b = a.flatten(1), b.flatten(1)
+    within = torch.pdist(a).mean() + torch.pdist(b).mean()
+    return (2 * torch.cdist(a, b).mean() - within).item()
+
+early = q_sample(schedule, many, torch.full((300,), 290),
+                 normal(many.shape, generator, "cpu"))
+ask_choice(
+    "Which two clouds are further apart?",
+    [
+        ("300 steps and one jump to t = 300",
+         "Both draw from q(x_300 | x_0): there is only chance between them."),
+        ("300 steps and one jump to t = 290",
+         "Yes. Ten steps less, and the clouds are measurably different."),
+    ],
+    answer=1 if energy(walked[300], early) > energy(walked[300], jumped[300])
+    else 0,
+)
+
+# %%
+rows = [("one jump to t = 300", energy(walked[300], jumped[300])),
+        ("one jump to t = 290", energy(walked[300], early))]
+show_table("Energy distance to 300 steps", ["cloud", "distance"], rows)
 
 # %% [markdown]
 # ## Any t, at once
@@ -151,10 +179,27 @@ batch = to_unit_range(digits.train_images[:32])  # (32, 1, 32, 32)
 t = torch.randint(1, schedule.T + 1, (32,), generator=generator)
 eps = normal(batch.shape, generator, "cpu")
 x_t = q_sample(schedule, batch, t, eps)
-order = t.argsort()
-save_grid(x_t[order], "lesson 2 batch", columns=8)
-show(x_t[order][::3], "every third of the batch, sorted by t",
-     [f"t = {step}" for step in t[order][::3].tolist()])
+ask_choice(
+    "The batch has 32 pictures. How is t chosen for them?",
+    [
+        ("one t for the whole batch",
+         "Then a gradient step would see one noise level only, and jump about."),
+        ("a t of its own for each picture, any of 1 to T equally likely",
+         "Yes. One batch holds many noise levels, and Eq. 4 makes each in one go."),
+        ("t = 1 for the first picture, 2 for the second, and so on",
+         "Then the noise levels above 32 would never be trained."),
+    ],
+    answer=1,
+    part="11.2 c, d",
+    points=1,
+)
+
+# %%
+titles = [f"t = {step}" for step in t.tolist()]
+show(sheet(x_t, titles, columns=8), "lesson 2 batch")
+order = t.argsort()[::3]
+show(x_t[order], "every third of the batch, sorted by t",
+     [titles[i] for i in order])
 
 # %% [markdown]
 # ## Going back, if you knew the noise

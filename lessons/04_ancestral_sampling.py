@@ -31,13 +31,14 @@ from pathlib import Path
 import torch
 
 from ddpm_tutor import (
-    choose_device, ddim_step, draw, last, linear_schedule, load_checkpoint,
-    load_digits, normal, p_mean, p_step, predict_x_0, q_posterior, q_sample,
-    sample, stream, to_unit_range,
+    beta_tilde, choose_device, ddim_step, draw, last, linear_schedule,
+    load_checkpoint, load_classifier, load_digits, normal, p_mean, p_step,
+    predict_eps, predict_x_0, q_posterior, q_sample, read_digits, respaced,
+    sample, stream, to_uint8, to_unit_range,
 )
 from ddpm_tutor.classroom.tools import (
-    ask_choice, frames_of, save_film, save_grid, show, show_download,
-    show_images, show_table, track,
+    ask_choice, ask_number, frames_of, save_film, save_grid, show,
+    show_download, show_images, show_table, track,
 )
 
 where = choose_device(device)
@@ -136,6 +137,43 @@ ask_choice(
 )
 
 # %% [markdown]
+# ## Write line 4
+#
+# Which of these formulas is line 4? All three look plausible. The two wrong ones
+# are what people write by mistake, and each computes something else.
+#
+# Choose, then the cell below puts the tensors of the last step into all three.
+
+# %%
+ask_choice(
+    "Which is line 4 of Algorithm 2? (α, β, ᾱ, σ at the present t)",
+    [
+        ("(x_t - √(1-ᾱ) ε_θ) / √ᾱ",
+         "That is Eq. 15. It jumps to a guess of x_0 in one go."),
+        ("(x_t - (1-α)/√(1-ᾱ) ε_θ) / √α  +  σ z",
+         "Yes. A little of the noise is taken out, and fresh noise is put in."),
+        ("(x_t - √β ε_θ) / √(1-β)  +  σ z",
+         "That undoes Eq. 2 as if ε_θ were the noise of this step. But it is the "
+         "noise of all t steps together."),
+    ],
+    answer=1,
+    part="11.6 d",
+    points=2,
+)
+
+# %%
+beta, alpha, alpha_bar = (v[300].float() for v in (
+    schedule.beta, schedule.alpha, schedule.alpha_bar))
+sigma = beta.sqrt()
+a = (x_t - (1 - alpha_bar).sqrt() * eps_theta) / alpha_bar.sqrt()
+b = (x_t - (1 - alpha) / (1 - alpha_bar).sqrt() * eps_theta) / alpha.sqrt()
+b = b + sigma * z
+c = (x_t - beta.sqrt() * eps_theta) / (1 - beta).sqrt() + sigma * z
+rows = [(name, (x - x_prev).abs().max().item(), x.std().item())
+        for name, x in (("a", a), ("b", b), ("c", c))]
+show_table("Against p_step", ["formula", "largest difference", "std"], rows)
+
+# %% [markdown]
 # ## All thousand steps
 #
 # Ten digits at once, from t = 1000 down to 0. We keep `x_t` at every hundredth
@@ -209,15 +247,85 @@ ask_choice(
 )
 
 # %% [markdown]
+# ## Which σ?
+#
+# The paper allows two choices for the size of the noise: `σ_t² = β_t`, or
+# `σ_t² = β̃_t` of Eq. 7. The first is right if the data were N(0, I), the second
+# if there were only one picture (Section 3.2). How different are they?
+
+# %%
+times = torch.tensor([2, 3, 5, 10, 100, 1000], device=where)
+ratio = (beta_tilde(schedule, times) / schedule.beta[times]).sqrt()
+ask_number(
+    "At t = 100, how large is √β̃_t as a share of √β_t?",
+    ratio[4],
+    tolerance=0.05,
+    why="They differ in the last few steps only. Both draw good digits.",
+)
+rows = [(t.item(), schedule.beta[t].item() ** 0.5, r.item())
+        for t, r in zip(times, ratio, strict=True)]
+show_table("σ_t", ["t", "√β_t", "√β̃_t / √β_t"], rows)
+
+# %% [markdown]
+# ## Clip the guess, never x_t
+#
+# To save time we will often take only some of the 1000 steps, evenly spread:
+# Algorithm 2 on a shorter schedule. Then each step leans more on the network's
+# guess of `x_0`, which may leave [-1, 1], where pictures live. The authors' code
+# *clips* the guess. That helps.
+#
+# A common mistake looks alike: clamping `x_t` itself to [-1, 1]. But `x_t` is
+# meant to be noisy, with values up to 4. Predict the look of the third row.
+
+# %%
+short, times = respaced(schedule, 50)
+x_T = normal((5, 1, 32, 32), stream(seed, "clip"), where)
+label = torch.arange(5, device=where) if trained.conditional else None
+
+def run(clip, clamp):
+    noise, x = stream(seed, "clip", 1), x_T
+    for i in range(50, 0, -1):
+        at = torch.full((5,), i, device=where)
+        eps = model(x, times.to(where)[at], label)
+        if clip:
+            guess = predict_x_0(short, x, at, eps).clamp(-1, 1)
+            eps = predict_eps(short, x, at, guess)
+        x = p_step(short, x, at, eps, normal(x.shape, noise, where))
+        x = x.clamp(-1, 1) if clamp else x
+    return x
+
+# %%
+ways = {"nothing clipped": (False, False), "the guess clipped": (True, False),
+        "x_t clamped": (False, True)}
+rows = []
+with torch.no_grad():
+    for name, how in ways.items():
+        drawn = run(*how).cpu()
+        background = drawn[:, :, :4].mean().item()
+        rows.append((name, drawn.std().item(), background))
+        show_images(drawn, name)
+show_table("50 steps", ["", "std of x_0", "background (should be -1)"], rows)
+
+# %% [markdown]
 # ## Ten runs from one x_T
 #
 # Start ten times from the very same noise `x_T`, with the same label, and let
 # the noises z differ. Will the ten pictures be the same?
-#
-# To save time the ten runs take only some of the 1000 steps, evenly spread:
-# Algorithm 2 on a shorter schedule. `clip` keeps the network's guess of `x_0` in
-# [-1, 1], where pictures live, as the authors' code does. With few steps it
-# matters. `x_t` itself is never clamped: it is meant to be noisy.
+
+# %%
+ask_choice(
+    "Ten runs start from the same x_T. How alike are the ten pictures?",
+    [
+        ("equal", "Then z would not matter. It is added in every step."),
+        ("nearly equal, with small differences",
+         "The z are as large as x_T itself, all in all. See below."),
+        ("as different as ten runs from ten different x_T",
+         "Yes, to the eye. The two mean distances below say so too."),
+    ],
+    answer=2,
+    part="11.7 a",
+    points=1,
+)
 
 # %%
 x_T = normal((1, 1, 32, 32), stream(seed, "one x_T"), where)
@@ -225,9 +333,13 @@ label = torch.full((10,), 4, device=where) if trained.conditional else None
 runs = sample(model, schedule, x_T.expand(10, -1, -1, -1), label=label,
               steps=steps, clip=True, generator=stream(seed, "ten runs"))
 ten = last(track(runs, steps + 1, "Ten runs")).cpu()
-spread = torch.pdist(ten.flatten(1)).mean()
-print(f"mean distance between two of them: {spread:.1f}")
-show(ten, "ten runs from one x_T")
+others = draw(model, schedule, label, seed=seed, indices=range(10),
+              steps=steps)
+others = last(track(others, steps + 1, "Ten x_T")).cpu()
+for name, x in (("one x_T", ten), ("ten x_T", others)):
+    spread = torch.pdist(x.flatten(1)).mean()
+    print(f"mean distance between two pictures from {name}: {spread:.1f}")
+show_images(ten, "ten runs from one x_T")
 
 # %%
 ask_choice(
@@ -251,6 +363,35 @@ ask_choice(
 #
 # The loop below is Algorithm 2 with z = 0. We watch the spread of `x_t`, and
 # beside it the spread that the forward process has at the same t.
+
+# %%
+ask_choice(
+    "What has to change in Algorithm 2 to sample without noise?",
+    [
+        ("line 1: start from zeros", "Then only the start would be without noise. Line 4 "
+         "adds the rest."),
+        ("line 3: z = 0 in every step, not only at t = 1",
+         "Yes. Line 4 is then the mean alone. The start is still random."),
+        ("line 4: leave out ε_θ", "That is the noise to be taken out. Without it, nothing "
+         "is denoised."),
+    ],
+    answer=1,
+    part="11.7 c",
+    points=1,
+)
+ask_choice(
+    "Eight samples, each from another x_T, no noise added. What comes out?",
+    [
+        ("eight clean, different digits", "So one hopes. Look."),
+        ("eight times nearly the same thin stroke",
+         "Yes. The table says why: the spread of x_t dies away."),
+        ("eight blurred means of all digits", "The mean of each step is not the mean of "
+         "all pictures. Look."),
+    ],
+    answer=1,
+    part="11.7 d",
+    points=1,
+)
 
 # %%
 x_t = normal((8, 1, 32, 32), stream(seed, "no noise"), where)
@@ -300,6 +441,27 @@ for n in (5, 10, 50):
     show_images(once, f"DDIM, {n} steps")
     print(f"run twice, the same picture: {torch.equal(once, again)}")
 
+# %% [markdown]
+# ## How many steps?
+#
+# We let the package's classifier read fifty digits of each kind of sampler. It
+# is a small network of its own, which reads 99.6 % of real test digits rightly.
+
+# %%
+reader, rows = load_classifier(where).model, []
+wanted = torch.arange(50) % 10
+label = wanted.to(where) if trained.conditional else None
+for n in (5, 10, 25, 50):
+    marks = []
+    for method in ("ddpm", "ddim"):
+        chain = draw(model, schedule, label, seed=seed, indices=range(50),
+                     method=method, steps=n)
+        drawn = last(track(chain, n + 1, f"{method}, {n} steps"))
+        right = (read_digits(reader, to_uint8(drawn)).classes == wanted).sum()
+        marks.append(f"{right} of 50")
+    rows.append((n, *marks))
+show_table("Read as asked", ["steps", "Algorithm 2", "DDIM"], rows)
+
 # %%
 ask_choice(
     "Do we need all 1000 steps?",
@@ -338,6 +500,21 @@ for share in (1000, 800, 600, 400, 200):
     rows.append((share, torch.pdist(x.flatten(1)).mean().item()))
     show_images(x, f"shared down to t = {share}")
 show_table("How they differ", ["shared down to t", "mean distance"], rows)
+
+# %%
+ask_choice(
+    "What decides which picture comes out?",
+    [
+        ("x_T", "Share x_T alone, and the five differ as five strangers: first row."),
+        ("x_T and the noises z of all steps together, most of all those at the "
+         "middle t", "Yes. Each z settles a little, from the rough shape to the strokes."),
+        ("the z of the last few steps", "They are tiny: only details differ when the rest "
+         "is shared."),
+    ],
+    answer=1,
+    part="11.6 f",
+    points=1,
+)
 
 # %% [markdown]
 # ## A film

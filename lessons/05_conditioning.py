@@ -29,13 +29,14 @@ device = "auto"  # auto, cpu, cuda or mps
 import torch
 
 from ddpm_tutor import (
-    choose_device, draw, drop_labels, last, load_checkpoint, load_digits,
-    stream, to_uint8, to_unit_range, validation_loss,
+    choose_device, draw, drop_labels, last, load_checkpoint, load_classifier,
+    load_digits, read_digits, stream, to_uint8, validation_loss,
 )
 from ddpm_tutor.classroom.tools import (
-    ask_choice, frames_of, save_film, save_grid, show, show_download,
-    show_images, show_table, track,
+    ask_choice, ask_number, frames_of, save_film, save_grid, show,
+    show_download, show_images, show_table, track,
 )
+from ddpm_tutor.science.evaluation import load_real_digits, real_card, score
 
 where = choose_device(device)
 trained = load_checkpoint(device=where)
@@ -74,6 +75,20 @@ given = drop_labels(label, 0.1, 10, stream(seed, "dropout"))
 print("labels:", label[:16].tolist())
 print("given: ", given[:16].tolist())
 print(f"null: {(given == 10).float().mean():.1%}")
+ask_choice(
+    "What changes in Algorithm 1 when the network is trained with labels?",
+    [
+        ("The loss also compares the label with a predicted one.",
+         "Nothing predicts labels. The loss still compares two noises (Eq. 14)."),
+        ("Only the network's input: it is told the label, or the null label.",
+         "Yes. The rest of the algorithm stays as it is, line by line."),
+        ("Each digit gets a network of its own.",
+         "One network draws all ten. The strokes they share are learned once."),
+    ],
+    answer=1,
+    part="11.8 c, d",
+    points=1,
+)
 
 # %% [markdown]
 # ## Does the label help?
@@ -84,10 +99,26 @@ print(f"null: {(given == 10).float().mean():.1%}")
 # %%
 images = digits.validation_images[:1000]
 labels = digits.validation_labels[:1000]
-rows, wrong = [], (labels + 1) % 10
-for name, given in (("right", labels), ("none", None), ("wrong", wrong)):
-    loss = validation_loss(model, schedule, images, given)
-    rows.append((name, str(loss)))
+losses = {name: validation_loss(model, schedule, images, given)
+          for name, given in (("right", labels), ("none", None),
+                              ("wrong", (labels + 1) % 10))}
+by_loss = sorted(losses, key=lambda name: losses[name].mean)
+ask_choice(
+    "Put the losses in order, the smallest first.",
+    [
+        ("right label, no label, wrong label",
+         "A label says what to expect. A wrong one is worse than none."),
+        ("no label, right label, wrong label",
+         "Then the label would do harm even when it is right."),
+        ("right label, wrong label, no label",
+         "Then any label would help, even a wrong one."),
+    ],
+    answer=[["right", "none", "wrong"], ["none", "right", "wrong"],
+            ["right", "wrong", "none"]].index(by_loss),
+)
+
+# %%
+rows = [(name, str(loss)) for name, loss in losses.items()]
 show_table("Validation loss", ["label", "loss ± standard error"], rows)
 
 # %% [markdown]
@@ -100,7 +131,7 @@ show_table("Validation loss", ["label", "loss ± standard error"], rows)
 # %%
 label = torch.full((10,), 3)
 chain = draw(model, schedule, label, seed=seed, indices=range(10),
-             steps=steps, clip=True)
+             steps=steps)
 show_images(last(track(chain, steps + 1, "Drawing")), "ten times a 3")
 
 # %% [markdown]
@@ -112,7 +143,7 @@ show_images(last(track(chain, steps + 1, "Drawing")), "ten times a 3")
 # %%
 label = torch.arange(10)
 chain = draw(model, schedule, label, seed=seed, indices=[0] * 10,
-             steps=steps, clip=True)
+             steps=steps)
 show_images(last(track(chain, steps + 1, "Drawing")), "one noise, ten labels")
 
 # %%
@@ -126,44 +157,119 @@ ask_choice(
          "has its own use for it."),
     ],
     answer=1,
-    part="11.8 b",
+    part="11.8 a, b",
     points=1,
 )
 
 # %% [markdown]
 # ## A reader
 #
-# Are these the digits we asked for? We need somebody who reads them. The
-# simplest reader there is: find the most similar training picture, and say its
-# label. First we test it on real digits.
+# Are these the digits we asked for? We need somebody who reads them: a small
+# classifier that comes with the package. It was trained on real digits only, and
+# never saw a drawn one.
 
 # %%
-known = digits.train_images[:20_000].flatten(1).float()
-known_labels = digits.train_labels[:20_000]
+reader = load_classifier(where)
+print(f"reads {reader.test} % of {reader.test.of:,} real test digits rightly")
 
 def read(pictures):
-    asked = to_uint8(pictures).flatten(1).float().cpu()
-    return known_labels[torch.cdist(asked, known).argmin(dim=1)]
+    return read_digits(reader.model, to_uint8(pictures)).classes
 
-real = to_unit_range(digits.validation_images[:500])
-right = (read(real) == digits.validation_labels[:500]).float().mean()
-print(f"reads {right:.1%} of 500 real digits rightly")
+# %%
+label = torch.full((10,), 3)
+chain = draw(model, schedule, label, seed=seed, indices=range(10),
+             steps=steps)
+threes = last(track(chain, steps + 1, "Drawing"))
+ask_number(
+    "You asked for ten pictures of a 3. How many are read as a 3?",
+    (read(threes) == 3).sum(),
+    tolerance=1,
+    why="The label decides the digit, the noise decides its hand.",
+    part="11.8 e",
+    points=1,
+)
 
 # %% [markdown]
 # ## All ten digits
 #
 # Ten of every digit, a row for each. The reader says how many are what we asked
-# for.
+# for. Have a guess before you look.
 
 # %%
 label = torch.arange(10).repeat_interleave(each)
 chain = draw(model, schedule, label, seed=seed, indices=range(len(label)),
-             steps=steps, clip=True)
+             steps=steps)
 drawn = last(track(chain, steps + 1, "Drawing")).cpu()
+right = read(drawn) == label
 _ = save_grid(drawn, "lesson 5 all digits", columns=each)
-right = (read(drawn) == label).sum()
-print(f"read as asked: {right} of {len(label)}")
 show_images(drawn[::each], "one of each", [str(i) for i in range(10)])
+ask_number(
+    "Of every hundred, how many are read as asked?",
+    100 * right.float().mean(),
+    tolerance=4,
+    why="The rest are digits that even you might read otherwise. "
+        "`ddpm-tutor evaluate` shows the worst.",
+    part="11.8 f",
+    points=1,
+)
+
+# %%
+ask_choice(
+    "In the saved grid, what do the pictures of one row share?",
+    [
+        ("the noise", "Each picture has noise of its own. That was the step before."),
+        ("the label", "Yes. One row, one label, ten different noises, ten hands."),
+        ("label and noise", "Then the ten would be the same picture."),
+    ],
+    answer=1,
+    part="11.8 g",
+    points=1,
+)
+
+# %% [markdown]
+# ## With labels or without?
+#
+# Which model is better, the conditional or the unconditional one? Our weights
+# are both, so the comparison is fair. We draw as many without labels, and take
+# the measures of `ddpm-tutor evaluate`:
+#
+# - *Fréchet distance* to the training digits: small is good;
+# - *coverage*: the share of real digits with a drawn one near. Are all kinds
+#   there?
+# - *precision*: the share of drawn digits near a real one. Do they look real?
+
+# %%
+chain = draw(model, schedule, None, seed=seed, indices=range(len(label)),
+             steps=steps)
+free = last(track(chain, steps + 1, "Without labels")).cpu()
+real, rows = load_real_digits(), []
+for name, pictures in (("with", drawn), ("without", free)):
+    found = read_digits(reader.model, to_uint8(pictures))
+    scores = score(found, None, real)
+    rows.append((name, str(scores.frechet), str(scores.coverage),
+                 str(scores.precision)))
+found = real_card(reader.model, real, len(label)).scores
+rows.append(("real digits", str(found.frechet), str(found.coverage),
+             str(found.precision)))
+show_table(f"{len(label)} digits each",
+           ["labels", "Fréchet", "coverage, %", "precision, %"], rows)
+
+# %%
+ask_choice(
+    "Which is better, with labels or without?",
+    [
+        ("with labels: the loss is lower, and you get the digit you ask for",
+         "Yes. See the loss above. The other measures differ by less than chance, "
+         "or in favour of the labels."),
+        ("without: it is freer", "It draws the same kinds of digits. You just can't "
+         "choose."),
+        ("without labels the digits look real, with labels they do not",
+         "Compare the precision of the two."),
+    ],
+    answer=0,
+    part="11.8 h",
+    points=1,
+)
 
 # %% [markdown]
 # ## Guidance
@@ -177,22 +283,32 @@ show_images(drawn[::each], "one of each", [str(i) for i in range(10)])
 # w = 0 ignores the label. w = 1 is the plain conditional network. (Their w is
 # ours minus 1.) What do you expect of larger w?
 #
-# The table also shows how bright the pictures are, and how far apart two
-# pictures of one label. Bolder strokes alone move pictures apart, so that the
-# last column is no clean measure of variety.
+# The table shows how many are read as asked. And it shows variety: the distance
+# between two drawings of one digit, in what the reader sees of them (its 64
+# features). Real digits are there to compare.
 
 # %%
 rows, label = [], torch.arange(10).repeat_interleave(8)
-for w in (0.0, 1.0, 5.0):
+
+def variety(found, of):
+    clouds = [found.features[of == c] for c in range(10)]
+    return sum(torch.pdist(c).mean() for c in clouds).item() / 10
+
+for w in (0.0, 1.0, 2.0, 5.0):
     chain = draw(model, schedule, label, seed=seed, indices=range(80),
-                 guidance=w, steps=steps, clip=True)
-    drawn = last(track(chain, steps + 1, f"w = {w:g}")).cpu()
-    flat = drawn.flatten(1).split(8)  # eight of each digit
-    apart = sum(torch.pdist(d).mean() for d in flat) / 10
-    right = (read(drawn) == label).float().mean()
-    rows.append((f"{w:g}", f"{right:.0%}", drawn.mean().item(), apart.item()))
-    show_images(drawn[::8], f"w = {w:g}")
-show_table("Guidance", ["w", "read as asked", "mean", "apart"], rows)
+                 guidance=w, steps=25)
+    pictures = last(track(chain, 26, f"w = {w:g}")).cpu()
+    found = read_digits(reader.model, to_uint8(pictures))
+    right = (found.classes == label).float().mean()
+    rows.append((f"{w:g}", f"{right:.0%}", variety(found, label)))
+    show_images(pictures[::8], f"w = {w:g}")
+
+# %%
+some = digits.validation_images[:400]
+found = read_digits(reader.model, some)
+rows.append(("real", f"{(found.classes == labels[:400]).float().mean():.0%}",
+             variety(found, labels[:400])))
+show_table("Guidance", ["w", "read as asked", "variety"], rows)
 
 # %%
 ask_choice(
@@ -215,7 +331,7 @@ ask_choice(
 
 # %%
 chain = draw(model, schedule, None, seed=seed, indices=range(300),
-             steps=25, clip=True)
+             steps=25)
 x_T, became = None, None
 for moment in track(chain, 26, "Drawing 300"):
     x_T = moment.x_t.cpu().flatten(1) if x_T is None else x_T
@@ -283,7 +399,7 @@ ask_choice(
 
 # %%
 chain = draw(model, schedule, torch.arange(10), seed=seed, indices=range(10),
-             guidance=1.5, steps=200, clip=True)
+             guidance=1.5, steps=200)
 frames = frames_of(track(chain, 201, "Filming"), schedule)
 _ = save_film(frames, "lesson 5 all ten digits")
 
@@ -293,7 +409,8 @@ _ = save_film(frames, "lesson 5 all ten digits")
 # - A label is a learned vector, handed to every level like t.
 # - A tenth of the labels is dropped in training, so one network predicts with
 #   and without. The label lowers the loss, a wrong one raises it.
-# - Guidance exaggerates what the label changes: more pictures are as asked.
+# - Guidance exaggerates what the label changes: more pictures are as asked (Ho
+#   and Salimans 2022).
 # - The digit is decided by the noise of all steps; `x_T` can't be classified.
 #
 # You have been through the paper. Now break things: every parameter has a

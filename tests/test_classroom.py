@@ -13,7 +13,6 @@ from ddpm_tutor.classroom.lesson import (
     all_lessons,
     check_settings,
     find_lesson,
-    parameters,
     read_lesson,
     shown_source,
 )
@@ -263,22 +262,3 @@ def test_a_file_that_is_no_lesson(tmp_path: Path) -> None:
     (tmp_path / "plain.py").write_text("print(1)\n")
     with pytest.raises(TutorError, match="has no cells"):
         read_lesson(tmp_path / "plain.py")
-
-
-@pytest.mark.parametrize("lesson", all_lessons(), ids=lambda lesson: lesson.path.stem)
-class TestEveryLesson:
-    def test_has_a_heading_and_facts(self, lesson: Lesson) -> None:
-        assert lesson.steps[0].title.startswith(f"Lesson {lesson.number} · ")
-        assert all(lesson.fact(name) for name in ("Goal", "You need", "Paper", "Time"))
-        assert lesson.steps[-1].title == "Recap"
-
-    def test_has_parameters_with_a_seed(self, lesson: Lesson) -> None:
-        assert parameters(lesson)["seed"] == 0
-
-    def test_cells_fit_a_terminal(self, lesson: Lesson) -> None:
-        for step in lesson.steps:
-            assert len(step.prose.splitlines()) <= 16, step.title
-            for cell in step.code:
-                lines = shown_source(cell).splitlines()
-                assert len(lines) <= 22, step.title
-                assert all(len(line) <= 78 for line in lines), step.title

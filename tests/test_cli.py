@@ -120,32 +120,6 @@ def test_the_list_shows_every_lesson(tutor) -> None:
     assert "Eq. 2" in shown and "15 min" in shown
 
 
-@pytest.mark.parametrize(
-    ("number", "settings", "saved"),
-    [
-        ("1", [], ["lesson_1_schedule.png", "lesson_1_noising_7.gif"]),
-        ("2", [], ["lesson_2_batch.png"]),
-        ("3", ["--set", "steps=20"], ["lesson_3_time_encoding.png", "lesson_3_loss.png"]),
-        (
-            "4",
-            ["--set", "chain_steps=100", "--set", "steps=50"],
-            ["lesson_4_history.png", "lesson_4_denoising.gif"],
-        ),
-        ("5", ["--set", "steps=10", "--set", "each=2"], ["lesson_5_all_digits.png"]),
-    ],
-)
-def test_every_lesson_runs_offline(
-    tutor, empty: Path, number: str, settings: list[str], saved: list[str]
-) -> None:
-    shown = tutor("lesson", number, "--no-pause", "--out", "pictures", *settings).stdout
-    assert "Recap" in shown and "drawn by this package's own model" in shown
-    assert "Lesson done" in shown
-    for name in saved:
-        assert name in shown
-        with Image.open(empty / "pictures" / name) as image:
-            assert min(image.size) > 60
-
-
 def test_a_lesson_runs_on_real_mnist(mnist_root: Path, tutor, empty: Path) -> None:
     root = str(mnist_root.resolve())
     shown = tutor("lesson", "2", "--no-pause", "--data", root, "--seed", "3").stdout

@@ -8,7 +8,7 @@ from ddpm_tutor.classroom.scorecard import captions, worst_first
 from ddpm_tutor.errors import TutorError
 from ddpm_tutor.files import bundled
 from ddpm_tutor.science.checkpoints import Checkpoint, load_checkpoint
-from ddpm_tutor.science.classifier import load_classifier, read, read_features
+from ddpm_tutor.science.classifier import load_classifier, read_digits, read_features
 from ddpm_tutor.science.data import find_mnist, load_offline_digits, pad_to_32
 from ddpm_tutor.science.evaluation import judge, load_real_digits, nearness, real_card, score
 from ddpm_tutor.science.film_strip import FilmStrip, load_film_strip
@@ -32,7 +32,7 @@ def test_the_classifier_reads_real_test_digits_as_well_as_it_says(classifier, mn
     raw = mnist_root / "MNIST" / "raw"
     images = pad_to_32(read_image_file(str(raw / "t10k-images-idx3-ubyte"))[::5])
     labels = read_label_file(str(raw / "t10k-labels-idx1-ubyte"))[::5]
-    low, high = share(read(classifier.model, images).classes == labels).interval
+    low, high = share(read_digits(classifier.model, images).classes == labels).interval
     assert low <= classifier.test.value <= high
     assert classifier.test.of == 10_000 and classifier.test.value >= 0.994
 
@@ -66,7 +66,7 @@ def test_the_frechet_distance_of_fewer_real_digits_is_larger(classifier, real):
 
 def test_the_offline_digits_are_read_as_what_they_are(classifier, real):
     digits = load_offline_digits()
-    reading = read(classifier.model, digits.train_images)
+    reading = read_digits(classifier.model, digits.train_images)
     scores = score(reading, digits.train_labels, real)
     assert scores.read_as_asked is not None and scores.read_as_asked.value > 0.96
     assert scores.precision.value > 0.7
@@ -74,7 +74,7 @@ def test_the_offline_digits_are_read_as_what_they_are(classifier, real):
 
 def test_noise_scores_as_noise(classifier, real):
     noise = torch.randint(0, 256, (200, 1, 32, 32), generator=stream(0, "n")).to(torch.uint8)
-    scores = score(read(classifier.model, noise), None, real)
+    scores = score(read_digits(classifier.model, noise), None, real)
     assert scores.precision.value < 0.1 and scores.coverage.value < 0.05
     assert scores.read_as_asked is None and sum(scores.read_as) == 200
 

@@ -4,15 +4,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
-from matplotlib.figure import Figure
 from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 from torch import Tensor
 
+from ddpm_tutor.classroom.figures import sheet
 from ddpm_tutor.classroom.pictures import enlarged, grid, save_png
-from ddpm_tutor.classroom.terminal_images import as_uint8
 from ddpm_tutor.files import replacing
 from ddpm_tutor.science.data import Digits
 from ddpm_tutor.science.evaluation import Card, Drawn
@@ -127,17 +126,3 @@ def save_pictures(drawn: Drawn, mnist: Digits | None, out: Path) -> list[Path]:
             figure.savefig(temporary, dpi=150)
         pictures.append(out / name)
     return pictures
-
-
-def sheet(images: Tensor, titles: Sequence[str], columns: int = 10) -> Figure:
-    """Images (N, 1, 32, 32) in rows, the first of them under titles."""
-    rows = -(-len(images) // columns)
-    figure = Figure(figsize=(columns * 0.8, rows * 1.0), layout="constrained", facecolor="black")
-    axes = figure.subplots(rows, columns, squeeze=False)
-    for axis in axes.flat:
-        axis.axis("off")
-    for axis, image in zip(axes.flat, as_uint8(images), strict=False):
-        axis.imshow(image, cmap="gray", vmin=0, vmax=255)
-    for axis, title in zip(axes.flat, titles, strict=False):
-        axis.set_title(title, fontsize=8, color="white")
-    return figure

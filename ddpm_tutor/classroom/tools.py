@@ -1,6 +1,6 @@
 """What a lesson file uses of the classroom: `from ddpm_tutor.classroom.tools import show, ...`."""
 
-from ddpm_tutor.classroom.figures import figure, loss_curve
+from ddpm_tutor.classroom.figures import figure, loss_curve, sheet
 from ddpm_tutor.classroom.film_strips import moment_name
 from ddpm_tutor.classroom.films import FRAMES, frames_of, noising
 from ddpm_tutor.classroom.questions import ask_choice, ask_number
@@ -29,6 +29,7 @@ __all__ = [
     "save_film",
     "save_grid",
     "save_strip",
+    "sheet",
     "show",
     "show_download",
     "show_images",

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ddpm_tutor.cli.options import DataOption, Device, is_terminal
-from ddpm_tutor.errors import UsageError
+from ddpm_tutor.errors import TutorError, UsageError
 from ddpm_tutor.files import bundled
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ def welcome() -> None:
 def lessons() -> None:
     """List the lessons: title, paper sections, minutes, your progress."""
     from ddpm_tutor.classroom.lesson import all_lessons
+    from ddpm_tutor.classroom.points import earned, worth
     from ddpm_tutor.classroom.progress import load_progress
 
     console, progress = Console(), load_progress()
@@ -79,13 +80,23 @@ def lessons() -> None:
     table.add_column("Title", no_wrap=True)
     table.add_column("Paper")
     table.add_column("Time", no_wrap=True)
+    table.add_column("Points", no_wrap=True, justify="right")
     table.add_column("Progress", no_wrap=True)
+    mine, all_points = 0.0, 0.0
     for lesson in all_lessons():
-        state = state_of(lesson, progress.lesson(lesson.path.stem))
+        done = progress.lesson(lesson.path.stem)
+        points, of = earned(lesson, done.answers), worth(lesson)
+        mine, all_points = mine + points, all_points + of
         table.add_row(
-            str(lesson.number), lesson.title, lesson.fact("Paper"), lesson.fact("Time"), state
+            str(lesson.number),
+            lesson.title,
+            lesson.fact("Paper").split(" · ")[0],
+            lesson.fact("Time"),
+            f"{points:g} of {of:g}",
+            state_of(lesson, done),
         )
     console.print(table)
+    console.print(Text(f"Points: {mine:g} of {all_points:g}, {all_points - mine:g} to go."))
     console.print(Text("Start one with: ddpm-tutor lesson 1", "dim"))
 
 
@@ -105,12 +116,18 @@ def lesson(
     device: Annotated[Device | None, typer.Option(help="Where to compute.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for pictures and GIFs.")] = Path("outputs"),
     data: DataOption = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="For authors: is the lesson file in order?")
+    ] = False,
 ) -> None:
     """Step through a lesson."""
     from ddpm_tutor.classroom.lesson import check_settings, find_lesson, parameters
     from ddpm_tutor.classroom.progress import load_progress, save_progress
 
     chosen = find_lesson(name)
+    if check:
+        check_file(chosen)
+        return
     values = parse_settings(settings or [])
     if seed is not None:
         values["seed"] = str(seed)
@@ -164,6 +181,24 @@ def lesson(
         mine.step, mine.finished = 1, True
         save_progress(progress)
     say_goodbye(console, chosen, session.saved, finished)
+    if interactive:
+        say_points(console, chosen, mine)
+
+
+def check_file(lesson: "Lesson") -> None:
+    """Says what is not in order in a lesson file.
+
+    Raises:
+        TutorError: something is not.
+    """
+    from ddpm_tutor.classroom.checker import problems
+    from ddpm_tutor.classroom.points import questions, worth
+
+    found = problems(lesson)
+    if found:
+        raise TutorError("\n".join(f"{lesson.path.name}: {problem}" for problem in found))
+    asked, points = len(questions(lesson)), worth(lesson)
+    typer.echo(f"{lesson.path.name}: in order, {asked} questions, {points:g} points")
 
 
 def parse_settings(settings: list[str]) -> dict[str, str]:
@@ -201,6 +236,16 @@ def ask_where_to_start(console: Console, step: int, count: int) -> int:
         )
     )
     return step if read_key() in ("\r", "\n") else 1
+
+
+def say_points(console: Console, lesson: "Lesson", progress: "LessonProgress") -> None:
+    """What the learner's answers are worth, and which are still to be had."""
+    from ddpm_tutor.classroom.points import earned, questions, worth
+
+    if worth(lesson):
+        points = f"Points in this lesson: {earned(lesson, progress.answers):g} of {worth(lesson):g}"
+        left = [q.part for q in questions(lesson) if q.points and not progress.answers.get(q.key)]
+        console.print(Text(f"{points}. To be had: {', '.join(left)}" if left else f"{points}."))
 
 
 def say_goodbye(console: Console, lesson: "Lesson", saved: list[Path], finished: bool) -> None:

@@ -68,7 +68,7 @@ class Reading(NamedTuple):
 
 
 @torch.no_grad()
-def read(model: Classifier, images: Tensor) -> Reading:
+def read_digits(model: Classifier, images: Tensor) -> Reading:
     """Reads images, (n, 1, 32, 32) uint8, on the model's device; the result is on the CPU."""
     device = next(model.parameters()).device
     parts = [model.features(to_unit_range(part).to(device)) for part in images.split(BATCH)]

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ddpm_tutor.files import bundled
 from ddpm_tutor.science.checkpoints import Checkpoint
-from ddpm_tutor.science.classifier import Classifier, Reading, read, read_features
+from ddpm_tutor.science.classifier import Classifier, Reading, read_digits, read_features
 from ddpm_tutor.science.data import Digits
 from ddpm_tutor.science.scores import (
     Moments,
@@ -171,7 +171,7 @@ def judge(
     Args:
         images: (n, 1, 32, 32) uint8; asked: (n,) the classes asked for, or None.
     """
-    reading = read(model, images)
+    reading = read_digits(model, images)
     near = None if mnist is None else nearest(images, mnist.train_images)
     losses: list[Estimate] = []
     if mnist is not None:
