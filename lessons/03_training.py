@@ -35,7 +35,7 @@ from ddpm_tutor import (
     DoubleConv, Down, LeanUNet, SelfAttention, TrainingConfig, TrainingState,
     UNet, Up, choose_device, draw, last, linear_schedule, load_checkpoint,
     load_digits, load_film_strip, loss_simple, losses_by_t, normal, q_sample,
-    stream, time_encoding, to_unit_range, train, validation_loss,
+    q_step, stream, time_encoding, to_unit_range, train, validation_loss,
 )
 from ddpm_tutor.classroom.tools import (
     ask_choice, ask_number, figure, loss_curve, moment_name, note, save_strip,
@@ -140,8 +140,37 @@ ask_choice(
          "Then a picture would be treated otherwise elsewhere in the batch."),
     ],
     answer=1,
-    part="11.4 b, c",
-    points=5,
+    part="11.4 b",
+    points=2,
+)
+
+# %% [markdown]
+# ## Why the noise, and not the picture before?
+#
+# Sampling will need `x_{t-1}` from `x_t`. So why not let the network predict that?
+# Because most of `x_{t-1}` is `x_t`: it would have to copy its input, and the little
+# that matters would drown. The noise is the part that it must really find. The
+# paper tried both (Table 2): ε with the simple loss was by far the best.
+
+# %%
+x_0 = to_unit_range(digits.train_images[:100])
+t = torch.full((100,), 300)
+before = q_sample(schedule, x_0, t - 1, torch.randn(x_0.shape))
+after = q_step(schedule, before, t, torch.randn(x_0.shape))
+copied = (after - before).square().mean() / before.var()
+print(f"copying x_300 is wrong about x_299 by {copied:.1%} of its variance")
+ask_choice(
+    "What goes into the network, and what comes out?",
+    [
+        ("x_0 and t in, x_t out", "That is Eq. 4. It needs no network."),
+        ("x_t in, x_{t-1} out", "x_{t-1} is computed afterwards, from the predicted "
+         "noise (Eq. 11, lesson 4)."),
+        ("x_t and t in; out comes the noise, a number for each pixel",
+         "Yes. From it follow the guess of x_0 (Eq. 15) and the step back (Eq. 11)."),
+    ],
+    answer=2,
+    part="11.4 c",
+    points=3,
 )
 
 # %% [markdown]
@@ -232,6 +261,31 @@ ask_choice(
 )
 
 # %% [markdown]
+# ## Write the loop
+#
+# Algorithm 1 becomes a loop over batches. Which of these loop bodies is it?
+# Each is something that people do write.
+
+# %%
+ask_choice(
+    "Which loop body is Algorithm 1?",
+    [
+        ("for t in 1..T:  x = q_step(x, t, ε);  step on |ε - net(x, t)|²",
+         "That walks the chain: T calls for one picture, and neighbours in t that "
+         "look alike. Eq. 4 makes it needless."),
+        ("t random for each picture;  ε ~ N(0, I);  x_t = q_sample(x_0, t, ε);  "
+         "step on |ε - net(x_t, t)|²",
+         "Yes. Lines 2 to 5, a batch at a time. `s` shows the package's own."),
+        ("t random;  x_t = q_sample(x_0, t, ε);  step on |x_0 - net(x_t, t)|²",
+         "That trains a network to guess x_0. It can be done, but it is not "
+         "Algorithm 1, and Eq. 11 would need another form."),
+    ],
+    answer=1,
+    part="11.5 c",
+    points=2,
+)
+
+# %% [markdown]
 # ## A head start
 #
 # At large t the picture `x_t` is nearly all noise. So `x_t` itself is a fine
@@ -289,7 +343,14 @@ for step in track(loop, steps, "Training"):
         early = look(state.ema)  # what it draws after a tenth of the steps
 seconds = time.perf_counter() - began
 print(f"{len(losses)} steps of {batch_size} pictures in {seconds:.0f} s")
-print(f"validation loss {validation_loss(state.ema, schedule, held_out)}")
+ask_number(
+    "It is trained. What is its loss now, on pictures it has never seen?",
+    check.mean,
+    tolerance=0.02,
+    why="Always saying zero costs 1. Most of the noise is found within a minute.",
+    part="11.5 e",
+    points=1,
+)
 
 # %% [markdown]
 # ## The loss curve
@@ -335,6 +396,18 @@ for low, high in ((1, 10), (11, 50), (51, 200), (201, 500), (501, 1000)):
     rows.append((f"{low} to {high}", mine[these].mean().item(),
                  shipped[these].mean().item()))
 show_table("Loss by t", ["t", "your network", "the shipped one"], rows)
+
+# %% [markdown]
+# ## Losses that cannot be compared
+#
+# So the loss depends on which t are asked for. Say that another schedule had
+# only the noise levels of our first 300 steps. The same network, with the same
+# predictions, would have another loss. It says nothing about who draws better.
+
+# %%
+for most in (1000, 300, 100):
+    loss = shipped[ts <= most].mean()
+    print(f"the shipped network, t up to {most:4}: loss {loss:.4f}")
 
 # %% [markdown]
 # ## What it draws
@@ -402,6 +475,23 @@ for digit in (3, 5, 8):
     growing = torch.stack([strip.images[i][digit] for i in moments])
     show_images(growing, f"A {digit}", names)
 _ = save_strip(strip)
+
+# %%
+ask_choice(
+    "Your curve is nearly flat after a minute. Has your network converged?",
+    [
+        ("yes: the loss hardly falls any more",
+         "Look at the two runs: theirs fell to two thirds of yours, slowly."),
+        ("no: a little less loss still means much better pictures",
+         "Yes. The mean is dominated by small t. What decides the shape of a digit, "
+         "the middle t, is a small part of it."),
+        ("no: the training loss must reach 0 first",
+         "It cannot: part of the noise at small t cannot be known from x_t."),
+    ],
+    answer=1,
+    part="11.5 f",
+    points=1,
+)
 
 # %%
 ask_choice(
