@@ -27,6 +27,8 @@ seed = 0
 device = "auto"  # auto, cpu, cuda or mps
 
 # %%
+from collections import Counter
+from itertools import islice
 import time
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -98,15 +100,23 @@ show_table("The blocks, as they are called", ["name", "block", "C×H×W"], rows)
 # - `SelfAttention`: every pixel looks at every other one. Costly, so only at
 #   8×8 and 4×4. It sees that both ends of a stroke belong together.
 #
-# Press `s` to read their source; all of them fit on a page or two.
+# Press `s` to read their source; all of them fit on a page or two. Below is
+# where the weights are, and where the time goes: the billions of operations
+# (GFLOP) of one call for one picture.
 
 # %%
 kinds = (DoubleConv, Down, Up, SelfAttention)
+with FlopCounterMode(display=False) as flops, torch.no_grad():
+    net(x_t[:1], torch.tensor([10]))
+total, by_block = flops.get_total_flops(), flops.get_flop_counts()
 rows = []
 for name, block in net.named_children():
     weights = sum(p.numel() for p in block.parameters())
-    rows.append((name, f"{weights:,}", f"{100 * weights / count:.1f} %"))
-show_table("Where the weights are", ["block", "weights", "share"], rows)
+    cost = sum(by_block[f"UNet.{name}"].values())
+    rows.append((name, f"{weights:,}", f"{weights / count:.1%}",
+                 f"{cost / 1e9:.2f}", f"{cost / total:.1%}"))
+show_table("Weights, and operations of one call for one picture",
+           ["block", "weights", "share", "GFLOP", "share"], rows)
 
 # %% [markdown]
 # ## Telling it the time
@@ -179,13 +189,7 @@ ask_choice(
 # The assignment's network needs 2.95 billion operations for one picture, and
 # sampling calls it 1000 times. The weights that come with this package belong
 # to a leaner one. Like the paper's own (App. B) it is built of residual blocks:
-# each adds something to what it is given. Four things are otherwise than above:
-#
-# - its first step folds 2×2 pixels into channels, so the largest map is 16×16;
-# - it normalises before each convolution, and each block starts as "do nothing";
-# - t and the label *scale and shift* the middle of every block (Dhariwal and
-#   Nichol 2021), instead of being added after it;
-# - a shortcut leads from `x_t` to the output. You will see what it is for.
+# each adds something to what it is given.
 
 # %%
 rows = []
@@ -199,8 +203,57 @@ for net in (UNet(64), LeanUNet(64)):
     ms = (time.perf_counter() - started) * 100
     count = sum(p.numel() for p in net.parameters())
     rows.append((type(net).__name__, f"{count / 1e6:.1f} M",
-                 f"{flops.get_total_flops() / 1e9:.2f}", f"{ms:.1f}"))
-show_table("One call, one picture", ["", "weights", "GFLOP", "ms here"], rows)
+                 f"{flops.get_total_flops() / 1e9:.2f}", f"{ms:.1f} ms"))
+show_table("One call, one picture", ["", "weights", "GFLOP", "here"], rows)
+
+# %% [markdown]
+# ## What each difference buys
+#
+# Nearly all operations are in convolutions. One of them costs
+# `2 · 9 · C_in · C_out · H · W`. Twice the side costs four times as much, and so
+# do twice the channels.
+#
+# - *Folding.* The first step folds 2×2 pixels into channels: no map at 32×32.
+# - *Narrowing first.* On the way up, the assignment's blocks convolve the map
+#   and its skip at full width, and narrow later. The lean ones narrow at once.
+# - *Fewer channels* deep down: 96 and 128, where the assignment's has 256.
+# - *Scale and shift.* t and the label scale and shift the middle of each block
+#   (Dhariwal and Nichol 2021), instead of being added after it.
+
+# %%
+def count_in(sides, up):
+    def hook(conv, given, out):
+        cost = 2 * out[0].numel() * conv.weight[0].numel() / 1e9
+        sides[out.shape[-1]] += cost
+        sides["the way up"] += cost * up
+    return hook
+
+rows = []
+for net in (UNet(64), LeanUNet(64)):
+    sides = Counter()
+    for name, block in net.named_modules():
+        if isinstance(block, torch.nn.Conv2d):
+            block.register_forward_hook(count_in(sides, "up" in name))
+    _ = net(x_t[:1], torch.tensor([10]))
+    rows.append((type(net).__name__, *(sides[n] for n in (32, 16, 8, 4)),
+                 sides["the way up"]))
+show_table("GFLOP of the convolutions, by the side of the map",
+           ["", "32", "16", "8", "4", "on the way up"], rows)
+modulation = 2 * net.to_modulation.weight.numel() / 1e9
+print(f"all scales and shifts: {modulation:.3f} GFLOP")
+
+# %% [markdown]
+# ## Two differences that cost nothing
+#
+# The lean network normalises *before* each convolution, and each block starts as
+# "do nothing": its last convolution starts at zero. And a shortcut leads from
+# `x_t` to the output. You will see what that is for.
+
+# %%
+x = torch.randn(1, 64, 16, 16)
+block = net.down_16[0]
+out = block(x, torch.randn(1, 128))
+print(f"a fresh block changes its input by {(out - x).abs().max():.1f}")
 
 # %% [markdown]
 # ## Algorithm 1, line by line
@@ -323,29 +376,59 @@ config = TrainingConfig(
 enough = -(-steps * batch_size // len(digits.train_images))  # passes needed
 images = digits.train_images.repeat(enough, 1, 1, 1)[: steps * batch_size]
 state = TrainingState.start(net, config)
+loop = train(state, schedule, images, None, config)  # nothing has run yet
 held_out = digits.validation_images[:500]
-losses, checks = [], []
 
-# %%
 def look(model):
     return last(draw(model, schedule, None, seed=seed, indices=range(5),
                      steps=50, clip=True)).cpu()
 
-tenth, began = max(1, steps // 10), time.perf_counter()
-loop = train(state, schedule, images, None, config)
-for step in track(loop, steps, "Training"):
-    losses.append(step.loss)
-    note(f"loss {step.loss:.4f}")
-    if step.step % tenth == 0:
-        check = validation_loss(state.ema, schedule, held_out)
-        checks.append((step.step, check))
-    if step.step == tenth:
-        early = look(state.ema)  # what it draws after a tenth of the steps
-seconds = time.perf_counter() - began
+before = look(state.ema)
+check = validation_loss(state.ema, schedule, held_out)
+print(f"before training: validation {check}")
+
+# %%
+losses, checks, tenth = [], [], max(1, steps // 10)
+def go_on(count):
+    began = time.perf_counter()
+    for step in track(islice(loop, count), count, "Training"):
+        losses.append(step.loss)
+        note(f"loss {step.loss:.4f}")
+        if step.step % tenth == 0:
+            check = validation_loss(state.ema, schedule, held_out)
+            checks.append((step.step, check))
+            bar = "█" * round(30 * check.mean / checks[0][1].mean)
+            print(f"step {step.step:5}   loss {step.loss:.4f}   "
+                  f"validation {check.mean:.4f} {bar}")
+    return time.perf_counter() - began
+
+third = steps // 3
+seconds = go_on(third)
+early = look(state.ema)
+show_images(early, "what it draws after a third of the training")
+
+# %% [markdown]
+# ## The second third
+#
+# Each row above is a tenth of the training, and its bar is the validation loss.
+# Will the next rows fall as fast?
+
+# %%
+seconds += go_on(third)
+show_images(look(state.ema), "after two thirds")
+
+# %% [markdown]
+# ## And to the end
+#
+# The learning rate now falls to zero. So the weights jump about less and less.
+
+# %%
+seconds += go_on(steps - 2 * third)
 print(f"{len(losses)} steps of {batch_size} pictures in {seconds:.0f} s")
+final = validation_loss(state.ema, schedule, held_out)
 ask_number(
     "It is trained. What is its loss now, on pictures it has never seen?",
-    check.mean,
+    final.mean,
     tolerance=0.02,
     why="Always saying zero costs 1. Most of the noise is found within a minute.",
     part="11.5 e",
@@ -413,13 +496,14 @@ for most in (1000, 300, 100):
 # ## What it draws
 #
 # Sampling is lesson 4; here is only a look. From the same noise: your network
-# after a tenth of the training, your network now, and the shipped weights.
+# before, during and after the training, and the shipped weights.
 #
 # Compare the last two losses, and the pictures. (`clip` keeps the guess of
 # `x_0` in [-1, 1]; with only 50 of the 1000 steps that helps. Lesson 4.)
 
 # %%
-show_images(early, "yours, after a tenth of the steps")
+show_images(before, "yours, before the training")
+show_images(early, "after a third of it")
 show_images(look(state.ema), "yours, now")
 show_images(look(trained.model), "the shipped weights")
 for name, net in (("yours", state.ema), ("shipped", trained.model)):
@@ -438,15 +522,15 @@ for name, net in (("yours", state.ema), ("shipped", trained.model)):
 # %%
 log = trained.training["log"]
 rows = [("yours", f"{steps * batch_size:,}", sum(losses) / len(losses),
-         validation_loss(state.ema, schedule, held_out), f"{seconds:.0f}")]
+         final, f"{seconds:.0f} s")]
 for e in log:
-    if e["epoch"] in (1, 2, 5, 10, 20) or e is log[-1]:
+    if e["epoch"] in (1, 2, 5, 10, 20, 40) or e is log[-1]:
         check = e["validation_unlabelled"]
         check = f"{check['mean']:.4f} ± {check['error']:.4f}"
         rows.append((e["epoch"], f"{e['images_seen']:,}", e["train_loss"],
-                     check, f"{e['seconds']:.0f}"))
+                     check, f"{e['seconds']:.0f} s"))
 show_table("Your run, and the shipped one",
-           ["epoch", "pictures", "train", "validation", "seconds"], rows)
+           ["epoch", "pictures", "train", "validation", "time"], rows)
 print("the shipped one was trained on:", log[-1]["machine"])
 
 # %%
@@ -463,11 +547,15 @@ show(picture, "lesson 3 both runs")
 # %% [markdown]
 # ## A curve that looks flat is not done
 #
-# Compare the last two rows of the table. The loss moves in the fourth decimal
-# only. But look at the pictures. During that training the network drew, again
+# After five epochs the loss hardly moves any more, next to how it fell in the
+# first. But look at the pictures. During that training the network drew, again
 # and again, the same digits from the same noise. Here a 3, a 5 and an 8 grow up.
 
 # %%
+at = {e["epoch"]: e["validation_unlabelled"]["mean"] for e in log}
+end = max(at)
+print(f"epochs 1 to 5:  loss {at[1]:.4f} to {at[5]:.4f}")
+print(f"epochs 5 to {end}: loss {at[5]:.4f} to {at[end]:.4f}")
 strip = load_film_strip()
 moments = [strip.epochs.index(e) for e in (0, 0.25, 1, 5)] + [-1]
 names = [moment_name(strip.epochs[i]) for i in moments]
@@ -481,7 +569,7 @@ ask_choice(
     "Your curve is nearly flat after a minute. Has your network converged?",
     [
         ("yes: the loss hardly falls any more",
-         "Look at the two runs: theirs fell to two thirds of yours, slowly."),
+         f"Theirs fell on, slowly, to {at[end] / final.mean:.0%} of yours."),
         ("no: a little less loss still means much better pictures",
          "Yes. The mean is dominated by small t. What decides the shape of a digit, "
          "the middle t, is a small part of it."),
@@ -493,7 +581,19 @@ ask_choice(
     points=1,
 )
 
+# %% [markdown]
+# ## What T costs
+#
+# More steps T make sampling longer. What do they do to training?
+
 # %%
+for T in (500, 1000):
+    start = TrainingState.start(LeanUNet(width=32).to(where), config)
+    loop = train(start, linear_schedule(T), images, None, config)
+    began = time.perf_counter()
+    taken = sum(1 for _ in islice(loop, min(steps, 20)))
+    ms = (time.perf_counter() - began) * 1000 / taken
+    print(f"a training step at T = {T:4}: {ms:.0f} ms")
 ask_choice(
     "You halve T to 500. What does a training step cost now?",
     [

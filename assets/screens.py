@@ -1,0 +1,91 @@
+"""Makes the screens of the README: one step of each lesson, as a learner sees it at 80 columns.
+
+    python assets/screens.py
+
+Each lesson runs up to the step; its questions get the answer that stands beside it.
+"""
+
+import io
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+from rich.terminal_theme import TerminalTheme
+
+import ddpm_tutor
+from ddpm_tutor.classroom.lesson import find_lesson
+from ddpm_tutor.classroom.session import Session
+from ddpm_tutor.classroom.stepper import Stepper
+from ddpm_tutor.files import replacing
+from ddpm_tutor.science.data import load_offline_digits
+
+FOLDER = Path(__file__).parent / "readme"
+SCREENS = {  # lesson: the title of a step, and what the learner types when asked
+    1: ("What is left at the end?", "0.5"),
+    2: ("Going back, if you knew the noise", ""),
+    3: ("Train", ""),
+    4: ("All thousand steps", "b"),
+    5: ("One noise, ten labels", "b"),
+}
+THEME = TerminalTheme(
+    (24, 26, 31),
+    (222, 224, 228),
+    [(60, 63, 70), (240, 113, 120), (152, 195, 121), (229, 192, 123),
+     (97, 175, 239), (198, 120, 221), (86, 182, 194), (210, 212, 218)],
+    [(92, 99, 112), (240, 113, 120), (152, 195, 121), (229, 192, 123),
+     (97, 175, 239), (198, 120, 221), (86, 182, 194), (255, 255, 255)],
+)  # fmt: skip
+# rich's own format fetches a font; this one takes what the reader's machine has
+SVG = """\
+<svg class="rich-terminal" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
+<style>
+.{unique_id}-matrix {{
+    font-family: ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace;
+    font-size: {char_height}px; line-height: {line_height}px; font-variant-east-asian: full-width;
+}}
+{styles}
+</style>
+<defs>
+<clipPath id="{unique_id}-clip-terminal">
+<rect x="0" y="0" width="{terminal_width}" height="{terminal_height}"/>
+</clipPath>
+{lines}
+</defs>
+{chrome}
+<g transform="translate({terminal_x}, {terminal_y})" clip-path="url(#{unique_id}-clip-terminal)">
+{backgrounds}
+<g class="{unique_id}-matrix">
+{matrix}
+</g>
+</g>
+</svg>
+"""
+
+
+def make_screen(number: int, title: str, answer: str) -> None:
+    """Runs lesson `number` to the step called `title` and saves what that step shows."""
+    lesson = find_lesson(str(number))
+    step = next(i for i, s in enumerate(lesson.steps, start=1) if s.title == title)
+    # with colours, but no terminal: the frames of progress bars would all be recorded
+    console = Console(file=io.StringIO(), record=True, width=80, color_system="truecolor")
+
+    def ask(prompt: str) -> str:
+        console.print(f"{prompt}{answer}", markup=False, highlight=False)
+        return answer
+
+    with tempfile.TemporaryDirectory() as folder:
+        session = Session(console, Path(folder), ask=ask)
+        stepper = Stepper(lesson, session, keys=lambda: "q")
+        stepper.run(step)
+    name = f"ddpm-tutor lesson {number}"
+    svg = console.export_svg(title=name, theme=THEME, code_format=SVG, unique_id=f"lesson-{number}")
+    with replacing(FOLDER / f"lesson_{number}.svg") as temporary:
+        temporary.write_text(svg, encoding="utf-8")
+    print(FOLDER / f"lesson_{number}.svg", f"{len(svg) / 1000:.0f} kB")
+
+
+if __name__ == "__main__":
+    # no image of MNIST comes into this repository
+    ddpm_tutor.load_digits = lambda **options: load_offline_digits()
+    for number, (title, answer) in SCREENS.items():
+        make_screen(number, title, answer)
