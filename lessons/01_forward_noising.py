@@ -12,6 +12,9 @@
 #
 # A diffusion model learns to remove noise. So somebody has to add it first.
 # That is the *forward process*, and it needs no learning at all.
+#
+# This tutor grew from a university assignment of 42 points. A question with a
+# number, such as 11.9 c, is from there; `ddpm-tutor lessons` counts your points.
 
 # %% [markdown]
 # ## Setting up
@@ -53,14 +56,13 @@ digits = load_digits(progress=show_download)
 print(digits.source)
 same = digits.of_class(digit)
 image = same[seed % len(same)]
-show(image, f"a {digit}, as it is stored")
+show(image, f"a {digit}, padded to 32×32")
 
 # %% [markdown]
 # ## From -1 to +1
 #
-# The process will end in noise with mean 0 and variance 1. So the data should
-# be centred on 0 too, and have about that scale. We map 0..255 to -1..+1
-# (Section 3.3). The black background becomes -1, not 0.
+# The pixels are whole numbers from 0 to 255. We map them to -1..+1 (Section 3.3).
+# Black becomes -1, white becomes +1. Why just this range? You will see below.
 
 # %%
 x_0 = to_unit_range(image)[None]  # (1, 1, 32, 32)
@@ -73,11 +75,14 @@ show(x_0, "x_0, as the model sees it")
 #
 #     x_t = √(1 - β_t) x_{t-1} + √β_t ε          ε ~ N(0, I)          (2)
 #
-# Two things happen. The picture shrinks a little, by `√(1 - β_t)`. And a
-# little noise is added, with variance `β_t`. How little? `β_1 = 0.0001`.
+# Two things happen. The picture shrinks a little, by `√(1 - β_t)`. And a little
+# noise is added, with variance `β_t`. How little? `β_1 = 0.0001`.
 #
-# `schedule.beta[t]` is the paper's `β_t`. It counts from 1; index 0 is "no
-# step yet".
+# `ε ~ N(0, I)` says that each pixel gets a number of its own, drawn from a bell
+# curve with mean 0 and variance 1. The paper writes the same step as
+# `q(x_t | x_{t-1}) = N(x_t; √(1 - β_t) x_{t-1}, β_t I)`.
+#
+# `schedule.beta[t]` is the paper's `β_t`. Index 0 is "no step yet".
 
 # %%
 schedule = linear_schedule()  # T = 1000, beta from 0.0001 to 0.02
@@ -92,8 +97,8 @@ show(x_1, "x_1, after one step")
 #
 # The noise of one step has a standard deviation of `√0.0001 = 0.01`, and the
 # intensities span 2. Later steps add more, but even the last one only 0.14.
-# That is why there are many steps: T = 1000 of them, each so small that undoing
-# it is easy. The whole method rests on this.
+# That is why there are many steps, T = 1000. Each is so small that undoing it is
+# one more draw from a bell curve (Section 2). The whole method rests on this.
 
 # %%
 change = x_1 - x_0
@@ -124,7 +129,7 @@ show(torch.cat(list(kept.values())), "x_t", [f"t = {t}" for t in kept])
 # ## What is left at the end?
 #
 # `x_1000` is all that is left of the digit. Predict the standard deviation of its
-# values. Then look: its histogram is a bell, and nothing of the digit is seen.
+# values. Then look at their histogram.
 
 # %%
 x_T = kept[schedule.T]
@@ -166,9 +171,9 @@ show_table("One pixel, 50,000 times", ["t", "mean", "variance"], rows)
 #
 #     α_t = 1 - β_t          ᾱ_t = α_1 α_2 ... α_t
 #
-# `ᾱ_t` is the share of the picture's variance that is left after t steps. The
-# noise has the other share, `1 - ᾱ_t`. Their ratio is the *signal-to-noise
-# ratio*.
+# After t steps the picture is multiplied by `√ᾱ_t`, so its power by `ᾱ_t`. The
+# noise has variance `1 - ᾱ_t`. The power of the picture is about 1 at the start.
+# So `ᾱ_t / (1 - ᾱ_t)` is about the *signal-to-noise ratio*.
 
 # %%
 rows = []
@@ -182,7 +187,7 @@ show_table("The schedule", ["t", "β_t", "ᾱ_t", "signal / noise"], rows)
 picture, (left, right) = figure(9, 3.2, columns=2)
 left.plot(schedule.alpha_bar, label="ᾱ, what is left of the picture")
 left.plot(1 - schedule.alpha_bar, label="1 - ᾱ, the noise")
-left.set(xlabel="t", title="Shares of the variance")
+left.set(xlabel="t", title="Power of the picture and of the noise")
 left.legend()
 right.semilogy(schedule.alpha_bar[1:] / (1 - schedule.alpha_bar[1:]))
 right.set(xlabel="t", title="Signal-to-noise ratio")
@@ -191,9 +196,11 @@ show(picture, "lesson 1 schedule")
 # %% [markdown]
 # ## Why -1 to +1?
 #
-# Now you can see why we scaled the data. The process ends in N(0, I) only if it
-# starts near that scale. We walk one digit with one noise in three scalings, and
-# look at its spread, and at the signal-to-noise ratio.
+# Now you can see why we scaled the data. Most pixels of a digit are -1, so its
+# mean is not 0. But their mean square is nearly 1, like that of the noise.
+#
+# We walk one digit with one noise in three scalings. We look at the size of
+# `x_t`, the root of its mean square (RMS), and at the signal-to-noise ratio.
 #
 # Before you look: what is left in `x_1000` of a picture with values 0 to 255?
 
@@ -206,19 +213,19 @@ for name, start in scaled.items():
         eps = normal(x_t.shape, noise, "cpu")
         x_t = q_step(schedule, x_t, torch.tensor([step]), eps)
         if step in (100, 300, 1000):
-            signal = schedule.alpha_bar[step] * start.float().var()
-            ratio = signal / (1 - schedule.alpha_bar[step])
-            rows.append((name, step, x_t.std().item(), ratio.item()))
+            power = schedule.alpha_bar[step] * start.float().square().mean()
+            ratio = power / (1 - schedule.alpha_bar[step])
+            size = x_t.square().mean().sqrt()
+            rows.append((name, step, size.item(), ratio.item()))
     ends.append(x_t)
 ask_choice(
     "Why are the pictures scaled to -1..1 before the process starts?",
     [
         ("Because pixels must be whole numbers.", "They are, before. After scaling they "
          "are not."),
-        ("Because centred data of about unit scale ends in N(0, I), at a pace that "
-         "fits β.",
-         "Yes. With 0..255 the digit outlives all 1000 steps. With 0..1 the same β "
-         "buries it earlier."),
+        ("Because then x_t has about the size of the noise, from t = 0 to T.",
+         "Yes. So the network sees inputs of one size. With 0..255 the digit outlives "
+         "all 1000 steps. With 0..1 the same β buries it earlier."),
         ("Because negative numbers are noise.", "Noise has both signs, and so has the "
          "scaled picture."),
     ],
@@ -229,7 +236,7 @@ ask_choice(
 
 # %%
 show_table("The same β, three scalings",
-           ["values", "t", "std of x_t", "signal / noise"], rows)
+           ["values", "t", "size of x_t (RMS)", "signal / noise"], rows)
 show(torch.cat(ends), "x_1000 of each", list(scaled))
 
 # %% [markdown]
@@ -281,10 +288,10 @@ print(f"β = 0.2: ᾱ_t falls below 0.01 at t = {gone}")
 ask_choice(
     "What is wrong with β = 0.2 in all 1000 steps?",
     [
-        ("x_1000 is not noise", "It is, more than enough: ᾱ_1000 is 0 to the last digit."),
+        ("x_1000 is not noise", "It is, more than enough: ᾱ_1000 is about 1e-97."),
         ("most steps are wasted, and the few that matter are too big to undo",
          "Yes. Some 980 steps turn noise into noise. And undoing a big step is no "
-         "longer one small bell-shaped guess (Section 2)."),
+         "longer one draw from a bell curve (Section 2)."),
         ("the picture gets too bright", "Its scale stays near 1, as with every β."),
     ],
     answer=1,
@@ -330,7 +337,7 @@ show_table("Steps spent with",
 # ## T cannot just be cut
 #
 # Fewer steps would be faster. But with the same range of β, fewer steps leave
-# more of the picture:
+# more of the picture. (Lesson 4 skips steps without that.)
 
 # %%
 rows = []
@@ -343,13 +350,14 @@ show_table("Fewer steps, same β from 0.0001 to 0.02", ["T", "ᾱ_T"], rows)
 #
 # Last, the whole process as a GIF. On the left is `x_t`. On the right is what
 # a trained network still makes of it: its guess of `x_0`. You will build that
-# network in lesson 3. Watch how long it sees the digit after you have lost it.
+# network in lesson 3. It is not told which digit it is. Watch how long it sees
+# the digit after you have lost it.
 
 # %%
-trained = load_checkpoint(device=choose_device(device))
-label = torch.tensor([digit], device=choose_device(device))
+where = choose_device(device)
+trained = load_checkpoint(device=where)
 frames = list(track(noising(
-    trained.model, trained.schedule, x_0.to(label.device), label,
+    trained.model, trained.schedule, x_0.to(where), None,
     seed=seed, indices=[0],
 ), FRAMES, "Filming"))
 _ = save_film(frames, f"lesson 1 noising {digit}")
@@ -362,7 +370,7 @@ _ = save_film(frames, f"lesson 1 noising {digit}")
 # - The variance settles at 1 and the mean dies away, so that x_1000 is noise
 #   from N(0, I), whatever x_0 was.
 # - `ᾱ_t` says how much is left: 0.90 at t = 100, 0.08 at 500, 0.00004 at 1000.
-# - A schedule must end in noise, and spend its steps where detail is lost
-#   (Section 4). Data scaled to -1..1 fits it (Section 3.3).
+# - A schedule (Section 4) must end in noise, and spend its steps where detail is
+#   lost. Data scaled to -1..1 fits it (Section 3.3).
 #
 # A thousand steps are slow. Lesson 2 does them all in one.

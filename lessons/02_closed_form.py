@@ -6,12 +6,12 @@
 #
 # **You need:** lesson 1.
 #
-# **Paper:** §2, 3.2 · Eq. 2, 4, 15
+# **Paper:** §2, 3.2, 4.3 · Eq. 2, 4, 15
 #
 # **Time:** 15 min
 #
 # Training will need noisy pictures at random t, millions of them. Walking
-# there step by step would take forever. There is a short cut.
+# there step by step would take forever. There is a shortcut.
 
 # %% [markdown]
 # ## Setting up
@@ -52,7 +52,9 @@ show(x_0, "x_0")
 # The last two terms are a sum of two independent bell curves. Such a sum is a
 # bell curve again, and its variance is the sum of theirs: `α_2 β_1 + β_2`.
 #
-# Is that something simple? Compare it with `1 - α_1 α_2`.
+# Is that something simple? Put in `β = 1 - α`:
+#
+#     α_2 (1 - α_1) + (1 - α_2) = 1 - α_1 α_2
 
 # %%
 alpha, beta = schedule.alpha, schedule.beta
@@ -68,7 +70,8 @@ print(f"two steps: {by_steps:.12f}   in one: {in_one:.12f}")
 #
 #     x_t = √ᾱ_t x_0 + √(1 - ᾱ_t) ε          ε ~ N(0, I)          (4)
 #
-# This is the *closed form*. It is the most used line of the whole paper.
+# This is the *closed form*. It is the most used line of the whole paper, which
+# writes it as `q(x_t | x_0) = N(x_t; √ᾱ_t x_0, (1 - ᾱ_t) I)`.
 
 # %%
 by_steps = alpha[3] * (alpha[2] * beta[1] + beta[2]) + beta[3]
@@ -86,7 +89,7 @@ print(f"1000 steps:  {noise:.12f}   in one: {in_one:.12f}")
 #
 # Theory is good, a check is better. We take 300 copies of the digit and walk
 # each of them all 1000 steps. Then we make 300 others by one jump, and compare
-# the two clouds, halfway at t = 300 and at the end.
+# the two clouds, on the way at t = 300 and at the end.
 
 # %%
 many = x_0.expand(300, -1, -1, -1)
@@ -117,10 +120,10 @@ show_table("300 pictures", ["t", "way", "mean", "std over copies"], rows)
 # Mean and spread agree. But are the two clouds of pictures the same all over?
 # Measure a distance between them: how far is a walked picture from a jumped one,
 # on average? And how far are two pictures made in the same way? If both ways
-# draw from one distribution, there is no difference (the *energy distance*). By
-# chance it may come out a little below 0.
+# draw from one distribution, there is no difference. That difference is called
+# the *energy distance*.
 #
-# For comparison: a cloud jumped to t = 290 instead.
+# For comparison: a cloud jumped to t = 250 instead. Can the distance tell it?
 
 # %%
 def energy(a, b):
@@ -128,23 +131,24 @@ def energy(a, b):
     within = torch.pdist(a).mean() + torch.pdist(b).mean()
     return (2 * torch.cdist(a, b).mean() - within).item()
 
-early = q_sample(schedule, many, torch.full((300,), 290),
+early = q_sample(schedule, many, torch.full((300,), 250),
                  normal(many.shape, generator, "cpu"))
+near, far = (energy(walked[300], x) for x in (jumped[300], early))
 ask_choice(
-    "Which two clouds are further apart?",
+    "Jump to t = 250 instead of 300. How much larger does the distance get?",
     [
-        ("300 steps and one jump to t = 300",
-         "Both draw from q(x_300 | x_0): there is only chance between them."),
-        ("300 steps and one jump to t = 290",
-         "Yes. Ten steps less, and the clouds are measurably different."),
+        ("about twice as large", "Then chance would hide fifty steps. It does not."),
+        ("more than five times as large",
+         "Yes. Two clouds from one distribution differ by chance alone. Fifty steps "
+         "of noise are far more than that."),
+        ("it stays: nobody can see fifty steps",
+         "Not in one picture, perhaps. But 300 pictures tell."),
     ],
-    answer=1 if energy(walked[300], early) > energy(walked[300], jumped[300])
-    else 0,
+    answer=2 if far < 1.5 * abs(near) else 1 if far > 5 * abs(near) else 0,
 )
 
 # %%
-rows = [("one jump to t = 300", energy(walked[300], jumped[300])),
-        ("one jump to t = 290", energy(walked[300], early))]
+rows = [("one jump to t = 300", near), ("one jump to t = 250", far)]
 show_table("Energy distance to 300 steps", ["cloud", "distance"], rows)
 
 # %% [markdown]
@@ -166,26 +170,36 @@ ask_number(
 eps = normal((10, 1, 32, 32), generator, "cpu")
 x_t = q_sample(schedule, x_0.expand(10, -1, -1, -1), t, eps)
 show(x_t, "x_t at ten noise levels", [f"t = {step}" for step in t.tolist()])
+ask_choice(
+    "How did the picture at t = 300 come about?",
+    [
+        ("from the one at t = 200, by 100 more steps",
+         "So it was in lesson 1. Here each picture has noise of its own."),
+        ("from x_0, by one jump", "Yes. No picture of this row knows of the others."),
+        ("by taking noise out of the one at t = 400",
+         "Nothing takes noise out yet. That is lesson 4."),
+    ],
+    answer=1,
+    part="11.2 b, the images",
+    points=1,
+)
 
 # %% [markdown]
 # ## A training batch
 #
-# This is what the network will see while it trains: different digits, and for
-# each picture a t of its own, drawn uniformly from 1 to T. One small batch
-# holds every noise level. The network never walks along a chain.
+# This is what the network will see while it trains: different digits, each with
+# a noise level. How should the t of each picture be chosen?
 
 # %%
-batch = to_unit_range(digits.train_images[:32])  # (32, 1, 32, 32)
-t = torch.randint(1, schedule.T + 1, (32,), generator=generator)
-eps = normal(batch.shape, generator, "cpu")
-x_t = q_sample(schedule, batch, t, eps)
 ask_choice(
     "The batch has 32 pictures. How is t chosen for them?",
     [
         ("one t for the whole batch",
-         "Then a gradient step would see one noise level only, and jump about."),
+         "Then a gradient step would see one noise level only, and the loss would "
+         "jump from step to step."),
         ("a t of its own for each picture, any of 1 to T equally likely",
-         "Yes. One batch holds many noise levels, and Eq. 4 makes each in one go."),
+         "Yes. One batch holds low and high noise levels. Eq. 4 makes each in one go, "
+         "and nobody walks a chain."),
         ("t = 1 for the first picture, 2 for the second, and so on",
          "Then the noise levels above 32 would never be trained."),
     ],
@@ -195,10 +209,14 @@ ask_choice(
 )
 
 # %%
-titles = [f"t = {step}" for step in t.tolist()]
-show(sheet(x_t, titles, columns=8), "lesson 2 batch")
-order = t.argsort()[::3]
-show(x_t[order], "every third of the batch, sorted by t",
+batch = to_unit_range(digits.train_images[:32])  # (32, 1, 32, 32)
+batch_t = torch.randint(1, schedule.T + 1, (32,), generator=generator)
+batch_eps = normal(batch.shape, generator, "cpu")
+batch_x_t = q_sample(schedule, batch, batch_t, batch_eps)
+titles = [f"t = {step}" for step in batch_t.tolist()]
+show(sheet(batch_x_t, titles, columns=8), "lesson 2 batch")
+order = batch_t.argsort()[::3]
+show(batch_x_t[order], "every third of the batch, sorted by t",
      [titles[i] for i in order])
 
 # %% [markdown]
@@ -209,14 +227,17 @@ show(x_t[order], "every third of the batch, sorted by t",
 #
 #     x_0 = (x_t - √(1 - ᾱ_t) ε) / √ᾱ_t          (15)
 #
-# We try it on the noisiest picture of the batch.
+# In the paper's Eq. 15 the network's guess of the noise stands for `ε`. We try it
+# with the true noise, on the noisiest picture of the batch.
 
 # %%
-worst = t.argmax()
+worst = batch_t.argmax()
 one = slice(worst, worst + 1)
-back = predict_x_0(schedule, x_t[one], t[one], eps[one])
-print(f"t = {t[worst]}, largest error {(back - batch[one]).abs().max():.6f}")
-show(torch.cat([x_t[one], back]), "x_t and what comes back", ["x_t", "x_0"])
+x_t = batch_x_t[one]
+back = predict_x_0(schedule, x_t, batch_t[one], batch_eps[one])
+error = (back - batch[one]).abs().max()
+print(f"t = {batch_t[worst]}, largest error {error:.6f}")
+show(torch.cat([x_t, back]), "x_t and what comes back", ["x_t", "x_0"])
 
 # %% [markdown]
 # ## If you knew it almost
@@ -254,9 +275,8 @@ show(torch.cat(pictures), "estimates of x_0", [f"t = {r[0]}" for r in rows])
 # %% [markdown]
 # ## So what is the network's task?
 #
-# It gets `x_t` and `t`. It shall say which noise `ε` is in there. From that
-# and Eq. 15 follows a guess of `x_0`. At large t the guess is poor, and that
-# is why sampling will not trust it at once, but walk back in small steps.
+# You have `x_0`, you drew t and ε, and you computed `x_t`. Nothing else is needed
+# to train a network. What can it learn from that?
 
 # %%
 ask_choice(
@@ -270,17 +290,24 @@ ask_choice(
          "It is told t. What it does not know is which part of x_t is noise."),
     ],
     answer=1,
-    part="11.2 b",
-    points=2,
+    part="11.2 b, the training",
+    points=1,
 )
+
+# %% [markdown]
+# ## And then?
+#
+# The network gets `x_t` and `t`. It must say which noise `ε` is in there. From
+# that and Eq. 15 follows a guess of `x_0`. At large t the guess is poor. That is
+# why sampling will not trust it at once, but walk back in small steps.
 
 # %% [markdown]
 # ## Recap
 #
 # - Eq. 2, t times, is one jump: `x_t = √ᾱ_t x_0 + √(1 - ᾱ_t) ε` (Eq. 4).
 # - It makes a training batch in one line, with a random t for each picture.
-# - Who knows the noise knows the picture (Eq. 15). A small error in the noise
-#   grows by `√(1 - ᾱ_t) / √ᾱ_t`: little at small t, enormous at large t.
+# - If you know the noise, you know the picture (Eq. 15). A small error in the
+#   noise is multiplied by `√(1 - ᾱ_t) / √ᾱ_t`: 0.04 at t = 10, 157 at t = 1000.
 # - The network's task: given `x_t` and `t`, predict `ε`.
 #
 # Lesson 3 trains it.

@@ -22,8 +22,8 @@
 # %% tags=["parameters"]
 checkpoint = ""  # empty: the shipped weights
 seed = 0  # another seed: another picture, other noise
-chain_steps = 1000  # of the first chain; 1000, 500, 200 or 100
-steps = 250  # of the ten runs and the shared ones; 1000, 500, 250 or 100
+chain_steps = 1000  # of the first chain; divides 1000, as 500, 200 or 100
+steps = 250  # of the ten runs and the shared ones; divides 1000
 device = "auto"  # auto, cpu, cuda or mps
 
 # %%
@@ -41,18 +41,20 @@ from ddpm_tutor.classroom.tools import (
     ask_choice, ask_number, frames_of, save_film, save_grid, show,
     show_download, show_images, show_table, track,
 )
-from ddpm_tutor.science.evaluation import load_real_digits, score
+from ddpm_tutor.science.evaluation import load_real_digits, real_card, score
 
 where = choose_device(device)
 trained = load_checkpoint(Path(checkpoint) if checkpoint else None, where)
 model, schedule = trained.model, trained.schedule.to(where)
 generator = stream(seed, "lesson 4")
+assert schedule.T % steps == 0, "steps must divide 1000"
 
 # %% [markdown]
 # ## If you knew the picture
 #
-# Say that you know both `x_t` and `x_0`. Then the step before, `x_{t-1}`, is a
-# bell curve with a known mean and variance (Eq. 6, 7):
+# Say that you know both `x_t` and `x_0`. Then the step before, `x_{t-1}`, is drawn
+# from a bell curve with a known mean and variance (Eq. 6, 7). The paper writes it
+# `q(x_{t-1} | x_t, x_0) = N(x_{t-1}; μ̃_t, β̃_t I)`:
 #
 #     μ̃_t = (√ᾱ_{t-1} β_t x_0 + √α_t (1 - ᾱ_{t-1}) x_t) / (1 - ᾱ_t)
 #     β̃_t = (1 - ᾱ_{t-1}) / (1 - ᾱ_t) · β_t
@@ -72,7 +74,7 @@ show_table("μ̃_t and β̃_t", ["t", "weight of x_0", "of x_t", "β̃_t"], rows
 # %% [markdown]
 # ## From the posterior to Eq. 11
 #
-# We don't know `x_0`. But the network knows the noise, and Eq. 15 makes a guess
+# We don't know `x_0`. But the network guesses the noise, and Eq. 15 makes a guess
 # of `x_0` from it. Put that guess into Eq. 7, tidy up, and this comes out:
 #
 #     μ_θ(x_t, t) = (x_t - β_t / √(1 - ᾱ_t) · ε_θ(x_t, t)) / √α_t          (11)
@@ -81,10 +83,10 @@ show_table("μ̃_t and β̃_t", ["t", "weight of x_0", "of x_t", "β̃_t"], rows
 
 # %%
 t = torch.arange(1, schedule.T + 1, device=where)
-x_t, eps = (normal((1000, 1, 4, 4), generator, where) for _ in range(2))
-x_0 = predict_x_0(schedule, x_t, t, eps)
-by_eq_7, _ = q_posterior(schedule, x_t, x_0, t)
-by_eq_11 = p_mean(schedule, x_t, t, eps)
+noisy, eps = (normal((1000, 1, 4, 4), generator, where) for _ in range(2))
+guess = predict_x_0(schedule, noisy, t, eps)
+by_eq_7, _ = q_posterior(schedule, noisy, guess, t)
+by_eq_11 = p_mean(schedule, noisy, t, eps)
 difference = (by_eq_7 - by_eq_11).abs().max()
 print(f"largest difference over all t: {difference:.1e}")
 
@@ -107,17 +109,17 @@ print(digits.source)
 same = digits.of_class(5)
 x_0 = to_unit_range(same[seed % len(same)])[None].to(where)
 t = torch.tensor([300], device=where)
-x_t = q_sample(schedule, x_0, t, normal(x_0.shape, generator, where))
-label = torch.tensor([5], device=where) if trained.conditional else None
+x_300 = q_sample(schedule, x_0, t, normal(x_0.shape, generator, where))
+five = torch.tensor([5], device=where) if trained.conditional else None
 with torch.no_grad():
-    eps_theta = model(x_t, t, label)
-mean = p_mean(schedule, x_t, t, eps_theta)
+    eps_300 = model(x_300, t, five)
+mean = p_mean(schedule, x_300, t, eps_300)
 z = normal(x_0.shape, generator, where)
-x_prev = p_step(schedule, x_t, t, eps_theta, z)
+x_299 = p_step(schedule, x_300, t, eps_300, z)
 
 # %%
-parts = {"x_300": x_t, "ε_θ": eps_theta, "mean": mean, "z": z}
-parts["x_299"] = x_prev
+parts = {"x_300": x_300, "ε_θ": eps_300, "mean": mean, "z": z}
+parts["x_299"] = x_299
 rows = [(k, v.mean().item(), v.std().item()) for k, v in parts.items()]
 show_table("One step of Algorithm 2", ["", "mean", "std"], rows)
 show_images(torch.cat(list(parts.values())), "its parts", list(parts))
@@ -141,10 +143,11 @@ ask_choice(
 # %% [markdown]
 # ## Write line 4
 #
-# Which of these formulas is line 4? All three look plausible. The two wrong ones
-# are what people write by mistake, and each computes something else.
+# Which of these formulas is line 4? They all look plausible. The wrong ones are
+# what people write by mistake, and each computes something else.
 #
-# Choose, then the cell below puts the tensors of the last step into all three.
+# Choose, then the cell below puts the tensors of the last step into all of them.
+# The last one is an off-by-one: b with `ᾱ` at t - 1.
 
 # %%
 ask_choice(
@@ -166,14 +169,22 @@ ask_choice(
 # %%
 beta, alpha, alpha_bar = (v[300].float() for v in (
     schedule.beta, schedule.alpha, schedule.alpha_bar))
-sigma = beta.sqrt()
-a = (x_t - (1 - alpha_bar).sqrt() * eps_theta) / alpha_bar.sqrt()
-b = (x_t - (1 - alpha) / (1 - alpha_bar).sqrt() * eps_theta) / alpha.sqrt()
-b = b + sigma * z
-c = (x_t - beta.sqrt() * eps_theta) / (1 - beta).sqrt() + sigma * z
-rows = [(name, (x - x_prev).abs().max().item(), x.std().item())
-        for name, x in (("a", a), ("b", b), ("c", c))]
+before, sigma = schedule.alpha_bar[299].float(), beta.sqrt()
+def b(at):  # with ᾱ at this t
+    return (x_300 - (1 - alpha) / (1 - at).sqrt() * eps_300) / alpha.sqrt()
+
+formulas = {
+    "a": (x_300 - (1 - alpha_bar).sqrt() * eps_300) / alpha_bar.sqrt(),
+    "b": b(alpha_bar) + sigma * z,
+    "c": (x_300 - beta.sqrt() * eps_300) / (1 - beta).sqrt() + sigma * z,
+    "b, off by one": b(before) + sigma * z,
+}
+rows = [(name, (x - x_299).abs().max().item(), x.std().item())
+        for name, x in formulas.items()]
 show_table("Against p_step", ["formula", "largest difference", "std"], rows)
+too_much = ((1 - schedule.alpha_bar[2]) / (1 - schedule.alpha_bar[1])).sqrt()
+print(f"off by one hides at t = 300; at t = 2 it takes out {too_much:.2f} times "
+      "as much")
 
 # %% [markdown]
 # ## All thousand steps
@@ -187,8 +198,6 @@ chain = draw(model, schedule, labels, seed=seed, indices=range(10),
              steps=chain_steps)
 history, guesses = {}, {}
 for moment in track(chain, chain_steps + 1, "Sampling"):
-    if moment.t > 0:
-        x_last = moment.x_t[:1]  # in the end: the input of the last step
     if moment.t % 100 == 0:
         history[moment.t] = moment.x_t.cpu()
         guesses[moment.t] = moment.x_0.cpu()
@@ -221,26 +230,16 @@ ask_choice(
 # %% [markdown]
 # ## The last step
 #
-# In line 3, z = 0 at t = 1. Why not add noise there as well? Noise is added so
-# that `x_{t-1}` has the spread that the network expects at t - 1. After the
-# last step nobody expects anything. The noise would just stay in the picture.
-# It would be little, as `σ_1` is small, but it serves nothing.
+# In line 3, z = 0 at t = 1. But `σ_1` is not 0. Why add no noise there?
 
 # %%
-t = torch.tensor([1], device=where)
-with torch.no_grad():
-    eps_theta = model(x_last, t, None if labels is None else labels[:1])
-added = (p_step(schedule, x_last, t, eps_theta, z)
-         - p_mean(schedule, x_last, t, eps_theta))
-print(f"p_step adds at t = 1: {added.abs().max():.1f}")
-sigma = schedule.beta[1] ** 0.5
-print(f"σ_1 = {sigma:.2f}: {sigma * 127.5:.1f} of 255 shades of grey")
 ask_choice(
     "Why is z = 0 at t = 1?",
     [
         ("to leave a local minimum", "Nothing is minimised while sampling."),
         ("noise there would only stay in the picture",
-         "Yes. The mean is the answer; no later step would take the noise out."),
+         "Yes. Earlier, z gives x_{t-1} the spread that the network expects. After the "
+         "last step no network looks any more: the mean is shown (Section 3.3)."),
         ("the network can't predict noise at t = 1", "It can, and is asked to: ε_θ(x_1, 1)."),
     ],
     answer=1,
@@ -248,12 +247,22 @@ ask_choice(
     points=1,
 )
 
+# %%
+t = torch.tensor([1], device=where)
+x_1 = q_sample(schedule, x_0, t, z)
+with torch.no_grad():
+    eps_1 = model(x_1, t, five)
+added = p_step(schedule, x_1, t, eps_1, z) - p_mean(schedule, x_1, t, eps_1)
+print(f"p_step adds at t = 1: {added.abs().max():.1f}")
+sigma = schedule.beta[1] ** 0.5
+print(f"σ_1 = {sigma:.2f}: {sigma * 127.5:.1f} of 255 shades of grey")
+
 # %% [markdown]
 # ## Which σ?
 #
 # The paper allows two choices for the size of the noise: `σ_t² = β_t`, or
-# `σ_t² = β̃_t` of Eq. 7. The first is right if the data were N(0, I), the second
-# if there were only one picture (Section 3.2). How different are they?
+# `σ_t² = β̃_t` of Eq. 7. The first is best if the data were N(0, I), the second if
+# there were only one picture (Section 3.2). How different are they?
 
 # %%
 times = torch.tensor([2, 3, 5, 10, 100, 1000], device=where)
@@ -262,8 +271,8 @@ ask_number(
     "At t = 100, how large is √β̃_t as a share of √β_t?",
     ratio[4],
     tolerance=0.05,
-    why="They differ in the last few steps only. The paper found that both draw "
-        "alike (Section 3.2).",
+    why="They differ in the last few steps only. The paper found that both "
+        "work equally well (Section 3.2). With fewer steps they part: see below.",
 )
 rows = [(t.item(), schedule.beta[t].item() ** 0.5, r.item())
         for t, r in zip(times, ratio, strict=True)]
@@ -287,14 +296,18 @@ short, times = respaced(schedule, 50)
 x_T = normal((5, 1, 32, 32), stream(seed, "clip"), where)
 label = torch.arange(5, device=where) if trained.conditional else None
 
+beyond = {}  # the share of the guess that leaves [-1, 1], by t
+
 def run(clip, clamp):
     noise, x = stream(seed, "clip", 1), x_T
     for i in range(50, 0, -1):
         at = torch.full((5,), i, device=where)
         eps = model(x, times.to(where)[at], label)
+        guess = predict_x_0(short, x, at, eps)
         if clip:
-            guess = predict_x_0(short, x, at, eps).clamp(-1, 1)
-            eps = predict_eps(short, x, at, guess)
+            outside = (guess.abs() > 1.05).float().mean()
+            beyond[times[i].item()] = outside.item()
+            eps = predict_eps(short, x, at, guess.clamp(-1, 1))
         x = p_step(short, x, at, eps, normal(x.shape, noise, where))
         x = x.clamp(-1, 1) if clamp else x
     return x
@@ -306,7 +319,7 @@ ask_choice(
     [
         ("black, as it should be", "Black is -1. Look at the mean in the table below."),
         ("it gets noisy", "It has the least noise of all three. See the table below."),
-        ("a dark grey haze",
+        ("it turns a little grey",
          "Yes. Clamping cuts the noise off on one side only, the side below -1. "
          "So the mean is pushed up."),
     ],
@@ -321,12 +334,14 @@ with torch.no_grad():
     for name, how in ways.items():
         drawn = run(*how).cpu()
         edge = drawn[:, :, :4]  # the upper four lines: background
-        rows.append((name, drawn.abs().max().item(), edge.mean().item(),
-                     edge.std().item()))
+        grey = ((edge.mean() + 1) * 127.5).item()
+        noise = (edge.std() * 127.5).item()
+        rows.append((name, drawn.abs().max().item(), grey, noise))
         show_images(drawn, name)
-greyest = max(rows, key=lambda row: row[2])
-assert greyest[0] == "x_t clamped"
-show_table("50 steps", ["", "largest value", "background", "its noise"], rows)
+show_table("50 steps; shades of 255",
+           ["", "largest value", "background", "its noise"], rows)
+rows = [(t, f"{beyond[t]:.0%}") for t in (1000, 800, 600, 400, 200, 20)]
+show_table("How much of the guess is clipped", ["t", "share of pixels"], rows)
 
 # %% [markdown]
 # ## Ten runs from one x_T
@@ -340,7 +355,7 @@ ask_choice(
     [
         ("equal", "Then z would not matter. It is added in every step."),
         ("nearly equal, with small differences",
-         "The z are as large as x_T itself, all in all. See below."),
+         "The fresh z of the first few hundred steps bury what x_T held. See below."),
         ("as different as ten runs from ten different x_T",
          "Yes. To the eye they are, and the two mean distances below agree."),
     ],
@@ -352,10 +367,10 @@ ask_choice(
 # %%
 x_T = normal((1, 1, 32, 32), stream(seed, "one x_T"), where)
 label = torch.full((10,), 4, device=where) if trained.conditional else None
-runs = sample(model, schedule, x_T.expand(10, -1, -1, -1), label=label,
-              steps=steps, clip=True, generator=stream(seed, "ten runs"))
+runs = draw(model, schedule, label, seed=seed, indices=range(10),
+            steps=steps, x_T=x_T.expand(10, -1, -1, -1))
 ten = last(track(runs, steps + 1, "Ten runs")).cpu()
-others = draw(model, schedule, label, seed=seed, indices=range(10),
+others = draw(model, schedule, label, seed=seed + 1, indices=range(10),
               steps=steps)
 others = last(track(others, steps + 1, "Ten x_T")).cpu()
 for name, x in (("one x_T", ten), ("ten x_T", others)):
@@ -369,7 +384,8 @@ ask_choice(
     [
         ("because the network has dropout", "It has none, and it is in eval mode."),
         ("because the z of every step are random, and x_T decides next to nothing",
-         "Yes. ᾱ_T = 0.00004: the start is the same, but the way is random."),
+         "Yes. Algorithm 2 walks the forward chain backwards, and in that chain x_T and "
+         "x_0 share next to nothing: ᾱ_T = 0.00004."),
         ("because of rounding", "Rounding is far too small to turn one 4 into another."),
     ],
     answer=1,
@@ -383,8 +399,8 @@ ask_choice(
 # Line 4 without `σ_t z`: always take the mean. That looks like the best guess at
 # each step. Predict what comes out, then run it.
 #
-# The loop below is Algorithm 2 with z = 0. We watch the spread of `x_t`, and
-# beside it the spread that the forward process has at the same t.
+# We watch the spread of `x_t`, and beside it the spread that the forward process
+# has at the same t.
 
 # %%
 ask_choice(
@@ -405,7 +421,7 @@ ask_choice(
     "Eight samples, each from another x_T, no noise added. What comes out?",
     [
         ("eight clean, different digits", "So one hopes. Look."),
-        ("eight times nearly the same thin stroke",
+        ("eight times nearly the same thin digit",
          "Yes. The table says why: the spread of x_t dies away."),
         ("eight blurred means of all digits", "The mean of each step is not the mean of "
          "all pictures. Look."),
@@ -449,9 +465,13 @@ ask_choice(
 # ## The right way without noise
 #
 # A sampler without noise is possible. But then the step itself must be another
-# one: instead of the mean, go to the point at t - 1 with the *same* noise `ε_θ`
-# and the guess of `x_0` (Song et al. 2020, DDIM). Its spread stays right. Now
-# `x_T` and the label decide everything, and many steps can be skipped.
+# one. Take the guess `x̂_0` of Eq. 15, and go to the point at t - 1 that has the
+# *same* noise `ε_θ` (DDIM, Song et al. 2020):
+#
+#     x_{t-1} = √ᾱ_{t-1} x̂_0 + √(1 - ᾱ_{t-1}) ε_θ
+#
+# Its spread stays right. Now `x_T` and the label decide everything, and many
+# steps can be skipped.
 
 # %%
 label = torch.arange(5, device=where) if trained.conditional else None
@@ -462,43 +482,62 @@ for n in (5, 10, 50):
                    for _ in range(2))
     show_images(once, f"DDIM, {n} steps")
     print(f"run twice, the same picture: {torch.equal(once, again)}")
+for moment in sample(model, schedule, x_T, label=label, method="ddim",
+                     steps=50):
+    if moment.t in (900, 700, 500):
+        print(f"std of x_{moment.t}: {moment.x_t.std():.2f}")
 
 # %% [markdown]
 # ## How many steps?
 #
-# Fewer steps, 80 digits for each number of them. The package's classifier, a small
-# network of its own, says how many are read as asked. It reads 99.6 % of real
-# test digits rightly.
+# We draw 80 digits with 10 and with 40 steps, in three ways: Algorithm 2 with
+# σ² = β, with σ² = β̃, and DDIM. The package's classifier, a small network of its
+# own, says how many are read as asked. It reads 99.6 % of real test digits
+# correctly.
 #
-# A blot can be read too. So we also ask how many are as near to a real digit as
-# real digits are to each other: the *precision* of lesson 5.
+# A blot can be read too. So we also ask how many lie as near to a real digit as
+# real digits lie to each other, in what the classifier sees of them. That is the
+# *precision*.
 
 # %%
 reader, real, rows = load_classifier(where).model, load_real_digits(), []
 wanted = torch.arange(80) % 10
 label = wanted.to(where) if trained.conditional else None
-for n in (4, 10, 40):
-    for method in ("ddpm", "ddim"):
+ways = {"σ² = β": {"variance": "beta"}, "σ² = β̃": {"variance": "beta_tilde"},
+        "DDIM": {"method": "ddim"}}
+for n in (10, 40):
+    for name, how in ways.items():
         chain = draw(model, schedule, label, seed=seed, indices=range(80),
-                     method=method, steps=n)
-        drawn = last(track(chain, n + 1, f"{method}, {n} steps")).cpu()
+                     steps=n, **how)
+        drawn = last(track(chain, n + 1, f"{n} steps, {name}")).cpu()
         found = read_digits(reader, to_uint8(drawn))
         right = (found.classes == wanted).sum().item()
         scores = score(found, None, real)
-        rows.append((n, method, f"{right} of 80", f"{scores.precision}"))
-        show_images(drawn[:5], f"{method}, {n} steps")
+        rows.append((n, name, f"{right} of 80", f"{scores.precision}"))
+        if n == 10:
+            show_images(drawn[:5], f"{n} steps, {name}")
+
+# %%
+card = real_card(reader, real, 80)
+rows.append(("", "real digits", f"{card.scores.read_as_asked} %",
+             f"{card.scores.precision}"))
 show_table("Fewer steps", ["steps", "sampler", "as asked", "precision, %"],
            rows)
+short, _ = respaced(schedule, 10)
+fifth = torch.tensor([5], device=where)
+ratio = (short.beta[5] / beta_tilde(short, fifth)).sqrt().item()
+print(f"with 10 steps, √β is {ratio:.1f} times √β̃ in the middle of the chain")
 
 # %%
 ask_choice(
     "Do we need all 1000 steps?",
     [
         ("yes, each removes its own noise", "DDIM with 50 steps drew fine digits just now."),
-        ("no: a sampler made for it comes close in far fewer",
-         "Yes. Neighbouring steps ask the network nearly the same question."),
+        ("no: with the right noise, or DDIM, far fewer come close",
+         "Yes. Neighbouring steps ask the network nearly the same question. But a long "
+         "step with σ² = β puts back more noise than it should."),
         ("no: stop at t = 200 and show that",
-         "Look at x_200 in the history: a third of its variance is noise."),
+         "Look at x_200 in the history: noise of size √0.34 = 0.58 lies over it."),
     ],
     answer=1,
     part="11.6 g",
@@ -508,9 +547,10 @@ ask_choice(
 # %% [markdown]
 # ## Sharing the way down to t
 #
-# When is the picture decided? Five runs share `x_T` and all noises down to some
-# t, and part ways there (the paper's Fig. 7). If they part early, at large t,
-# they agree on little. If late, they differ only in details.
+# When is the picture decided? Five runs share `x_T` and all noises down to some t,
+# and part ways there (the paper's Fig. 7).
+#
+# Before you look: down to which t must they share to show the same digit?
 
 # %%
 rows, stride = [], schedule.T // steps
@@ -533,7 +573,7 @@ show_table("How they differ", ["shared down to t", "mean distance"], rows)
 ask_choice(
     "What decides which picture comes out?",
     [
-        ("x_T", "Share x_T alone, and the five differ as five strangers: first row."),
+        ("x_T", "Share x_T alone, and the five differ as strangers do: the first row."),
         ("x_T and the noises z of all steps together, most of all those at the "
          "middle t", "Yes. Each z settles a little, from the rough shape to the strokes."),
         ("the z of the last few steps", "They are tiny: only details differ when the rest "
@@ -547,7 +587,7 @@ ask_choice(
 # %% [markdown]
 # ## A film
 #
-# Last, a digit appearing, as a GIF: `x_t` on the left, the guess of `x_0` on the
+# A digit appearing, as a GIF: `x_t` on the left, the guess of `x_0` on the
 # right. See how early the guess has the rough shape, and how late `x_t` does.
 
 # %%
@@ -562,10 +602,6 @@ _ = save_film(frames, "lesson 4 denoising")
 # A training step costs the same whatever T is (lesson 3). And sampling?
 
 # %%
-for n in (100, 200):
-    began = time.perf_counter()
-    _ = last(draw(model, schedule, label, seed=seed, indices=[0], steps=n))
-    print(f"{n} steps take {time.perf_counter() - began:.2f} s")
 ask_choice(
     "You double T to 2000 and take every step. What does drawing a digit cost?",
     [
@@ -577,6 +613,13 @@ ask_choice(
     points=2,
 )
 
+# %%
+for n in (100, 200):
+    began = time.perf_counter()
+    chain = draw(model, schedule, label, seed=seed, indices=[0], steps=n)
+    _ = last(chain).cpu()  # .cpu() waits for a GPU to be done
+    print(f"{n} steps take {time.perf_counter() - began:.2f} s")
+
 # %% [markdown]
 # ## Recap
 #
@@ -584,7 +627,7 @@ ask_choice(
 #   guess of `x_0` in it, its mean is Eq. 11.
 # - Algorithm 2: mean plus fresh noise, T times; no noise at t = 1.
 # - The fresh noise keeps the spread of `x_t` right. Without it all slides to the
-#   emptiest picture there is.
+#   emptiest pictures there are.
 # - The z of all steps decide the picture, not `x_T`. DDIM is the deterministic
 #   step that works, and it can skip.
 #
