@@ -183,8 +183,8 @@ rows = [(name, (x - x_299).abs().max().item(), x.std().item())
         for name, x in formulas.items()]
 show_table("Against p_step", ["formula", "largest difference", "std"], rows)
 too_much = ((1 - schedule.alpha_bar[2]) / (1 - schedule.alpha_bar[1])).sqrt()
-print(f"off by one hides at t = 300; at t = 2 it takes out {too_much:.2f} times "
-      "as much")
+print("The off-by-one hides at t = 300. At t = 2 it takes out "
+      f"{too_much:.2f} times too much.")
 
 # %% [markdown]
 # ## All thousand steps
@@ -526,7 +526,7 @@ show_table("Fewer steps", ["steps", "sampler", "as asked", "precision, %"],
 short, _ = respaced(schedule, 10)
 fifth = torch.tensor([5], device=where)
 ratio = (short.beta[5] / beta_tilde(short, fifth)).sqrt().item()
-print(f"with 10 steps, √β is {ratio:.1f} times √β̃ in the middle of the chain")
+print(f"with 10 steps, in the middle of the chain, √β is {ratio:.1f} √β̃")
 
 # %%
 ask_choice(
