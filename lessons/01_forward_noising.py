@@ -114,7 +114,7 @@ show(change, "x_1 - x_0")
 # Now the same step, T times, with fresh noise each time. We keep the pictures
 # at t = 0, 100, ..., 1000.
 #
-# Before you look: at which t do you think the digit is lost to your eye?
+# At which t is the digit lost to your eye?
 
 # %%
 x_t, kept = x_0, {0: x_0}

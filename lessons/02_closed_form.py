@@ -139,8 +139,8 @@ ask_choice(
     [
         ("about twice as large", "Then chance would hide fifty steps. It does not."),
         ("more than five times as large",
-         "Yes. Two clouds from one distribution differ by chance alone. Fifty steps "
-         "of noise are far more than that."),
+         "Yes. Two clouds from one distribution differ by chance alone, and may even come "
+         "out below 0. Fifty steps of noise are far more than that."),
         ("it stays: nobody can see fifty steps",
          "Not in one picture, perhaps. But 300 pictures tell."),
     ],
@@ -163,7 +163,8 @@ ask_number(
     "What is √ᾱ_500, the factor in front of x_0 at t = 500?",
     schedule.alpha_bar[500].sqrt(),
     tolerance=0.1,
-    why="Only a quarter of the picture's amplitude is left, under noise of 0.96.",
+    why="Little more than a quarter of the picture's amplitude is left, under noise of "
+        "0.96.",
     part="11.2 a",
     points=1,
 )

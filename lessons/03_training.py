@@ -36,8 +36,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from ddpm_tutor import (
     DoubleConv, Down, LeanUNet, SelfAttention, TrainingConfig, TrainingState,
     UNet, Up, choose_device, draw, last, linear_schedule, load_checkpoint,
-    load_digits, load_film_strip, loss_simple, losses_by_t, normal, q_sample,
-    q_step, stream, time_encoding, to_unit_range, train, validation_loss,
+    load_classifier, load_digits, load_film_strip, loss_simple, losses_by_t,
+    normal, q_sample, q_step, read_digits, stream, time_encoding,
+    to_unit_range, train, validation_loss,
 )
 from ddpm_tutor.classroom.tools import (
     ask_choice, ask_number, figure, loss_curve, moment_name, note, save_strip,
@@ -90,6 +91,7 @@ _ = unet(two, torch.tensor([10, 900]))
 for hook in hooks:
     hook.remove()
 show_table("The blocks, as they are called", ["name", "block", "C×H×W"], rows)
+called = [name for name, *_ in rows]
 
 # %% [markdown]
 # ## Four kinds of blocks
@@ -111,7 +113,8 @@ with FlopCounterMode(display=False) as flops, torch.no_grad():
     unet(two[:1], torch.tensor([10]))
 total, by_block = flops.get_total_flops(), flops.get_flop_counts()
 rows = []
-for name, block in unet.named_children():
+for name in called:
+    block = unet.get_submodule(name)
     weights = sum(p.numel() for p in block.parameters())
     cost = sum(by_block[f"UNet.{name}"].values())
     rows.append((name, f"{weights:,}", f"{weights / count:.1%}",
@@ -287,9 +290,9 @@ eps = normal(x_0.shape, generator, "cpu")  # line 4
 x_t = q_sample(schedule, x_0, t, eps)
 show(x_t, "x_t, what the network is given", [f"t = {i}" for i in t.tolist()])
 ask_choice(
-    "Line 3, written as torch.randint(1, T, ...): which t is never trained?",
+    "Line 3, written as torch.randint(1, T, ...): which t of 1..T is never trained?",
     [
-        ("t = 0", "Nothing is to be learned there: x_0 has no noise."),
+        ("none: all are", "randint(1, T) draws from 1 to T - 1."),
         ("t = 1", "randint's first number is included."),
         ("t = T", "Yes. randint's second number is not included, hence T + 1 above. It "
          "is a common slip, and sampling starts just there."),
@@ -358,9 +361,8 @@ ask_choice(
 # %% [markdown]
 # ## A head start
 #
-# At large t the picture `x_t` is nearly all noise. So `x_t` itself is a fine
-# guess of ε there. The lean network has a shortcut from its input to its output:
-# it starts from the guess `√(1-ᾱ_t) x_t`. Its layers say what to change, weighted
+# The lean network has a shortcut from its input to its output: it starts from the
+# guess that the noise is `√(1-ᾱ_t) x_t`. Its layers say what to change, weighted
 # by `√ᾱ_t`. Untrained, they say nothing yet.
 
 # %%
@@ -407,14 +409,13 @@ config = TrainingConfig(
 enough = -(-steps * batch_size // len(digits.train_images))  # passes needed
 images = digits.train_images.repeat(enough, 1, 1, 1)[: steps * batch_size]
 state = TrainingState.start(small, config)
-loop = train(state, schedule, images, None, config)  # nothing has run yet
 held_out = digits.validation_images[:500]
 
 def look(model):
     return last(draw(model, schedule, None, seed=seed, indices=range(5),
                      steps=50, clip=True)).cpu()
 
-before = look(state.ema)
+looks = {0: look(state.ema)}  # what it draws, by step
 untrained = validation_loss(state.ema, schedule, held_out)
 losses, checks, seconds = [], [], 0.0
 print(f"untrained: validation loss {untrained}")
@@ -429,6 +430,7 @@ print(f"untrained: validation loss {untrained}")
 # Each row below is a tenth of the training, its bar the validation loss.
 
 # %%
+loop = train(state, schedule, images, None, config)  # nothing has run yet
 tenth = max(1, steps // 10)
 def go_on(end, tell=True):
     began, count = time.perf_counter(), max(0, end - state.step)
@@ -444,13 +446,13 @@ def go_on(end, tell=True):
     return time.perf_counter() - began
 
 seconds += go_on(steps // 3)
-early, early_step = look(state.ema), state.step
-show_images(early, f"what it draws after {early_step} steps")
+looks.setdefault(state.step, look(state.ema))
+show_images(looks[state.step], f"what it draws after {state.step} steps")
 
 # %% [markdown]
 # ## The second third
 #
-# Will the next rows fall as fast?
+# Look how much more slowly the next rows fall.
 
 # %%
 seconds += go_on(2 * steps // 3)
@@ -545,9 +547,9 @@ for most in (1000, 300, 100):
 # Compare the last two losses, and the pictures.
 
 # %%
-show_images(before, "yours, before the training")
-show_images(early, f"after {early_step} steps")
-show_images(look(state.ema), "yours, now")
+looks.setdefault(state.step, look(state.ema))
+for step, pictures in looks.items():
+    show_images(pictures, f"yours, after {step} steps")
 show_images(look(trained.model), "the shipped weights")
 print(f"yours: loss {final}")
 print(f"shipped: loss {validation_loss(trained.model, schedule, held_out)}")
@@ -555,7 +557,8 @@ print(f"shipped: loss {validation_loss(trained.model, schedule, held_out)}")
 # %% [markdown]
 # ## Has it converged?
 #
-# Look at your curve once more. In its last third it is nearly flat.
+# Look at your curve once more, `lesson_3_loss.png`. In its last third it is nearly
+# flat.
 
 # %%
 log = trained.training["log"]
@@ -570,7 +573,7 @@ ask_choice(
          f"{1 - at[end] / at[5]:.0%}. Yours stopped because its learning rate is 0."),
         ("no: a little less loss still means better pictures",
          f"Yes. {small_t:.0%} of the loss is made at t up to 200, where only details are "
-         "left to decide. What decides the shape of a digit is a smaller part."),
+         "left to decide. So the total looks flat while the rest still falls."),
         ("no: the training loss must reach 0 first",
          "It cannot: part of the noise at small t cannot be known from x_t."),
     ],
@@ -587,17 +590,20 @@ ask_choice(
 # without labels, like yours; theirs is on MNIST.
 #
 # The training column is a mean over the whole epoch, with the weights as they
-# were at each step. That is why it starts so high.
+# were at each step. That is why it starts so high. After 30 epochs the learning
+# rate was raised once more, and both losses went up for a while.
 
 # %%
 rows = [("yours", f"{steps * batch_size:,}", sum(losses) / len(losses),
          final, f"{seconds:.0f} s")]
+so_far = 0.0
 for e in log:
+    so_far += e["seconds"]
     if e["epoch"] in (1, 2, 5, 10, 20, 40) or e is log[-1]:
         check = e["validation_unlabelled"]
         check = f"{check['mean']:.4f} ± {check['error']:.4f}"
         rows.append((e["epoch"], f"{e['images_seen']:,}", e["train_loss"],
-                     check, f"{e['seconds']:.0f} s"))
+                     check, f"{so_far:.0f} s"))
 show_table("Your run, and the shipped one",
            ["epoch", "pictures", "train", "validation", "time"], rows)
 print("the shipped one was trained on:", log[-1]["machine"])
@@ -616,10 +622,12 @@ show(picture, "lesson 3 both runs")
 # %% [markdown]
 # ## After the curve looks flat
 #
-# During that training the network drew, again and again, twenty digits from the
-# same noise. Below are the three that still changed most after epoch 5. And the
-# table says how far all twenty are from the last ones, in shades of grey (of
-# 255), a mean over all pixels.
+# During that training the network drew, again and again, two of each digit, always
+# from the same noise. Below are the three that still changed most after epoch 5.
+#
+# The table says how many of the twenty a classifier reads as the digit that was
+# asked for. And how far all are from the last ones, in shades of grey (of 255), a
+# mean over all pixels.
 
 # %%
 strip = load_film_strip()
@@ -630,9 +638,17 @@ names = [moment_name(strip.epochs[i]) for i in moments]
 for digit in moved[moments[3]].topk(3).indices.tolist():
     growing = torch.stack([strip.images[i][digit] for i in moments])
     show_images(growing, f"asked for a {digit % 10}", names)
-rows = [(moment_name(e), at[e], moved[i].mean().item())
-        for i, e in enumerate(strip.epochs) if e in (1, 2, 5, 10, 20, 40)]
-show_table("Still changing", ["after", "loss", "away from the last"], rows)
+
+# %%
+reader, wanted, rows = load_classifier(where).model, torch.arange(20) % 10, []
+for i, epoch in enumerate(strip.epochs):
+    if epoch in (1, 2, 5, 10, 20, 40, end):
+        read = read_digits(reader, strip.images[i]).classes.cpu()
+        rows.append((moment_name(epoch), f"{at[epoch]:.4f}",
+                     f"{(read == wanted).sum()} of 20",
+                     f"{moved[i].mean():.1f}"))
+show_table("The loss, and the pictures",
+           ["after", "loss", "read as asked", "away from the last"], rows)
 _ = save_strip(strip)
 
 # %% [markdown]

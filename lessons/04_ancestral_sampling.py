@@ -146,8 +146,8 @@ ask_choice(
 # Which of these formulas is line 4? They all look plausible. The wrong ones are
 # what people write by mistake, and each computes something else.
 #
-# Choose, then the cell below puts the tensors of the last step into all of them.
-# The last one is an off-by-one: b with `ᾱ` at t - 1.
+# Choose, then the cell below puts the tensors of the last step into all of them,
+# and into a fourth: the right one with `ᾱ` at t - 1, off by one.
 
 # %%
 ask_choice(
@@ -177,7 +177,7 @@ formulas = {
     "a": (x_300 - (1 - alpha_bar).sqrt() * eps_300) / alpha_bar.sqrt(),
     "b": b(alpha_bar) + sigma * z,
     "c": (x_300 - beta.sqrt() * eps_300) / (1 - beta).sqrt() + sigma * z,
-    "b, off by one": b(before) + sigma * z,
+    "off by one": b(before) + sigma * z,
 }
 rows = [(name, (x - x_299).abs().max().item(), x.std().item())
         for name, x in formulas.items()]
@@ -207,8 +207,8 @@ show(digits_drawn, "ten digits")
 # %%
 by_digit = torch.stack([*list(history.values())[1:], digits_drawn], dim=1)
 _ = save_grid(by_digit.flatten(0, 1), "lesson 4 history", columns=10)
-one, names = 7, [f"t = {t}" for t in history]
-row = torch.stack([x[one] for x in history.values()])
+one, names = 7, [f"t = {t}" for t in history] + ["t = 0"]
+row = torch.stack([x[one] for x in (*history.values(), digits_drawn)])
 show_images(row, "one digit: x_t", names)
 row = torch.stack([guesses[t][one] for t in history])
 show_images(row, "the guess of x_0 at the same t", names)
@@ -421,7 +421,7 @@ ask_choice(
     "Eight samples, each from another x_T, no noise added. What comes out?",
     [
         ("eight clean, different digits", "So one hopes. Look."),
-        ("eight times nearly the same thin digit",
+        ("eight thin digits of only one or two kinds, such as 1 and 9",
          "Yes. The table says why: the spread of x_t dies away."),
         ("eight blurred means of all digits", "The mean of each step is not the mean of "
          "all pictures. Look."),
@@ -451,7 +451,7 @@ ask_choice(
     "What does the noise z do in Algorithm 2?",
     [
         ("it makes the pictures varied, but one could leave it out",
-         "You saw what happens: not less variety, but no variety at all."),
+         "You saw what happens: nearly all variety is gone, and the strokes are thin."),
         ("it keeps the spread of x_t at what the network was trained to see",
          "Yes. Each mean shrinks the spread; the fresh noise restores it."),
         ("it hides the errors of the network", "Nothing is hidden: see the table."),
@@ -492,8 +492,7 @@ for moment in sample(model, schedule, x_T, label=label, method="ddim",
 #
 # We draw 80 digits with 10 and with 40 steps, in three ways: Algorithm 2 with
 # σ² = β, with σ² = β̃, and DDIM. The package's classifier, a small network of its
-# own, says how many are read as asked. It reads 99.6 % of real test digits
-# correctly.
+# own, says how many are read as asked.
 #
 # A blot can be read too. So we also ask how many lie as near to a real digit as
 # real digits lie to each other, in what the classifier sees of them. That is the
@@ -523,10 +522,11 @@ rows.append(("", "real digits", f"{card.scores.read_as_asked} %",
              f"{card.scores.precision}"))
 show_table("Fewer steps", ["steps", "sampler", "as asked", "precision, %"],
            rows)
-short, _ = respaced(schedule, 10)
-fifth = torch.tensor([5], device=where)
-ratio = (short.beta[5] / beta_tilde(short, fifth)).sqrt().item()
-print(f"with 10 steps, in the middle of the chain, √β is {ratio:.1f} √β̃")
+for n in (1000, 10):
+    short, _ = respaced(schedule, n)
+    late = torch.tensor([n // 5], device=where)  # at t = 200
+    ratio = (short.beta[late] / beta_tilde(short, late)).sqrt().item()
+    print(f"with {n} steps, at t = 200, √β is {ratio:.2f} times √β̃")
 
 # %%
 ask_choice(
@@ -550,7 +550,7 @@ ask_choice(
 # When is the picture decided? Five runs share `x_T` and all noises down to some t,
 # and part ways there (the paper's Fig. 7).
 #
-# Before you look: down to which t must they share to show the same digit?
+# Down to which t must they share to show the same digit?
 
 # %%
 rows, stride = [], schedule.T // steps
@@ -574,8 +574,9 @@ ask_choice(
     "What decides which picture comes out?",
     [
         ("x_T", "Share x_T alone, and the five differ as strangers do: the first row."),
-        ("x_T and the noises z of all steps together, most of all those at the "
-         "middle t", "Yes. Each z settles a little, from the rough shape to the strokes."),
+        ("the noises z of all steps, most of all those at the middle t; x_T counts "
+         "for little", "Yes. Each z settles a little, from the rough shape to the "
+         "strokes."),
         ("the z of the last few steps", "They are tiny: only details differ when the rest "
          "is shared."),
     ],
@@ -591,7 +592,7 @@ ask_choice(
 # right. See how early the guess has the rough shape, and how late `x_t` does.
 
 # %%
-label = torch.tensor([8]) if trained.conditional else None
+label = torch.tensor([3]) if trained.conditional else None
 chain = draw(model, schedule, label, seed=seed, indices=[0])
 frames = frames_of(track(chain, 1001, "Filming"), schedule)
 _ = save_film(frames, "lesson 4 denoising")
@@ -628,7 +629,7 @@ for n in (100, 200):
 # - Algorithm 2: mean plus fresh noise, T times; no noise at t = 1.
 # - The fresh noise keeps the spread of `x_t` right. Without it all slides to the
 #   emptiest pictures there are.
-# - The z of all steps decide the picture, not `x_T`. DDIM is the deterministic
+# - The z of all steps decide the picture, and `x_T` hardly counts. DDIM is the deterministic
 #   step that works, and it can skip.
 #
 # Lesson 5: drawing the digit you ask for.

@@ -7,7 +7,9 @@ at the keyboard, the question and its answer are printed and nothing is scored.
 import time
 from collections.abc import Sequence
 
+from rich.console import Group
 from rich.panel import Panel
+from rich.table import Table
 from rich.text import Text
 
 from ddpm_tutor.classroom.display import number
@@ -23,9 +25,13 @@ def _heading(part: str, points: float) -> str:
     return f"Question {part}, {points:g} point{'' if points == 1 else 's'}"
 
 
-def _pose(text: str, part: str, points: float) -> None:
-    frame = Panel(Text(text), title=_heading(part, points), title_align="left", style="yellow")
-    current().print(frame)
+def _pose(text: str, part: str, points: float, options: Sequence[str] = ()) -> None:
+    listed = Table.grid(padding=(0, 1))
+    for letter, option in zip(LETTERS, options, strict=False):
+        listed.add_row(f"{letter})", Text(option))
+    content = Group(Text(text), listed) if options else Text(text)
+    title = _heading(part, points)
+    current().print(Panel(content, title=title, title_align="left", style="yellow"))
 
 
 def _tell(right: bool, text: str) -> None:
@@ -71,11 +77,11 @@ def ask_choice(
     session = current()
     if session.silent:
         return
-    lines = [f"{LETTERS[i]}) {option}" for i, (option, _) in enumerate(options)]
-    _pose("\n".join([question, *lines]), part, points)
+    _pose(question, part, points, [option for option, _ in options])
     letters = LETTERS[: len(options)]
     # the reply to the right choice begins with "Yes."; told without one, it does not
-    truth = f"{letters[answer]}) {options[answer][1].removeprefix('Yes. ')}"
+    option, reply = options[answer]
+    truth = f"{letters[answer]}) {option}\n{reply.removeprefix('Yes. ')}"
     if session.ask is None:
         _tell(True, truth)
         return
@@ -113,7 +119,7 @@ def ask_number(
     if session.silent:
         return
     answer = float(answer)
-    _pose(f"{question}  (± {number(tolerance)})", part, points)
+    _pose(f"{question}  (±\u00a0{number(tolerance)})", part, points)
     if session.ask is None:
         _tell(True, f"{number(answer)}. {why}")
         return
@@ -128,6 +134,7 @@ def ask_number(
         except ValueError:
             session.console.print(Text("Please type a number, such as 0.5."))
     right = abs(given - answer) <= tolerance
-    off = "" if right else f" You were {number(abs(given - answer))} off."
+    difference = abs(given - float(number(answer).replace(",", "")))  # as it is shown
+    off = "" if right else f" You were {number(difference)} off."
     _tell(right, f"It is {number(answer)}.{off} {why}")
     _record(question, part, right)

@@ -172,7 +172,7 @@ def track(items: Iterable[T], total: int, description: str) -> Iterator[T]:
         TextColumn("[cyan]{task.fields[note]}"),
         console=session.console,
         transient=True,
-        disable=session.silent or not session.console.is_terminal,
+        disable=not session.console.is_terminal,
     ) as bar:
         task = bar.add_task(description, total=total, note="")
         _bars.append(lambda note: bar.update(task, note=note))

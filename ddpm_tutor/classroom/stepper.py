@@ -44,7 +44,7 @@ HELP = """\
 Enter  go on to the next step; its code runs as it opens
 b      back: the step before, as it was shown
 r      run this step again
-p      play: an interactive Python with the lesson's variables; Ctrl-D comes back
+p      play: a Python with the lesson's variables; Ctrl-D comes back
 s      the source of a function that this step used
 ?      this help
 q      quit; the same command offers to go on from here"""
@@ -103,12 +103,12 @@ class Stepper:
         """Runs the code before step `start` without showing anything."""
         if start == 1:
             return
-        self.session.silent = True
-        working = f"Running the code of steps 1 to {start - 1} ..."
+        working = f"Running the code of steps 1 to {start - 1} once more ..."
+        self.session.console.print(Text(working, style="dim"))
+        self.session.silent = True  # but the progress bars stay
         try:
-            with self.session.console.status(working):
-                for number in range(1, start):
-                    self._execute(number)
+            for number in range(1, start):
+                self._execute(number)
         finally:
             self.session.silent = False
 
@@ -122,8 +122,6 @@ class Stepper:
             width = min(console.width, PROSE_WIDTH)
             console.print(Padding(Prose(prose), (1, 0, 0, 0)), width=width)
         if number in self.shown:
-            for cell in step.code:
-                self._show_code(cell)
             for renderable in self.shown[number]:
                 console.print(renderable)
         elif step.code:
@@ -131,8 +129,8 @@ class Stepper:
 
     def _show_code(self, cell: Cell) -> None:
         source = shown_source(cell)
-        if source and not self.session.silent:
-            self.session.console.print(Padding(highlighted(source), (1, 0, 1, 2)))
+        if source:
+            self.session.print(Padding(highlighted(source), (1, 0, 1, 2)))
 
     def _execute_or_explain(self, number: int) -> None:
         """Runs a step; with a learner present an error is shown and can be looked into."""

@@ -162,9 +162,13 @@ def lesson(
             mine.step = number
             save_progress(progress)
 
+    answered: set[str] = set()
+
     def on_answer(question: str, right: bool) -> None:
-        mine.answers[question] = right
-        save_progress(progress)
+        if question not in answered:  # a second try comes after the answer was told
+            answered.add(question)
+            mine.answers[question] = right
+            save_progress(progress)
 
     session = Session(console, out)
     if interactive:
@@ -231,11 +235,14 @@ def ask_where_to_start(console: Console, step: int, count: int) -> int:
             f"You left at step {step} of {count}.  ",
             ("Enter", "bold cyan"),
             " goes on there, ",
-            ("any other key", "bold cyan"),
-            " starts over.",
+            ("q", "bold cyan"),
+            " quits, any other key starts over.",
         )
     )
-    return step if read_key() in ("\r", "\n") else 1
+    key = read_key()
+    if key in ("q", "\x04"):
+        raise typer.Exit
+    return step if key in ("\r", "\n") else 1
 
 
 def say_points(console: Console, lesson: "Lesson", progress: "LessonProgress") -> None:
@@ -245,7 +252,7 @@ def say_points(console: Console, lesson: "Lesson", progress: "LessonProgress") -
     if worth(lesson):
         points = f"Points in this lesson: {earned(lesson, progress.answers):g} of {worth(lesson):g}"
         left = [q.part for q in questions(lesson) if q.points and not progress.answers.get(q.key)]
-        console.print(Text(f"{points}. To be had: {', '.join(left)}" if left else f"{points}."))
+        console.print(Text(f"{points}. To be had: {'; '.join(left)}" if left else f"{points}."))
 
 
 def say_goodbye(console: Console, lesson: "Lesson", saved: list[Path], finished: bool) -> None:
@@ -262,5 +269,8 @@ def say_goodbye(console: Console, lesson: "Lesson", saved: list[Path], finished:
         console.print(Text(f"See you. Go on with: ddpm-tutor lesson {name}"))
         return
     following = [other for other in all_lessons() if other.number == lesson.number + 1]
-    command = f"ddpm-tutor lesson {following[0].number}" if following else "ddpm-tutor"
-    console.print(Text.assemble("Lesson done. Next: ", (command, "bold cyan")))
+    if following:
+        say, command = "Next", f"ddpm-tutor lesson {following[0].number}"
+    else:
+        say, command = "Your points", "ddpm-tutor lessons"
+    console.print(Text.assemble(f"Lesson done. {say}: ", (command, "bold cyan")))
