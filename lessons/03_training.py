@@ -594,16 +594,17 @@ ask_choice(
 # rate was raised once more, and both losses went up for a while.
 
 # %%
-rows = [("yours", f"{steps * batch_size:,}", sum(losses) / len(losses),
-         final, f"{seconds:.0f} s")]
+mean = sum(losses) / len(losses)
+rows = [("yours", f"{steps * batch_size:,}", f"{mean:.4f}", final,
+         f"{seconds:.0f} s")]
 so_far = 0.0
 for e in log:
     so_far += e["seconds"]
     if e["epoch"] in (1, 2, 5, 10, 20, 40) or e is log[-1]:
         check = e["validation_unlabelled"]
         check = f"{check['mean']:.4f} ± {check['error']:.4f}"
-        rows.append((e["epoch"], f"{e['images_seen']:,}", e["train_loss"],
-                     check, f"{so_far:.0f} s"))
+        rows.append((e["epoch"], f"{e['images_seen']:,}",
+                     f"{e['train_loss']:.4f}", check, f"{so_far:.0f} s"))
 show_table("Your run, and the shipped one",
            ["epoch", "pictures", "train", "validation", "time"], rows)
 print("the shipped one was trained on:", log[-1]["machine"])

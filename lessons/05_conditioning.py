@@ -134,8 +134,9 @@ for name, part in (("first", slice(10)), ("last", slice(-10, None))):
 
 # %%
 log = trained.training["log"]
-rows = [(e["epoch"], e["train_loss"], e["validation"]["mean"],
-         e["validation_unlabelled"]["mean"])
+rows = [(e["epoch"], f"{e['train_loss']:.4f}",
+         f"{e['validation']['mean']:.4f}",
+         f"{e['validation_unlabelled']['mean']:.4f}")
         for e in log if e["epoch"] in (1, 2, 5, 10, 20) or e is log[-1]]
 show_table("The shipped weights",
            ["epoch", "train", "validation", "without labels"], rows)
@@ -173,8 +174,8 @@ rows = []
 for name, each_t in by_t.items():
     more = each_t - by_t["right"]  # the same noise, so only the label differs
     error = (more.diff().square().mean() / 2 / len(more)).sqrt()
-    rows.append((name, f"{loss[name]:.4f}",
-                 f"{more.mean():.5f} ± {error:.5f}"))
+    gap = "" if name == "right" else f"{more.mean():.5f} ± {error:.5f}"
+    rows.append((name, f"{loss[name]:.4f}", gap))
 show_table(f"Validation loss, {len(images)} pictures",
            ["label", "loss", "more than with the right one"], rows)
 
@@ -352,7 +353,7 @@ for w in (0.0, 0.5, 1.0, 2.0, 5.0):
     found = read_digits(reader.model, to_uint8(pictures))
     right = (found.classes == asked).float().mean()
     varieties[w] = variety(found, asked)
-    rows.append((f"{w:g}", f"{right:.0%}", varieties[w]))
+    rows.append((f"{w:g}", f"{right:.0%}", f"{varieties[w]:.1f}"))
     drawings[w] = pictures[4::8]
 
 # %%
@@ -372,7 +373,7 @@ ask_choice(
 some = digits.validation_images[:400]
 found = read_digits(reader.model, some)
 rows.append(("real", f"{(found.classes == labels[:400]).float().mean():.0%}",
-             variety(found, labels[:400])))
+             f"{variety(found, labels[:400]):.1f}"))
 show_table("Guidance", ["w", "read as asked", "variety"], rows)
 
 # %% [markdown]
