@@ -184,7 +184,7 @@ rows = [(name, (x - x_299).abs().max().item(), x.std().item())
 show_table("Against p_step", ["formula", "largest difference", "std"], rows)
 too_much = ((1 - schedule.alpha_bar[2]) / (1 - schedule.alpha_bar[1])).sqrt()
 print("The off-by-one hides at t = 300. At t = 2 it takes out "
-      f"{too_much:.2f} times too much.")
+      f"{too_much:.2f} times as much as it should.")
 
 # %% [markdown]
 # ## All thousand steps
