@@ -5,6 +5,7 @@
 Each lesson runs up to the step; its questions get the answer that stands beside it.
 """
 
+import contextlib
 import io
 import tempfile
 from pathlib import Path
@@ -19,12 +20,12 @@ from ddpm_tutor.classroom.stepper import Stepper
 from ddpm_tutor.files import replacing
 from ddpm_tutor.science.data import load_offline_digits
 
-FOLDER = Path(__file__).parent / "readme"
+FOLDER = Path(__file__).resolve().parent / "readme"
 SCREENS = {  # lesson: the title of a step, and what the learner types when asked
     1: ("What is left at the end?", "0.5"),
     2: ("Going back, if you knew the noise", ""),
     3: ("Train", ""),
-    4: ("All thousand steps", "b"),
+    4: ("What if we leave the noise out?", "b"),
     5: ("One noise, ten labels", "b"),
 }
 THEME = TerminalTheme(
@@ -73,8 +74,8 @@ def make_screen(number: int, title: str, answer: str) -> None:
         console.print(f"{prompt}{answer}", markup=False, highlight=False)
         return answer
 
-    with tempfile.TemporaryDirectory() as folder:
-        session = Session(console, Path(folder), ask=ask)
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        session = Session(console, ask=ask)
         stepper = Stepper(lesson, session, keys=lambda: "q")
         stepper.run(step)
     name = f"ddpm-tutor lesson {number}"
