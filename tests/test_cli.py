@@ -117,7 +117,8 @@ def test_the_welcome_says_where_to_begin(tutor) -> None:
 def test_the_list_shows_every_lesson(tutor) -> None:
     shown = tutor("lessons").stdout
     assert all(lesson.title in shown for lesson in all_lessons())
-    assert "Eq. 2" in shown and "15 min" in shown
+    assert "§2, 3.3" in shown and "15 min" in shown
+    assert "0 of 14" in shown and "Points: 0 of 42, 42 to go." in shown
 
 
 def test_a_lesson_runs_on_real_mnist(mnist_root: Path, tutor, empty: Path) -> None:
@@ -132,7 +133,7 @@ def test_a_lesson_runs_as_a_script(empty: Path, environment: dict[str, str]) -> 
         [sys.executable, script], cwd=empty, env=environment, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    assert "500 pictures, t = 300" in done.stdout and "shape" in done.stdout
+    assert "Energy distance to 300 steps" in done.stdout and "shape" in done.stdout
 
 
 def read_digit(picture: np.ndarray) -> int:
@@ -404,8 +405,8 @@ def lesson_in_a_terminal(empty: Path, environment: dict[str, str]) -> Iterator[T
 def test_stepping_in_a_real_terminal(
     lesson_in_a_terminal: Terminal, tutor, empty: Path, environment: dict[str, str]
 ) -> None:
-    terminal = lesson_in_a_terminal
-    terminal.until("1 of 14")
+    terminal, steps = lesson_in_a_terminal, len(all_lessons()[0].steps)
+    terminal.until(f"1 of {steps}")
     terminal.until("q quit")
     terminal.type("\r")
     terminal.until("q quit")
@@ -420,36 +421,41 @@ def test_stepping_in_a_real_terminal(
     terminal.type("\x04")
     terminal.until("q quit")
     terminal.type("?")
-    assert "interactive Python" in terminal.until("q quit")
+    assert "with the lesson's variables" in terminal.until("q quit")
     terminal.type("b")
-    assert "2 of 14" in terminal.until("q quit")
+    assert f"2 of {steps}" in terminal.until("q quit")
     terminal.type("\r")
-    terminal.until("3 of 14")
+    terminal.until(f"3 of {steps}")
     terminal.until("q quit")
     terminal.type("q")
     terminal.until("Go on with")
     assert terminal.wait() == 0
-    assert "step 3 of 14" in tutor("lessons").stdout
+    assert f"step 3 of {steps}" in tutor("lessons").stdout
+
+    asked = Terminal([*TUTOR, "lesson", "1"], empty, environment)
+    asked.until(f"You left at step 3 of {steps}")
+    asked.type("q")
+    assert asked.wait() == 0
 
     again = Terminal([*TUTOR, "lesson", "1"], empty, environment)
-    again.until("You left at step 3 of 14")
+    again.until(f"You left at step 3 of {steps}")
     again.type("\r")
-    assert "3 of 14" in again.until("q quit")
+    assert f"3 of {steps}" in again.until("q quit")
     again.type("\x03")
     assert again.wait() == 130
 
 
-EVALUATE = ["evaluate", "-n", "100", "--steps", "10", "--json"]
+EVALUATE = ["evaluate", "-n", "100", "--steps", "2", "--json"]
 
 
 def test_evaluate_scores_the_shipped_weights_without_mnist(tutor, empty: Path) -> None:
     report = json.loads(tutor(*EVALUATE).stdout)
-    assert (report["n"], report["steps"], report["sampler"]) == (100, 10, "ddpm")
+    assert (report["n"], report["steps"], report["sampler"]) == (100, 2, "ddpm")
     ours, real = report["cards"]["shipped"], report["cards"]["real digits"]
     assert sum(digit["of"] for digit in ours["scores"]["by_digit"]) == 100
     right = ours["scores"]["read_as_asked"]
     assert right["low"] < right["value"] < right["high"] and right["of"] == 100
-    # ten steps are too few: better than noise, not as good as real digits
+    # two steps are too few: better than noise, not as good as real digits
     for measure in ("coverage", "precision"):
         assert 0.1 < ours["scores"][measure]["value"] < real["scores"][measure]["value"]
     assert ours["scores"]["frechet"]["mean"] > 2 * real["scores"]["frechet"]["mean"]
@@ -471,7 +477,7 @@ def test_evaluate_shows_own_weights_beside_the_shipped_ones(
     assert header.index("yours") < header.index("shipped") < header.index("real digits")
     times = next(line for line in shown.splitlines() if "times real" in line)
     yours, shipped, real = (float(number) for number in times.split()[-3:])
-    assert yours > 2 * shipped > 2 * real  # untrained; drawn in ten steps; real
+    assert yours > 2 * shipped > 2 * real  # untrained; drawn in two steps; real
     validation = next(line for line in shown.splitlines() if "validation loss" in line)
     assert len(re.findall(r"\d\.\d{4} ± \d\.\d{4}", validation)) == 2
     assert (empty / "evaluation" / "nearest.png").is_file()

@@ -236,7 +236,7 @@ def ask_where_to_start(console: Console, step: int, count: int) -> int:
             ("Enter", "bold cyan"),
             " goes on there, ",
             ("q", "bold cyan"),
-            " quits, any other key starts over.",
+            " leaves, any other key starts over.",
         )
     )
     key = read_key()
