@@ -201,8 +201,6 @@ show(picture, "lesson 1 schedule")
 #
 # We walk one digit with one noise in three scalings. We look at the size of
 # `x_t`, the root of its mean square (RMS), and at the signal-to-noise ratio.
-#
-# Before you look: what is left in `x_1000` of a picture with values 0 to 255?
 
 # %%
 scaled = {"-1 to 1": x_0, "0 to 1": (x_0 + 1) / 2, "0 to 255": image[None]}

@@ -254,7 +254,8 @@ ask_choice(
     [
         ("at small t", "There √(1 - ᾱ_t) is small: the noise hardly matters."),
         ("the same at all t", "Then √(1 - ᾱ_t) / √ᾱ_t would not depend on t. It does."),
-        ("at large t", "√ᾱ_t is tiny there, and dividing by it magnifies the error."),
+        ("at large t",
+         "Yes. √ᾱ_t is tiny there, and dividing by it magnifies the error."),
     ],
     answer=2,
 )

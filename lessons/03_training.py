@@ -389,13 +389,12 @@ with torch.no_grad():
 # %% [markdown]
 # ## Ready to train
 #
-# A small lean network (width 32), and three words that you will meet:
+# A small lean network (width 32), and two words that you will meet:
 #
 # - `lr_schedule="one-cycle"`: the learning rate rises for a few steps, then falls
 #   to zero along a half cosine;
 # - `state.ema`, the *averaged weights*: a moving average over the last steps (App.
-#   B). These are what one samples from, and what is validated;
-# - `clip`: keeps the guess of `x_0` in [-1, 1] while we look. Lesson 4 says why.
+#   B). These are what one samples from, and what is validated.
 #
 # The validation loss is measured on pictures that it never trains on.
 
@@ -413,7 +412,7 @@ held_out = digits.validation_images[:500]
 
 def look(model):
     return last(draw(model, schedule, None, seed=seed, indices=range(5),
-                     steps=50, clip=True)).cpu()
+                     steps=50)).cpu()
 
 looks = {0: look(state.ema)}  # what it draws, by step
 untrained = validation_loss(state.ema, schedule, held_out)
@@ -510,7 +509,7 @@ ask_choice(
         ("all t are equally hard now", "Look at the table. Training can't undo that at "
          "small t the noise hides among the strokes."),
         ("small t are still the hardest",
-         "A little noise is hard to tell from a stroke's own roughness."),
+         "Yes. A little noise is hard to tell from a stroke's own roughness."),
         ("large t are the hardest now", "At t = 1000 x_t itself is the answer."),
     ],
     answer=1 if shipped[ts <= 50].mean() > shipped[ts > 800].mean() else 2,

@@ -16,8 +16,8 @@
 # ## Setting up
 #
 # The shipped weights were trained with labels. To save time the experiments take
-# 50 or 25 of the 1000 steps, evenly spread, with the guess of `x_0` kept in
-# [-1, 1], as in lesson 4.
+# 50 or 25 of the 1000 steps, evenly spread, with σ² = β̃ and the guess of `x_0`
+# kept in [-1, 1], as in lesson 4.
 
 # %% tags=["parameters"]
 seed = 0
@@ -160,7 +160,7 @@ ask_choice(
     "Put the losses in order, the smallest first.",
     [
         ("right label, no label, wrong label",
-         "A label says what to expect. A wrong one is worse than none."),
+         "Yes. A label says what to expect. A wrong one is worse than none."),
         ("no label, right label, wrong label",
          "Then the label would do harm even when it is right."),
         ("right label, wrong label, no label",
@@ -244,7 +244,7 @@ ask_number(
     "Of every hundred, how many are read as asked?",
     100 * right.float().mean(),
     tolerance=4,
-    why="`ddpm-tutor evaluate` says the same of a thousand digits.",
+    why="ddpm-tutor evaluate counts a thousand.",
     part="11.8 f",
     points=1,
 )

@@ -103,7 +103,7 @@ class Stepper:
         """Runs the code before step `start` without showing anything."""
         if start == 1:
             return
-        working = f"Running the code of steps 1 to {start - 1} once more ..."
+        working = f"Running the code of steps 1 to {start - 1} first ..."
         self.session.console.print(Text(working, style="dim"))
         self.session.silent = True  # but the progress bars stay
         try:

@@ -31,6 +31,7 @@ class FilmStrip:
             self.epochs.pop()
             self.images.pop()
         labels = None if model.num_classes is None else torch.arange(DIGITS) % 10
+        # sigma^2 = beta, as in the shipped strip: so that a learner's can stand beside it
         moments = draw(
             model, schedule, labels, seed=0, indices=range(DIGITS), steps=STEPS, variance="beta"
         )
