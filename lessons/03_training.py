@@ -214,11 +214,32 @@ for net in (UNet(64), LeanUNet(64)):
 show_table("One call, one picture", ["", "weights", "GFLOP", "here"], rows)
 
 # %% [markdown]
+# ## What a convolution costs
+#
+# Nearly all operations are in convolutions. A 3×3 convolution makes each of its
+# `C_out · H · W` outputs from `9 · C_in` inputs, with a product and a sum for each:
+# `2 · 9 · C_in · C_out · H · W` operations.
+
+# %%
+def gflop(side):
+    conv = torch.nn.Conv2d(64, 64, 3, padding=1)
+    with FlopCounterMode(display=False) as flops, torch.no_grad():
+        conv(torch.zeros(1, 64, side, side))
+    return flops.get_total_flops() / 1e9
+
+print(f"64 to 64 channels at 32×32: {gflop(32):.4f} GFLOP")
+ask_number(
+    "The same convolution at 16×16: how many GFLOP?",
+    gflop(16),
+    tolerance=0.001,
+    why="Half the side is a quarter of the pixels. The channels would do the same: "
+        "half of them, in and out, and a quarter is left.",
+)
+
+# %% [markdown]
 # ## What each difference buys
 #
-# Nearly all operations are in convolutions. One of them costs
-# `2 · 9 · C_in · C_out · H · W`. Twice the side costs four times as much, and so
-# do twice the channels.
+# So a lean network works on small maps, and with few channels.
 #
 # - *Folding.* The first step folds 2×2 pixels into channels: no map at 32×32.
 # - *Narrowing first.* On the way up, the assignment's blocks convolve the map

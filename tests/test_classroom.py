@@ -17,8 +17,9 @@ from ddpm_tutor.classroom.lesson import (
     shown_source,
 )
 from ddpm_tutor.classroom.progress import LessonProgress, load_progress, save_progress
+from ddpm_tutor.classroom.prose import used_functions
 from ddpm_tutor.classroom.session import Session
-from ddpm_tutor.classroom.stepper import LessonError, Stepper, used_functions
+from ddpm_tutor.classroom.stepper import LessonError, Stepper
 from ddpm_tutor.errors import TutorError, UsageError
 
 LESSON = """\

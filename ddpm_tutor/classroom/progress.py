@@ -63,3 +63,30 @@ def save_progress(progress: Progress) -> None:
             temporary.write_text(text + "\n", encoding="utf-8")
     except TutorError:
         return
+
+
+class Bookmark:
+    """A learner's place in one lesson; each step and each answer is kept as it comes."""
+
+    def __init__(self, name: str) -> None:
+        """The place in the lesson whose file is called `name`."""
+        self.progress = load_progress()
+        self.lesson = self.progress.lesson(name)
+        self.told: set[str] = set()  # questions whose answer was shown in this sitting
+
+    def at_step(self, number: int) -> None:
+        """The learner has come to this step."""
+        self.lesson.step = number
+        save_progress(self.progress)
+
+    def answered(self, question: str, right: bool) -> None:
+        """The learner has answered; a second try comes after the answer was told."""
+        if question not in self.told:
+            self.told.add(question)
+            self.lesson.answers[question] = right
+            save_progress(self.progress)
+
+    def finished(self) -> None:
+        """The learner has come to the end: the next time starts over."""
+        self.lesson.step, self.lesson.finished = 1, True
+        save_progress(self.progress)

@@ -1,6 +1,5 @@
 """Stepping one learner through a lesson, one key at a time."""
 
-import ast
 import code
 import contextlib
 import inspect
@@ -8,14 +7,11 @@ import io
 import time
 import traceback
 from collections.abc import Callable
-from typing import Any, ClassVar
 
-from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
-from rich.markdown import CodeBlock, Markdown
+from rich.console import RenderableType
 from rich.padding import Padding
 from rich.panel import Panel
 from rich.rule import Rule
-from rich.syntax import Syntax
 from rich.text import Text
 
 from ddpm_tutor.classroom.lesson import (
@@ -27,6 +23,7 @@ from ddpm_tutor.classroom.lesson import (
     override_parameters,
     shown_source,
 )
+from ddpm_tutor.classroom.prose import Prose, highlighted, used_functions, without_title
 from ddpm_tutor.classroom.session import Session, show, using
 from ddpm_tutor.errors import TutorError, UsageError
 
@@ -243,19 +240,6 @@ class Stepper:
         console.print(Panel(source, title=Text(where), title_align="left"))
 
 
-class Formula(CodeBlock):
-    """An indented block in prose: formulas and algorithms, not Python."""
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        yield Padding(Text(str(self.text).rstrip(), style="bold cyan"), (0, 0, 0, 4))
-
-
-class Prose(Markdown):
-    """A cell of prose."""
-
-    elements: ClassVar = {**Markdown.elements, "code_block": Formula}
-
-
 def key_hints() -> Text:
     """The line of keys below a step."""
     hints = Text("\n")
@@ -263,34 +247,6 @@ def key_hints() -> Text:
         hints.append(key, "bold cyan").append(f" {meaning}   ", "dim")
     hints.rstrip()
     return hints
-
-
-def highlighted(source: str) -> Syntax:
-    """Python code in colours."""
-    return Syntax(source, "python", theme="ansi_dark", background_color="default", word_wrap=True)
-
-
-def without_title(step: Step) -> str:
-    """The step's prose without its first heading, which stands in the rule above."""
-    lines = step.prose.splitlines()
-    if lines and lines[0].startswith("#"):
-        lines = lines[1:]
-    return "\n".join(lines).strip("\n")
-
-
-def used_functions(step: Step, namespace: dict[str, Any]) -> dict[str, Any]:
-    """The science's functions and classes that the step's code names, the last called first."""
-    found: dict[str, Any] = {}
-    for cell in step.code:
-        for node in ast.walk(ast.parse(cell.source)):
-            if isinstance(node, ast.Name) and node.id in namespace:
-                value = namespace[node.id]
-                module = getattr(value, "__module__", None) or ""
-                plain = inspect.unwrap(value) if callable(value) else value
-                ours = module.startswith("ddpm_tutor.science")
-                if ours and (inspect.isfunction(plain) or inspect.isclass(plain)):
-                    found[node.id] = plain
-    return dict(reversed(found.items()))
 
 
 class _PrintedText(io.TextIOBase):

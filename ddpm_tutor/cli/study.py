@@ -83,9 +83,12 @@ def lessons() -> None:
     table.add_column("Points", no_wrap=True, justify="right")
     table.add_column("Progress", no_wrap=True)
     mine, all_points = 0.0, 0.0
+    upcoming = None
     for lesson in all_lessons():
         done = progress.lesson(lesson.path.stem)
         points, of = earned(lesson, done.answers), worth(lesson)
+        if upcoming is None and (points < of or not done.finished):
+            upcoming = lesson
         mine, all_points = mine + points, all_points + of
         table.add_row(
             str(lesson.number),
@@ -97,7 +100,8 @@ def lessons() -> None:
         )
     console.print(table)
     console.print(Text(f"Points: {mine:g} of {all_points:g}, {all_points - mine:g} to go."))
-    console.print(Text("Start one with: ddpm-tutor lesson 1", "dim"))
+    if upcoming:
+        console.print(Text(f"Go on with: ddpm-tutor lesson {upcoming.number}", "dim"))
 
 
 def lesson(
@@ -121,33 +125,25 @@ def lesson(
     ] = False,
 ) -> None:
     """Step through a lesson."""
-    from ddpm_tutor.classroom.lesson import check_settings, find_lesson, parameters
-    from ddpm_tutor.classroom.progress import load_progress, save_progress
+    from ddpm_tutor.classroom.lesson import find_lesson
+    from ddpm_tutor.classroom.progress import Bookmark
 
     chosen = find_lesson(name)
     if check:
         check_file(chosen)
         return
-    values = parse_settings(settings or [])
-    if seed is not None:
-        values["seed"] = str(seed)
-    if device is not None and "device" in parameters(chosen):
-        values["device"] = device.value
-    check_settings(chosen, values)
-    if start and start > len(chosen.steps):
-        raise UsageError(
-            f"This lesson has steps 1 to {len(chosen.steps)}; there is no step {start}."
-        )
+    values = lesson_settings(chosen, settings or [], seed, device)
+    count = len(chosen.steps)
+    if start and start > count:
+        raise UsageError(f"This lesson has steps 1 to {count}; there is no step {start}.")
     if data is not None:
         os.environ["DDPM_TUTOR_DATA"] = str(data)  # where the lesson's load_digits() looks
 
     # the stepper catches what lesson code prints: the console must not follow sys.stdout there
     console = Console(file=sys.stdout)
-    interactive = pause and is_terminal()
-    progress = load_progress()
-    mine = progress.lesson(chosen.path.stem)
-    if start is None and interactive and 1 < mine.step <= len(chosen.steps):
-        start = ask_where_to_start(console, mine.step, len(chosen.steps))
+    bookmark = Bookmark(chosen.path.stem) if pause and is_terminal() else None
+    if bookmark and start is None and 1 < bookmark.lesson.step <= count:
+        start = ask_where_to_start(console, bookmark.lesson.step, count)
 
     # below here torch is needed: say at once what will come
     with console.status(f"Opening lesson {chosen.number or chosen.path.name} ..."):
@@ -156,37 +152,36 @@ def lesson(
         from ddpm_tutor.files import make_folder
 
         make_folder(out)
-
-    def at_step(number: int) -> None:
-        if interactive:
-            mine.step = number
-            save_progress(progress)
-
-    answered: set[str] = set()
-
-    def on_answer(question: str, right: bool) -> None:
-        if question not in answered:  # a second try comes after the answer was told
-            answered.add(question)
-            mine.answers[question] = right
-            save_progress(progress)
-
     session = Session(console, out)
-    if interactive:
-        session.ask, session.on_answer = console.input, on_answer
-    stepper = Stepper(
-        chosen,
-        session,
-        keys=read_key if interactive else None,
-        settings=values,
-        at_step=at_step,
-    )
+    stepper = Stepper(chosen, session, settings=values)
+    if bookmark:
+        session.ask, session.on_answer = console.input, bookmark.answered
+        stepper.keys, stepper.at_step = read_key, bookmark.at_step
     finished = stepper.run(start or 1)
-    if finished and interactive:
-        mine.step, mine.finished = 1, True
-        save_progress(progress)
+    if bookmark and finished:
+        bookmark.finished()
     say_goodbye(console, chosen, session.saved, finished)
-    if interactive:
-        say_points(console, chosen, mine)
+    if bookmark:
+        say_points(console, chosen, bookmark.lesson)
+
+
+def lesson_settings(
+    lesson: "Lesson", settings: list[str], seed: int | None, device: Device | None
+) -> dict[str, str]:
+    """The parameters of the lesson that the options change, as text.
+
+    Raises:
+        UsageError: the lesson has no such parameter, or a value is of the wrong type.
+    """
+    from ddpm_tutor.classroom.lesson import check_settings, parameters
+
+    values = parse_settings(settings)
+    if seed is not None:
+        values["seed"] = str(seed)
+    if device is not None and "device" in parameters(lesson):
+        values["device"] = device.value
+    check_settings(lesson, values)
+    return values
 
 
 def check_file(lesson: "Lesson") -> None:
