@@ -217,8 +217,9 @@ show_table("One call, one picture", ["", "weights", "GFLOP", "here"], rows)
 # ## What a convolution costs
 #
 # Nearly all operations are in convolutions. A 3×3 convolution makes each of its
-# `C_out · H · W` outputs from `9 · C_in` inputs, with a product and a sum for each:
-# `2 · 9 · C_in · C_out · H · W` operations.
+# outputs from 9 pixels of every input channel, with a product and a sum for each:
+#
+#     operations = 2 · 9 · C_in · C_out · H · W
 
 # %%
 def gflop(side):

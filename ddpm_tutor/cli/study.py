@@ -77,8 +77,7 @@ def lessons() -> None:
     console, progress = Console(), load_progress()
     table = Table(title="Lessons", title_justify="left", title_style="bold", box=box.SIMPLE)
     table.add_column("", justify="right", style="bold")
-    table.add_column("Title", no_wrap=True)
-    table.add_column("Paper")
+    table.add_column("Title, and what to read")
     table.add_column("Time", no_wrap=True)
     table.add_column("Points", no_wrap=True, justify="right")
     table.add_column("Progress", no_wrap=True)
@@ -92,8 +91,7 @@ def lessons() -> None:
         mine, all_points = mine + points, all_points + of
         table.add_row(
             str(lesson.number),
-            lesson.title,
-            lesson.fact("Paper").split(" · ")[0],
+            Text.assemble(lesson.title, "\n", (lesson.fact("Paper"), "dim")),
             lesson.fact("Time"),
             f"{points:g} of {of:g}",
             state_of(lesson, done),
