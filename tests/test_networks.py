@@ -108,7 +108,7 @@ def test_a_lean_network_that_knows_v_knows_the_noise(schedule):
     v = signal * eps - noise * x_0  # Salimans and Ho 2022
 
     class Knowing(LeanUNet):
-        def layers(self, x_t, t, label):
+        def layers(self, x_t, modulations):
             return v.float()
 
     x_t = q_sample(schedule, x_0, t, eps)

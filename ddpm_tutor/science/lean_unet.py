@@ -126,16 +126,20 @@ class LeanUNet(NoisePredictor):
         return modulation.split(self.modulation_sizes, dim=1)
 
     def forward(self, x_t: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
-        v = self.layers(x_t, t, label)
+        return self.predict(x_t, t, self.modulations(t, label))
+
+    def predict(self, x_t: Tensor, t: Tensor, modulations: tuple[Tensor, ...]) -> Tensor:
+        """The predicted noise, from x_t and what `modulations` made of t and the label."""
+        v = self.layers(x_t, modulations)
         return per_image(self.of_v[t], x_t) * v + per_image(self.of_x_t[t], x_t) * x_t
 
-    def layers(self, x_t: Tensor, t: Tensor, label: Tensor | None) -> Tensor:
+    def layers(self, x_t: Tensor, modulations: tuple[Tensor, ...]) -> Tensor:
         """What the U gives back, the v that the noise follows from, (B, 1, 32, 32)."""
-        modulations = iter(self.modulations(t, label))
+        of_block = iter(modulations)
 
         def through(blocks: nn.ModuleList, x: Tensor) -> Tensor:
             for block in blocks:
-                x = block(x, next(modulations))
+                x = block(x, next(of_block))
             return x
 
         x_16 = through(self.down_16, self.stem(F.pixel_unshuffle(x_t, 2)))  # (B, w, 16, 16)

@@ -29,6 +29,8 @@ class NoisePredictor(nn.Module):
             label `num_classes`, stands for no label.
     """
 
+    trains_in = torch.contiguous_format  # the order of its weights in which it trains fastest
+
     def __init__(self, width: int, num_classes: int | None) -> None:
         super().__init__()
         self.width, self.num_classes = width, num_classes

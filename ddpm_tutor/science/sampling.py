@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ddpm_tutor.science.data import to_uint8
 from ddpm_tutor.science.diffusion import Variance, ddim_step, p_step, predict_eps, predict_x_0
+from ddpm_tutor.science.fast import for_sampling
 from ddpm_tutor.science.network import NoisePredictor
 from ddpm_tutor.science.noise import Generators, normal, streams
 from ddpm_tutor.science.schedule import Schedule, respaced
@@ -81,17 +82,20 @@ def sample(
         raise ValueError(f'method is "ddpm" or "ddim", not {method!r}')
     if label is not None and model.num_classes is None:
         raise ValueError("this network was trained without labels, so it draws no digit on request")
-    short, times = respaced(schedule.to(x_T.device), schedule.T if steps is None else steps)
+    short, spread = respaced(schedule.to(x_T.device), schedule.T if steps is None else steps)
+    times = spread.tolist()
+    guided = label is not None and guidance != 1
+    model = for_sampling(model, times[:0:-1], len(x_T) * (2 if guided else 1))
     x_t = x_T
     for i in range(short.T, 0, -1):
-        t = torch.full((len(x_t),), int(times[i]), device=x_t.device)  # (B,) for the network
+        t = torch.full((len(x_t),), times[i], device=x_t.device)  # (B,) for the network
         index = torch.full_like(t, i)  # (B,) the same noise level in the short schedule
         eps = guided_eps(model, x_t, t, label, guidance)
         x_0 = predict_x_0(short, x_t, index, eps)
         if clip:
             x_0 = x_0.clamp(-1, 1)
             eps = predict_eps(short, x_t, index, x_0)
-        yield Sampled(int(times[i]), x_t, x_0)
+        yield Sampled(times[i], x_t, x_0)
         if method == "ddim":
             x_t = ddim_step(short, x_t, index, index - 1, eps)
         else:

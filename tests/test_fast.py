@@ -1,0 +1,132 @@
+"""The network made ready for sampling predicts what the plain one does."""
+
+import pytest
+import torch
+
+from ddpm_tutor.science import fast
+from ddpm_tutor.science.checkpoints import load_checkpoint
+from ddpm_tutor.science.devices import has_bf16
+from ddpm_tutor.science.fast import MANY, PackedConv2d, SamplingNetwork, for_sampling
+from ddpm_tutor.science.lean_unet import LeanUNet
+from ddpm_tutor.science.noise import normal, stream
+from ddpm_tutor.science.sampling import draw, last
+from ddpm_tutor.science.schedule import linear_schedule
+from ddpm_tutor.science.unet import UNet
+
+NETWORKS = [(UNet, 8), (LeanUNet, 32)]
+
+
+def trained(kind, width, num_classes):
+    """A network none of whose layers is zero, as after training."""
+    model = kind(width, num_classes)
+    generator = stream(0, "weights")
+    for parameter in model.parameters():
+        parameter.data += 0.05 * torch.randn(parameter.shape, generator=generator)
+    return model.requires_grad_(False)
+
+
+def pictures(batch):
+    return normal((batch, 1, 32, 32), stream(0, "x_t"), "cpu")
+
+
+@pytest.fixture
+def in_float32(monkeypatch):
+    monkeypatch.setattr(fast, "has_bf16", lambda device: False)
+
+
+@pytest.mark.parametrize(("kind", "width"), NETWORKS)
+@pytest.mark.parametrize("batch", [1, 2, 17])
+@pytest.mark.parametrize("labelled", [True, False])
+def test_it_predicts_the_same_noise_at_every_step(kind, width, batch, labelled, in_float32):
+    model = trained(kind, width, 10)
+    times = list(range(1000, 0, -37))
+    ready = for_sampling(model, times, batch)
+    x_t = pictures(batch)
+    label = torch.arange(batch) % 10 if labelled else None
+    for now in times:
+        t = torch.full((batch,), now)
+        expected = model(x_t, t, label)
+        torch.testing.assert_close(ready(x_t, t, label), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_it_follows_a_change_of_labels():
+    model = trained(LeanUNet, 32, 10)
+    ready = for_sampling(model, [500, 250], 2)
+    x_t, t = pictures(2), torch.tensor([500, 500])
+    for label in (torch.tensor([1, 2]), torch.tensor([7, 2]), None, torch.tensor([1, 2])):
+        torch.testing.assert_close(ready(x_t, t, label), model(x_t, t, label), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.skipif(not has_bf16(torch.device("cpu")), reason="this CPU has no bfloat16 products")
+@pytest.mark.parametrize(("kind", "width"), NETWORKS)
+def test_many_images_are_predicted_in_bfloat16(kind, width):
+    model = trained(kind, width, None)
+    x_t, t = pictures(MANY), torch.full((MANY,), 300)
+    ready = for_sampling(model, [300], MANY)
+    difference = (ready(x_t, t) - model(x_t, t)).abs().max()
+    assert 1e-4 < difference < 0.1  # other arithmetic, near the same result
+    assert for_sampling(model, [300], MANY - 1)(x_t, t).dtype == torch.float32
+
+
+@pytest.mark.skipif(not has_bf16(torch.device("cpu")), reason="this CPU has no bfloat16 products")
+def test_digits_drawn_in_bfloat16_look_the_same(monkeypatch):
+    model = load_checkpoint().model
+    label = torch.arange(MANY) % 10
+
+    def drawn():
+        moments = draw(model, linear_schedule(), label, seed=0, indices=range(MANY), steps=20)
+        return last(moments)
+
+    rounded = drawn()
+    monkeypatch.setattr(fast, "has_bf16", lambda device: False)
+    # mean over pixels, of the 2 between black and white
+    assert (rounded - drawn()).abs().mean() < 0.02
+
+
+def test_drawing_with_it_and_without_gives_the_same_digit(monkeypatch):
+    model, label = load_checkpoint().model, torch.tensor([7])
+
+    def drawn():
+        chain = draw(model, linear_schedule(), label, seed=0, indices=[0], steps=25, guidance=1.5)
+        return last(chain)
+
+    ready = drawn()
+    monkeypatch.setattr("ddpm_tutor.science.sampling.for_sampling", lambda model, *_: model)
+    torch.testing.assert_close(ready, drawn(), rtol=0, atol=1e-3)
+
+
+@pytest.mark.skipif(not fast.can_pack(), reason="this torch has no oneDNN convolutions")
+@pytest.mark.parametrize(("kind", "width"), NETWORKS)
+def test_every_convolution_is_packed_and_the_network_itself_left_alone(kind, width):
+    model = kind(width)
+    before = {name: type(module) for name, module in model.named_modules()}
+    ready = for_sampling(model, [1], 1)
+    convolutions = [m for m in ready.modules() if isinstance(m, torch.nn.Conv2d | PackedConv2d)]
+    assert convolutions and all(isinstance(m, PackedConv2d) for m in convolutions)
+    assert {name: type(module) for name, module in model.named_modules()} == before
+    assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_where_packing_is_not_to_be_had_the_plain_convolutions_do(monkeypatch):
+    monkeypatch.setattr(fast, "can_pack", lambda: False)
+    model = trained(LeanUNet, 32, None)
+    x_t, t = pictures(1), torch.tensor([9])
+    ready = for_sampling(model, [9], 1)
+    assert not any(isinstance(m, PackedConv2d) for m in ready.modules())
+    torch.testing.assert_close(ready(x_t, t), model(x_t, t), rtol=1e-4, atol=1e-5)
+
+
+def test_training_goes_on_without_changing_it():
+    model = trained(LeanUNet, 32, None)
+    x_t, t = pictures(1), torch.tensor([9])
+    ready = for_sampling(model, [9], 1)
+    before = ready(x_t, t)
+    for parameter in model.parameters():
+        parameter.data += 1
+    assert torch.equal(ready(x_t, t), before)
+
+
+def test_any_other_network_is_used_as_it_is():
+    other = torch.nn.Conv2d(1, 1, 1)
+    assert for_sampling(other, [1], 1) is other
+    assert isinstance(for_sampling(UNet(4), [1], 1), SamplingNetwork)
