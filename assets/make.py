@@ -54,7 +54,7 @@ def make_offline_digits(each: int) -> None:
         guidance=GUIDANCE,
         steps=STEPS,
     )
-    bar = track(chunks, moments_of(len(labels), STEPS), "Offline digits")
+    bar = track(chunks, moments_of(trained.model, len(labels), STEPS), "Offline digits")
     images = torch.cat([chunk for chunk in bar if chunk is not None])
     inner = images[:, 0, PADDING:-PADDING, PADDING:-PADDING].numpy()  # (N, 28, 28)
     with replacing(ASSETS / "offline_digits.npz") as temporary, open(temporary, "wb") as file:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -23,6 +24,7 @@ from ddpm_tutor.cli.options import (
     find_digits,
     open_checkpoint,
 )
+from ddpm_tutor.cli.processes import Process, collect, is_first, processes
 from ddpm_tutor.errors import TutorError, UsageError
 from ddpm_tutor.files import check_target
 
@@ -131,16 +133,17 @@ def sample(
     """Draw digits as a grid, and as arrays."""
     if (digit is not None) + all_digits + unconditional != 1:
         raise UsageError("Say what to draw: --digit 3, --all-digits or --unconditional.")
-    console = Console()
+    console = Console(quiet=not is_first())
     for target in (out, npz):
         if target is not None:
             check_target(target)
     with console.status("Loading the model ..."):
-        import numpy as np
+        import torch
 
         from ddpm_tutor.classroom.pictures import enlarged, grid, save_png
+        from ddpm_tutor.classroom.session import Session, using
         from ddpm_tutor.classroom.terminal_images import render_images
-        from ddpm_tutor.files import replacing
+        from ddpm_tutor.science.npz import writing_digits
 
         loaded = open_checkpoint(checkpoint, device)
         if all_digits and not loaded.conditional:
@@ -148,15 +151,23 @@ def sample(
         labels = None if unconditional else labels_for(loaded, digit, n)
         count = n if labels is None else len(labels)
 
-    images = draw_images(
-        loaded, labels, count, seed, guidance, sampler, steps, f"Drawing {count:,}"
-    )
-    if npz:
-        numbers = np.full(count, -1) if labels is None else labels.numpy()
-        with replacing(npz) as temporary, open(temporary, "wb") as file:
-            np.savez_compressed(file, images=images[:, 0].numpy(), labels=numbers, seed=seed)
+    shown: list[Tensor] = []
+    with processes(device) as process, using(Session(console)), ExitStack() as files:
+        loaded.model.to(process.device)
+        chunks = drawn_chunks(
+            loaded, labels, count, seed, guidance, sampler, steps, f"Drawing {count:,}", process
+        )
+        if npz and is_first():
+            write = files.enter_context(writing_digits(npz, count, labels, seed))
+        for images in chunks:
+            if npz:
+                write(images)
+            shown.append(images[: GRID_LIMIT - sum(map(len, shown))])
+    if not is_first():
+        return
+    images = torch.cat(shown)
     columns = n if all_digits and n <= 20 else None
-    save_png(out, enlarged(grid(images[:GRID_LIMIT], columns), 2))
+    save_png(out, enlarged(grid(images, columns), 2))
     console.print(render_images(images[:40], console))
     for path in [out, npz] if npz else [out]:
         console.print(Text.assemble(("Saved: ", "dim"), (str(path), "bold green")))
@@ -194,7 +205,7 @@ def no_labels() -> TutorError:
     )
 
 
-def draw_images(
+def drawn_chunks(
     loaded: "Checkpoint",
     labels: "Tensor | None",
     count: int,
@@ -203,14 +214,18 @@ def draw_images(
     sampler: Sampler,
     steps: int,
     description: str,
-) -> "Tensor":
-    """Images 0 to count - 1 of the seed, (count, 1, 32, 32) uint8, with a progress bar."""
-    import torch
+    process: Process | None = None,
+) -> "Iterator[Tensor]":
+    """Images 0 to count - 1 of the seed in turn, some at a time, with a progress bar.
 
+    Yields:
+        (B, 1, 32, 32) uint8; with several processes, those of all, and only in the first.
+    """
     from ddpm_tutor.classroom.session import track
     from ddpm_tutor.science.sampling import draw_many, moments_of
 
-    chunks = draw_many(
+    rank, world_size = process[:2] if process else (0, 1)
+    moments = draw_many(
         loaded.model,
         loaded.schedule,
         labels,
@@ -219,9 +234,13 @@ def draw_images(
         guidance=guidance,
         method=sampler.value,
         steps=steps,
+        rank=rank,
+        world_size=world_size,
     )
-    bar = track(chunks, moments_of(count, steps), description)
-    return torch.cat([chunk for chunk in bar if chunk is not None])
+    total = moments_of(loaded.model, count, steps, world_size)
+    for chunk in track(moments, total, description):
+        if chunk is not None:
+            yield from collect(chunk, process)
 
 
 def drawing(

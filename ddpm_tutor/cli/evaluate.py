@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from ddpm_tutor.cli.draw import draw_images
+from ddpm_tutor.cli.draw import drawn_chunks
 from ddpm_tutor.cli.options import (
     CheckpointOption,
     DataOption,
@@ -66,7 +66,8 @@ def evaluate(
         with using(Session(console=console)):
             asked = torch.arange(n) % 10 if network.conditional else None
             bar = f"Drawing {n:,} digits ({name})"
-            images = draw_images(network, asked, n, seed, guidance, sampler, steps, bar)
+            chunks = drawn_chunks(network, asked, n, seed, guidance, sampler, steps, bar)
+            images = torch.cat(list(chunks))
         with console.status(f"Scoring ({name}) ..."):
             evaluated[name] = judge(network, images, asked, classifier.model, real, mnist)
     with console.status("Scoring real digits ..."):

@@ -1,6 +1,5 @@
 """The command that trains: Algorithm 1 on MNIST, with live figures and pictures."""
 
-import os
 import signal
 import time
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from ddpm_tutor.cli.options import (
     SeedOption,
     find_digits,
 )
+from ddpm_tutor.cli.processes import is_first, processes
 from ddpm_tutor.errors import UsageError
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def train(
     seed: SeedOption = 0,
 ) -> None:
     """Train a noise predictor: Algorithm 1 on MNIST."""
-    console = Console(quiet=int(os.environ.get("RANK", "0")) > 0)
+    console = Console(quiet=not is_first())
     with console.status("Starting ..."):
         from ddpm_tutor.science.devices import has_bf16
         from ddpm_tutor.science.run import Run, RunSettings
@@ -111,29 +111,6 @@ def run_results(conditional: bool, run: "Run") -> dict[str, str]:
         "Score it:": f"ddpm-tutor evaluate --checkpoint {run.weights_file}",
         "See it learn:": str(run.folder / "film_strip.gif"),
     }
-
-
-@contextmanager
-def processes(device: Device) -> Iterator[tuple[int, int, Any]]:
-    """Joins the other processes when started by torchrun: rank, how many, and the own device."""
-    import torch
-    import torch.distributed as dist
-
-    from ddpm_tutor.science.devices import choose_device
-
-    world_size = int(os.environ.get("WORLD_SIZE", "1"))
-    where = choose_device(device.value)
-    if world_size == 1:
-        yield 0, 1, where
-        return
-    if where.type == "cuda":
-        where = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
-        torch.cuda.set_device(where)
-    dist.init_process_group("nccl" if where.type == "cuda" else "gloo")
-    try:
-        yield dist.get_rank(), world_size, where
-    finally:
-        dist.destroy_process_group()
 
 
 def announce(console: Console, run: "Run", digits: "Digits", world_size: int) -> None:

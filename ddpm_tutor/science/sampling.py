@@ -15,7 +15,8 @@ from ddpm_tutor.science.schedule import Schedule, respaced
 
 Method = Literal["ddpm", "ddim"]
 IMAGE_SHAPE = (1, 32, 32)
-CHUNK = 50  # images drawn at once, when there are many: enough to keep a few cores busy
+# images drawn at once, when there are many: enough to keep a few cores, or a GPU, busy
+CHUNK, CHUNK_ON_GPU = 50, 500
 
 
 class Sampled(NamedTuple):
@@ -158,15 +159,21 @@ def draw_many(
     guidance: float = 1.0,
     method: Method = "ddpm",
     steps: int = 1000,
+    rank: int = 0,
+    world_size: int = 1,
 ) -> Iterator[Tensor | None]:
-    """`draw` for the images 0 to count - 1 of a seed, in chunks that fit in memory.
+    """`draw` for the images 0 to count - 1 of a seed, in chunks, so that memory does not grow.
+
+    Of several processes each draws every `world_size`-th chunk, and all as many, though the last
+    may be empty.
 
     Yields:
         None after each step, and (B, 1, 32, 32) uint8 on the CPU at the end of each chunk: all in
-        all `moments_of(count, steps)` things.
+        all `moments_of(...)` things.
     """
-    for start in range(0, count, CHUNK):
-        numbers = range(start, min(start + CHUNK, count))
+    chunk = chunk_size(model, count, world_size)
+    for start in range(rank * chunk, count + rank * chunk, world_size * chunk):
+        numbers = range(min(start, count), min(start + chunk, count))
         moments = draw(
             model,
             schedule,
@@ -177,13 +184,22 @@ def draw_many(
             method=method,
             steps=steps,
         )
+        if not numbers:
+            yield torch.empty((0, *IMAGE_SHAPE), dtype=torch.uint8)
+            return
         for moment in moments:
             yield to_uint8(moment.x_t).cpu() if moment.t == 0 else None
 
 
-def moments_of(count: int, steps: int) -> int:
-    """How many things `draw_many` yields: for progress bars."""
-    return -(-count // CHUNK) * (steps + 1)
+def chunk_size(model: NoisePredictor, count: int, world_size: int = 1) -> int:
+    """How many of `count` images a process draws at once."""
+    on_gpu = next(model.parameters()).device.type == "cuda"
+    return min(CHUNK_ON_GPU if on_gpu else CHUNK, -(-count // world_size))
+
+
+def moments_of(model: NoisePredictor, count: int, steps: int, world_size: int = 1) -> int:
+    """How many things `draw_many` yields to one process: for progress bars."""
+    return -(-count // (world_size * chunk_size(model, count, world_size))) * (steps + 1)
 
 
 def last(moments: Iterator[Sampled]) -> Tensor:
