@@ -174,6 +174,9 @@ def draw_many(
     chunk = chunk_size(model, count, world_size)
     for start in range(rank * chunk, count + rank * chunk, world_size * chunk):
         numbers = range(min(start, count), min(start + chunk, count))
+        if not numbers:
+            yield torch.empty((0, *IMAGE_SHAPE), dtype=torch.uint8)
+            return
         moments = draw(
             model,
             schedule,
@@ -184,9 +187,6 @@ def draw_many(
             method=method,
             steps=steps,
         )
-        if not numbers:
-            yield torch.empty((0, *IMAGE_SHAPE), dtype=torch.uint8)
-            return
         for moment in moments:
             yield to_uint8(moment.x_t).cpu() if moment.t == 0 else None
 
