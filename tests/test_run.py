@@ -259,3 +259,33 @@ def test_a_device_that_is_not_here_is_refused_by_name():
     assert choose_device("auto").type in ("cpu", "cuda", "mps")
     with pytest.raises(UsageError, match="This machine has"):
         choose_device("abacus")
+
+
+def exploding(run):
+    """The run, its loss made NaN from the third step on."""
+    forward = run.state.model.forward
+    calls = []
+
+    def broken(*inputs):
+        calls.append(inputs)
+        return forward(*inputs) * (float("nan") if len(calls) >= 3 else 1)
+
+    run.state.model.forward = broken
+    return run
+
+
+def test_a_nan_stops_the_run_and_names_what_was_saved(tmp_path, digits):
+    run = exploding(Run.start(tmp_path, UNET, CPU))  # an epoch has two steps
+    with pytest.raises(TutorError, match=r"at step 3 the loss is nan.* step 2") as raised:
+        finish(run, digits)
+    assert "--lr, such as 0.0001" in str(raised.value)
+    weights = load_checkpoint(tmp_path / "weights.safetensors").model.state_dict()
+    assert all(tensor.isfinite().all() for tensor in weights.values())
+    assert Run.resume(tmp_path, UNET, CPU).state.step == 2
+
+
+def test_a_learning_rate_that_is_far_too_large_stops_the_run(tmp_path, digits):
+    training = dataclasses.replace(TRAINING, lr=1.0, epochs=200, lr_schedule="constant")
+    run = Run.start(tmp_path, dataclasses.replace(LEAN, training=training), CPU)
+    with pytest.raises(TutorError, match="has diverged"):
+        finish(run, digits)

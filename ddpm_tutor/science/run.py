@@ -25,6 +25,7 @@ from ddpm_tutor.science.checkpoints import build_network, save_checkpoint
 from ddpm_tutor.science.data import Digits
 from ddpm_tutor.science.schedule import linear_schedule
 from ddpm_tutor.science.training import (
+    Diverged,
     Estimate,
     StepReport,
     TrainingConfig,
@@ -92,6 +93,7 @@ class Run:
         self.state = TrainingState.start(model, settings.training)
         self.history: list[EpochReport] = []
         self.images: int | None = None  # in the training set; a resumed run must have as many
+        self.saved_step = 0  # what the files in the folder hold
 
     @classmethod
     def start(cls, folder: Path, settings: RunSettings, device: torch.device) -> "Run":
@@ -125,7 +127,7 @@ class Run:
                 run.state.model.load_state_dict(saved["model"])
                 run.state.ema.load_state_dict(saved["ema"])
                 run.state.optimizer.load_state_dict(saved["optimizer"])
-                run.state.step = saved["step"]
+                run.state.step = run.saved_step = saved["step"]
                 run.images = saved.get("images")
                 run.history = [read_epoch(line) for line in saved["log"]]
         except Exception as error:  # whatever a damaged file holds, the answer is the same
@@ -179,6 +181,7 @@ class Run:
         }
         with replacing(self.state_file) as temporary, open(temporary, "wb") as file:
             torch.save(state, file)
+        self.saved_step = self.state.step
 
     def train(
         self,
@@ -193,8 +196,21 @@ class Run:
         At the end of an epoch the averaged weights are validated and all is saved (by rank 0).
 
         Raises:
-            TutorError: a resumed run was started on other digits.
+            TutorError: a resumed run was started on other digits, or the training diverged.
         """
+        try:
+            yield from self._train(digits, call, rank, world_size)
+        except Diverged as error:
+            kept = f"{self.weights_file} has the averaged weights of step {self.saved_step:,}."
+            raise TutorError(
+                f"{error} {kept if self.saved_step else 'Nothing was saved before that.'}\n"
+                f"Start again in another --run-dir with a smaller --lr, such as "
+                f"{self.settings.training.lr / 10:g}."
+            ) from error
+
+    def _train(
+        self, digits: Digits, call: nn.Module | None, rank: int, world_size: int
+    ) -> Iterator[StepReport | EpochReport]:
         count = len(digits.train_images)
         if self.images not in (None, count):
             raise TutorError(

@@ -9,11 +9,21 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from ddpm_tutor.errors import TutorError
 from ddpm_tutor.science.data import to_unit_range
 from ddpm_tutor.science.diffusion import loss_simple, q_sample
 from ddpm_tutor.science.network import NoisePredictor
 from ddpm_tutor.science.noise import normal, stream
 from ddpm_tutor.science.schedule import Schedule
+
+EXPLODED = 10.0  # a loss beyond this is lost: always predicting zero costs 1
+
+
+class Diverged(TutorError):
+    """The loss is no number any more, or beyond all measure; the weights before it are lost too."""
+
+    def __init__(self, step: int, loss: float) -> None:
+        super().__init__(f"The training has diverged: at step {step:,} the loss is {loss:.3g}.")
 
 
 @dataclass(frozen=True)
@@ -125,6 +135,7 @@ def train(
 
     Raises:
         ValueError: the batches cannot be shared equally by the processes.
+        Diverged: the loss of a step is not finite, or over `EXPLODED`.
     """
     if config.batch_size % world_size:
         raise ValueError(f"{world_size} processes cannot share batches of {config.batch_size}")
@@ -160,6 +171,8 @@ def train(
             group["lr"] = config.lr * lr_factor(state.step, total_steps, config)
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=config.bf16):
             loss = loss_simple(call, schedule, x_0, t, eps, label)
+        if not loss.item() <= EXPLODED:  # NaN compares to nothing
+            raise Diverged(state.step + 1, loss.item())
         state.optimizer.zero_grad()
         loss.backward()
         grad_norm = nn.utils.clip_grad_norm_(state.model.parameters(), config.grad_clip)
