@@ -16,8 +16,20 @@ from ddpm_tutor.classroom.lesson import (
     read_lesson,
     shown_source,
 )
-from ddpm_tutor.classroom.progress import LessonProgress, load_progress, save_progress
-from ddpm_tutor.classroom.prose import used_functions
+from ddpm_tutor.classroom.progress import (
+    Bookmark,
+    LessonProgress,
+    load_progress,
+    save_progress,
+)
+from ddpm_tutor.classroom.prose import (
+    HOLD,
+    PROSE_WIDTH,
+    Prose,
+    Sentence,
+    folded,
+    used_functions,
+)
 from ddpm_tutor.classroom.session import Session
 from ddpm_tutor.classroom.stepper import LessonError, Stepper
 from ddpm_tutor.errors import TutorError, UsageError
@@ -206,7 +218,12 @@ def test_an_error_with_a_learner_present_does_not_end_the_lesson(tmp_path: Path)
 def answering(lesson: Lesson, *answers: str) -> tuple[str, dict[str, bool]]:
     """Steps through the lesson giving these answers to its questions."""
     console, given, scored = screen(), iter(answers), {}
-    session = Session(console, ask=lambda prompt: next(given), on_answer=scored.__setitem__)
+
+    def on_answer(question: str, right: bool) -> bool:
+        scored[question] = right
+        return right
+
+    session = Session(console, ask=lambda prompt: next(given), on_answer=on_answer)
     Stepper(lesson, session, keys=keys_of("\r" * 4)).run()
     return text_of(console), scored
 
@@ -224,9 +241,107 @@ def test_wrong_answers_get_their_own_reply_and_the_truth(lesson: Lesson) -> None
     assert "✗ wrong REPLY" in shown and "It is b) that\nright REPLY" in shown
 
 
-def test_skipped_questions_are_not_scored(lesson: Lesson) -> None:
+def test_skipped_questions_tell_the_answer_and_earn_nothing(lesson: Lesson) -> None:
     shown, scored = answering(lesson, "", "")
-    assert scored == {} and "It is 3. It is the SECRET sum." in shown
+    assert scored == {"How many?": False, "Which?": False}
+    assert "It is 3. It is the SECRET sum." in shown
+
+
+def test_a_letter_may_be_typed_as_it_is_printed(lesson: Lesson) -> None:
+    assert answering(lesson, "3", "B)")[1]["Which?"]
+
+
+def test_going_back_to_a_question_shows_what_was_said(lesson: Lesson) -> None:
+    console, given = screen(), iter(["4", "a"])
+    session = Session(console, ask=lambda prompt: next(given))
+    Stepper(lesson, session, keys=keys_of("\r\r\rb\rq")).run()
+    shown = text_of(console)
+    assert shown.count("You said 4") == shown.count("You said a)") == 1  # once more, from memory
+
+
+def test_running_a_step_again_runs_the_later_ones_again_too(lesson: Lesson) -> None:
+    console = screen()
+    # to the third step, back to the second, which runs again, and on
+    stepper = Stepper(lesson, Session(console), keys=keys_of("\r\rbr\r\r\r"))
+    assert stepper.run()
+    assert stepper.namespace["runs"] == 2
+    assert text_of(console).count("counted 6") == 2
+
+
+def test_a_step_that_ran_silently_is_shown_on_going_back_without_running_again(
+    lesson: Lesson,
+) -> None:
+    console = screen()
+    stepper = Stepper(lesson, Session(console), keys=keys_of("b\r\r"))
+    assert stepper.run(start=4)
+    assert stepper.namespace["runs"] == 1
+    assert text_of(console).count("counted 6") == 1
+
+
+def test_lines_printed_beside_a_progress_bar_are_remembered(tmp_path: Path) -> None:
+    path = tmp_path / "bar.py"
+    path.write_text(
+        "# %% [markdown]\n# # Bar\n\n# %%\nfrom ddpm_tutor.classroom.tools import track\n"
+        "for i in track(range(2), 2, 'Working'):\n    print('row', i)\n\n"
+        "# %% [markdown]\n# ## Next\n"
+    )
+    console = screen(force_terminal=True)
+    Stepper(read_lesson(path), Session(console), keys=keys_of("\rbq")).run()
+    assert text_of(console).count("row 1") == 2
+
+
+@pytest.fixture
+def bookmark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(progress_module, "progress_file", lambda: tmp_path / "progress.json")
+    return lambda: Bookmark("02")
+
+
+def test_the_first_answer_of_a_sitting_counts(bookmark) -> None:
+    sitting = bookmark()
+    assert not sitting.answered("11.2 a", False)
+    assert not sitting.answered("11.2 a", True)  # the answer had been told
+    assert bookmark().answered("11.2 a", True)
+
+
+def test_what_was_earned_stays(bookmark) -> None:
+    assert bookmark().answered("11.2 a", True)
+    assert bookmark().answered("11.2 a", False)
+    assert bookmark().lesson.answers == {"11.2 a": True}
+
+
+def test_opening_a_lesson_keeps_the_place_until_the_second_step(bookmark) -> None:
+    bookmark().at_step(7)
+    bookmark().at_step(1)
+    assert bookmark().lesson.step == 7
+    bookmark().at_step(2)
+    assert bookmark().lesson.step == 2
+
+
+def lines_of(renderable: object, width: int) -> list[str]:
+    console = screen(width)
+    console.print(renderable)
+    return [line.rstrip() for line in text_of(console).splitlines()]
+
+
+@pytest.mark.parametrize("width", range(20, 60, 3))
+def test_no_line_of_prose_ends_inside_code(width: int) -> None:
+    words = "Then look at `x_t = a b c` and type `ddpm-tutor lesson 3` or so.\n\n- So `a b`, too."
+    lines = lines_of(Prose(words), width)
+    for code in ("x_t = a b c", "ddpm-tutor lesson 3", "a b,"):
+        assert any(code in line for line in lines)
+    assert HOLD not in "".join(lines) and len(lines) > 3
+
+
+def test_prose_is_never_wider_than_is_easy_to_read() -> None:
+    assert max(map(len, lines_of(Sentence("word " * 100), 200))) <= PROSE_WIDTH
+
+
+def test_long_lines_of_source_are_broken_at_blanks_and_stand_deeper() -> None:
+    source = "def f():\n    return first_term(a, b) + second_term(c, d)\n\n"
+    assert folded(source, 30) == (
+        "def f():\n    return first_term(a, b) +\n            second_term(c, d)"
+    )
+    assert folded("x" * 50, 30) == "x" * 50
 
 
 def test_progress_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

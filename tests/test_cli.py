@@ -442,6 +442,7 @@ def test_stepping_in_a_real_terminal(
     terminal.type("image.shape\r")
     terminal.until("torch.Size([1, 32, 32])")
     terminal.type("\x04")
+    terminal.until("Back to the lesson.")
     terminal.until("q quit")
     terminal.type("?")
     assert "with the lesson's variables" in terminal.until("q quit")
@@ -466,6 +467,42 @@ def test_stepping_in_a_real_terminal(
     assert f"3 of {steps}" in again.until("q quit")
     again.type("\x03")
     assert again.wait() == 130
+
+
+ASKING = """\
+# %% [markdown]
+# # A lesson that asks
+
+# %%
+from ddpm_tutor.classroom.tools import ask_number
+exit = "a variable of the lesson"
+
+# %% [markdown]
+# ## Ask
+
+# %%
+ask_number("How many?", 3, tolerance=0, why="So it is.")
+"""
+
+
+def test_exit_leaves_the_interactive_python_and_nothing_else(
+    empty: Path, environment: dict[str, str]
+) -> None:
+    (empty / "asking.py").write_text(ASKING)
+    terminal = Terminal([*TUTOR, "lesson", "asking.py"], empty, environment)
+    terminal.until("q quit")
+    terminal.type("p")
+    terminal.until(">>>")
+    terminal.type("exit()\r")
+    terminal.until("Back to the lesson.")
+    terminal.until("q quit")
+    terminal.type("\r")
+    terminal.until("Enter to skip")
+    terminal.type("3\r")
+    terminal.until("So it is.")
+    terminal.until("q quit")
+    terminal.type("\r")
+    assert terminal.wait() == 0
 
 
 EVALUATE = ["evaluate", "-n", "100", "--steps", "2", "--json"]

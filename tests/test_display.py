@@ -10,7 +10,14 @@ import torch
 from PIL import Image
 from rich.console import Console
 
-from ddpm_tutor.classroom.display import number, render, sparkline, tensor_panel
+from ddpm_tutor.classroom.display import (
+    column_of,
+    number,
+    render,
+    sparkline,
+    table,
+    tensor_panel,
+)
 from ddpm_tutor.classroom.films import frames_of, noising
 from ddpm_tutor.classroom.pictures import (
     FRAME_MS,
@@ -166,3 +173,28 @@ def test_noising_ends_in_noise_and_starts_from_the_digit() -> None:
     frames = list(noising(UNet(4), linear_schedule(), x_0, None, seed=0, indices=[0, 1], frames=5))
     assert frames[0].t == 0 and torch.equal(frames[0].x_t, x_0)
     assert frames[-1].t == 1000 and abs(frames[-1].x_t.std().item() - 1) < 0.05
+
+
+def test_a_column_of_a_table_has_one_number_of_decimals():
+    assert column_of([-1.0, -0.985, -0.008264]) == ["-1.0000", "-0.9850", "-0.0083"]
+    assert column_of([0.0, 0.1869, 2.416]) == ["0.000", "0.187", "2.416"]
+    assert column_of([17.3, 20.41]) == ["17.30", "20.41"]
+    assert column_of([1234.5, 999.0]) == ["1,234", "999"]
+    assert column_of(["a", 3, None]) == ["a", "3", "None"]
+
+
+def test_a_column_of_very_different_numbers_keeps_their_digits():
+    assert column_of([9999.0, 4.04e-05]) == ["9,999", "4.04e-05"]
+    assert column_of([float("nan"), 0.5]) == ["nan", "0.500"]
+
+
+def test_numbers_stand_right_and_words_left():
+    text = shown(table("", ["t", "way", "mean"], [(5, "steps", 0.5), (300, "jump", -1.25)]))
+    rows = [line for line in text.splitlines() if "steps" in line or "jump" in line]
+    assert rows == ["│   5 │ steps │  0.500 │", "│ 300 │ jump  │ -1.250 │"]
+
+
+def test_rows_of_pictures_are_of_like_length():
+    pictures = torch.zeros(10, 1, 32, 32)
+    text = shown(lambda console: render_images(pictures, console, ["|"] * 10), width=120)
+    assert [line.count("|") for line in text.splitlines() if "|" in line] == [5, 5]

@@ -17,6 +17,7 @@ from ddpm_tutor.classroom.terminal_images import is_image, render_images
 
 BARS = " ▁▂▃▄▅▆▇█"
 BINS = 28
+WIDEST = 7  # digits of a number in a table, more are hard to take in
 MANY_IMAGES = 40  # more are not drawn in the terminal
 
 
@@ -62,14 +63,31 @@ def tensor_panel(tensor: Tensor, title: str | None = None) -> Panel:
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Group:
-    """A table of numbers and words; floats are shown with four digits."""
+    """A table of numbers, which stand right, and words, which stand left."""
     result = Table()
-    for i, column in enumerate(columns):
-        result.add_column(Text(column), justify="left" if i == 0 else "right")
-    for row in rows:
-        cells = [number(cell) if isinstance(cell, float) else str(cell) for cell in row]
-        result.add_row(*(Text(cell) for cell in cells))
+    cells = [column_of(list(column)) for column in zip(*rows, strict=True)]
+    for name, column in zip(columns, cells, strict=True):
+        numeric = all(text[:1] in "-.0123456789" for text in column)
+        result.add_column(Text(name), justify="right" if numeric else "left")
+    for row in zip(*cells, strict=True):
+        result.add_row(*(Text(cell) for cell in row))
     return Group(Text(title, style="bold"), result)
+
+
+def column_of(values: Sequence[object]) -> list[str]:
+    """The cells of a column; floats have as many decimals as the smallest needs for two digits.
+
+    Where that would take more than `WIDEST` characters, each float has four digits of its own.
+    """
+    floats = [abs(v) for v in values if isinstance(v, float) and v and math.isfinite(v)]
+    if not floats:
+        return [number(v) if isinstance(v, float) else str(v) for v in values]
+    before = math.floor(math.log10(max(floats)))  # the place of the first digit of the largest
+    smallest = math.floor(math.log10(min(floats)))
+    decimals = max(3 - max(before, 0), 1 - smallest, 0)
+    if max(before, 0) + 1 + decimals > WIDEST:
+        return [number(v) if isinstance(v, float) else str(v) for v in values]
+    return [f"{v:,.{decimals}f}" if isinstance(v, float) else str(v) for v in values]
 
 
 def render(

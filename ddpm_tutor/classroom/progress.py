@@ -75,16 +75,25 @@ class Bookmark:
         self.told: set[str] = set()  # questions whose answer was shown in this sitting
 
     def at_step(self, number: int) -> None:
-        """The learner has come to this step."""
-        self.lesson.step = number
-        save_progress(self.progress)
+        """The learner has come to this step; opening a lesson is not yet starting over."""
+        if number > 1:
+            self.lesson.step = number
+            save_progress(self.progress)
 
-    def answered(self, question: str, right: bool) -> None:
-        """The learner has answered; a second try comes after the answer was told."""
+    def answered(self, question: str, right: bool) -> bool:
+        """The learner has answered, or skipped the question, which tells the answer as well.
+
+        The first answer of a sitting counts, and what was earned stays.
+
+        Returns:
+            whether the question's points are earned.
+        """
+        earned = self.lesson.answers.get(question, False)
         if question not in self.told:
             self.told.add(question)
-            self.lesson.answers[question] = right
+            earned = self.lesson.answers[question] = earned or right
             save_progress(self.progress)
+        return earned
 
     def finished(self) -> None:
         """The learner has come to the end: the next time starts over."""

@@ -2,15 +2,34 @@
 
 import ast
 import inspect
+import re
 from typing import Any, ClassVar
 
 from rich.console import Console, ConsoleOptions, RenderResult
-from rich.markdown import CodeBlock, Markdown
+from rich.markdown import CodeBlock, Markdown, Paragraph
 from rich.padding import Padding
 from rich.syntax import Syntax
 from rich.text import Text
+from rich.theme import Theme
 
 from ddpm_tutor.classroom.lesson import Step
+
+PROSE_WIDTH = 92  # longer lines are hard to read
+HOLD = "\ue000"  # stands for a blank at which no line may end: rich breaks at any other
+
+
+class Sentence:
+    """Words that are wrapped at the width of prose, and never at a `HOLD`."""
+
+    def __init__(self, text: str | Text) -> None:
+        self.text = Text(text) if isinstance(text, str) else text
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        lines = self.text.wrap(console, min(options.max_width, PROSE_WIDTH))
+        for line in lines:
+            line.rstrip()
+            line.plain = line.plain.replace(HOLD, " ")
+        yield Text("\n").join(lines)
 
 
 class Formula(CodeBlock):
@@ -20,15 +39,48 @@ class Formula(CodeBlock):
         yield Padding(Text(str(self.text).rstrip(), style="bold cyan"), (0, 0, 0, 4))
 
 
+class Words(Paragraph):
+    """A paragraph in which no line ends inside `code`."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield Sentence(self.text)
+
+
 class Prose(Markdown):
     """A cell of prose."""
 
-    elements: ClassVar = {**Markdown.elements, "code_block": Formula}
+    elements: ClassVar = {**Markdown.elements, "code_block": Formula, "paragraph_open": Words}
+    theme = Theme({"markdown.code": "bold cyan"})
+
+    def __init__(self, markup: str) -> None:
+        super().__init__(re.sub("`[^`]+`", lambda code: code[0].replace(" ", HOLD), markup))
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        with console.use_theme(self.theme):
+            yield from super().__rich_console__(console, options)
 
 
 def highlighted(source: str) -> Syntax:
     """Python code in colours."""
     return Syntax(source, "python", theme="ansi_dark", background_color="default", word_wrap=True)
+
+
+def folded(source: str, width: int) -> str:
+    """Python source in lines of at most `width`, where a line has a blank to break it at.
+
+    What is broken off stands two levels deeper than the line it belongs to.
+    """
+    lines = []
+    for line in source.rstrip().splitlines():
+        deeper = " " * (len(line) - len(line.lstrip()) + 8)
+        while len(line) > width:
+            cut = line.rfind(" ", len(deeper), width + 1)
+            if cut < 0:
+                break
+            lines.append(line[:cut])
+            line = deeper + line[cut + 1 :]
+        lines.append(line)
+    return "\n".join(lines)
 
 
 def without_title(step: Step) -> str:

@@ -8,14 +8,17 @@ import time
 from collections.abc import Sequence
 
 from rich.console import Group
+from rich.constrain import Constrain
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
 from ddpm_tutor.classroom.display import number
+from ddpm_tutor.classroom.prose import HOLD, PROSE_WIDTH, Sentence
 from ddpm_tutor.classroom.session import current
 
 LETTERS = "abcdefgh"
+KEYS_LATER = "Enter skips the question; the keys b, r, q and so on work after it."
 
 
 def _heading(part: str, points: float) -> str:
@@ -28,15 +31,27 @@ def _heading(part: str, points: float) -> str:
 def _pose(text: str, part: str, points: float, options: Sequence[str] = ()) -> None:
     listed = Table.grid(padding=(0, 1))
     for letter, option in zip(LETTERS, options, strict=False):
-        listed.add_row(f"{letter})", Text(option))
-    content = Group(Text(text), listed) if options else Text(text)
-    title = _heading(part, points)
-    current().print(Panel(content, title=title, title_align="left", style="yellow"))
+        listed.add_row(f"{letter})", Sentence(option))
+    content = Group(Sentence(text), listed) if options else Sentence(text)
+    panel = Panel(content, title=_heading(part, points), title_align="left", style="yellow")
+    current().print(Text())
+    current().print(Constrain(panel, PROSE_WIDTH))
 
 
 def _tell(right: bool, text: str) -> None:
     mark = ("✓ ", "bold green") if right else ("✗ ", "bold red")
-    current().print(Text.assemble(mark, text))
+    current().print(Sentence(Text.assemble(mark, text)))
+
+
+def _close(question: str, part: str, points: float, right: bool) -> None:
+    """Records the answer, and says so where a right one comes too late to count."""
+    session = current()
+    if session.on_answer:
+        earned = session.on_answer(part or question, right)
+        if right and points and not earned:
+            late = "The points are for the first answer. You can have them in another sitting."
+            session.print(Sentence(late))
+    session.print(Text())
 
 
 def _asked(prompt: str) -> str:
@@ -51,12 +66,6 @@ def _asked(prompt: str) -> str:
         return ""
     finally:
         session.thinking += time.perf_counter() - started
-
-
-def _record(question: str, part: str, right: bool) -> None:
-    session = current()
-    if session.on_answer:
-        session.on_answer(part or question, right)
 
 
 def ask_choice(
@@ -84,20 +93,24 @@ def ask_choice(
     truth = f"{letters[answer]}) {option}\n{reply.removeprefix('Yes. ')}"
     if session.ask is None:
         _tell(True, truth)
+        session.print(Text())
         return
-    while (given := _asked(f"Your choice ({'/'.join(letters)}, Enter to skip): ").lower()) != "":
+    prompt = f"Your choice ({'/'.join(letters)}, Enter to skip): "
+    while (given := _asked(prompt).lower().rstrip(").")) != "":
         if given in list(letters):
             break
-        session.console.print(Text(f"Please type one of {', '.join(letters)}."))
-    else:
-        session.print(Text(f"It is {truth}"))
+        session.console.print(Sentence(f"Please type {' or '.join(letters)}. {KEYS_LATER}"))
+    if not given:
+        session.print(Sentence(f"It is {truth}"))
+        _close(question, part, points, right=False)
         return
     chosen = letters.index(given)
     right = chosen == answer
+    session.shown.append(Text(f"You said {given})"))
     _tell(right, options[chosen][1])
     if not right:
-        session.print(Text(f"It is {truth}"))
-    _record(question, part, right)
+        session.print(Sentence(f"It is {truth}"))
+    _close(question, part, points, right)
 
 
 def ask_number(
@@ -119,22 +132,24 @@ def ask_number(
     if session.silent:
         return
     answer = float(answer)
-    _pose(f"{question}  (±\u00a0{number(tolerance)})", part, points)
+    _pose(f"{question}  (±{HOLD}{number(tolerance)})", part, points)
     if session.ask is None:
         _tell(True, f"{number(answer)}. {why}")
+        session.print(Text())
         return
-    while True:
-        text = _asked("Your number (Enter to skip): ")
-        if not text:
-            session.print(Text(f"It is {number(answer)}. {why}"))
-            return
+    while text := _asked("Your number (Enter to skip): "):
         try:
             given = float(text.replace(",", "."))
             break
         except ValueError:
-            session.console.print(Text("Please type a number, such as 0.5."))
+            session.console.print(Sentence(f"Please type a number, such as 0.5. {KEYS_LATER}"))
+    if not text:
+        session.print(Sentence(f"It is {number(answer)}. {why}"))
+        _close(question, part, points, right=False)
+        return
+    session.shown.append(Text(f"You said {text}"))
     right = abs(given - answer) <= tolerance
     difference = abs(given - float(number(answer).replace(",", "")))  # as it is shown
     off = "" if right else f" You were {number(difference)} off."
     _tell(right, f"It is {number(answer)}.{off} {why}")
-    _record(question, part, right)
+    _close(question, part, points, right)

@@ -40,7 +40,8 @@ class Session:
     out: Path = Path("outputs")
     # asks the learner a question and returns the answer; None where nobody is there to ask
     ask: Callable[[str], str] | None = None
-    on_answer: Callable[[str, bool], None] | None = None
+    # told of each answer, and of a question skipped as of a wrong one; says whether it is earned
+    on_answer: Callable[[str, bool], bool] | None = None
     thinking: float = 0.0  # seconds that the learner took to answer in this step
     silent: bool = False  # earlier steps run again without showing anything
     shown: list[RenderableType] = field(default_factory=list)  # by the step that is running
@@ -48,8 +49,8 @@ class Session:
 
     def print(self, what: RenderableType) -> None:
         """Shows a renderable and remembers it, so that going back shows it again."""
+        self.shown.append(what)
         if not self.silent:
-            self.shown.append(what)
             self.console.print(what)
 
 
@@ -173,6 +174,7 @@ def track(items: Iterable[T], total: int, description: str) -> Iterator[T]:
         console=session.console,
         transient=True,
         disable=not session.console.is_terminal,
+        redirect_stdout=False,  # the stepper has done that, and remembers what it catches
     ) as bar:
         task = bar.add_task(description, total=total, note="")
         _bars.append(lambda note: bar.update(task, note=note))

@@ -23,11 +23,17 @@ from ddpm_tutor.classroom.lesson import (
     override_parameters,
     shown_source,
 )
-from ddpm_tutor.classroom.prose import Prose, highlighted, used_functions, without_title
+from ddpm_tutor.classroom.prose import (
+    PROSE_WIDTH,
+    Prose,
+    folded,
+    highlighted,
+    used_functions,
+    without_title,
+)
 from ddpm_tutor.classroom.session import Session, show, using
 from ddpm_tutor.errors import TutorError, UsageError
 
-PROSE_WIDTH = 92  # longer lines are hard to read
 KEYS = {
     "Enter": "next",
     "b": "back",
@@ -147,8 +153,9 @@ class Stepper:
                 self._show_code(cell)
                 self._run_cell(cell)
         finally:
-            if not self.session.silent:
-                self.shown[number] = self.session.shown
+            self.shown[number] = self.session.shown
+            # what comes after rests on this step: it runs again when the learner gets there
+            self.shown = {n: shown for n, shown in self.shown.items() if n <= number}
         seconds = time.perf_counter() - started - self.session.thinking
         if seconds >= 1:
             self.session.print(Text(f"ran in {seconds:.1f} s", style="dim", justify="right"))
@@ -216,8 +223,22 @@ class Stepper:
         with contextlib.suppress(ImportError):
             import readline  # noqa: F401  (line editing and history)
         banner = "Python with the lesson's variables. Ctrl-D (or exit()) comes back to the lesson."
-        with contextlib.suppress(SystemExit):
-            code.interact(banner=banner, local=self.namespace, exitmsg="Back to the lesson.")
+
+        def leave() -> None:  # Python's own exit() would close the terminal's input as well
+            raise SystemExit
+
+        before = dict(self.namespace)
+        self.namespace |= {"exit": leave, "quit": leave}
+        try:
+            code.interact(banner=banner, local=self.namespace, exitmsg="")
+        except SystemExit:
+            pass
+        finally:
+            for name in ("exit", "quit"):
+                self.namespace.pop(name)
+                if name in before:
+                    self.namespace[name] = before[name]
+        self.session.console.print("Back to the lesson.")
 
     def _show_source(self, step: Step) -> None:
         """Shows a function of the package that the step called; with several, asks which."""
@@ -226,18 +247,20 @@ class Stepper:
         if not functions:
             console.print(Text("This step uses no function of the package.", style="dim"))
             return
-        name = next(iter(functions))
-        if len(functions) > 1:
-            names = list(functions)
-            choices = "  ".join(f"{i} {n}" for i, n in enumerate(names[:9], start=1))
-            console.print(Text(f"Which one?  {choices}", style="cyan"))
+        names = list(functions)[:9]
+        name = names[0]
+        if len(names) > 1:
+            choices = "\n".join(f"  {i}  {n}" for i, n in enumerate(names, start=1))
+            console.print(Text(f"Which one? Any other key goes back.\n{choices}", style="cyan"))
             key = self.keys() if self.keys else ""
-            if not (key.isdigit() and 1 <= int(key) <= len(names[:9])):
+            if not (key.isdigit() and 1 <= int(key) <= len(names)):
                 return
             name = names[int(key) - 1]
         where = f"{functions[name].__module__.replace('.', '/')}.py"
-        source = highlighted(inspect.getsource(functions[name]))
-        console.print(Panel(source, title=Text(where), title_align="left"))
+        console.print(Rule(Text(where), align="left"))
+        source = inspect.getsource(functions[name])
+        console.print(highlighted(folded(source, console.width)))
+        console.print(Rule())
 
 
 def key_hints() -> Text:

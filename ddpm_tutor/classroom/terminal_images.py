@@ -65,6 +65,7 @@ def render_images(
         pixels = thumbnail(pixels)
     width = pixels.shape[-1]
     columns = max(1, (console.width + 1) // (width + 1))
+    columns = -(-len(pixels) // max(1, -(-len(pixels) // columns)))  # rows of like length
     rows: list[RenderableType] = []
     for start in range(0, len(pixels), columns):
         part = [_lines(image, color) for image in pixels[start : start + columns]]

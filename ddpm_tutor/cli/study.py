@@ -223,29 +223,33 @@ def read_key() -> str:
 
 def ask_where_to_start(console: Console, step: int, count: int) -> int:
     """Offers to go on where the learner left."""
-    console.print(
-        Text.assemble(
-            f"You left at step {step} of {count}.  ",
-            ("Enter", "bold cyan"),
-            " goes on there, ",
-            ("q", "bold cyan"),
-            " leaves, any other key starts over.",
-        )
-    )
-    key = read_key()
-    if key in ("q", "\x04"):
-        raise typer.Exit
-    return step if key in ("\r", "\n") else 1
+    console.print(Text(f"You left at step {step} of {count}."))
+    while True:
+        console.print(
+            Text.assemble(
+                ("Enter", "bold cyan"), " goes on there, ", ("s", "bold cyan"), " starts over, ",
+                ("q", "bold cyan"), " leaves.",
+            )
+        )  # fmt: skip
+        key = read_key()
+        if key in ("q", "\x04"):
+            raise typer.Exit
+        if key in ("\r", "\n", "s"):
+            return 1 if key == "s" else step
 
 
 def say_points(console: Console, lesson: "Lesson", progress: "LessonProgress") -> None:
     """What the learner's answers are worth, and which are still to be had."""
     from ddpm_tutor.classroom.points import earned, questions, worth
+    from ddpm_tutor.classroom.prose import HOLD, Sentence
 
     if worth(lesson):
         points = f"Points in this lesson: {earned(lesson, progress.answers):g} of {worth(lesson):g}"
-        left = [q.part for q in questions(lesson) if q.points and not progress.answers.get(q.key)]
-        console.print(Text(f"{points}. To be had: {'; '.join(left)}" if left else f"{points}."))
+        open_ones = {q.part for q in questions(lesson) if q.points} - {
+            part for part, right in progress.answers.items() if right
+        }
+        names = ", ".join(part.replace(" ", HOLD) for part in sorted(open_ones))
+        console.print(Sentence(f"{points}. To be had: {names}" if names else f"{points}."))
 
 
 def say_goodbye(console: Console, lesson: "Lesson", saved: list[Path], finished: bool) -> None:
@@ -257,6 +261,7 @@ def say_goodbye(console: Console, lesson: "Lesson", saved: list[Path], finished:
         console.print(Text("Saved by this lesson:", "bold"))
         for path in saved:
             console.print(Text(f"  {path}", "green"))
+        console.print()
     if not finished:
         name = lesson.number if lesson.path.parent == bundled("lessons") else lesson.path
         console.print(Text(f"See you. Go on with: ddpm-tutor lesson {name}"))
