@@ -34,7 +34,7 @@ def _pose(text: str, part: str, points: float, options: Sequence[str] = ()) -> N
         listed.add_row(f"{letter})", Sentence(option))
     content = Group(Sentence(text), listed) if options else Sentence(text)
     panel = Panel(content, title=_heading(part, points), title_align="left", style="yellow")
-    current().print(Text())
+    current().gap()
     current().print(Constrain(panel, PROSE_WIDTH))
 
 
@@ -51,7 +51,7 @@ def _close(question: str, part: str, points: float, right: bool) -> None:
         if right and points and not earned:
             late = "The points are for the first answer. You can have them in another sitting."
             session.print(Sentence(late))
-    session.print(Text())
+    session.gap()
 
 
 def _asked(prompt: str) -> str:
@@ -93,7 +93,7 @@ def ask_choice(
     truth = f"{letters[answer]}) {option}\n{reply.removeprefix('Yes. ')}"
     if session.ask is None:
         _tell(True, truth)
-        session.print(Text())
+        session.gap()
         return
     prompt = f"Your choice ({'/'.join(letters)}, Enter to skip): "
     while (given := _asked(prompt).lower().rstrip(").")) != "":
@@ -135,7 +135,7 @@ def ask_number(
     _pose(f"{question}  (±{HOLD}{number(tolerance)})", part, points)
     if session.ask is None:
         _tell(True, f"{number(answer)}. {why}")
-        session.print(Text())
+        session.gap()
         return
     while text := _asked("Your number (Enter to skip): "):
         try:

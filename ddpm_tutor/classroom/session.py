@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -52,6 +53,13 @@ class Session:
         self.shown.append(what)
         if not self.silent:
             self.console.print(what)
+
+    def gap(self) -> None:
+        """A blank line, unless there is one already."""
+        last = self.shown[-1] if self.shown else None
+        blank = isinstance(last, Text) and not last.plain
+        if not blank and not (isinstance(last, Padding) and last.bottom):
+            self.print(Text())
 
 
 _current = Session()

@@ -133,7 +133,8 @@ class Stepper:
     def _show_code(self, cell: Cell) -> None:
         source = shown_source(cell)
         if source:
-            self.session.print(Padding(highlighted(source), (1, 0, 1, 2)))
+            self.session.gap()
+            self.session.print(Padding(highlighted(source), (0, 0, 1, 2)))
 
     def _execute_or_explain(self, number: int) -> None:
         """Runs a step; with a learner present an error is shown and can be looked into."""
