@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -55,6 +55,7 @@ def replacing(target: Path) -> Iterator[Path]:
         with open(temporary, "rb") as written:
             os.fsync(written.fileno())
         os.replace(temporary, target)
+        sync_folder(target.parent)
     except OSError as error:
         raise TutorError(
             f"Cannot write {target}: {error.strerror or error}. Choose another place or make room."
@@ -62,6 +63,24 @@ def replacing(target: Path) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes sure that a rename in `folder` outlives a power cut, where folders can be synced."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def remove_leftovers(folder: Path, names: Iterable[str]) -> None:
+    """Removes what `replacing` left in `folder` of the files so named when it was killed."""
+    for name in names:
+        path = Path(name)
+        for leftover in folder.glob(f".{path.stem}-*{path.suffix}"):
+            leftover.unlink(missing_ok=True)
 
 
 def make_folder(path: Path) -> Path:

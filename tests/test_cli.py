@@ -490,6 +490,8 @@ def test_exit_leaves_the_interactive_python_and_nothing_else(
 ) -> None:
     (empty / "asking.py").write_text(ASKING)
     terminal = Terminal([*TUTOR, "lesson", "asking.py"], empty, environment)
+    terminal.until("Run it? Type yes: ")
+    terminal.type("yes\r")
     terminal.until("q quit")
     terminal.type("p")
     terminal.until(">>>")
@@ -503,6 +505,25 @@ def test_exit_leaves_the_interactive_python_and_nothing_else(
     terminal.until("q quit")
     terminal.type("\r")
     assert terminal.wait() == 0
+
+
+def test_a_lesson_from_elsewhere_is_not_run_unasked(
+    tutor, empty: Path, environment: dict[str, str]
+) -> None:
+    file = empty / "stranger.py"
+    file.write_text("# %% [markdown]\n# # Hello\n\n# %%\nopen('ran', 'w').close()\n")
+    refused = tutor("lesson", "stranger.py", "--no-pause", code=2)
+    assert str(file) in refused.stderr and "--trust" in refused.stderr
+    terminal = Terminal([*TUTOR, "lesson", "stranger.py"], empty, environment)
+    assert "stranger.py" in terminal.until("Run it? Type yes: ")
+    terminal.type("\r")
+    terminal.until("Not run.")
+    assert terminal.wait() == 1
+    assert not (empty / "ran").exists()
+    tutor("lesson", "stranger.py", "--check", code=1)
+    assert not (empty / "ran").exists()
+    tutor("lesson", "stranger.py", "--no-pause", "--trust")
+    assert (empty / "ran").exists()
 
 
 EVALUATE = ["evaluate", "-n", "100", "--steps", "2", "--json"]

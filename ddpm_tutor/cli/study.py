@@ -118,6 +118,9 @@ def lesson(
     device: Annotated[Device | None, typer.Option(help="Where to compute.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for pictures and GIFs.")] = Path("outputs"),
     data: DataOption = None,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Run a lesson file that did not come along, unasked.")
+    ] = False,
     check: Annotated[
         bool, typer.Option("--check", help="For authors: is the lesson file in order?")
     ] = False,
@@ -139,6 +142,8 @@ def lesson(
 
     # the stepper catches what lesson code prints: the console must not follow sys.stdout there
     console = Console(file=sys.stdout)
+    if not trust:
+        ask_for_trust(console, chosen)
     bookmark = Bookmark(chosen.path.stem) if pause and is_terminal() else None
     if bookmark and start is None and 1 < bookmark.lesson.step <= count:
         start = ask_where_to_start(console, bookmark.lesson.step, count)
@@ -161,6 +166,27 @@ def lesson(
     say_goodbye(console, chosen, session.saved, finished)
     if bookmark:
         say_points(console, chosen, bookmark.lesson)
+
+
+def ask_for_trust(console: Console, lesson: "Lesson") -> None:
+    """Asks before the code of a lesson file is run that did not come with the package.
+
+    Raises:
+        TutorError: nobody is there to ask, or the answer was no.
+    """
+    path = lesson.path.resolve()
+    if path.parent == bundled("lessons").resolve():
+        return
+    if not is_terminal():
+        raise UsageError(
+            f"{path} did not come with ddpm-tutor, and a lesson runs its code on this machine.\n"
+            "Read it first; if you trust it, add --trust."
+        )
+    console.print(Text("This lesson did not come with ddpm-tutor:", "bold yellow"))
+    console.print(Text(f"  {path}"), soft_wrap=True)
+    console.print(Text("A lesson is Python: it can do on this machine whatever you can."))
+    if console.input("Run it? Type yes: ").strip().lower() not in ("yes", "y"):
+        raise TutorError("Not run. Read the file; then run this again, or add --trust.")
 
 
 def lesson_settings(

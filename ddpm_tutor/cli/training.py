@@ -3,7 +3,7 @@
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -76,7 +76,7 @@ def train(
         from ddpm_tutor.science.run import Run, RunSettings
         from ddpm_tutor.science.training import TrainingConfig, steps_per_epoch
 
-    with processes(device) as (rank, world_size, where):
+    with processes(device) as (rank, world_size, where), ExitStack() as stack:
         if batch_size % world_size:
             raise UsageError(f"--batch-size must be a multiple of the {world_size} processes.")
         config = TrainingConfig(
@@ -90,6 +90,8 @@ def train(
         )
         settings = RunSettings(network.value, width, conditional, config)
         run = (Run.resume if resume else Run.start)(run_dir, settings, where)
+        if rank == 0:
+            stack.enter_context(run.exclusive())
         digits = find_digits(data)
         announce(console, run, digits, world_size)
         if run.state.step >= epochs * steps_per_epoch(len(digits.train_images), config):

@@ -12,15 +12,17 @@ import json
 import platform
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from torch import nn
 
 from ddpm_tutor.errors import TutorError
-from ddpm_tutor.files import make_folder, replacing
+from ddpm_tutor.files import make_folder, remove_leftovers, replacing
 from ddpm_tutor.science.checkpoints import build_network, save_checkpoint
 from ddpm_tutor.science.data import Digits
 from ddpm_tutor.science.schedule import linear_schedule
@@ -36,6 +38,7 @@ from ddpm_tutor.science.training import (
 )
 
 NUM_CLASSES = 10
+FILES = ("weights.safetensors", "state.pt", "log.jsonl", "config.json")
 
 
 @dataclass(frozen=True)
@@ -140,6 +143,26 @@ class Run:
                 "Resume it with the same settings, or start another with --run-dir."
             )
         return run
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Keeps other processes from training into this folder, until this one ends or dies.
+
+        Raises:
+            TutorError: another process is training there.
+        """
+        lock = FileLock(self.folder / ".lock")
+        try:
+            held = lock.acquire(timeout=0)
+        except Timeout:
+            raise TutorError(
+                f"Another process is training in {self.folder}.\n"
+                "Wait for it, stop it, or choose another --run-dir."
+            ) from None
+        with held:
+            names = (path.name for path in self.folder.iterdir() if not path.name.startswith("."))
+            remove_leftovers(self.folder, [*FILES, *names])
+            yield
 
     @property
     def state_file(self) -> Path:
