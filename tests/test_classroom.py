@@ -2,6 +2,8 @@
 
 import inspect
 import io
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,7 +22,7 @@ from ddpm_tutor.classroom.progress import (
     Bookmark,
     LessonProgress,
     load_progress,
-    save_progress,
+    read_progress,
 )
 from ddpm_tutor.classroom.prose import (
     HOLD,
@@ -344,26 +346,66 @@ def test_long_lines_of_source_are_broken_at_blanks_and_stand_deeper() -> None:
     assert folded("x" * 50, 30) == "x" * 50
 
 
-def test_progress_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress_module, "progress_file", lambda: tmp_path / "p" / "progress.json")
-    progress = load_progress()
-    progress.lesson("01")
-    progress.lesson("02").step = 4
-    progress.lesson("02").answers["11.2 b"] = True
-    save_progress(progress)
-    assert load_progress() == progress
+def test_progress_is_kept(bookmark) -> None:
+    bookmark().at_step(4)
+    bookmark().answered("11.2 b", True)
     assert load_progress().lesson("02") == LessonProgress(4, False, {"11.2 b": True})
+    bookmark().finished()
+    assert load_progress().lesson("02") == LessonProgress(1, True, {"11.2 b": True})
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"version": 99, "lessons": {}}', "\x00\xff"])
-def test_a_damaged_progress_file_is_set_aside(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
-) -> None:
+def test_two_terminals_lose_no_answer(bookmark) -> None:
+    one, other = bookmark(), bookmark()
+    one.answered("11.2 a", True)
+    other.answered("11.2 b", True)
+    one.at_step(3)
+    assert bookmark().lesson == LessonProgress(3, False, {"11.2 a": True, "11.2 b": True})
+
+
+def test_many_processes_lose_no_answer(tmp_path: Path) -> None:
+    script = (
+        "import sys\nfrom pathlib import Path\nfrom ddpm_tutor.classroom import progress\n"
+        "progress.progress_file = lambda: Path(sys.argv[1])\n"
+        "mine = progress.Bookmark('02')\n"
+        "for n in range(20): mine.answered(f'{sys.argv[2]} {n}', True)"
+    )
     path = tmp_path / "progress.json"
-    monkeypatch.setattr(progress_module, "progress_file", lambda: path)
-    path.write_text(text, encoding="utf-8")
-    assert load_progress().lessons == {}
-    assert path.with_suffix(".json.old").read_text(encoding="utf-8") == text
+    command = [sys.executable, "-c", script, str(path)]
+    processes = [subprocess.Popen([*command, name]) for name in "abcd"]
+    assert [process.wait(60) for process in processes] == [0] * 4
+    answers = read_progress(path.read_text()).lesson("02").answers
+    assert sorted(answers) == sorted(f"{name} {n}" for name in "abcd" for n in range(20))
+
+
+DAMAGED = [
+    "", "{", "[]", "null", '{"version": 99, "lessons": {}}', "\x00\xff",
+    '{"version": 1, "lessons": []}', '{"version": 1, "lessons": {"02": {"steps": 3}}}',
+    '{"version": 1, "lessons": {"02": {"step": "three"}}}',
+    '{"version": 1, "lessons": {"02": {"answers": ["11.2 a"]}}}', "[" * 100_000,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", DAMAGED, ids=range(len(DAMAGED)))
+def test_a_damaged_progress_file_is_kept_aside_and_progress_goes_on(
+    bookmark, tmp_path: Path, text: str
+) -> None:
+    for number in (1, 2):  # the second does not take the place of the first
+        (tmp_path / "progress.json").write_text(text, encoding="utf-8")
+        assert load_progress().lessons == {}
+        bookmark().at_step(5)
+        assert bookmark().lesson.step == 5
+        kept = tmp_path / f"progress.{number}.old"
+        assert kept.read_text(encoding="utf-8") == text
+
+
+def test_a_place_that_cannot_be_written_does_not_stop_a_lesson(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(progress_module, "progress_file", lambda: tmp_path / "file" / "p.json")
+    place = Bookmark("02")
+    place.at_step(5)
+    assert place.answered("11.2 a", True) and place.lesson.step == 5
 
 
 def test_lessons_are_found_by_number_and_by_file(lesson: Lesson) -> None:

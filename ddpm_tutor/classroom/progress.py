@@ -1,13 +1,18 @@
 """What the learner has done: where each lesson was left, and which answers were right."""
 
+import contextlib
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from ddpm_tutor.errors import TutorError
-from ddpm_tutor.files import replacing
+from ddpm_tutor.files import make_folder, replacing
 
 VERSION = 1
+LOCK_SECONDS = 5.0  # how long to wait for another terminal that is writing
 
 
 @dataclass
@@ -38,31 +43,65 @@ def progress_file() -> Path:
 
 
 def load_progress() -> Progress:
-    """The progress so far; none where there is no file.
+    """The progress so far; none where there is no file, or where it cannot be read."""
+    try:
+        return read_progress(progress_file().read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return Progress()
 
-    A file that cannot be read is set aside as progress.json.old, not overwritten.
+
+def read_progress(text: str) -> Progress:
+    """The progress that a file of this version holds.
+
+    Raises:
+        ValueError: it holds something else.
     """
+    try:
+        saved = json.loads(text)
+        if saved["version"] != VERSION:
+            raise ValueError(f"version {saved['version']}")
+        lessons = {k: LessonProgress(**v) for k, v in saved["lessons"].items()}
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError("not a progress file") from error
+    for lesson in lessons.values():
+        answers = lesson.answers.items() if isinstance(lesson.answers, dict) else [(None, None)]
+        if type(lesson.step) is not int or not all(isinstance(right, bool) for _, right in answers):
+            raise ValueError("not a progress file")
+    return Progress(lessons)
+
+
+def set_aside_unreadable() -> Path | None:
+    """Keeps a progress file that cannot be read under another name; that name, or None."""
     path = progress_file()
     try:
-        saved = json.loads(path.read_text(encoding="utf-8"))
-        if saved["version"] != VERSION:
-            raise ValueError("unknown version")
-        return Progress({k: LessonProgress(**v) for k, v in saved["lessons"].items()})
+        read_progress(path.read_text(encoding="utf-8"))
     except OSError:
-        return Progress()
-    except (ValueError, KeyError, TypeError, AttributeError):
-        path.replace(path.with_suffix(".json.old"))
-        return Progress()
+        pass
+    except ValueError:
+        number = 1
+        while (kept := path.with_name(f"progress.{number}.old")).exists():
+            number += 1
+        with contextlib.suppress(OSError):
+            path.replace(kept)
+            return kept
+    return None
 
 
-def save_progress(progress: Progress) -> None:
-    """Writes the progress, whole or not at all. Where that cannot be, a lesson still goes on."""
-    try:
-        with replacing(progress_file()) as temporary:
-            text = json.dumps({"version": VERSION, **asdict(progress)}, indent=2)
-            temporary.write_text(text + "\n", encoding="utf-8")
-    except TutorError:
-        return
+def change_progress(change: Callable[[Progress], object]) -> None:
+    """Changes the progress as it is on disk now; two terminals at once lose no answer.
+
+    Where it cannot be written, a lesson still goes on.
+    """
+    path = progress_file()
+    with contextlib.suppress(TutorError, OSError, Timeout):
+        make_folder(path.parent)
+        with FileLock(path.with_name(".lock"), timeout=LOCK_SECONDS):
+            set_aside_unreadable()
+            progress = load_progress()
+            change(progress)
+            with replacing(path) as temporary:
+                text = json.dumps({"version": VERSION, **asdict(progress)}, indent=2)
+                temporary.write_text(text + "\n", encoding="utf-8")
 
 
 class Bookmark:
@@ -70,15 +109,19 @@ class Bookmark:
 
     def __init__(self, name: str) -> None:
         """The place in the lesson whose file is called `name`."""
-        self.progress = load_progress()
-        self.lesson = self.progress.lesson(name)
+        self.name = name
+        self.lesson = load_progress().lesson(name)
         self.told: set[str] = set()  # questions whose answer was shown in this sitting
+
+    def keep(self, change: Callable[[LessonProgress], object]) -> None:
+        """Changes the progress in this lesson, here and on disk."""
+        change(self.lesson)
+        change_progress(lambda progress: change(progress.lesson(self.name)))
 
     def at_step(self, number: int) -> None:
         """The learner has come to this step; opening a lesson is not yet starting over."""
         if number > 1:
-            self.lesson.step = number
-            save_progress(self.progress)
+            self.keep(lambda lesson: setattr(lesson, "step", number))
 
     def answered(self, question: str, right: bool) -> bool:
         """The learner has answered, or skipped the question, which tells the answer as well.
@@ -91,11 +134,10 @@ class Bookmark:
         earned = self.lesson.answers.get(question, False)
         if question not in self.told:
             self.told.add(question)
-            earned = self.lesson.answers[question] = earned or right
-            save_progress(self.progress)
+            earned = earned or right
+            self.keep(lambda lesson: lesson.answers.update({question: earned}))
         return earned
 
     def finished(self) -> None:
         """The learner has come to the end: the next time starts over."""
-        self.lesson.step, self.lesson.finished = 1, True
-        save_progress(self.progress)
+        self.keep(lambda lesson: lesson.__dict__.update(step=1, finished=True))

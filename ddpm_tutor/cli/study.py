@@ -18,7 +18,7 @@ from ddpm_tutor.files import bundled
 
 if TYPE_CHECKING:
     from ddpm_tutor.classroom.lesson import Lesson
-    from ddpm_tutor.classroom.progress import LessonProgress
+    from ddpm_tutor.classroom.progress import LessonProgress, Progress
 
 
 def state_of(lesson: "Lesson", progress: "LessonProgress") -> Text:
@@ -30,12 +30,22 @@ def state_of(lesson: "Lesson", progress: "LessonProgress") -> Text:
     return Text("–", "dim")
 
 
+def open_progress(console: Console) -> "Progress":
+    """The learner's progress; says so when the file had to be set aside."""
+    from ddpm_tutor.classroom.progress import load_progress, set_aside_unreadable
+
+    if kept := set_aside_unreadable():
+        console.print(Text("Your progress could not be read, so it starts anew.", "yellow"))
+        console.print(Text(f"The old file is kept: {kept}", "yellow"), soft_wrap=True)
+    return load_progress()
+
+
 def welcome() -> None:
     """What this is, where the learner is, and what to type next."""
     from ddpm_tutor.classroom.lesson import all_lessons
-    from ddpm_tutor.classroom.progress import load_progress
 
-    console, progress = Console(), load_progress()
+    console = Console()
+    progress = open_progress(console)
     console.print(
         Panel(
             Text.assemble(
@@ -72,9 +82,9 @@ def lessons() -> None:
     """List the lessons: title, paper sections, minutes, your progress."""
     from ddpm_tutor.classroom.lesson import all_lessons
     from ddpm_tutor.classroom.points import earned, worth
-    from ddpm_tutor.classroom.progress import load_progress
 
-    console, progress = Console(), load_progress()
+    console = Console()
+    progress = open_progress(console)
     table = Table(title="Lessons", title_justify="left", title_style="bold", box=box.SIMPLE)
     table.add_column("", justify="right", style="bold")
     table.add_column("Title, and what to read")
@@ -144,7 +154,10 @@ def lesson(
     console = Console(file=sys.stdout)
     if not trust:
         ask_for_trust(console, chosen)
-    bookmark = Bookmark(chosen.path.stem) if pause and is_terminal() else None
+    bookmark = None
+    if pause and is_terminal():
+        open_progress(console)
+        bookmark = Bookmark(chosen.path.stem)
     if bookmark and start is None and 1 < bookmark.lesson.step <= count:
         start = ask_where_to_start(console, bookmark.lesson.step, count)
 
