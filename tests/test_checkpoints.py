@@ -1,15 +1,19 @@
 """Weights on disk: what is saved comes back, and nothing else is taken for weights."""
 
 import json
+import os
 import pickle
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from ddpm_tutor.errors import TutorError
 from ddpm_tutor.science.checkpoints import build_network, load_checkpoint, save_checkpoint
+from ddpm_tutor.science.unet import UNet
 
 
 @pytest.fixture
@@ -128,6 +132,23 @@ WRONG = {
     "a tensor of another shape": lambda file: rewritten(
         file, change_tensors=lambda t: t.update({"out.bias": torch.ones(3)})
     ),
+    "a weight that is NaN": lambda file: rewritten(
+        file, change_tensors=lambda t: t["out.bias"].fill_(float("nan"))
+    ),
+    "an infinite weight": lambda file: rewritten(
+        file, change_tensors=lambda t: t["out.bias"].fill_(float("-inf"))
+    ),
+    "a million channels": lambda file: rewritten(file, {"width": 10**6}),
+    "a billion labels": lambda file: rewritten(file, {"num_classes": 10**9}),
+    "a billion steps": lambda file: rewritten(file, {"linear_beta": [10**9, 1e-4, 0.02]}),
+    "a schedule of words": lambda file: rewritten(file, {"linear_beta": ["T", "a", "b"]}),
+    "a width of words": lambda file: rewritten(file, {"width": "wide"}),
+    "a gigantic header": lambda file: file.write_bytes(
+        (10**15).to_bytes(8, "little") + file.read_bytes()[8:]
+    ),
+    "a header of brackets": lambda file: file.write_bytes(
+        (10**6).to_bytes(8, "little") + b"[" * 10**6
+    ),
 }
 
 
@@ -189,3 +210,83 @@ def test_a_full_disk_leaves_the_old_weights_and_is_told_to_the_learner(saved, ne
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert saved.read_bytes() == before
     assert [path.name for path in saved.parent.iterdir()] == [saved.name]
+
+
+# Files from strangers, by the thousand
+
+
+@pytest.fixture(scope="module")
+def bytes_of_a_checkpoint(tmp_path_factory):
+    file = tmp_path_factory.mktemp("whole") / "weights.safetensors"
+    save_checkpoint(file, UNet(4, 10), {"log": []})
+    return file.read_bytes()
+
+
+def refused_or_sound(file):
+    """Loads a file: what comes is a network, or the error that is meant for the learner."""
+    try:
+        loaded = load_checkpoint(file)
+    except TutorError as error:
+        assert 1 <= len(str(error).splitlines()) <= 2
+        return
+    assert all(tensor.isfinite().all() for tensor in loaded.model.state_dict().values())
+
+
+FUZZ = settings(
+    max_examples=int(os.environ.get("DDPM_TUTOR_FUZZ", "60")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+
+
+@FUZZ
+@given(place=st.integers(0, 5000), byte=st.integers(0, 255), end=st.integers(0, 4000))
+def test_flipped_and_missing_bytes(tmp_path, bytes_of_a_checkpoint, place, byte, end):
+    spoiled = bytearray(bytes_of_a_checkpoint[: len(bytes_of_a_checkpoint) - end])
+    spoiled[place] ^= byte
+    file = tmp_path / "spoiled.safetensors"
+    file.write_bytes(spoiled)
+    refused_or_sound(file)
+
+
+@FUZZ
+@given(content=st.binary(max_size=300))
+def test_any_bytes_at_all(tmp_path, content):
+    file = tmp_path / "any.safetensors"
+    file.write_bytes(content)
+    with pytest.raises(TutorError):
+        load_checkpoint(file)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=9), inner),
+    max_leaves=8,
+)
+FIELDS = st.sampled_from(["network", "width", "num_classes", "linear_beta"])
+
+
+@FUZZ
+@given(change=st.dictionaries(FIELDS, JSON, min_size=1))
+def test_any_configuration(tmp_path, bytes_of_a_checkpoint, change):
+    file = tmp_path / "other.safetensors"
+    file.write_bytes(bytes_of_a_checkpoint)
+    rewritten(file, change)
+    refused_or_sound(file)
+
+
+@FUZZ
+@given(metadata=st.dictionaries(st.sampled_from(["format", "config", "training"]), st.text()))
+def test_any_metadata(tmp_path, metadata):
+    file = tmp_path / "other.safetensors"
+    save_file({"w": torch.ones(1)}, file, metadata)
+    refused_or_sound(file)
+
+
+def test_what_is_no_file_is_refused(tmp_path):
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")  # opening it would wait for ever
+    (tmp_path / "nowhere").symlink_to(tmp_path / "missing")
+    for name in ("folder", "pipe", "nowhere", "missing"):
+        with pytest.raises(TutorError, match="No weights at"):
+            load_checkpoint(tmp_path / name)

@@ -20,6 +20,7 @@ from ddpm_tutor.science.unet import UNet
 
 NETWORKS: dict[str, type[NoisePredictor]] = {"unet": UNet, "lean": LeanUNet}
 FORMAT = "ddpm-tutor weights 1"
+MOST_STEPS = 100_000  # T of a schedule: a stranger's file may say anything
 
 
 @dataclass
@@ -108,8 +109,18 @@ def load_checkpoint(path: Path | None = None, device: torch.device | str = "cpu"
         if metadata.get("format") != FORMAT:
             raise ValueError("it does not say that it is one")
         config = json.loads(metadata["config"])
-        schedule = linear_schedule(*config["linear_beta"])
-        model = build_network(config["network"], config["width"], config["num_classes"])
+        T, beta_1, beta_T = config["linear_beta"]
+        if not 1 <= T <= MOST_STEPS:
+            raise ValueError(f"T is {T}")
+        schedule = linear_schedule(T, beta_1, beta_T)
+        name, width, classes = config["network"], config["width"], config["num_classes"]
+        # both networks have more than this; a wrong width is to be noticed before it takes memory
+        least = 9 * width**2 + 4 * width * (classes or 0)
+        if least > sum(tensor.numel() for tensor in tensors.values()):
+            raise ValueError("it holds less than the network that it names")
+        if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
+            raise ValueError("some of its weights are not finite")
+        model = build_network(name, width, classes)
         if isinstance(model, LeanUNet) and not torch.equal(
             schedule.alpha_bar, linear_schedule().alpha_bar
         ):
