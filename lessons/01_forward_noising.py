@@ -13,14 +13,15 @@
 # A diffusion model learns to remove noise. So somebody has to add it first.
 # That is the *forward process*, and it needs no learning at all.
 #
-# This tutor grew from a university assignment of 42 points. A question with a
-# number, such as 11.9 c, is from there; `ddpm-tutor lessons` counts your points.
+# Questions with a number, such as 11.9 c, are from a university assignment of 42
+# points. The first answer in a sitting counts. A point once earned stays.
 
 # %% [markdown]
 # ## Setting up
 #
 # Every step of a lesson is the same: some words, the code that runs, and what
 # it shows. Press `s` after a step to read the source of a function it used.
+# `ddpm-tutor lessons` counts your points.
 #
 # The first cell holds this lesson's parameters. You can change them:
 # `ddpm-tutor lesson 1 --set digit=3`.
@@ -39,14 +40,15 @@ from ddpm_tutor import (
 )
 from ddpm_tutor.classroom.tools import (
     FRAMES, ask_choice, ask_number, figure, noising, save_film, show,
-    show_download, show_table, track,
+    show_download, show_images, show_table, track,
 )
 
 # %% [markdown]
 # ## The data
 #
-# MNIST has 60,000 small pictures of handwritten digits. We keep 55,000 to
-# train on and 5,000 to check with.
+# MNIST has 60,000 small pictures of handwritten digits: 55,000 to train on and
+# 5,000 to check with. Where it is not at hand, 2,000 digits drawn by this
+# package's own model stand in. The first line printed says which you have.
 #
 # The pictures are 28×28. We pad them to 32×32, because the network will halve
 # the side three times, and 32 → 16 → 8 → 4 stays whole.
@@ -62,7 +64,7 @@ show(image, f"a {digit}, padded to 32×32")
 # ## From -1 to +1
 #
 # The pixels are whole numbers from 0 to 255. We map them to -1..+1 (Section 3.3).
-# Black becomes -1, white becomes +1. Why just this range? You will see below.
+# 0 becomes -1, and 255 becomes +1. Why just this range? You will see below.
 
 # %%
 x_0 = to_unit_range(image)[None]  # (1, 1, 32, 32)
@@ -101,18 +103,16 @@ show(x_1, "x_1, after one step")
 # one more draw from a bell curve (Section 2). The whole method rests on this.
 
 # %%
-change = x_1 - x_0
-beta_1 = schedule.beta[1]
-beta_T = schedule.beta[schedule.T]
-print(f"noise of the first step: {beta_1 ** 0.5:.4f}")
-print(f"noise of the last step:  {beta_T ** 0.5:.4f}")
-show(change, "x_1 - x_0")
+print(f"noise of the first step: {schedule.beta[1] ** 0.5:.4f}")
+print(f"noise of the last step:  {schedule.beta[schedule.T] ** 0.5:.4f}")
+show(x_1 - x_0, "x_1 - x_0")
 
 # %% [markdown]
 # ## A thousand steps
 #
 # Now the same step, T times, with fresh noise each time. We keep the pictures
-# at t = 0, 100, ..., 1000.
+# at t = 0, 100, ..., 1000. The small ones here are means of 2×2 pixels, so that
+# the noise looks half as strong.
 #
 # At which t is the digit lost to your eye?
 
@@ -123,13 +123,15 @@ for step in track(range(1, schedule.T + 1), schedule.T, "Adding noise"):
     x_t = q_step(schedule, x_t, torch.tensor([step]), eps)
     if step % 100 == 0:
         kept[step] = x_t
-show(torch.cat(list(kept.values())), "x_t", [f"t = {t}" for t in kept])
+times = range(0, 1000, 100)
+show_images(torch.cat([kept[t] for t in times]), "x_t",
+            [f"t = {t}" for t in times])
 
 # %% [markdown]
 # ## What is left at the end?
 #
-# `x_1000` is all that is left of the digit. Predict the standard deviation of its
-# values. Then look at their histogram.
+# `x_1000` is all that is left of the digit. Predict how its values spread. Then
+# look at their histogram.
 
 # %%
 x_T = kept[schedule.T]
@@ -152,16 +154,20 @@ show(x_T, "x_1000")
 # So the variance settles at 1, whatever the picture was. Meanwhile the mean
 # is multiplied by `√(1 - β)` again and again, and dies away.
 #
-# We follow 50,000 copies of one pixel of the background, where x_0 = -1.
+# We follow 50,000 copies of one pixel of the background, where x_0 = -1: there
+# v starts at 0. The last column starts at v = 4 and follows the formula.
 
 # %%
-x, rows = torch.full((50_000, 1), -1.0), []
+x, v, rows = torch.full((50_000, 1), -1.0), 4.0, []
 for step in track(range(1, schedule.T + 1), schedule.T, "Adding noise"):
     eps = normal(x.shape, generator, "cpu")
     x = q_step(schedule, x, torch.full((len(x),), step), eps)
+    beta = schedule.beta[step].item()
+    v = (1 - beta) * v + beta
     if step in (1, 50, 100, 200, 400, 600, 1000):
-        rows.append((step, x.mean().item(), x.var().item()))
-show_table("One pixel, 50,000 times", ["t", "mean", "variance"], rows)
+        rows.append((step, x.mean().item(), x.var().item(), v))
+show_table("One pixel, 50,000 times",
+           ["t", "mean", "variance", "from v = 4"], rows)
 
 # %% [markdown]
 # ## The schedule
@@ -171,39 +177,42 @@ show_table("One pixel, 50,000 times", ["t", "mean", "variance"], rows)
 #
 #     α_t = 1 - β_t          ᾱ_t = α_1 α_2 ... α_t
 #
-# After t steps the picture is multiplied by `√ᾱ_t`, so its power by `ᾱ_t`. The
-# noise has variance `1 - ᾱ_t`. The power of the picture is about 1 at the start.
-# So `ᾱ_t / (1 - ᾱ_t)` is about the *signal-to-noise ratio*.
+# *Power* is the mean of the squared values. After t steps the picture is
+# multiplied by `√ᾱ_t`, so its power by `ᾱ_t`. The noise has power `1 - ᾱ_t`. The
+# first divided by the second is the *signal-to-noise ratio*. When is it 1? Was
+# that when your eye lost the digit?
 
 # %%
-rows = []
+power, rows = x_0.square().mean().item(), []
 for t in (1, 100, 200, 300, 500, 700, 1000):
     alpha_bar = schedule.alpha_bar[t].item()
-    snr = alpha_bar / (1 - alpha_bar)
+    snr = power * alpha_bar / (1 - alpha_bar)
     rows.append((t, schedule.beta[t].item(), alpha_bar, snr))
 show_table("The schedule", ["t", "β_t", "ᾱ_t", "signal / noise"], rows)
 
 # %%
+signal, noise = power * schedule.alpha_bar, 1 - schedule.alpha_bar
+ratio = signal[1:] / noise[1:]  # at t = 0 there is no noise
 picture, (left, right) = figure(9, 3.2, columns=2)
-left.plot(schedule.alpha_bar, label="ᾱ, what is left of the picture")
-left.plot(1 - schedule.alpha_bar, label="1 - ᾱ, the noise")
-left.set(xlabel="t", title="Power of the picture and of the noise")
+left.plot(signal, label="the picture")
+left.plot(noise, label="the noise")
+left.set(xlabel="t", title="Power")
 left.legend()
-right.semilogy(schedule.alpha_bar[1:] / (1 - schedule.alpha_bar[1:]))
+right.semilogy(range(1, schedule.T + 1), ratio)
+right.axhline(1, color="grey", linewidth=0.8)
 right.set(xlabel="t", title="Signal-to-noise ratio")
 show(picture, "lesson 1 schedule")
+print(f"The ratio falls below 1 at t = {1 + int((ratio >= 1).sum())}.")
 
 # %% [markdown]
 # ## Why -1 to +1?
 #
-# Now you can see why we scaled the data. Most pixels of a digit are -1, so its
-# mean is not 0. But their mean square is nearly 1, like that of the noise.
-#
-# We walk one digit with one noise in three scalings. We look at the size of
-# `x_t`, the root of its mean square (RMS), and at the signal-to-noise ratio.
+# Now you can see why we scaled the data. We walk one digit with one noise in
+# three scalings. We look at the size of `x_t`, the root of its mean square (RMS),
+# and at the signal-to-noise ratio.
 
 # %%
-scaled = {"-1 to 1": x_0, "0 to 1": (x_0 + 1) / 2, "0 to 255": image[None]}
+scaled = {"[-1, 1]": x_0, "[0, 1]": (x_0 + 1) / 2, "[0, 255]": image[None]}
 rows, ends = [], []
 for name, start in scaled.items():
     noise, x_t = stream(seed, "scales"), start.float()
@@ -211,23 +220,24 @@ for name, start in scaled.items():
         eps = normal(x_t.shape, noise, "cpu")
         x_t = q_step(schedule, x_t, torch.tensor([step]), eps)
         if step in (100, 300, 1000):
-            power = schedule.alpha_bar[step] * start.float().square().mean()
-            ratio = power / (1 - schedule.alpha_bar[step])
+            signal = schedule.alpha_bar[step] * start.float().square().mean()
+            snr = signal / (1 - schedule.alpha_bar[step])
             size = x_t.square().mean().sqrt()
-            rows.append((name, step, size.item(), ratio.item()))
+            rows.append((name, step, size.item(), snr.item()))
     ends.append(x_t)
 ask_choice(
     "Why are the pictures scaled to -1..1 before the process starts?",
     [
-        ("Because pixels must be whole numbers.", "They are, before. After scaling they "
-         "are not."),
-        ("Because then x_t has about the size of the noise, from t = 0 to T.",
-         "Yes. So the network sees inputs of one size. With 0..255 the digit outlives "
-         "all 1000 steps. With 0..1 the same β buries it earlier."),
-        ("Because negative numbers are noise.", "Noise has both signs, and so has the "
-         "scaled picture."),
+        ("because a network cannot take in values as large as 255",
+         "It can. But x_t would be large at first and about 1 at the end, see below."),
+        ("because the noise has values from -1 to 1 as well",
+         "It has a standard deviation of 1: one value in three lies outside -1..1."),
+        ("because then x_t has about one size at every t",
+         "Yes. Most pixels are -1, so the mean square of a digit is nearly 1, like that of "
+         "the noise. With 0..255 the digit outlives all 1000 steps. With 0..1 the same β "
+         "buries it earlier."),
     ],
-    answer=1,
+    answer=2,
     part="11.9 c",
     points=1,
 )
@@ -235,7 +245,7 @@ ask_choice(
 # %%
 show_table("The same β, three scalings",
            ["values", "t", "size of x_t (RMS)", "signal / noise"], rows)
-show(torch.cat(ends), "x_1000 of each", list(scaled))
+show_images(torch.cat(ends), "x_1000 of each", list(scaled))
 
 # %% [markdown]
 # ## Choose a bad schedule
@@ -255,11 +265,11 @@ trials = {
 ask_choice(
     "With β = 0.0001 in all 1000 steps, what is x_1000?",
     [
-        ("pure noise", "That would need ᾱ_1000 near 0. See the table below: it is not."),
+        ("nearly pure noise", "That would need ᾱ_1000 near 0. See the table below: it is not."),
         ("the digit, with some noise on it",
-         "ᾱ_1000 = 0.9999^1000 = 0.90. A sampler that starts from pure noise "
-         "would start at a place that training never showed."),
-        ("exactly the digit", "Then no noise would have been added. It was."),
+         "Yes. ᾱ_1000 = 0.9999^1000 = 0.90; the paper's schedule leaves 0.00004. A sampler "
+         "that starts from pure noise would start where training never was."),
+        ("noise, with a faint digit left in it", "That would need ᾱ_1000 of about 0.1."),
     ],
     answer=1,
     part="11.9 e",
@@ -268,68 +278,91 @@ ask_choice(
 
 # %%
 assert trials["β = 0.0001"].alpha_bar[-1] > 0.9
-rows = []
+rows, ends = [], []
 for name, trial in trials.items():
-    lost = int((trial.alpha_bar < 0.01).sum())  # steps that see only noise
-    left = trial.alpha_bar[[100, 1000]].tolist()
-    rows.append((name, *left, lost))
-show_table("Schedules", ["", "ᾱ_100", "ᾱ_1000", "t with ᾱ < 0.01"], rows)
+    noise, x_t = stream(seed, "schedules"), x_0
+    for step in range(1, 1001):
+        eps = normal(x_t.shape, noise, "cpu")
+        x_t = q_step(trial, x_t, torch.tensor([step]), eps)
+    ends.append(x_t)
+    left = trial.alpha_bar[1000].item()
+    rows.append((name, left, power * left / (1 - left)))
+show_table("At t = 1000", ["schedule", "ᾱ_1000", "signal / noise"], rows)
+show_images(torch.cat(ends), "x_1000 of each", list(trials))
 
 # %% [markdown]
 # ## Too large is bad as well
 #
-# Look at the last row. With β = 0.2 the picture is gone after some twenty steps.
+# With β = 0.2 the end is pure noise, as with the paper's schedule. But how does
+# it get there, and could one get back?
+#
+# For the way back we take 50,000 pixels, half of them -1 and half +1, and do the
+# first step. Some may be near 0 then. What were those before?
 
 # %%
-gone = int((trials["β = 0.2"].alpha_bar >= 0.01).sum())  # steps until then
-print(f"β = 0.2: ᾱ_t falls below 0.01 at t = {gone}")
 ask_choice(
     "What is wrong with β = 0.2 in all 1000 steps?",
     [
-        ("x_1000 is not noise", "It is, more than enough: ᾱ_1000 is about 1e-97."),
-        ("most steps are wasted, and the few that matter are too big to undo",
-         "Yes. Some 980 steps turn noise into noise. And undoing a big step is no "
-         "longer one draw from a bell curve (Section 2)."),
-        ("the picture gets too bright", "Its scale stays near 1, as with every β."),
+        ("most steps are wasted, and the few others too big",
+         "Yes. Some 980 steps turn noise into noise. And to undo a big step is no longer "
+         "one draw from a bell curve (Section 2): below, half of the pixels near 0 were "
+         "-1, the others +1, and none was between."),
+        ("the variance of x_t grows far beyond that of the noise",
+         "It settles at 1 with any β: the step shrinks as much as it adds."),
+        ("x_t changes too little from one step to the next",
+         "At first it changes far more than with the paper's β. Later it is all noise."),
     ],
-    answer=1,
+    answer=0,
     part="11.9 f",
     points=1,
 )
 
+# %%
+pixels, rows = torch.ones(50_000, 1), []
+pixels[::2] = -1
+for name in ("the paper's", "β = 0.2"):
+    gone = int((trials[name].alpha_bar >= 0.01).sum())  # steps until then
+    print(f"{name}: ᾱ_t falls below 0.01 at t = {gone}")
+    eps = normal(pixels.shape, generator, "cpu")
+    x_1 = q_step(trials[name], pixels, torch.full((len(pixels),), 1), eps)
+    was = pixels[x_1.abs() < 0.1]
+    rows.append((name, int((was < 0).sum()), int((was > 0).sum())))
+show_table("Pixels near 0 after the first step",
+           ["schedule", "were -1", "were +1"], rows)
+
 # %% [markdown]
 # ## Why does β grow?
 #
-# Take a constant β that ends at the very same ᾱ_1000 as the paper's. How many
-# steps does each of the two spend while most of the picture is still there?
+# The paper's last β is 200 times its first. One β for all would be simpler.
 
 # %%
-even_beta = 1 - schedule.alpha_bar[-1] ** (1 / 1000)
-even = schedule_from_beta(even_beta.repeat(1000))
-rows = []
-for name, trial in (("growing", schedule), ("constant", even)):
-    early = int((trial.alpha_bar[1:] > 0.9).sum())
-    middle = int(((trial.alpha_bar > 0.1) & (trial.alpha_bar <= 0.9)).sum())
-    late = int((trial.alpha_bar <= 0.1).sum())
-    rows.append((name, trial.beta[1].item() ** 0.5, early, middle, late))
 ask_choice(
     "Why does the paper let β grow from step to step?",
     [
-        ("Small steps where fine detail is lost, larger ones where all is noise anyway.",
-         "Yes. Sampling walks the same steps back: fine detail is made in many small "
-         "ones."),
-        ("To reach noise at all.", "A constant β reaches the same ᾱ_1000, see below."),
-        ("So that every step adds the same noise.", "It adds more and more: that is what "
-         "growing means."),
+        ("with a constant β the variance would not stay at 1",
+         "It would. (1 - β) v + β is 1 for v = 1, whatever β is."),
+        ("fine detail goes in small steps, the rest in larger ones",
+         "Yes. Sampling walks the same steps back: fine detail is made in many small ones."),
+        ("a constant β could not reach pure noise within 1000 steps",
+         "It can: β = 0.01 in every step ends at the same ᾱ_1000, see below."),
     ],
-    answer=0,
+    answer=1,
     part="11.9 d",
     points=1,
 )
 
 # %%
-show_table("Steps spent with",
-           ["β", "first noise", "ᾱ > 0.9", "0.9 to 0.1", "below"], rows)
+same_end = 1 - schedule.alpha_bar[-1] ** (1 / 1000)  # a β that ends there too
+even = schedule_from_beta(same_end.repeat(1000))
+rows = []
+for name, trial in (("growing", schedule), ("constant", even)):
+    first, end = trial.beta[1].item() ** 0.5, trial.alpha_bar[-1].item()
+    early = int((trial.alpha_bar[1:] > 0.9).sum())
+    middle = int(((trial.alpha_bar > 0.1) & (trial.alpha_bar <= 0.9)).sum())
+    late = int((trial.alpha_bar <= 0.1).sum())
+    rows.append((name, first, end, early, middle, late))
+show_table("Steps spent at each level of ᾱ", ["β", "noise of step 1",
+           "ᾱ_1000", "ᾱ > 0.9", "0.9 to 0.1", "< 0.1"], rows)
 
 # %% [markdown]
 # ## T cannot just be cut
@@ -348,8 +381,10 @@ show_table("Fewer steps, same β from 0.0001 to 0.02", ["T", "ᾱ_T"], rows)
 #
 # Last, the whole process as a GIF. On the left is `x_t`. On the right is what
 # a trained network still makes of it: its guess of `x_0`. You will build that
-# network in lesson 3. It is not told which digit it is. Watch how long it sees
-# the digit after you have lost it.
+# network in lesson 3. It is not told which digit it is.
+#
+# Near t = 300 it still sees the digit. Later it may see another. At the end its
+# guess is a blur, as if all digits were laid on top of each other.
 
 # %%
 where = choose_device(device)
@@ -359,6 +394,9 @@ frames = list(track(noising(
     seed=seed, indices=[0],
 ), FRAMES, "Filming"))
 _ = save_film(frames, f"lesson 1 noising {digit}")
+five = frames[-41::10]
+show_images(torch.cat([frame.x_0 for frame in five]), "guesses of x_0",
+            [f"t = {frame.t}" for frame in five])
 
 # %% [markdown]
 # ## Recap

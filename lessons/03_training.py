@@ -10,8 +10,8 @@
 #
 # **Time:** 25 min
 #
-# The task is fixed: given `x_t` and `t`, predict the noise `ε`. Now we need
-# something that learns it.
+# Lesson 2 ended with the network's task. Now we need the network, and a way to
+# train it.
 
 # %% [markdown]
 # ## Setting up
@@ -28,7 +28,7 @@ device = "auto"  # auto, cpu, cuda or mps
 
 # %%
 from collections import Counter
-from itertools import islice
+from itertools import islice, pairwise
 import time
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -44,20 +44,36 @@ from ddpm_tutor.classroom.tools import (
     ask_choice, ask_number, figure, loss_curve, moment_name, note, save_strip,
     show, show_download, show_images, show_table, track,
 )
+from ddpm_tutor.science.evaluation import load_real_digits
 
+# %%
 where = choose_device(device)
 schedule = linear_schedule()
 digits = load_digits(progress=show_download)
 print(f"{digits.source}; computing on {where}")
 
 # %% [markdown]
-# ## What goes in, what comes out
+# ## The network
 #
-# The network takes a batch of noisy pictures and their time steps. It gives
-# back a picture of the same shape: for each pixel, the noise it thinks is
-# there. The paper writes it `ε_θ(x_t, t)`, where `θ` are the weights.
-#
-# This is the assignment's network, untrained.
+# This tutor follows a university assignment. Here is the assignment's network,
+# untrained. Do you remember what it is for?
+
+# %%
+ask_choice(
+    "What goes into the network, and what comes out?",
+    [
+        ("x_0 and t go in, the noisy x_t comes out",
+         "That is Eq. 4. It needs no network."),
+        ("x_t and t go in, the picture x_{t-1} comes out",
+         "x_{t-1} is computed afterwards, from the predicted noise (Eq. 11, lesson 4)."),
+        ("x_t and t go in, the noise comes out",
+         "Yes. For each pixel it says how much noise is there. The paper writes this "
+         "ε_θ(x_t, t), where θ are the weights. The guess of x_0 follows (Eq. 15)."),
+    ],
+    answer=2,
+    part="11.4 c",
+    points=3,
+)
 
 # %%
 torch.manual_seed(seed)
@@ -123,40 +139,52 @@ show_table("Weights, and operations of one call for one picture",
            ["block", "weights", "share", "GFLOP", "share"], rows)
 
 # %% [markdown]
-# ## Telling it the time
+# ## Not the picture alone
 #
-# A picture at t = 10 and one at t = 900 need very different treatment. One
-# network does both, so it must be told t. A plain number from 1 to 1000 is a
-# poor signal for a network. So t becomes a vector of sines and cosines, from
-# fast waves to very slow ones: the *time encoding* (Section 4).
+# The network is given a vector too, of sines and cosines, from fast waves to
+# very slow ones (Section 4). It is added to the feature map after every `Down`
+# and every `Up`.
 #
-# It is added to the feature map after every `Down` and every `Up`.
-
-# %%
-t = torch.arange(1, 1001)
-encoding = time_encoding(t, 128)  # (1000, 128)
-picture, (axis,) = figure(7, 3.6)
-axis.imshow(encoding.T, aspect="auto", cmap="RdBu", extent=(1, 1000, 127, 0))
-axis.set(xlabel="t", ylabel="channel", title="Sines, then cosines")
-show(picture, "lesson 3 time encoding")
-near = encoding[499] @ encoding[[500, 509, 549, 999]].T / 64
-print("likeness of t = 500 to 501, 510, 550, 1000:", near.numpy().round(2))
+# The formula was made for networks that read texts. There it says at which place
+# a word stands. Hence its name, *positional encoding*.
 
 # %%
 ask_choice(
     "What does the \"positional\" encoding of this network encode?",
     [
-        ("the place of a pixel in the picture",
+        ("the time step t, and so the share of noise",
+         "Yes. One network serves all t, so it must be told which."),
+        ("the place of each pixel in the picture",
          "Then it would differ from pixel to pixel. It is one vector per picture."),
-        ("the time step t, that is, how much noise there is",
-         "Yes. The formula was made for places in a text; here it is given t."),
         ("the place of the picture in the batch",
          "Then a picture's place in the batch would change what is seen in it."),
     ],
-    answer=1,
+    answer=0,
     part="11.4 b",
     points=2,
 )
+
+# %% [markdown]
+# ## Telling it the time
+#
+# A picture at t = 10 and one at t = 900 need very different treatment. So t
+# becomes a vector, the *time encoding*.
+#
+# Multiply the vectors of two times, number by number, and add up. We divide by
+# 64, so that equal vectors have 1. Neighbours are alike, distant times are not.
+
+# %%
+t = torch.arange(1, 1001)
+encoding = time_encoding(t, 128)  # (1000, 128)
+picture, (axis,) = figure(7, 3.6)
+waves = axis.imshow(encoding.T, aspect="auto", cmap="RdBu",
+                    extent=(1, 1000, 127, 0))
+axis.set(xlabel="t", ylabel="channel", title="Sines, then cosines")
+picture.colorbar(waves)
+show(picture, "lesson 3 time encoding")
+for other in (501, 510, 550, 1000):
+    alike = encoding[499] @ encoding[other - 1] / 64
+    print(f"t = 500 and {other:4}: {alike:.2f}")
 
 # %% [markdown]
 # ## Why the noise, and not the picture before?
@@ -176,19 +204,6 @@ before = q_sample(schedule, x_0, t - 1, torch.randn(x_0.shape))
 after = q_step(schedule, before, t, torch.randn(x_0.shape))
 copied = (after - before).square().mean() / before.var()
 print(f"copying x_300 is wrong about x_299 by {copied:.1%} of its variance")
-ask_choice(
-    "What goes into the network, and what comes out?",
-    [
-        ("x_0 and t in, x_t out", "That is Eq. 4. It needs no network."),
-        ("x_t in, x_{t-1} out", "x_{t-1} is computed afterwards, from the predicted "
-         "noise (Eq. 11, lesson 4)."),
-        ("x_t and t in; out comes the noise, a number for each pixel",
-         "Yes. From it follow the guess of x_0 (Eq. 15) and the step back (Eq. 11)."),
-    ],
-    answer=2,
-    part="11.4 c",
-    points=3,
-)
 
 # %% [markdown]
 # ## A leaner network
@@ -196,7 +211,8 @@ ask_choice(
 # The assignment's network needs 2.95 billion operations for one picture, and
 # sampling calls it 1000 times. The weights that come with this package belong
 # to a leaner one. Like the paper's own (App. B) it is built of residual blocks:
-# each adds something to what it is given.
+# each adds something to what it is given. (At first it adds nothing: the last
+# convolution of each block starts at zero.)
 
 # %%
 rows = []
@@ -238,7 +254,7 @@ ask_number(
 )
 
 # %% [markdown]
-# ## What each difference buys
+# ## Where the saving is
 #
 # So a lean network works on small maps, and with few channels.
 #
@@ -248,8 +264,6 @@ ask_number(
 # - *Fewer channels* deep down: 96 and 128, where the assignment's has 256.
 # - *Scale and shift.* t scales and shifts the middle of each block (Dhariwal and
 #   Nichol 2021), instead of being added after it. That costs next to nothing.
-# - *Do nothing at first.* The last convolution of each block starts at zero, so
-#   that the block starts by passing on what it is given. That is free.
 
 # %%
 def count_in(sides, up):
@@ -314,12 +328,12 @@ show(x_t, "x_t, what the network is given", [f"t = {i}" for i in t.tolist()])
 ask_choice(
     "Line 3, written as torch.randint(1, T, ...): which t of 1..T is never trained?",
     [
-        ("none: all are", "randint(1, T) draws from 1 to T - 1."),
         ("t = 1", "randint's first number is included."),
         ("t = T", "Yes. randint's second number is not included, hence T + 1 above. It "
          "is a common slip, and sampling starts just there."),
+        ("none: all are", "randint(1, T) draws from 1 to T - 1."),
     ],
-    answer=2,
+    answer=1,
 )
 
 # %% [markdown]
@@ -331,13 +345,14 @@ ask_choice(
 ask_choice(
     "Which two values does the loss compare?",
     [
-        ("the picture and the network's guess of it",
-         "That is another loss. Eq. 14 does not look at x_0 at all."),
-        ("x_t and x_{t-1}", "x_{t-1} is never made: Eq. 4 jumps to x_t."),
-        ("the noise that we drew and the noise that the network predicts",
+        ("the noise drawn and the noise predicted",
          "Yes. Two pictures of noise, pixel by pixel: ε and ε_θ."),
+        ("the picture x_0 and the network's guess of it",
+         "That is another loss. In Eq. 14 x_0 only serves to make x_t; it is never "
+         "compared."),
+        ("the pictures x_t and x_{t-1}", "x_{t-1} is never made: Eq. 4 jumps to x_t."),
     ],
-    answer=2,
+    answer=0,
     part="11.5 b",
     points=1,
 )
@@ -358,8 +373,8 @@ ask_number(
 # %% [markdown]
 # ## Write the loop
 #
-# Algorithm 1 becomes a loop over batches. Which of these loop bodies is it?
-# Each is something that people do write.
+# Algorithm 1 becomes a loop over batches. Each of these loop bodies is something
+# that people do write, with new noise ε each time.
 
 # %%
 ask_choice(
@@ -368,8 +383,7 @@ ask_choice(
         ("for t in 1..T:  x = q_step(x, t, ε);  step on |ε - net(x, t)|²",
          "Its target is the noise of the last step alone, but x holds the noise of "
          "all t steps. And it walks the chain: T calls for one picture."),
-        ("t random for each picture;  ε ~ N(0, I);  x_t = q_sample(x_0, t, ε);  "
-         "step on |ε - net(x_t, t)|²",
+        ("t random;  x_t = q_sample(x_0, t, ε);  step on |ε - net(x_t, t)|²",
          "Yes. Lines 2 to 5, a batch at a time."),
         ("t random;  x_t = q_sample(x_0, t, ε);  step on |x_0 - net(x_t, t)|²",
          "That trains a network to guess x_0. It can be done, but it is not "
@@ -455,6 +469,8 @@ loop = train(state, schedule, images, None, config)  # nothing has run yet
 tenth = max(1, steps // 10)
 def go_on(end, tell=True):
     began, count = time.perf_counter(), max(0, end - state.step)
+    if not count:
+        print(f"already trained to step {state.step}")
     for step in track(islice(loop, count), count, "Training"):
         losses.append(step.loss)
         note(f"loss {step.loss:.4f}" if tell else "")
@@ -463,7 +479,7 @@ def go_on(end, tell=True):
             checks.append((step.step, check))
             bar = "█" * round(40 * check.mean / untrained.mean)
             if tell:
-                print(f"step {step.step:5}   loss {check.mean:.4f} {bar}")
+                print(f"step {step.step:4} validation {check.mean:.4f} {bar}")
     return time.perf_counter() - began
 
 seconds += go_on(steps // 3)
@@ -528,13 +544,13 @@ _, shipped = losses_by_t(trained.model, schedule, held_out)
 ask_choice(
     "You saw that small t are hard before training. And after it?",
     [
-        ("all t are equally hard now", "Look at the table. Training can't undo that at "
-         "small t the noise hides among the strokes."),
+        ("large t are the hardest now", "At t = 1000 x_t itself is the answer."),
+        ("all t are equally hard now", "Look at the table. At small t the noise hides "
+         "among the strokes, and training can't change that."),
         ("small t are still the hardest",
          "Yes. A little noise is hard to tell from a stroke's own roughness."),
-        ("large t are the hardest now", "At t = 1000 x_t itself is the answer."),
     ],
-    answer=1 if shipped[ts <= 50].mean() > shipped[ts > 800].mean() else 2,
+    answer=2 if shipped[ts <= 50].mean() > shipped[ts > 800].mean() else 0,
 )
 
 # %%
@@ -544,8 +560,8 @@ for low, high in ((1, 10), (11, 50), (51, 200), (201, 500), (501, 1000)):
     part_of_it = shipped[these].sum() / shipped.sum()
     rows.append((f"{low} to {high}", mine[these].mean().item(),
                  shipped[these].mean().item(), f"{part_of_it:.0%}"))
-show_table("Loss by t",
-           ["t", "your network", "the shipped one", "its share"], rows)
+show_table("Loss by t", ["t", "your network", "the shipped one",
+                         "share of the shipped one's loss"], rows)
 
 # %% [markdown]
 # ## Losses that cannot be compared
@@ -572,29 +588,31 @@ looks.setdefault(state.step, look(state.ema))
 for step, pictures in looks.items():
     show_images(pictures, f"yours, after {step} steps")
 show_images(look(trained.model), "the shipped weights")
+theirs = validation_loss(trained.model, schedule, held_out)
+own = ", on drawings of its own" if "offline" in digits.source else ""
 print(f"yours: loss {final}")
-print(f"shipped: loss {validation_loss(trained.model, schedule, held_out)}")
+print(f"shipped: loss {theirs}{own}")
 
 # %% [markdown]
 # ## Has it converged?
 #
-# Look at your curve once more, `lesson_3_loss.png`. In its last third it is nearly
+# Look at your curve once more, `outputs/lesson_3_loss.png`. At its end it is nearly
 # flat.
 
 # %%
 log = trained.training["log"]
 at = {e["epoch"]: e["validation_unlabelled"]["mean"] for e in log}
 end = max(at)
-small_t = (shipped[ts <= 200].sum() / shipped.sum()).item()
 ask_choice(
-    "Your curve is nearly flat after a minute. Has your network converged?",
+    "Your curve is nearly flat at the end. Has your network converged?",
     [
         ("yes: the loss hardly falls any more",
-         f"The shipped network's looked flat after 5 epochs too, and fell by another "
-         f"{1 - at[end] / at[5]:.0%}. Yours stopped because its learning rate is 0."),
-        ("no: a little less loss still means better pictures",
-         f"Yes. {small_t:.0%} of the loss is made at t up to 200, where only details are "
-         "left to decide. So the total looks flat while the rest still falls."),
+         "The learning rate is 0 at the end, so it hardly could. That says nothing about "
+         "what is left to learn."),
+        ("no: a longer training would bring it further down",
+         f"Yes. Your curve is flat because the learning rate is 0 at the end, not because "
+         f"there is no more to learn. The shipped network fell by another "
+         f"{1 - at[end] / at[5]:.0%} after its fifth epoch."),
         ("no: the training loss must reach 0 first",
          "It cannot: part of the noise at small t cannot be known from x_t."),
     ],
@@ -611,21 +629,24 @@ ask_choice(
 # without labels, like yours; theirs is on MNIST.
 #
 # The training column is a mean over the whole epoch, with the weights as they
-# were at each step. That is why it starts so high. After 30 epochs the learning
-# rate was raised once more, and both losses went up for a while.
+# were at each step. That is why it starts so high. Where both losses go up, the
+# learning rate was raised once more.
 
 # %%
 mean = sum(losses) / len(losses)
 rows = [("yours", f"{steps * batch_size:,}", f"{mean:.4f}", final,
          f"{seconds:.0f} s")]
-so_far = 0.0
+raised = [b for a, b in pairwise(sorted(at)) if at[b] > 1.01 * at[a]]
+shown, so_far = {1, 2, 5, 10, 20, end, *raised, *(n - 1 for n in raised)}, 0.0
 for e in log:
     so_far += e["seconds"]
-    if e["epoch"] in (1, 2, 5, 10, 20, 40) or e is log[-1]:
+    if e["epoch"] in shown:
         check = e["validation_unlabelled"]
         check = f"{check['mean']:.4f} ± {check['error']:.4f}"
+        minutes, hours = f"{so_far / 60:.0f} min", f"{so_far / 3600:.1f} h"
         rows.append((e["epoch"], f"{e['images_seen']:,}",
-                     f"{e['train_loss']:.4f}", check, f"{so_far:.0f} s"))
+                     f"{e['train_loss']:.4f}", check,
+                     minutes if so_far < 3600 else hours))
 show_table("Your run, and the shipped one",
            ["epoch", "pictures", "train", "validation", "time"], rows)
 print("the shipped one was trained on:", log[-1]["machine"])
@@ -647,9 +668,11 @@ show(picture, "lesson 3 both runs")
 # During that training the network drew, again and again, two of each digit, always
 # from the same noise. Below are the three that still changed most after epoch 5.
 #
-# The table says how many of the twenty a classifier reads as the digit that was
-# asked for. And how far all are from the last ones, in shades of grey (of 255), a
-# mean over all pixels.
+# Did they get better? The table says how many of the twenty a classifier reads as
+# the digit that was asked for. And how far each is from the nearest of 5,000 real
+# ones, in what the classifier sees (64 numbers a picture). Real digits are in the
+# last row. Twenty say little about small differences; `ddpm-tutor evaluate` draws
+# a thousand.
 
 # %%
 strip = load_film_strip()
@@ -662,15 +685,21 @@ for digit in moved[moments[3]].topk(3).indices.tolist():
     show_images(growing, f"asked for a {digit % 10}", names)
 
 # %%
-reader, wanted, rows = load_classifier(where).model, torch.arange(20) % 10, []
+reader, real = load_classifier(where).model, load_real_digits()
+wanted, rows = torch.arange(20) % 10, []
+def to_nearest(features):
+    apart = torch.cdist(features, real.training_features).amin(dim=1)
+    return f"{apart.mean():.2f} ± {apart.std() / len(apart) ** 0.5:.2f}"
+
 for i, epoch in enumerate(strip.epochs):
-    if epoch in (1, 2, 5, 10, 20, 40, end):
-        read = read_digits(reader, strip.images[i]).classes.cpu()
+    if epoch in (1, 2, 5, 10, 20, end):
+        found = read_digits(reader, strip.images[i])
         rows.append((moment_name(epoch), f"{at[epoch]:.4f}",
-                     f"{(read == wanted).sum()} of 20",
-                     f"{moved[i].mean():.1f}"))
+                     f"{(found.classes == wanted).sum()} of 20",
+                     to_nearest(found.features)))
+rows.append(("real digits", "", "", to_nearest(real.test_features)))
 show_table("The loss, and the pictures",
-           ["after", "loss", "read as asked", "away from the last"], rows)
+           ["after", "loss", "read as asked", "nearest real one"], rows)
 _ = save_strip(strip)
 
 # %% [markdown]
@@ -683,10 +712,10 @@ ask_choice(
     "You halve T to 500. What does a training step cost now?",
     [
         ("half as much", "A step never walks the chain: it jumps to one t by Eq. 4."),
-        ("the same", "Yes. One random t a picture, one call. T only matters for sampling."),
         ("twice as much", "Why would it? One call of the network, as before."),
+        ("the same", "Yes. One random t a picture, one call. T only matters for sampling."),
     ],
-    answer=1,
+    answer=2,
     part="11.5 d",
     points=1,
 )
@@ -708,7 +737,7 @@ for T in (500, 1000):
 # - Algorithm 1: a picture, a random t, noise, one jump (Eq. 4), and a gradient
 #   step on the mean squared error of the noise, L_simple (Eq. 14).
 # - Always saying zero costs 1. The loss falls fast, and then creeps, while the
-#   pictures still improve. Small t are the hardest.
+#   pictures still come nearer to real ones. Small t are the hardest.
 # - A step costs the same whatever T is.
 #
 # For the real thing, leave this running over lunch: `ddpm-tutor train`.

@@ -10,7 +10,7 @@
 #
 # **Time:** 20 min
 #
-# So far the model may draw whatever it likes. Now we tell it what.
+# Lesson 4 told the model a label now and then. Now we look at how.
 
 # %% [markdown]
 # ## Setting up
@@ -32,13 +32,15 @@ import torch
 from ddpm_tutor import (
     LeanUNet, TrainingConfig, TrainingState, UNet, choose_device, draw,
     drop_labels, last, load_checkpoint, load_classifier, load_digits,
-    losses_by_t, read_digits, stream, to_uint8, train,
+    losses_by_t, normal, read_digits, stream, to_uint8, train,
 )
 from ddpm_tutor.classroom.tools import (
     ask_choice, ask_number, frames_of, note, save_film, save_grid, show,
     show_download, show_images, show_table, track,
 )
-from ddpm_tutor.science.evaluation import load_real_digits, real_card, score
+from ddpm_tutor.science.classifier import read_features
+from ddpm_tutor.science.evaluation import load_real_digits, score
+from ddpm_tutor.science.scores import share
 
 where = choose_device(device)
 trained = load_checkpoint(device=where)
@@ -61,20 +63,21 @@ unet = UNet(64, num_classes=10)  # the assignment's, now with labels
 print("the U-Net's table:", tuple(unet.label_embedding.weight.shape))
 rows = model.label_embedding.weight
 show(rows, "the label embedding of the shipped weights")
-likeness = torch.cosine_similarity(rows[4], rows[9], dim=0)
-print(f"likeness of 4 and 9: {likeness:.2f} (1 is equal, 0 unrelated)")
-print("So rows need not be alike for digits that look alike.")
+print("likeness of rows (1 is equal, 0 unrelated), look-alike digits first:")
+for one, other in ((4, 9), (3, 8), (0, 1)):
+    likeness = torch.cosine_similarity(rows[one], rows[other], dim=0)
+    print(f"{one} and {other}: {likeness:.2f}")
 ask_choice(
     "Why is the label (like t) added at every level, not just at the input?",
     [
         ("because t and the label would otherwise be mixed up",
          "They are added to each other, and the network still tells them apart."),
-        ("so that every level can act on it: the rough shape and the strokes",
-         "Yes. Added only at the input, it would fade among many convolutions."),
         ("because the levels have different labels", "The label is the same; each level "
          "has its own use for it."),
+        ("so that each level, coarse or fine, has it at hand",
+         "Yes. Added only at the input, it would likely fade among many convolutions."),
     ],
-    answer=1,
+    answer=2,
     part="11.8 a, b",
     points=1,
 )
@@ -90,14 +93,15 @@ ask_choice(
 ask_choice(
     "What changes in Algorithm 1 when the network is trained with labels?",
     [
+        ("Only the input of the network.",
+         "Yes. It is told the label, or the null label. The rest of the algorithm stays "
+         "as it is, line by line."),
         ("The loss also compares the label with a predicted one.",
          "Nothing predicts labels. The loss still compares two noises (Eq. 14)."),
-        ("Only the network's input: it is told the label, or the null label.",
-         "Yes. The rest of the algorithm stays as it is, line by line."),
         ("Each digit gets a network of its own.",
          "One network draws all ten. The strokes they share are learned once."),
     ],
-    answer=1,
+    answer=0,
     part="11.8 c, d",
     points=1,
 )
@@ -135,11 +139,9 @@ for name, part in (("first", slice(10)), ("last", slice(-10, None))):
 # %%
 log = trained.training["log"]
 rows = [(e["epoch"], f"{e['train_loss']:.4f}",
-         f"{e['validation']['mean']:.4f}",
-         f"{e['validation_unlabelled']['mean']:.4f}")
+         f"{e['validation']['mean']:.4f}")
         for e in log if e["epoch"] in (1, 2, 5, 10, 20) or e is log[-1]]
-show_table("The shipped weights",
-           ["epoch", "train", "validation", "without labels"], rows)
+show_table("The shipped weights", ["epoch", "train", "validation"], rows)
 
 # %% [markdown]
 # ## Does the label help?
@@ -159,14 +161,14 @@ in_order = loss["right"] < loss["none"] < loss["wrong"]
 ask_choice(
     "Put the losses in order, the smallest first.",
     [
-        ("right label, no label, wrong label",
-         "Yes. A label says what to expect. A wrong one is worse than none."),
         ("no label, right label, wrong label",
          "Then the label would do harm even when it is right."),
+        ("right label, no label, wrong label",
+         "Yes. A label says what to expect. A wrong one is worse than none."),
         ("right label, wrong label, no label",
          "Then any label would help, even a wrong one."),
     ],
-    answer=0 if in_order else 2,
+    answer=1 if in_order else 2,
 )
 
 # %%
@@ -178,6 +180,8 @@ for name, each_t in by_t.items():
     rows.append((name, f"{loss[name]:.4f}", gap))
 show_table(f"Validation loss, {len(images)} pictures",
            ["label", "loss", "more than with the right one"], rows)
+right, none = log[-1]["validation"], log[-1]["validation_unlabelled"]
+print(f"in the log: right {right['mean']:.4f}, none {none['mean']:.4f}")
 
 # %% [markdown]
 # ## A 3, please
@@ -215,23 +219,26 @@ show_images(threes, "ten times a 3")
 # ## One noise, ten labels
 #
 # Now the other way round: the same `x_T` and the same noises z for all ten
-# pictures. Only the label differs. Do the ten have something in common?
+# pictures. Only the label differs. If the ten have something in common, they are
+# nearer to each other than ten with noises of their own.
 
 # %%
 label = torch.arange(10)
-pictures = {}
+pictures, apart = {}, {}
 for name, indices in (("one noise", [0] * 10), ("ten noises", range(10))):
     chain = draw(model, schedule, label, seed=seed, indices=indices,
                  steps=steps)
     pictures[name] = last(track(chain, steps + 1, "Drawing"))
-    apart = torch.pdist(pictures[name].flatten(1)).mean()
-    print(f"ten labels, {name}: mean distance {apart:.1f}")
+    apart[name] = torch.pdist(pictures[name].flatten(1)).mean().item()
+    print(f"ten labels, {name}: mean distance {apart[name]:.1f}")
 show_images(pictures["one noise"], "one noise, ten labels")
+nearer = 1 - apart["one noise"] / apart["ten noises"]
+print(f"{nearer:.0%} nearer: the ten have a little in common")
 
 # %% [markdown]
 # ## All ten digits
 #
-# Ten of every digit, a row for each. The classifier says how many are what we
+# Ten of every digit, saved as a grid. The classifier says how many are what we
 # asked for.
 
 # %%
@@ -244,7 +251,8 @@ ask_number(
     "Of every hundred, how many are read as asked?",
     100 * right.float().mean(),
     tolerance=4,
-    why="ddpm-tutor evaluate counts a thousand.",
+    why="The label is told at every step, so it is hard to miss. (ddpm-tutor evaluate "
+        "counts a thousand.)",
     part="11.8 f",
     points=1,
 )
@@ -280,38 +288,43 @@ ask_choice(
 # draw as many without labels, and take the measures of `ddpm-tutor evaluate`:
 #
 # - *Fréchet distance* to the training digits: small is good. So few pictures
-#   are some way off by chance alone, real ones too: see the last row;
+#   are some way off by chance alone, real ones too. More so if they are not ten
+#   of each digit: hence the two rows of real ones;
 # - *coverage*: the share of real digits with a drawn one near. Are all kinds
 #   there?
 # - *precision*: the share of drawn digits near a real one. Do they look real?
+#
+# After ± is the standard error, in brackets the range for the truth (95 %).
 
 # %%
 chain = draw(model, schedule, None, seed=seed, indices=range(len(label)),
              steps=steps)
 free = last(track(chain, steps + 1, "Without labels")).cpu()
 turn = torch.arange(len(label)).view(10, each).T.flatten()  # 0 to 9 in turn
-real, rows = load_real_digits(), []
-
-def row(name, scores):
-    frechet = f"{scores.frechet.mean:.1f} ± {scores.frechet.error:.1f}"
-    return (name, frechet, str(scores.coverage), str(scores.precision))
-
-for name, some in (("with", drawn[turn]), ("without", free)):
-    scores = score(read_digits(reader.model, to_uint8(some)), None, real)
-    rows.append(row(name, scores))
-found = real_card(reader.model, real, len(label)).scores
-rows.append(row("real digits", found))
+real, n = load_real_digits(), len(label)
+some = torch.randperm(5000, generator=stream(seed, "real"))[:n]
+found = {
+    "with labels": read_digits(reader.model, to_uint8(drawn[turn])),
+    "real, ten of each": read_features(reader.model, real.test_features[:n]),
+    "without labels": read_digits(reader.model, to_uint8(free)),
+    "real, at random": read_features(reader.model, real.test_features[some]),
+}
+rows = []
+for name, reading in found.items():
+    scores = score(reading, None, real)
+    frechet = f"{scores.frechet.mean:.2f} ± {scores.frechet.error:.2f}"
+    rows.append((name, frechet, scores.coverage, scores.precision))
 
 # %%
 ask_choice(
     "Which is better, with labels or without?",
     [
-        ("with labels: the loss is lower, and you get the digit you ask for",
-         "Yes. The losses above say so. The measures of the pictures are below."),
-        ("without: it is freer", "It draws the same kinds of digits. You just can't "
-         "choose."),
-        ("without labels the digits look real, with labels they do not",
-         "Compare the precision of the two."),
+        ("with labels: the loss is lower",
+         "Yes. And you get the digit that you ask for. How real they look is below."),
+        ("without: no label narrows what it draws",
+         "Compare the coverage: it draws no more kinds of digits. You just can't choose."),
+        ("without: with labels the digits look less real",
+         "Compare the precision of the two: more of the labelled ones look real."),
     ],
     answer=0,
     part="11.8 h",
@@ -319,8 +332,8 @@ ask_choice(
 )
 
 # %%
-show_table(f"{len(label)} digits each",
-           ["labels", "Fréchet", "coverage, %", "precision, %"], rows)
+show_table(f"{n} digits each",
+           ["", "Fréchet", "coverage, %", "precision, %"], rows)
 
 # %% [markdown]
 # ## Guidance
@@ -336,94 +349,107 @@ show_table(f"{len(label)} digits each",
 #
 # We count how many are read as asked. And we measure variety: the distance
 # between two drawings for one label, in what the classifier sees of them (its 64
-# features). Real digits are there to compare.
+# features), a mean over the ten labels. After ± is the standard error of its
+# change. Real digits are there to compare.
 
 # %%
-rows, asked = [], torch.arange(10).repeat_interleave(8)
-varieties, drawings = {}, {}
+asked = torch.arange(10).repeat_interleave(8)
+as_asked, varieties, drawings = {}, {}, {}
 
-def variety(found, of):
-    clouds = [found.features[of == c] for c in range(10)]
-    return sum(torch.pdist(c).mean() for c in clouds).item() / 10
+def variety(reading, of):  # of each digit, (10,)
+    clouds = [reading.features[of == c] for c in range(10)]
+    return torch.stack([torch.pdist(cloud).mean() for cloud in clouds])
 
-for w in (0.0, 0.5, 1.0, 2.0, 5.0):
+for w in ("0", "0.5", "1", "2", "5"):
     chain = draw(model, schedule, asked, seed=seed, indices=range(80),
-                 guidance=w, steps=25)
-    pictures = last(track(chain, 26, f"w = {w:g}")).cpu()
-    found = read_digits(reader.model, to_uint8(pictures))
-    right = (found.classes == asked).float().mean()
-    varieties[w] = variety(found, asked)
-    rows.append((f"{w:g}", f"{right:.0%}", f"{varieties[w]:.1f}"))
-    drawings[w] = pictures[4::8]
+                 guidance=float(w), steps=25)
+    pictures = last(track(chain, 26, f"w = {w}")).cpu()
+    reading = read_digits(reader.model, to_uint8(pictures))
+    as_asked[w] = (reading.classes == asked).float().mean()
+    varieties[w] = variety(reading, asked)
+    drawings[w] = pictures[asked == 2][:5]
 
 # %%
 ask_choice(
     "More guidance, from w = 1 to w = 5. What becomes of the variety?",
     [
         ("it grows", "That would need pictures which are less typical of their label."),
-        ("it shrinks",
-         "Yes. Drawings for one label get more alike: all are pulled to what is typical "
-         "of it."),
         ("it stays", "Compare the two rows in the table."),
+        ("it shrinks", "Yes. Drawings for one label get more alike."),
     ],
-    answer=1 if varieties[5.0] < 0.95 * varieties[1.0] else 2,
+    answer=2 if varieties["5"].mean() < 0.95 * varieties["1"].mean() else 1,
 )
 
 # %%
-some = digits.validation_images[:400]
-found = read_digits(reader.model, some)
-rows.append(("real", f"{(found.classes == labels[:400]).float().mean():.0%}",
-             f"{variety(found, labels[:400]):.1f}"))
-show_table("Guidance", ["w", "read as asked", "variety"], rows)
+rows, of = [], torch.arange(5000) % 10
+reading = read_features(reader.model, real.test_features)
+as_asked["real"] = (reading.classes == of).float().mean()
+varieties["real"] = variety(reading, of)
+for w, each_digit in varieties.items():
+    change = each_digit - varieties["1"]
+    error = change.std() / len(change) ** 0.5
+    rows.append((w, f"{as_asked[w]:.0%}", f"{each_digit.mean():.1f}",
+                 "" if w == "1" else f"{change.mean():.1f} ± {error:.1f}"))
+show_table("Guidance",
+           ["w", "read as asked", "variety", "change from w = 1"], rows)
+for w in ("0", "1", "5"):
+    show_images(drawings[w], f"w = {w}, asked for a 2")
 
 # %% [markdown]
 # ## Can you read x_T?
 #
 # Here is a tempting idea: the first noise `x_T` decides the digit, so train a
-# classifier on `x_T`. We draw 300 digits *without* a label, and let the classifier
-# above say what they became. Then we fit a linear classifier from `x_T` to that,
-# on 200 of them, and try it on the other 100.
+# classifier on `x_T`. From 200 noises we draw digits *without* a label, and let the
+# classifier above say what they became. Then we fit a linear classifier from
+# `x_T` to that.
 #
-# To be fair to it, it may try `x_600`, `x_400`, ... as well.
+# Its test is as kind as can be: the same 200 `x_T` once more, now with other z.
+# We do the same with DDIM (lesson 4), on 50.
 
 # %%
-chain = draw(model, schedule, None, seed=seed, indices=range(300),
-             steps=25)
-seen = {}
-for moment in track(chain, 26, "Drawing 300"):
-    if moment.t in (1000, 600, 400, 200, 0):
-        seen[moment.t] = moment.x_t.cpu().flatten(1)
-became = read(moment.x_t).cpu()
-targets = torch.nn.functional.one_hot(became, 10).float()
+x_T = normal((200, 1, 32, 32), stream(seed, "x_T"), where)
+became = {}
+for method, n in (("ddpm", 200), ("ddim", 50)):
+    for run in (1, 2):
+        chain = draw(model, schedule, None, seed=seed, x_T=x_T[:n], steps=25,
+                     indices=range(run * n, run * n + n), method=method)
+        pictures = last(track(chain, 26, f"{method}, run {run}"))
+        became[method, run] = read(pictures)
 
-def accuracy(x):
-    x = x - x[:200].mean(dim=0)
-    ridge = x[:200].T @ x[:200] + 100 * torch.eye(1024)
-    weights = torch.linalg.solve(ridge, x[:200].T @ targets[:200])
-    return ((x[200:] @ weights).argmax(dim=1) == became[200:]).float().mean()
+def answers(x, targets):  # of a linear classifier, fitted to x and targets
+    one_hot = torch.nn.functional.one_hot(targets, 10).float()
+    weights = torch.linalg.pinv(x) @ one_hot
+    return (x @ weights).argmax(dim=1)
 
 # %%
 ask_choice(
     "Can x_T be classified?",
     [
+        ("no: the noises z of the steps decide the digit", "Yes. See the first row below: "
+         "having learned what each x_T became, it reads the second run no better than by "
+         "chance."),
         ("yes: the digit follows from x_T",
-         "It would in DDIM. In Algorithm 2 every step adds fresh noise, which buries "
-         "what x_T held."),
-        ("no: the digit is decided by the noise of all the steps, not by x_T",
-         "Yes. See the first row below. The same classifier finds much in x_200. So it "
-         "would have found something in x_T, if it were there."),
+         "In DDIM it does. In Algorithm 2 every step adds fresh noise, which buries what "
+         "x_T held."),
+        ("not by a linear classifier, but by a deep one",
+         "This one has learned every x_T by heart. Two runs from one x_T are just not the "
+         "same digit more often than any two."),
     ],
-    answer=1,
+    answer=0,
     part="11.9 b",
     points=1,
 )
 
 # %%
-rows = [(f"x_{t}", f"{accuracy(x):.0%}") for t, x in seen.items()]
-most = became[:200].bincount(minlength=10).argmax()
-always = (became[200:] == most).float().mean()
-rows.append((f"always saying {most}", f"{always:.0%}"))
-show_table("Of 100 digits, read correctly from", ["", "share"], rows)
+rows = []
+for method, name in (("ddpm", "Algorithm 2"), ("ddim", "DDIM")):
+    first, second = became[method, 1], became[method, 2]
+    says = answers(x_T[: len(first)].cpu().flatten(1), first)
+    rows.append((name, share(says == first), share(says == second)))
+pairs = became["ddpm", 1][:, None] == became["ddpm", 2]  # any two x_T
+rows.append(("chance", "", f"{100 * pairs.float().mean():.1f}"))
+show_table("Digits read correctly from x_T, %",
+           ["", "first run (learned)", "second run"], rows)
 
 # %% [markdown]
 # ## Three kinds of randomness
@@ -434,8 +460,6 @@ show_table("Of 100 digits, read correctly from", ["", "share"], rows)
 #   call of its generator makes the picture.
 # - A VAE (*variational autoencoder*) draws one vector z too. One call of its
 #   decoder makes the picture. (In training its encoder adds noise to z as well.)
-#
-# In both you can walk through z and see the picture change smoothly.
 
 # %%
 ask_choice(
@@ -471,7 +495,7 @@ _ = save_film(frames, "lesson 5 all ten digits")
 #   and without. The label lowers the loss, a wrong one raises it.
 # - Guidance exaggerates what the label changes: pictures are as asked, and vary
 #   less (Ho and Salimans 2022).
-# - The digit is decided by the noise of all steps; `x_T` can't be classified.
+# - The noise of all the steps decides the digit, so `x_T` can't be classified.
 #
 # You have been through the heart of the paper. (Left out: coding, most of §4.3,
 # and interpolation, §4.4.) Now break things: every parameter has a `--set`, and

@@ -18,6 +18,7 @@ from ddpm_tutor.errors import TutorError
 from ddpm_tutor.science import data
 from ddpm_tutor.science.data import (
     download_mnist,
+    find_mnist,
     load_digits,
     load_offline_digits,
     pad_to_32,
@@ -353,7 +354,7 @@ def test_a_download_brings_the_training_files_unpacked(nowhere, packed, monkeypa
         monkeypatch.setattr(MNIST, "mirrors", [url])
         download_mnist(nowhere, lambda *sizes: told.append(sizes))
     raw = nowhere / "MNIST" / "raw"
-    assert left_behind(nowhere) == [IMAGES, LABELS]
+    assert left_behind(nowhere) == [IMAGES, f"{IMAGES}.md5", LABELS, f"{LABELS}.md5"]
     for name in (IMAGES, LABELS):
         assert (raw / name).read_bytes() == gzip.decompress(packed[f"{name}.gz"])
     # the last report for each file is that all of it has come
@@ -376,7 +377,7 @@ def test_the_second_mirror_is_asked_when_the_first_has_no_file(nowhere, packed, 
     with mirror({}) as broken, mirror(packed) as sound:
         monkeypatch.setattr(MNIST, "mirrors", [broken, sound])
         download_mnist(nowhere)
-    assert left_behind(nowhere) == [IMAGES, LABELS]
+    assert left_behind(nowhere) == [IMAGES, f"{IMAGES}.md5", LABELS, f"{LABELS}.md5"]
 
 
 def test_a_file_with_another_md5_is_refused(nowhere, packed, monkeypatch):
@@ -450,3 +451,42 @@ def test_who_wants_mnist_itself_is_told_what_the_network_did(nowhere, packed, mo
         monkeypatch.setattr(MNIST, "mirrors", [url])
         with pytest.raises(TutorError, match="something that is not MNIST"):
             load_digits(offline=False)
+
+
+@pytest.fixture
+def served(packed, monkeypatch):
+    """The mirror that serves `packed` while the test runs."""
+    with mirror(packed) as url:
+        monkeypatch.setattr(MNIST, "mirrors", [url])
+        yield
+
+
+@pytest.mark.parametrize("name", (IMAGES, LABELS))
+def test_a_cached_file_that_has_changed_is_set_aside_and_fetched_again(nowhere, served, name):
+    load_digits()
+    file = nowhere / "MNIST" / "raw" / name
+    content = bytearray(file.read_bytes())
+    content[20] ^= 1
+    file.write_bytes(content)
+    assert find_mnist() is None
+    assert (file.parent / f"{name}.damaged").read_bytes() == content
+    assert load_digits().source.startswith("MNIST")
+    assert find_mnist().source.startswith("MNIST")
+
+
+def test_a_cached_file_that_is_cut_short_is_set_aside(nowhere, served):
+    load_digits()
+    file = nowhere / "MNIST" / "raw" / IMAGES
+    file.write_bytes(file.read_bytes()[:500])
+    (file.parent / f"{file.name}.md5").unlink()  # as torchvision leaves it
+    assert load_digits().source.startswith("MNIST")
+    assert (file.parent / f"{file.name}.damaged").stat().st_size == 500
+
+
+def test_a_name_that_nobody_resolves_is_given_up(nowhere, monkeypatch):
+    monkeypatch.setattr(data, "CONNECT_SECONDS", 0.1)
+    monkeypatch.setattr(MNIST, "mirrors", ["http://nobody.invalid/"])
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: time.sleep(30))
+    started = time.monotonic()
+    assert "offline digits" in load_digits().source
+    assert time.monotonic() - started < 10

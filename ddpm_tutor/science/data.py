@@ -4,6 +4,8 @@ import gzip
 import hashlib
 import http.client
 import os
+import queue
+import threading
 import time
 import urllib.request
 from collections.abc import Callable
@@ -122,9 +124,10 @@ def load_digits(
                 "Name a torchvision root with --data or DDPM_TUTOR_DATA, or leave both out."
             )
         return read_mnist(root)
+    cached = read_cache()
+    if cached:
+        return cached
     root = cache_folder()
-    if has_mnist(root):
-        return read_mnist(root)
     reason = "downloading is switched off"
     if download:
         try:
@@ -148,9 +151,36 @@ def find_mnist(data: Path | None = None) -> Digits | None:
     Raises:
         TutorError: a folder was named and has no MNIST, or its files are damaged.
     """
-    if chosen_root(data) is None and not has_mnist(cache_folder()):
+    return read_cache() if chosen_root(data) is None else load_digits(data)
+
+
+def read_cache() -> Digits | None:
+    """MNIST as it was downloaded before, if it was; files damaged since then are set aside.
+
+    Raises:
+        TutorError: they are damaged, and cannot be set aside.
+    """
+    root = cache_folder()
+    if not has_mnist(root):
         return None
-    return load_digits(data, download=False)
+    raw = root / "MNIST" / "raw"
+    try:
+        for name in TRAINING_FILES:
+            if (md5 := raw / f"{name}.md5").is_file() and md5.read_text() != _md5(raw / name):
+                raise TutorError(f"{raw / name} has changed since it was downloaded.")
+        return read_mnist(root)
+    except TutorError as error:
+        try:
+            for name in TRAINING_FILES:
+                os.replace(raw / name, raw / f"{name}.damaged")
+        except OSError:
+            raise error from None
+        return None
+
+
+def _md5(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()
 
 
 def read_mnist(root: Path) -> Digits:
@@ -196,8 +226,36 @@ def download_mnist(root: Path, progress: DownloadProgress | None = None) -> None
     deadline = time.monotonic() + DOWNLOAD_SECONDS
     for name, md5 in wanted:
         packed = _fetch([mirror + name for mirror in MNIST.mirrors], md5, deadline, progress)
-        with replacing(root / "MNIST" / "raw" / name.removesuffix(".gz")) as temporary:
-            temporary.write_bytes(gzip.decompress(packed))
+        body = gzip.decompress(packed)
+        target = root / "MNIST" / "raw" / name.removesuffix(".gz")
+        with replacing(target) as temporary:
+            temporary.write_bytes(body)
+        with replacing(target.with_name(f"{target.name}.md5")) as temporary:
+            temporary.write_text(hashlib.md5(body).hexdigest())
+
+
+def _open(url: str) -> http.client.HTTPResponse:
+    """The answer of a mirror, if it comes in time.
+
+    A name that nobody resolves can hang for much longer than the timeout of a connection, so a
+    thread waits for it, and the program does not wait for the thread.
+    """
+    answer: queue.Queue[http.client.HTTPResponse | Exception] = queue.Queue()
+
+    def ask() -> None:
+        try:
+            answer.put(urllib.request.urlopen(url, timeout=CONNECT_SECONDS))
+        except Exception as error:  # to be raised where it is awaited
+            answer.put(error)
+
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        got = answer.get(timeout=CONNECT_SECONDS + 0.5)
+    except queue.Empty:
+        raise OSError("no answer") from None
+    if isinstance(got, Exception):
+        raise got
+    return got
 
 
 def _fetch(urls: list[str], md5: str, deadline: float, progress: DownloadProgress | None) -> bytes:
@@ -205,7 +263,7 @@ def _fetch(urls: list[str], md5: str, deadline: float, progress: DownloadProgres
     failure: Exception = TutorError("no mirror is known")
     for url in urls:
         try:
-            with urllib.request.urlopen(url, timeout=CONNECT_SECONDS) as response:
+            with _open(url) as response:
                 total = int(response.headers.get("Content-Length") or 0)
                 body = bytearray()
                 while chunk := response.read1(1 << 16):
