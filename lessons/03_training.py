@@ -600,7 +600,7 @@ print(f"shipped: loss {theirs}{own}")
 # flat.
 
 # %%
-log = trained.training["log"]
+log = trained.log
 at = {e["epoch"]: e["validation_unlabelled"]["mean"] for e in log}
 end = max(at)
 ask_choice(

@@ -137,7 +137,7 @@ for name, part in (("first", slice(10)), ("last", slice(-10, None))):
     print(f"mean of the {name} {len(ten)} losses: {sum(ten) / len(ten):.4f}")
 
 # %%
-log = trained.training["log"]
+log = trained.log
 rows = [(e["epoch"], f"{e['train_loss']:.4f}",
          f"{e['validation']['mean']:.4f}")
         for e in log if e["epoch"] in (1, 2, 5, 10, 20) or e is log[-1]]

@@ -11,6 +11,7 @@ from ddpm_tutor.science.diffusion import (
     beta_tilde,
     ddim_step,
     loss_simple,
+    losses_simple,
     p_mean,
     p_step,
     predict_eps,
@@ -18,6 +19,7 @@ from ddpm_tutor.science.diffusion import (
     q_posterior,
     q_sample,
     q_step,
+    weight_of_v,
 )
 
 SHAPE = (1, 4, 4)  # the equations know nothing of the size of an image
@@ -346,6 +348,22 @@ def test_loss_is_a_mean_over_images_and_pixels(schedule, steps_1_to_T):
     off[:500] = 3.0  # half of the images are predicted 3 off
     loss = loss_simple(lambda x_t, t, label: eps + off, schedule, noise(0), steps_1_to_T, eps)
     assert loss.item() == pytest.approx(4.5, rel=1e-5)
+
+
+def test_weighted_errors_in_eps_are_errors_in_v(schedule, steps_1_to_T):
+    x_0, eps, guess = noise(0), noise(1), noise(2)
+    x_t = q_sample(schedule, x_0, steps_1_to_T, eps)
+    alpha_bar = schedule.alpha_bar[steps_1_to_T].view(-1, 1, 1, 1)
+
+    def v(eps):
+        x_0 = predict_x_0(schedule, x_t, steps_1_to_T, eps)
+        return alpha_bar.sqrt() * eps - (1 - alpha_bar).sqrt() * x_0
+
+    in_v = (v(guess) - v(eps)).square().mean(dim=(1, 2, 3))
+    in_eps = losses_simple(lambda *_: guess, schedule, x_0, steps_1_to_T, eps)
+    weight = weight_of_v(schedule, steps_1_to_T, most=1e9)
+    torch.testing.assert_close((weight * in_eps).double(), in_v.double(), rtol=1e-4, atol=0)
+    assert weight_of_v(schedule, steps_1_to_T).max() == 30
 
 
 def test_loss_asks_for_the_noise_of_x_t_at_t_with_the_label(schedule):

@@ -9,7 +9,7 @@ import torch
 from ddpm_tutor.errors import TutorError, UsageError
 from ddpm_tutor.science.checkpoints import load_checkpoint
 from ddpm_tutor.science.devices import choose_device
-from ddpm_tutor.science.run import EpochReport, Run, RunSettings, read_epoch
+from ddpm_tutor.science.run import SHIPPED, EpochReport, Run, RunSettings, read_epoch
 from ddpm_tutor.science.training import StepReport, TrainingConfig, validation_loss
 
 CPU = torch.device("cpu")
@@ -130,6 +130,45 @@ def test_a_finished_run_can_be_made_longer_but_not_shorter(tmp_path, digits):
     assert len(longer.log_file.read_text().splitlines()) == 4
     with pytest.raises(TutorError, match="epochs = 4"):
         Run.resume(tmp_path, less, CPU)
+
+
+def test_a_run_can_begin_with_the_weights_of_another_and_its_log_goes_on(tmp_path, digits):
+    finish(Run.start(tmp_path / "one", UNET, CPU), digits)
+    weights = tmp_path / "one" / "weights.safetensors"
+    settings = dataclasses.replace(UNET, start_from=str(weights))
+    run = Run.start(tmp_path / "two", settings, CPU)
+    first = load_checkpoint(weights)
+    assert same(run.state.model, first.model) and same(run.state.ema, first.model)
+    assert not same(run.state.model, Run(tmp_path, UNET, CPU).state.model)
+
+    interrupted(tmp_path / "three", settings, digits, 3)
+    finish(Run.resume(tmp_path / "three", settings, CPU), digits)
+    finish(run, digits)
+    whole, resumed = (
+        load_checkpoint(tmp_path / name / "weights.safetensors") for name in ("two", "three")
+    )
+    assert same(whole.model, resumed.model)
+    for log in (whole.log, resumed.log):
+        assert [e["epoch"] for e in log] == [1, 2, 3, 4]
+        assert [e["images_seen"] for e in log] == [40, 80, 120, 160]
+        assert log[:2] == first.log
+    with pytest.raises(TutorError, match="start_from = "):
+        Run.resume(tmp_path / "two", UNET, CPU)
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        (RunSettings("lean", 32, True), "--network lean --width 64 --conditional"),
+        (RunSettings("unet", 64, True), "--network lean --width 64 --conditional"),
+        (RunSettings("lean", 64, False), "--network lean --width 64 --conditional"),
+    ],
+)
+def test_weights_of_another_network_are_no_beginning(tmp_path, settings, told):
+    settings = dataclasses.replace(settings, start_from=SHIPPED)
+    with pytest.raises(UsageError, match=told):
+        Run.start(tmp_path / "run", settings, CPU)
+    assert not (tmp_path / "run").exists()
 
 
 def test_images_are_counted_as_they_were_seen_where_a_batch_is_larger_than_the_set(

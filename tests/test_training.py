@@ -7,7 +7,9 @@ import torch
 from torch import nn
 
 from ddpm_tutor.science.data import to_unit_range
+from ddpm_tutor.science.diffusion import q_sample, weight_of_v
 from ddpm_tutor.science.network import NoisePredictor
+from ddpm_tutor.science.noise import normal, stream
 from ddpm_tutor.science.schedule import linear_schedule
 from ddpm_tutor.science.training import (
     Estimate,
@@ -85,6 +87,24 @@ def same(one, other):
     """Whether two networks have the same weights, bit for bit."""
     pairs = zip(one.state_dict().values(), other.state_dict().values(), strict=True)
     return all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_weighting_v_moves_the_weights_by_the_errors_in_v(schedule, digits):
+    plain, weighted = TrainingConfig(epochs=1), TrainingConfig(epochs=1, weighting="v")
+    reports = [next(train(s, schedule, digits.train_images, None, c)) for s, c in (
+        (TrainingState.start(Spy(), c), c) for c in (plain, weighted)
+    )]  # fmt: skip
+    # at its start the spy predicts 0; its loss is that of Eq. 14 either way
+    assert reports[0].loss == reports[1].loss
+    # d/dw w(t) |eps - w x_t|^2 at w = 0, averaged as the loss is
+    generator = stream(0, "training", 0)
+    t = torch.randint(1, schedule.T + 1, (44,), generator=generator)
+    eps = normal((44, 1, 32, 32), generator, "cpu")
+    order = torch.randperm(44, generator=stream(0, "order", 0))
+    x_t = q_sample(schedule, to_unit_range(digits.train_images[order]), t, eps)
+    gradients = (-2 * eps * x_t).mean(dim=(1, 2, 3))
+    for report, weight in zip(reports, (1, weight_of_v(schedule, t)), strict=True):
+        assert report.grad_norm == pytest.approx(abs(float((weight * gradients).mean())), rel=1e-4)
 
 
 # What a step sees

@@ -33,7 +33,7 @@ def info(
         loaded = load_checkpoint(checkpoint, chosen)
         root = chosen_root(data) or cache_folder()
         parameters = sum(p.numel() for p in loaded.model.parameters())
-        last_epoch = (loaded.training.get("log") or [{}])[-1]
+        last_epoch = (loaded.log or [{}])[-1]
         rows = {
             "ddpm-tutor": __version__,
             "Python": platform.python_version(),
@@ -69,9 +69,12 @@ def validation_text(last_epoch: dict[str, Any]) -> str:
 
 
 def step_speed(loaded: "Checkpoint") -> str:
-    """How long one network call takes here, and so a whole digit."""
+    """How long one network call takes here, made ready as sampling does, and so a whole digit."""
     import torch
 
+    from ddpm_tutor.science.fast import for_sampling
+
+    model = for_sampling(loaded.model, [1], batch=1)
     device = next(loaded.model.parameters()).device
     x_t, t = (
         torch.zeros(1, 1, 32, 32, device=device),
@@ -81,7 +84,7 @@ def step_speed(loaded: "Checkpoint") -> str:
     with torch.no_grad():
         for _ in range(20):
             started = time.perf_counter()
-            loaded.model(x_t, t).cpu()  # a copy to the CPU waits for the device
+            model(x_t, t).cpu()  # a copy to the CPU waits for the device
             times.append(time.perf_counter() - started)
     median = sorted(times)[len(times) // 2]
     steps = loaded.schedule.T

@@ -39,6 +39,13 @@ class Network(StrEnum):
     lean = "lean"
 
 
+class Weighting(StrEnum):
+    """Which errors of the prediction count for how much."""
+
+    simple = "simple"
+    v = "v"
+
+
 class LrSchedule(StrEnum):
     """How the learning rate changes."""
 
@@ -61,6 +68,15 @@ def train(
         LrSchedule, typer.Option(help="one-cycle lets the rate fall to zero at the end.")
     ] = LrSchedule.constant,
     weight_decay: Annotated[float, typer.Option(min=0, help="AdamW's; 0 is Adam.")] = 0.0,
+    weighting: Annotated[
+        Weighting, typer.Option(help="simple is Eq. 14; v counts errors at large t for more.")
+    ] = Weighting.simple,
+    start_from: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", help="Begin with these weights; `shipped`: with the package's own."
+        ),
+    ] = None,
     run_dir: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/mnist"),
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run there; --epochs may be more.")
@@ -85,10 +101,11 @@ def train(
             lr=lr,
             lr_schedule=lr_schedule.value,
             weight_decay=weight_decay,
+            weighting=weighting.value,
             seed=seed,
             bf16=has_bf16(where),
         )
-        settings = RunSettings(network.value, width, conditional, config)
+        settings = RunSettings(network.value, width, conditional, config, start_from)
         run = (Run.resume if resume else Run.start)(run_dir, settings, where)
         if rank == 0:
             stack.enter_context(run.exclusive())
@@ -128,6 +145,7 @@ def announce(console: Console, run: "Run", digits: "Digits", world_size: int) ->
         f"{len(digits.validation_images):,} for validation: {digits.source}",
         "training": f"{config.epochs} epochs, batches of {config.batch_size}, "
         f"Adam at {config.lr:g}, {'bfloat16' if config.bf16 else 'float32'}, on {where}",
+        "weights": run.settings.start_from or "random",
         "run": f"{run.folder}"
         + (f", going on after step {run.state.step:,}" if run.state.step else ""),
     }

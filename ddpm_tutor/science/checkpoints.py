@@ -36,6 +36,19 @@ class Checkpoint:
         """Whether it draws a digit on request."""
         return self.model.num_classes is not None
 
+    @property
+    def log(self) -> list[dict[str, Any]]:
+        """One entry an epoch of the training, from the first weights on.
+
+        Where a run went on from the weights of another, its epochs and images count on from there.
+        """
+        earlier = self.training.get("earlier", {}).get("log", [])
+        epochs, images = (earlier[-1][k] if earlier else 0 for k in ("epoch", "images_seen"))
+        return earlier + [
+            {**e, "epoch": e["epoch"] + epochs, "images_seen": e["images_seen"] + images}
+            for e in self.training.get("log", [])
+        ]
+
 
 def build_network(name: str, width: int, num_classes: int | None) -> NoisePredictor:
     """A fresh network: "unet" is the assignment's, "lean" the one that ships.

@@ -136,5 +136,27 @@ def loss_simple(
 
     The mean is over images and pixels, so that 1.0 is the loss of always predicting zero.
     """
+    return losses_simple(model, schedule, x_0, t, eps, label).mean()
+
+
+def losses_simple(
+    model: Callable[..., Tensor],
+    schedule: Schedule,
+    x_0: Tensor,
+    t: Tensor,
+    eps: Tensor,
+    label: Tensor | None = None,
+) -> Tensor:
+    """`loss_simple` of each image, (B,)."""
     eps_theta = model(q_sample(schedule, x_0, t, eps), t, label)
-    return F.mse_loss(eps_theta.float(), eps)
+    return F.mse_loss(eps_theta.float(), eps, reduction="none").mean(dim=(1, 2, 3))
+
+
+def weight_of_v(schedule: Schedule, t: Tensor, most: float = 30) -> Tensor:
+    """Weights for the losses, (B,), that count errors in v instead of in eps; at most `most`.
+
+    v = sqrt(alpha_bar) eps - sqrt(1 - alpha_bar) x_0 (Salimans and Ho 2022). With Eq. 15 for x_0,
+    an error in eps is 1 / sqrt(alpha_bar) times as large in v. Eq. 14 already drops the weights
+    of Eq. 12, and so looks less at small t; this goes on in the same direction.
+    """
+    return (1 / schedule.alpha_bar[t]).clamp(max=most).float()

@@ -21,9 +21,14 @@ import torch
 from filelock import FileLock, Timeout
 from torch import nn
 
-from ddpm_tutor.errors import TutorError
+from ddpm_tutor.errors import TutorError, UsageError
 from ddpm_tutor.files import make_folder, remove_leftovers, replacing
-from ddpm_tutor.science.checkpoints import build_network, save_checkpoint
+from ddpm_tutor.science.checkpoints import (
+    build_network,
+    load_checkpoint,
+    network_name,
+    save_checkpoint,
+)
 from ddpm_tutor.science.data import Digits
 from ddpm_tutor.science.schedule import linear_schedule
 from ddpm_tutor.science.training import (
@@ -38,6 +43,7 @@ from ddpm_tutor.science.training import (
 )
 
 NUM_CLASSES = 10
+SHIPPED = "shipped"  # the name of the weights that come with the package
 FILES = ("weights.safetensors", "state.pt", "log.jsonl", "config.json")
 
 
@@ -49,6 +55,7 @@ class RunSettings:
     width: int = 64
     conditional: bool = True
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    start_from: str | None = None  # a checkpoint to begin with, or SHIPPED; None: random weights
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self), indent=2)
@@ -97,6 +104,7 @@ class Run:
         self.history: list[EpochReport] = []
         self.images: int | None = None  # in the training set; a resumed run must have as many
         self.saved_step = 0  # what the files in the folder hold
+        self.earlier: dict[str, Any] | None = None  # of the run whose weights this one began with
 
     @classmethod
     def start(cls, folder: Path, settings: RunSettings, device: torch.device) -> "Run":
@@ -110,8 +118,28 @@ class Run:
             raise TutorError(
                 f"{folder} already holds a run. Go on with --resume, or choose another --run-dir."
             )
+        if settings.start_from:
+            run.begin_with(None if settings.start_from == SHIPPED else Path(settings.start_from))
         make_folder(folder)  # better to fail now than after an epoch
         return run
+
+    def begin_with(self, path: Path | None) -> None:
+        """Takes the weights of a checkpoint, or those that ship, in place of random ones.
+
+        Raises:
+            TutorError: it cannot be loaded, or holds another network than the settings say.
+        """
+        trained = load_checkpoint(path)
+        mine, theirs = (
+            f"--network {network_name(m)} --width {m.width} "
+            f"--{'un' if m.num_classes is None else ''}conditional"
+            for m in (self.state.model, trained.model)
+        )
+        if mine != theirs:
+            raise UsageError(f"The weights to start from are of another network. Add: {theirs}")
+        for network in (self.state.model, self.state.ema):
+            network.load_state_dict(trained.model.state_dict())
+        self.earlier = {**trained.training, "log": trained.log}
 
     @classmethod
     def resume(cls, folder: Path, settings: RunSettings, device: torch.device) -> "Run":
@@ -132,6 +160,7 @@ class Run:
                 run.state.optimizer.load_state_dict(saved["optimizer"])
                 run.state.step = run.saved_step = saved["step"]
                 run.images = saved.get("images")
+                run.earlier = saved.get("earlier")
                 run.history = [read_epoch(line) for line in saved["log"]]
         except Exception as error:  # whatever a damaged file holds, the answer is the same
             raise TutorError(
@@ -192,6 +221,8 @@ class Run:
             "settings": json.loads(self.settings.to_json()),
             "log": [json.loads(line) for line in log],
         }
+        if self.earlier:
+            training["earlier"] = self.earlier
         save_checkpoint(self.weights_file, self.state.ema, training)
         state = {
             "settings": self.settings.to_json(),
@@ -200,6 +231,7 @@ class Run:
             "optimizer": self.state.optimizer.state_dict(),
             "step": self.state.step,
             "images": self.images,
+            "earlier": self.earlier,
             "log": log,
         }
         with replacing(self.state_file) as temporary, open(temporary, "wb") as file:
@@ -300,7 +332,7 @@ def different_settings(earlier: str, now: str) -> str:
         settings.pop("bf16")
         return settings
 
-    mine, theirs = flat(now), flat(earlier)
+    mine, theirs = flat(now), flat(RunSettings().to_json()) | flat(earlier)
     if mine["epochs"] > theirs["epochs"]:
         mine["epochs"] = theirs["epochs"]
     return ", ".join(f"{k} = {theirs.get(k)}" for k in mine if mine[k] != theirs.get(k))

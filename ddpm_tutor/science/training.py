@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ddpm_tutor.errors import TutorError
 from ddpm_tutor.science.data import to_unit_range
-from ddpm_tutor.science.diffusion import loss_simple, q_sample
+from ddpm_tutor.science.diffusion import losses_simple, weight_of_v
 from ddpm_tutor.science.network import NoisePredictor
 from ddpm_tutor.science.noise import normal, stream
 from ddpm_tutor.science.schedule import Schedule
@@ -45,6 +45,8 @@ class TrainingConfig:
     weight_decay: float = 0.0
     # the share of labels replaced by the null label, so that the weights also draw without one
     label_dropout: float = 0.1
+    # "v" counts errors at large t, where a digit takes shape, for more (see `weight_of_v`)
+    weighting: Literal["simple", "v"] = "simple"
     seed: int = 0
     # bfloat16 products where the hardware has them; weights and their averages stay float32
     bf16: bool = False
@@ -170,11 +172,13 @@ def train(
         for group in state.optimizer.param_groups:
             group["lr"] = config.lr * lr_factor(state.step, total_steps, config)
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=config.bf16):
-            loss = loss_simple(call, schedule, x_0, t, eps, label)
+            losses = losses_simple(call, schedule, x_0, t, eps, label)  # (B,)
+        loss = losses.mean()
         if not loss.item() <= EXPLODED:  # NaN compares to nothing
             raise Diverged(state.step + 1, loss.item())
         state.optimizer.zero_grad()
-        loss.backward()
+        weighted = loss if config.weighting == "simple" else weight_of_v(schedule, t) * losses
+        weighted.mean().backward()
         grad_norm = nn.utils.clip_grad_norm_(state.model.parameters(), config.grad_clip)
         state.optimizer.step()
         state.step += 1
@@ -218,9 +222,7 @@ def losses_by_t(
         x_0 = to_unit_range(images[part]).to(device)
         eps = normal(x_0.shape, stream(0, "validation", start), device)
         label = None if labels is None else labels[part].to(device)
-        t_part = t[part].to(device)
-        eps_theta = model(q_sample(schedule, x_0, t_part, eps), t_part, label)
-        losses.append((eps_theta.float() - eps).square().mean(dim=(1, 2, 3)).cpu())
+        losses.append(losses_simple(model, schedule, x_0, t[part].to(device), eps, label).cpu())
     return t, torch.cat(losses)
 
 
