@@ -60,7 +60,7 @@ def train(
     lr_schedule: Annotated[
         LrSchedule, typer.Option(help="one-cycle lets the rate fall to zero at the end.")
     ] = LrSchedule.constant,
-    weight_decay: Annotated[float, typer.Option(min=0, help="AdamW's; 0 is Adam.")] = 0.0,
+    weight_decay: Annotated[float, typer.Option(min=0, max=1, help="AdamW's; 0 is Adam.")] = 0.0,
     run_dir: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/mnist"),
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run there; --epochs may be more.")

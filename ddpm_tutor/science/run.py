@@ -1,16 +1,20 @@
 """A training run on disk: weights, the state to resume from, and a log that a program can read.
 
-run/weights.safetensors   the averaged weights, as of the last save
 run/state.pt              all that is needed to go on
+run/weights.safetensors   the averaged weights, as of the last save
 run/log.jsonl             one line an epoch
 run/film_strip.npz        what it drew as it learned (written by the caller)
 run/config.json           the settings
+
+The state is written first and the others follow from it: whatever a kill keeps from being written
+is written when the run goes on.
 """
 
 import dataclasses
 import json
 import platform
 import time
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,7 +25,7 @@ import torch
 from filelock import FileLock, Timeout
 from torch import nn
 
-from ddpm_tutor.errors import TutorError
+from ddpm_tutor.errors import TutorError, is_out_of_memory
 from ddpm_tutor.files import make_folder, remove_leftovers, replacing
 from ddpm_tutor.science.checkpoints import build_network, save_checkpoint
 from ddpm_tutor.science.data import Digits
@@ -32,6 +36,7 @@ from ddpm_tutor.science.training import (
     StepReport,
     TrainingConfig,
     TrainingState,
+    batch_that_fits,
     steps_per_epoch,
     train,
     validation_loss,
@@ -124,7 +129,7 @@ class Run:
         if not run.state_file.is_file():
             raise TutorError(f"No run to resume in {folder}. Leave out --resume to start one.")
         try:
-            saved = torch.load(run.state_file, map_location="cpu", weights_only=True)
+            saved = read_state(run.state_file)
             difference = different_settings(saved["settings"], settings.to_json())
             if not difference:
                 run.state.model.load_state_dict(saved["model"])
@@ -148,8 +153,10 @@ class Run:
     def exclusive(self) -> Iterator[None]:
         """Keeps other processes from training into this folder, until this one ends or dies.
 
+        Puts in order what an earlier one left when it was killed.
+
         Raises:
-            TutorError: another process is training there.
+            TutorError: another process is training there, or the folder cannot be written to.
         """
         lock = FileLock(self.folder / ".lock")
         try:
@@ -159,9 +166,16 @@ class Run:
                 f"Another process is training in {self.folder}.\n"
                 "Wait for it, stop it, or choose another --run-dir."
             ) from None
+        except OSError as error:
+            raise TutorError(
+                f"Cannot write to the folder {self.folder}: {error.strerror}.\n"
+                "Choose another --run-dir."
+            ) from error
         with held:
             names = (path.name for path in self.folder.iterdir() if not path.name.startswith("."))
             remove_leftovers(self.folder, [*FILES, *names])
+            if self.saved_step:
+                self.save_results()
             yield
 
     @property
@@ -180,19 +194,14 @@ class Run:
     def log_file(self) -> Path:
         return self.folder / "log.jsonl"
 
+    @property
+    def log(self) -> list[str]:
+        """The lines of the log."""
+        return [report.to_json() for report in self.history]
+
     def save(self) -> None:
-        """Writes weights, state and log, each whole or not at all."""
+        """Writes state, weights and log, each whole or not at all."""
         make_folder(self.folder)
-        log = [report.to_json() for report in self.history]
-        with replacing(self.folder / "config.json") as temporary:
-            temporary.write_text(self.settings.to_json() + "\n")
-        with replacing(self.log_file) as temporary:
-            temporary.write_text("".join(line + "\n" for line in log))
-        training = {
-            "settings": json.loads(self.settings.to_json()),
-            "log": [json.loads(line) for line in log],
-        }
-        save_checkpoint(self.weights_file, self.state.ema, training)
         state = {
             "settings": self.settings.to_json(),
             "model": self.state.model.state_dict(),
@@ -200,11 +209,22 @@ class Run:
             "optimizer": self.state.optimizer.state_dict(),
             "step": self.state.step,
             "images": self.images,
-            "log": log,
+            "log": self.log,
         }
         with replacing(self.state_file) as temporary, open(temporary, "wb") as file:
             torch.save(state, file)
         self.saved_step = self.state.step
+        self.save_results()
+
+    def save_results(self) -> None:
+        """Writes what others read: weights, settings and log, as of the state."""
+        settings, log = self.settings.to_json(), self.log
+        training = {"settings": json.loads(settings), "log": [json.loads(line) for line in log]}
+        save_checkpoint(self.weights_file, self.state.ema, training)
+        with replacing(self.folder / "config.json") as temporary:
+            temporary.write_text(settings + "\n")
+        with replacing(self.log_file) as temporary:
+            temporary.write_text("".join(line + "\n" for line in log))
 
     def train(
         self,
@@ -219,10 +239,15 @@ class Run:
         At the end of an epoch the averaged weights are validated and all is saved (by rank 0).
 
         Raises:
-            TutorError: a resumed run was started on other digits, or the training diverged.
+            TutorError: a resumed run was started on other digits, the training diverged, or the
+                device has too little memory.
         """
         try:
             yield from self._train(digits, call, rank, world_size)
+            return
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
         except Diverged as error:
             kept = f"{self.weights_file} has the averaged weights of step {self.saved_step:,}."
             raise TutorError(
@@ -230,6 +255,17 @@ class Run:
                 f"Start again in another --run-dir with a smaller --lr, such as "
                 f"{self.settings.training.lr / 10:g}."
             ) from error
+        raise TutorError(self._too_large(world_size))  # the error is gone, and its step's tensors
+
+    def _too_large(self, world_size: int) -> str:
+        """What to say when the device has too little memory for a step: what would fit."""
+        config = self.settings.training
+        fits = batch_that_fits(self.state.model, self.schedule, config, world_size)
+        smaller = f"--batch-size {fits}, which fits" if fits else "a smaller --width"
+        return (
+            f"Too little memory on {self.device} for width {self.settings.width} and batches of "
+            f"{config.batch_size}.\nStart again in another --run-dir with {smaller}."
+        )
 
     def _train(
         self, digits: Digits, call: nn.Module | None, rank: int, world_size: int
@@ -285,6 +321,21 @@ class Run:
         self.history.append(epoch)
         self.save()
         return epoch
+
+
+def read_state(file: Path) -> dict[str, Any]:
+    """The state in a file: tensors, numbers and text, and nothing that runs.
+
+    Raises:
+        Exception: of one kind or another, where the file is damaged.
+    """
+    with zipfile.ZipFile(file) as parts:
+        if damaged := parts.testzip():  # torch.load does not look at the checksums
+            raise ValueError(f"{damaged} has another checksum")
+    saved = torch.load(file, map_location="cpu", weights_only=True)
+    if type(saved["step"]) is not int or saved["step"] < 0:
+        raise ValueError("no number of steps")
+    return saved
 
 
 def different_settings(earlier: str, now: str) -> str:
