@@ -101,6 +101,8 @@ class Run:
         self.state = TrainingState.start(model, settings.training)
         self.history: list[EpochReport] = []
         self.images: int | None = None  # in the training set; a resumed run must have as many
+        self.losses: list[float] = []  # of the steps of this epoch
+        self.seconds = 0.0  # spent on them
         self.saved_step = 0  # what the files in the folder hold
 
     @classmethod
@@ -137,6 +139,7 @@ class Run:
                 run.state.optimizer.load_state_dict(saved["optimizer"])
                 run.state.step = run.saved_step = saved["step"]
                 run.images = saved.get("images")
+                run.losses, run.seconds = saved.get("losses", []), saved.get("seconds", 0.0)
                 run.history = [read_epoch(line) for line in saved["log"]]
         except Exception as error:  # whatever a damaged file holds, the answer is the same
             raise TutorError(
@@ -148,6 +151,12 @@ class Run:
                 "Resume it with the same settings, or start another with --run-dir."
             )
         return run
+
+    def is_done(self, images: int) -> bool:
+        """Whether nothing is left to do in a run on so many training images."""
+        config = self.settings.training
+        total_steps = steps_per_epoch(images, config) * config.epochs
+        return self.state.step >= total_steps and not self.losses
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
@@ -209,6 +218,8 @@ class Run:
             "optimizer": self.state.optimizer.state_dict(),
             "step": self.state.step,
             "images": self.images,
+            "losses": self.losses,
+            "seconds": self.seconds,
             "log": self.log,
         }
         with replacing(self.state_file) as temporary, open(temporary, "wb") as file:
@@ -280,45 +291,41 @@ class Run:
         config = self.settings.training
         labels = digits.train_labels if self.settings.conditional else None
         epoch_steps = steps_per_epoch(len(digits.train_images), config)
-        losses: list[float] = []
-        spent, resumed_at = 0.0, time.perf_counter()
+        if self.losses and self.state.step % epoch_steps == 0 and rank == 0:
+            yield self._end_epoch(digits, epoch_steps)  # it was stopped just before that
+        resumed_at = time.perf_counter()
         steps = train(
             self.state, self.schedule, digits.train_images, labels, config,
             call=call, rank=rank, world_size=world_size,
         )  # fmt: skip
         for report in steps:
-            losses.append(report.loss)
-            spent += time.perf_counter() - resumed_at
+            self.losses.append(report.loss)
+            self.seconds += time.perf_counter() - resumed_at
             yield report
-            if report.step % epoch_steps == 0:
-                if rank == 0:
-                    train_loss = sum(losses) / len(losses)
-                    rate = len(losses) * min(config.batch_size, count) / spent
-                    yield self._end_epoch(digits, report, train_loss, spent, rate)
-                losses, spent = [], 0.0
+            if report.step % epoch_steps == 0 and rank == 0:
+                yield self._end_epoch(digits, epoch_steps)
             resumed_at = time.perf_counter()
 
-    def _end_epoch(
-        self, digits: Digits, report: StepReport, train_loss: float, seconds: float, rate: float
-    ) -> EpochReport:
+    def _end_epoch(self, digits: Digits, epoch_steps: int) -> EpochReport:
         """Validates the averaged weights, logs and saves."""
         labels = digits.validation_labels if self.settings.conditional else None
-        batch_size = self.settings.training.batch_size
+        batch_size = min(self.settings.training.batch_size, len(digits.train_images))
 
         def validate(labels: torch.Tensor | None) -> Estimate:
             return validation_loss(self.state.ema, self.schedule, digits.validation_images, labels)
 
         epoch = EpochReport(
-            epoch=report.epoch,
-            step=report.step,
-            images_seen=report.step * min(batch_size, len(digits.train_images)),
-            train_loss=train_loss,
+            epoch=self.state.step // epoch_steps,
+            step=self.state.step,
+            images_seen=self.state.step * batch_size,
+            train_loss=sum(self.losses) / len(self.losses),
             validation=validate(labels),
             validation_unlabelled=validate(None) if self.settings.conditional else None,
-            seconds=seconds,
-            images_per_second=rate,
+            seconds=self.seconds,
+            images_per_second=len(self.losses) * batch_size / self.seconds,
         )
         self.history.append(epoch)
+        self.losses, self.seconds = [], 0.0
         self.save()
         return epoch
 
