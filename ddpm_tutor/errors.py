@@ -1,4 +1,4 @@
-"""The one exception whose message is meant for the learner."""
+"""The errors whose messages are meant for the learner, and how to know one of memory."""
 
 
 class TutorError(Exception):
@@ -15,3 +15,11 @@ class UsageError(TutorError):
     """A command or an option was given a value that it cannot take."""
 
     exit_code = 2
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether there was too little memory, as PyTorch's devices and NumPy say it, each its way."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    said = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory")
+    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in said)

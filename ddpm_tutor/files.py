@@ -20,10 +20,12 @@ def check_target(target: Path) -> Path:
     """`target`, when a file can be written there: better to know before long work than after.
 
     Raises:
-        TutorError: it is a folder, or its folder cannot be made or written to.
+        TutorError: it is a folder, a pipe or a device, or its folder cannot be made or written to.
     """
     if target.is_dir():
         raise TutorError(f"{target} is a folder. Name a file instead.")
+    if target.exists() and not target.is_file():  # a file would take the place of /dev/null itself
+        raise TutorError(f"{target} is a pipe or a device. Name a file instead.")
     if not os.access(make_folder(target.parent), os.W_OK):
         raise TutorError(f"Cannot write to the folder {target.parent}. Choose another place.")
     return target

@@ -6,6 +6,7 @@ from collections import Counter
 
 from ddpm_tutor.classroom.lesson import Lesson, parameters, shown_source
 from ddpm_tutor.classroom.points import Question, keyword, name_of, questions
+from ddpm_tutor.errors import TutorError
 
 FACTS = ("Goal", "You need", "Paper", "Time")
 PROSE_LINES = 16
@@ -33,7 +34,7 @@ def problems_of_frame(lesson: Lesson) -> list[str]:
     try:
         if "seed" not in parameters(lesson):
             found.append('no cell tagged "parameters" assigns `seed`')
-    except ValueError:
+    except TutorError:
         found.append("a parameter's default is not a literal")
     if lesson.steps[-1].title != "Recap":
         found.append('the last heading is not "## Recap"')

@@ -7,7 +7,9 @@ prose with the code cells that follow it. The cell tagged "parameters" holds wha
 import ast
 import re
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from itertools import pairwise
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -16,6 +18,8 @@ from typing import Any
 from ddpm_tutor.errors import TutorError, UsageError
 from ddpm_tutor.files import bundled
 
+# what --set may give to parameters that have these names in every lesson
+RANGES = {"digit": range(10), "seed": range(2**63)}
 CELL_START = re.compile(r"^# %%(?P<rest>.*)$")
 
 
@@ -117,17 +121,49 @@ def find_lesson(name: str) -> Lesson:
 
     Raises:
         UsageError: there is none.
+        TutorError: the file is not Python.
     """
-    if name.endswith(".py"):
-        if not Path(name).is_file():
-            raise UsageError(f"No lesson file {name}.")
-        return read_lesson(Path(name))
+    if name.endswith(".py") and Path(name).is_file():
+        return check_syntax(read_lesson(Path(name)))
     lessons = all_lessons()
     for lesson in lessons:
         if name == str(lesson.number):
             return lesson
+    near = nearest_lesson(name, lessons)
     numbers = ", ".join(str(lesson.number) for lesson in lessons)
-    raise UsageError(f"There is no lesson {name}. Choose from {numbers}; see: ddpm-tutor lessons")
+    raise UsageError(
+        f"No lesson {'file ' if name.endswith('.py') else ''}{name}. Choose from {numbers}.\n"
+        f"Is it this one? ddpm-tutor lesson {near.number}  ({near.title})"
+    )
+
+
+def nearest_lesson(name: str, lessons: Sequence[Lesson]) -> Lesson:
+    """The lesson that somebody who typed `name` may have meant: by its number, or by its words."""
+    if re.fullmatch(r"-?\d{1,9}", name):
+        return min(lessons, key=lambda lesson: abs(lesson.number - int(name)))
+    wanted = re.split(r"\W+|_", name.lower())
+
+    def likeness(lesson: Lesson) -> float:
+        words = re.split(r"\W+|_", f"{lesson.path.stem} {lesson.title}".lower())
+        return sum(max(SequenceMatcher(None, a, b).ratio() for b in words) for a in wanted)
+
+    return max(lessons, key=likeness)
+
+
+def check_syntax(lesson: Lesson) -> Lesson:
+    """The lesson, if its code is Python.
+
+    Raises:
+        TutorError: it is not.
+    """
+    for cell in (cell for step in lesson.steps for cell in step.code):
+        try:
+            compile_cell(cell, lesson.path)
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            line = getattr(error, "lineno", None) or cell.line
+            reason = getattr(error, "msg", error)
+            raise TutorError(f"{lesson.path}, line {line}: {reason}.") from error
+    return lesson
 
 
 def compile_cell(cell: Cell, path: Path) -> tuple[CodeType, CodeType | None]:
@@ -181,6 +217,8 @@ def override_parameters(namespace: dict[str, Any], settings: dict[str, str]) -> 
             raise UsageError(
                 f"{name} must be {_kind(default)}, like {default!r}; {text!r} is not."
             ) from None
+        if isinstance(value, int) and value not in RANGES.get(name, [value]):
+            raise UsageError(f"{name} must be from 0 to {RANGES[name][-1]}; {text!r} is not.")
         namespace[name] = value
 
 
@@ -195,15 +233,22 @@ def _kind(value: Any) -> str:
 
 
 def parameters(lesson: Lesson) -> dict[str, Any]:
-    """The names that the lesson's parameters cell assigns, with their defaults, all literals."""
-    return {
-        node.targets[0].id: ast.literal_eval(node.value)
-        for step in lesson.steps
-        for cell in step.code
-        if cell.is_parameters
-        for node in ast.parse(cell.source).body
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
-    }
+    """The names that the lesson's parameters cell assigns, with their defaults, all literals.
+
+    Raises:
+        TutorError: one is not.
+    """
+    try:
+        return {
+            node.targets[0].id: ast.literal_eval(node.value)
+            for step in lesson.steps
+            for cell in step.code
+            if cell.is_parameters
+            for node in ast.parse(cell.source).body
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+        }
+    except ValueError as error:
+        raise TutorError(f"{lesson.path}: a parameter's default is not a literal.") from error
 
 
 def check_settings(lesson: Lesson, settings: dict[str, str]) -> None:

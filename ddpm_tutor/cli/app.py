@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 
 from ddpm_tutor import __version__
 from ddpm_tutor.cli import draw, evaluate, info, study, training
-from ddpm_tutor.errors import TutorError
+from ddpm_tutor.errors import TutorError, is_out_of_memory
 
 INTERRUPTED = 130
 
@@ -38,6 +38,9 @@ class Commands(TyperGroup):
         except Exception as error:
             if ctx.params.get("debug") or is_usage_error(error):
                 raise
+            if is_out_of_memory(error):
+                complain("Too little memory. Ask for less at once: a smaller --count or --width.")
+                raise typer.Exit(1) from None
             complain(f"Unexpected {type(error).__name__}: {error}")
             complain("Add --debug to see where. Please report it if it looks like our mistake.")
             raise typer.Exit(1) from None

@@ -221,8 +221,12 @@ def drawn_chunks(
     Yields:
         (B, 1, 32, 32) uint8; with several processes, those of all, and only in the first.
     """
-    from ddpm_tutor.classroom.session import track
+    from ddpm_tutor.classroom.session import current, track
     from ddpm_tutor.science.sampling import draw_many, moments_of
+
+    def say_fewer(at_once: int) -> None:
+        text = f"Too little memory for as many at once: going on with {at_once}."
+        current().console.print(Text(text, "yellow"))
 
     rank, world_size = process[:2] if process else (0, 1)
     moments = draw_many(
@@ -236,6 +240,7 @@ def drawn_chunks(
         steps=steps,
         rank=rank,
         world_size=world_size,
+        on_fewer=say_fewer,
     )
     total = moments_of(loaded.model, count, steps, world_size)
     for chunk in track(moments, total, description):

@@ -33,7 +33,7 @@ def info(
         loaded = load_checkpoint(checkpoint, chosen)
         root = chosen_root(data) or cache_folder()
         parameters = sum(p.numel() for p in loaded.model.parameters())
-        last_epoch = (loaded.log or [{}])[-1]
+        last_epoch = last_of_log(loaded.log)
         rows = {
             "ddpm-tutor": __version__,
             "Python": platform.python_version(),
@@ -48,7 +48,7 @@ def info(
             "network": f"{network_name(loaded.model)}, width {loaded.model.width}, "
             f"{parameters / 1e6:.1f} M parameters, "
             f"{'conditional' if loaded.conditional else 'unconditional'}",
-            "trained on": f"{last_epoch.get('images_seen', 0):,} images",
+            "trained on": f"{last_epoch['images_seen']:,} images",
             "validation loss": validation_text(last_epoch),
             "one step": step_speed(loaded),
             "progress in": str(progress_file()),
@@ -60,12 +60,24 @@ def info(
     console.print(table)
 
 
+def last_of_log(log: list[dict[str, Any]]) -> dict[str, Any]:
+    """The last line of the log that travels with the weights, as far as it has numbers in it."""
+    last = log[-1] if log else {}
+    return {"images_seen": as_number(last.get("images_seen")), "validation": last.get("validation")}
+
+
+def as_number(value: Any) -> float:
+    """The number that a stranger's file may hold here, or 0."""
+    return value if isinstance(value, int | float) else 0
+
+
 def validation_text(last_epoch: dict[str, Any]) -> str:
     """The validation loss that travels with the weights."""
     loss = last_epoch.get("validation")
-    if not loss:
+    if not isinstance(loss, dict):
         return "unknown"
-    return f"{loss['mean']:.4f} ± {loss['error']:.4f} on held-out MNIST, when it was trained"
+    mean, error = as_number(loss.get("mean")), as_number(loss.get("error"))
+    return f"{mean:.4f} ± {error:.4f} on held-out MNIST, when it was trained"
 
 
 def step_speed(loaded: "Checkpoint") -> str:

@@ -29,7 +29,11 @@ class Sampler(StrEnum):
 
 
 DeviceOption = Annotated[Device, typer.Option(help="Where to compute; auto takes the best.")]
-SeedOption = Annotated[int, typer.Option(min=0, help="Same seed, same picture, on every device.")]
+LARGEST_SEED = 2**63 - 1  # what NumPy and PyTorch take
+SeedOption = Annotated[
+    int,
+    typer.Option(min=0, max=LARGEST_SEED, help="Same seed, same picture, on every device."),
+]
 DataOption = Annotated[
     Path | None,
     typer.Option(help="Folder that holds MNIST/raw.", envvar="DDPM_TUTOR_DATA", show_envvar=True),

@@ -12,7 +12,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from ddpm_tutor.cli.options import DataOption, Device, is_terminal
+from ddpm_tutor.cli.options import LARGEST_SEED, DataOption, Device, is_terminal
 from ddpm_tutor.errors import TutorError, UsageError
 from ddpm_tutor.files import bundled
 
@@ -124,7 +124,9 @@ def lesson(
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="Change a parameter of the lesson."),
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Another seed, other noise.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=LARGEST_SEED, help="Another seed, other noise.")
+    ] = None,
     device: Annotated[Device | None, typer.Option(help="Where to compute.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for pictures and GIFs.")] = Path("outputs"),
     data: DataOption = None,

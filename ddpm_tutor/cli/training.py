@@ -67,7 +67,7 @@ def train(
     lr_schedule: Annotated[
         LrSchedule, typer.Option(help="one-cycle lets the rate fall to zero at the end.")
     ] = LrSchedule.constant,
-    weight_decay: Annotated[float, typer.Option(min=0, help="AdamW's; 0 is Adam.")] = 0.0,
+    weight_decay: Annotated[float, typer.Option(min=0, max=1, help="AdamW's; 0 is Adam.")] = 0.0,
     weighting: Annotated[
         Weighting, typer.Option(help="simple is Eq. 14; v counts errors at large t for more.")
     ] = Weighting.simple,
@@ -90,7 +90,7 @@ def train(
     with console.status("Starting ..."):
         from ddpm_tutor.science.devices import has_bf16
         from ddpm_tutor.science.run import Run, RunSettings
-        from ddpm_tutor.science.training import TrainingConfig, steps_per_epoch
+        from ddpm_tutor.science.training import TrainingConfig
 
     with processes(device) as (rank, world_size, where), ExitStack() as stack:
         if batch_size % world_size:
@@ -111,7 +111,7 @@ def train(
             stack.enter_context(run.exclusive())
         digits = find_digits(data)
         announce(console, run, digits, world_size)
-        if run.state.step >= epochs * steps_per_epoch(len(digits.train_images), config):
+        if run.is_done(len(digits.train_images)):
             console.print(Text(f"This run has done its {epochs} epochs already.", "yellow"))
             return
         stopped = follow(console, run, digits, rank, world_size)

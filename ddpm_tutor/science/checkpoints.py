@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from ddpm_tutor.errors import TutorError, UsageError
 from ddpm_tutor.files import bundled, replacing
@@ -20,7 +19,11 @@ from ddpm_tutor.science.unet import UNet
 
 NETWORKS: dict[str, type[NoisePredictor]] = {"unet": UNet, "lean": LeanUNet}
 FORMAT = "ddpm-tutor weights 1"
-MOST_STEPS = 100_000  # T of a schedule: a stranger's file may say anything
+# a stranger's file may say anything: what is beyond these is not believed
+MOST_STEPS = 100_000  # T of a schedule
+WIDEST, MOST_CLASSES = 512, 1000
+LARGEST_HEADER = 10_000_000  # bytes of a safetensors file that say what is in it
+LONGEST_REASON = 100  # characters quoted from an error, which may quote the file
 
 
 @dataclass
@@ -41,13 +44,17 @@ class Checkpoint:
         """One entry an epoch of the training, from the first weights on.
 
         Where a run went on from the weights of another, its epochs and images count on from there.
+        Empty where the file of the weights has none, or nonsense.
         """
-        earlier = self.training.get("earlier", {}).get("log", [])
-        epochs, images = (earlier[-1][k] if earlier else 0 for k in ("epoch", "images_seen"))
-        return earlier + [
-            {**e, "epoch": e["epoch"] + epochs, "images_seen": e["images_seen"] + images}
-            for e in self.training.get("log", [])
-        ]
+        try:
+            earlier = list(self.training.get("earlier", {}).get("log", []))
+            epochs, images = (earlier[-1][k] if earlier else 0 for k in ("epoch", "images_seen"))
+            return earlier + [
+                {**e, "epoch": e["epoch"] + epochs, "images_seen": e["images_seen"] + images}
+                for e in self.training.get("log", [])
+            ]
+        except (AttributeError, KeyError, TypeError):
+            return []
 
 
 def build_network(name: str, width: int, num_classes: int | None) -> NoisePredictor:
@@ -116,45 +123,66 @@ def load_checkpoint(path: Path | None = None, device: torch.device | str = "cpu"
     """
     path = path or shipped_weights()
     if not path.is_file():
-        raise TutorError(f"No weights at {path}. Train some with: ddpm-tutor train")
+        what = ": it is not a file" if path.exists() else ""
+        raise TutorError(f"No weights at {path}{what}. Train some with: ddpm-tutor train")
     try:
-        metadata, tensors = _read(path)
-        if metadata.get("format") != FORMAT:
-            raise ValueError("it does not say that it is one")
-        config = json.loads(metadata["config"])
-        T, beta_1, beta_T = config["linear_beta"]
-        if not 1 <= T <= MOST_STEPS:
-            raise ValueError(f"T is {T}")
-        schedule = linear_schedule(T, beta_1, beta_T)
-        name, width, classes = config["network"], config["width"], config["num_classes"]
-        # both networks have more than this; a wrong width is to be noticed before it takes memory
-        least = 9 * width**2 + 4 * width * (classes or 0)
-        if least > sum(tensor.numel() for tensor in tensors.values()):
-            raise ValueError("it holds less than the network that it names")
-        if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
-            raise ValueError("some of its weights are not finite")
-        model = build_network(name, width, classes)
-        if isinstance(model, LeanUNet) and not torch.equal(
-            schedule.alpha_bar, linear_schedule().alpha_bar
-        ):
-            raise ValueError("the lean network knows no schedule but the paper's")
-        model.load_state_dict(tensors)
-        training = json.loads(metadata["training"])
+        loaded = _read(path)
     except Exception as error:  # whatever a stranger's file holds, the answer is the same
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise TutorError(
-            f"{path} is not a checkpoint of ddpm-tutor ({reason}).\n"
+            f"{path} is not a checkpoint of ddpm-tutor ({reason[:LONGEST_REASON]}).\n"
             "Name a weights.safetensors written by: ddpm-tutor train"
         ) from error
     # channels_last: the convolutions of both networks run faster so
-    model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Checkpoint(model.eval().requires_grad_(False), schedule, training)
+    model = loaded.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return Checkpoint(model.eval().requires_grad_(False), loaded.schedule, loaded.training)
 
 
-def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """The metadata and the tensors, as float32, of a safetensors file."""
+def _read(path: Path) -> Checkpoint:
+    """What a safetensors file holds. Nothing large is made before all that it says is checked.
+
+    Raises:
+        Exception: of one kind or another, where it is not a checkpoint.
+    """
     from safetensors import safe_open
 
+    with open(path, "rb") as opened:
+        header = int.from_bytes(opened.read(8), "little")
+    if header > LARGEST_HEADER:
+        raise ValueError(f"header of {header:,} bytes")
     with safe_open(path, framework="pt") as file:
-        tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
-        return file.metadata() or {}, tensors
+        metadata = file.metadata() or {}
+        if metadata.get("format") != FORMAT:
+            raise ValueError("it does not say that it is one")
+        config, training = json.loads(metadata["config"]), json.loads(metadata["training"])
+        if not isinstance(training, dict):
+            raise ValueError("its figures have no names")
+        model = _announced(config)
+        found = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
+        if found != {name: list(tensor.shape) for name, tensor in model.state_dict().items()}:
+            raise ValueError("its tensors are not those of the network that it names")
+        tensors = {name: file.get_tensor(name).float() for name in found}
+    if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
+        raise ValueError("some of its weights are not finite")
+    T, beta_1, beta_T = config["linear_beta"]
+    if not 1 <= T <= MOST_STEPS:
+        raise ValueError(f"T is {T}")
+    schedule = linear_schedule(T, beta_1, beta_T)
+    if isinstance(model, LeanUNet) and not torch.equal(
+        schedule.alpha_bar, linear_schedule().alpha_bar
+    ):
+        raise ValueError("the lean network knows no schedule but the paper's")
+    model = build_network(config["network"], config["width"], config["num_classes"])
+    model.load_state_dict(tensors)
+    return Checkpoint(model, schedule, training)
+
+
+def _announced(config: dict[str, Any]) -> NoisePredictor:
+    """The network that a file says it holds: its shapes, without the memory for its weights."""
+    name, width, classes = config["network"], config["width"], config["num_classes"]
+    if type(width) is not int or width > WIDEST:
+        raise ValueError(f"width is {width!r}")
+    if classes is not None and (type(classes) is not int or not 1 <= classes <= MOST_CLASSES):
+        raise ValueError(f"num_classes is {classes!r}")
+    with torch.device("meta"):
+        return build_network(name, width, classes)

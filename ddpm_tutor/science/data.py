@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ddpm_tutor.errors import TutorError
-from ddpm_tutor.files import bundled, replacing
+from ddpm_tutor.files import bundled, check_target, replacing
 from ddpm_tutor.science.noise import stream
 
 TRAINING_FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte")
@@ -26,7 +26,9 @@ FEWEST = 24  # images that a training and a validation set can be made of
 PADDING = 2  # pixels on each side
 VALIDATION_SHARE = 12  # one image in 12: 5,000 of MNIST's 60,000
 CONNECT_SECONDS = 2.5  # patience with a mirror that does not answer; there are two
-DOWNLOAD_SECONDS = 120.0  # patience with one that does, for all 12 MB
+SLOW_SECONDS = 3.0  # patience with one that sends less than this many bytes a second
+SLOWEST = 100_000  # all 10 MB in 100 seconds
+LARGEST = 20_000_000  # bytes of an answer: MNIST's files are smaller
 
 # told how many bytes of how many have come
 DownloadProgress = Callable[[int, int], None]
@@ -218,16 +220,14 @@ def download_mnist(root: Path, progress: DownloadProgress | None = None) -> None
 
     Raises:
         OSError: no mirror answers.
-        TutorError: what came is not MNIST (by its md5), or came too slowly.
+        TutorError: what came is not MNIST (by its md5), or came too slowly, or cannot be written.
     """
     from torchvision.datasets import MNIST
 
     wanted = [(name, md5) for name, md5 in MNIST.resources if name.startswith("train")]
-    deadline = time.monotonic() + DOWNLOAD_SECONDS
     for name, md5 in wanted:
-        packed = _fetch([mirror + name for mirror in MNIST.mirrors], md5, deadline, progress)
-        body = gzip.decompress(packed)
-        target = root / "MNIST" / "raw" / name.removesuffix(".gz")
+        target = check_target(root / "MNIST" / "raw" / name.removesuffix(".gz"))
+        body = gzip.decompress(_fetch([mirror + name for mirror in MNIST.mirrors], md5, progress))
         with replacing(target) as temporary:
             temporary.write_bytes(body)
         with replacing(target.with_name(f"{target.name}.md5")) as temporary:
@@ -258,25 +258,36 @@ def _open(url: str) -> http.client.HTTPResponse:
     return got
 
 
-def _fetch(urls: list[str], md5: str, deadline: float, progress: DownloadProgress | None) -> bytes:
+def _fetch(urls: list[str], md5: str, progress: DownloadProgress | None) -> bytes:
     """The first of `urls` that answers with a body of this md5."""
     failure: Exception = TutorError("no mirror is known")
     for url in urls:
         try:
             with _open(url) as response:
-                total = int(response.headers.get("Content-Length") or 0)
-                body = bytearray()
-                while chunk := response.read1(1 << 16):
-                    body += chunk
-                    if progress:
-                        progress(len(body), total)
-                    if time.monotonic() > deadline:
-                        raise TutorError(f"the download took over {DOWNLOAD_SECONDS:.0f} seconds")
+                body = _read_all(response, progress)
             if hashlib.md5(body).hexdigest() == md5:
-                return bytes(body)
+                return body
             failure = TutorError(f"{url} sent something that is not MNIST")
         except OSError as error:
             failure = error
         except (http.client.HTTPException, ValueError) as error:
             failure = TutorError(f"{url} answered with nonsense ({type(error).__name__})")
     raise failure
+
+
+def _read_all(response: http.client.HTTPResponse, progress: DownloadProgress | None) -> bytes:
+    """The body of an answer, or of one that is too long the beginning.
+
+    Raises:
+        TutorError: it comes too slowly.
+    """
+    total = int(response.headers.get("Content-Length") or 0)
+    body, started = bytearray(), time.monotonic()
+    while len(body) <= LARGEST and (chunk := response.read1(1 << 16)):
+        body += chunk
+        if progress:
+            progress(len(body), total)
+        seconds = time.monotonic() - started
+        if seconds > SLOW_SECONDS and len(body) < SLOWEST * seconds:
+            raise TutorError(f"the network is too slow: {len(body) / seconds / 1000:.0f} kB/s")
+    return bytes(body)

@@ -1,16 +1,20 @@
 """A training run on disk: weights, the state to resume from, and a log that a program can read.
 
-run/weights.safetensors   the averaged weights, as of the last save
 run/state.pt              all that is needed to go on
+run/weights.safetensors   the averaged weights, as of the last save
 run/log.jsonl             one line an epoch
 run/film_strip.npz        what it drew as it learned (written by the caller)
 run/config.json           the settings
+
+The state is written first and the others follow from it: whatever a kill keeps from being written
+is written when the run goes on.
 """
 
 import dataclasses
 import json
 import platform
 import time
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,7 +25,7 @@ import torch
 from filelock import FileLock, Timeout
 from torch import nn
 
-from ddpm_tutor.errors import TutorError, UsageError
+from ddpm_tutor.errors import TutorError, UsageError, is_out_of_memory
 from ddpm_tutor.files import make_folder, remove_leftovers, replacing
 from ddpm_tutor.science.checkpoints import (
     build_network,
@@ -37,6 +41,7 @@ from ddpm_tutor.science.training import (
     StepReport,
     TrainingConfig,
     TrainingState,
+    batch_that_fits,
     steps_per_epoch,
     train,
     validation_loss,
@@ -103,6 +108,8 @@ class Run:
         self.state = TrainingState.start(model, settings.training)
         self.history: list[EpochReport] = []
         self.images: int | None = None  # in the training set; a resumed run must have as many
+        self.losses: list[float] = []  # of the steps of this epoch
+        self.seconds = 0.0  # spent on them
         self.saved_step = 0  # what the files in the folder hold
         self.earlier: dict[str, Any] | None = None  # of the run whose weights this one began with
 
@@ -152,7 +159,7 @@ class Run:
         if not run.state_file.is_file():
             raise TutorError(f"No run to resume in {folder}. Leave out --resume to start one.")
         try:
-            saved = torch.load(run.state_file, map_location="cpu", weights_only=True)
+            saved = read_state(run.state_file)
             difference = different_settings(saved["settings"], settings.to_json())
             if not difference:
                 run.state.model.load_state_dict(saved["model"])
@@ -161,6 +168,7 @@ class Run:
                 run.state.step = run.saved_step = saved["step"]
                 run.images = saved.get("images")
                 run.earlier = saved.get("earlier")
+                run.losses, run.seconds = saved.get("losses", []), saved.get("seconds", 0.0)
                 run.history = [read_epoch(line) for line in saved["log"]]
         except Exception as error:  # whatever a damaged file holds, the answer is the same
             raise TutorError(
@@ -173,12 +181,20 @@ class Run:
             )
         return run
 
+    def is_done(self, images: int) -> bool:
+        """Whether nothing is left to do in a run on so many training images."""
+        config = self.settings.training
+        total_steps = steps_per_epoch(images, config) * config.epochs
+        return self.state.step >= total_steps and not self.losses
+
     @contextmanager
     def exclusive(self) -> Iterator[None]:
         """Keeps other processes from training into this folder, until this one ends or dies.
 
+        Puts in order what an earlier one left when it was killed.
+
         Raises:
-            TutorError: another process is training there.
+            TutorError: another process is training there, or the folder cannot be written to.
         """
         lock = FileLock(self.folder / ".lock")
         try:
@@ -188,9 +204,16 @@ class Run:
                 f"Another process is training in {self.folder}.\n"
                 "Wait for it, stop it, or choose another --run-dir."
             ) from None
+        except OSError as error:
+            raise TutorError(
+                f"Cannot write to the folder {self.folder}: {error.strerror}.\n"
+                "Choose another --run-dir."
+            ) from error
         with held:
             names = (path.name for path in self.folder.iterdir() if not path.name.startswith("."))
             remove_leftovers(self.folder, [*FILES, *names])
+            if self.saved_step:
+                self.save_results()
             yield
 
     @property
@@ -209,21 +232,14 @@ class Run:
     def log_file(self) -> Path:
         return self.folder / "log.jsonl"
 
+    @property
+    def log(self) -> list[str]:
+        """The lines of the log."""
+        return [report.to_json() for report in self.history]
+
     def save(self) -> None:
-        """Writes weights, state and log, each whole or not at all."""
+        """Writes state, weights and log, each whole or not at all."""
         make_folder(self.folder)
-        log = [report.to_json() for report in self.history]
-        with replacing(self.folder / "config.json") as temporary:
-            temporary.write_text(self.settings.to_json() + "\n")
-        with replacing(self.log_file) as temporary:
-            temporary.write_text("".join(line + "\n" for line in log))
-        training = {
-            "settings": json.loads(self.settings.to_json()),
-            "log": [json.loads(line) for line in log],
-        }
-        if self.earlier:
-            training["earlier"] = self.earlier
-        save_checkpoint(self.weights_file, self.state.ema, training)
         state = {
             "settings": self.settings.to_json(),
             "model": self.state.model.state_dict(),
@@ -232,11 +248,26 @@ class Run:
             "step": self.state.step,
             "images": self.images,
             "earlier": self.earlier,
-            "log": log,
+            "losses": self.losses,
+            "seconds": self.seconds,
+            "log": self.log,
         }
         with replacing(self.state_file) as temporary, open(temporary, "wb") as file:
             torch.save(state, file)
         self.saved_step = self.state.step
+        self.save_results()
+
+    def save_results(self) -> None:
+        """Writes what others read: weights, settings and log, as of the state."""
+        settings, log = self.settings.to_json(), self.log
+        training = {"settings": json.loads(settings), "log": [json.loads(line) for line in log]}
+        if self.earlier:
+            training["earlier"] = self.earlier
+        save_checkpoint(self.weights_file, self.state.ema, training)
+        with replacing(self.folder / "config.json") as temporary:
+            temporary.write_text(settings + "\n")
+        with replacing(self.log_file) as temporary:
+            temporary.write_text("".join(line + "\n" for line in log))
 
     def train(
         self,
@@ -251,10 +282,15 @@ class Run:
         At the end of an epoch the averaged weights are validated and all is saved (by rank 0).
 
         Raises:
-            TutorError: a resumed run was started on other digits, or the training diverged.
+            TutorError: a resumed run was started on other digits, the training diverged, or the
+                device has too little memory.
         """
         try:
             yield from self._train(digits, call, rank, world_size)
+            return
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
         except Diverged as error:
             kept = f"{self.weights_file} has the averaged weights of step {self.saved_step:,}."
             raise TutorError(
@@ -262,6 +298,17 @@ class Run:
                 f"Start again in another --run-dir with a smaller --lr, such as "
                 f"{self.settings.training.lr / 10:g}."
             ) from error
+        raise TutorError(self._too_large(world_size))  # the error is gone, and its step's tensors
+
+    def _too_large(self, world_size: int) -> str:
+        """What to say when the device has too little memory for a step: what would fit."""
+        config = self.settings.training
+        fits = batch_that_fits(self.state.model, self.schedule, config, world_size)
+        smaller = f"--batch-size {fits}, which fits" if fits else "a smaller --width"
+        return (
+            f"Too little memory on {self.device} for width {self.settings.width} and batches of "
+            f"{config.batch_size}.\nStart again in another --run-dir with {smaller}."
+        )
 
     def _train(
         self, digits: Digits, call: nn.Module | None, rank: int, world_size: int
@@ -276,47 +323,58 @@ class Run:
         config = self.settings.training
         labels = digits.train_labels if self.settings.conditional else None
         epoch_steps = steps_per_epoch(len(digits.train_images), config)
-        losses: list[float] = []
-        spent, resumed_at = 0.0, time.perf_counter()
+        if self.losses and self.state.step % epoch_steps == 0 and rank == 0:
+            yield self._end_epoch(digits, epoch_steps)  # it was stopped just before that
+        resumed_at = time.perf_counter()
         steps = train(
             self.state, self.schedule, digits.train_images, labels, config,
             call=call, rank=rank, world_size=world_size,
         )  # fmt: skip
         for report in steps:
-            losses.append(report.loss)
-            spent += time.perf_counter() - resumed_at
+            self.losses.append(report.loss)
+            self.seconds += time.perf_counter() - resumed_at
             yield report
-            if report.step % epoch_steps == 0:
-                if rank == 0:
-                    train_loss = sum(losses) / len(losses)
-                    rate = len(losses) * min(config.batch_size, count) / spent
-                    yield self._end_epoch(digits, report, train_loss, spent, rate)
-                losses, spent = [], 0.0
+            if report.step % epoch_steps == 0 and rank == 0:
+                yield self._end_epoch(digits, epoch_steps)
             resumed_at = time.perf_counter()
 
-    def _end_epoch(
-        self, digits: Digits, report: StepReport, train_loss: float, seconds: float, rate: float
-    ) -> EpochReport:
+    def _end_epoch(self, digits: Digits, epoch_steps: int) -> EpochReport:
         """Validates the averaged weights, logs and saves."""
         labels = digits.validation_labels if self.settings.conditional else None
-        batch_size = self.settings.training.batch_size
+        batch_size = min(self.settings.training.batch_size, len(digits.train_images))
 
         def validate(labels: torch.Tensor | None) -> Estimate:
             return validation_loss(self.state.ema, self.schedule, digits.validation_images, labels)
 
         epoch = EpochReport(
-            epoch=report.epoch,
-            step=report.step,
-            images_seen=report.step * min(batch_size, len(digits.train_images)),
-            train_loss=train_loss,
+            epoch=self.state.step // epoch_steps,
+            step=self.state.step,
+            images_seen=self.state.step * batch_size,
+            train_loss=sum(self.losses) / len(self.losses),
             validation=validate(labels),
             validation_unlabelled=validate(None) if self.settings.conditional else None,
-            seconds=seconds,
-            images_per_second=rate,
+            seconds=self.seconds,
+            images_per_second=len(self.losses) * batch_size / self.seconds,
         )
         self.history.append(epoch)
+        self.losses, self.seconds = [], 0.0
         self.save()
         return epoch
+
+
+def read_state(file: Path) -> dict[str, Any]:
+    """The state in a file: tensors, numbers and text, and nothing that runs.
+
+    Raises:
+        Exception: of one kind or another, where the file is damaged.
+    """
+    with zipfile.ZipFile(file) as parts:
+        if damaged := parts.testzip():  # torch.load does not look at the checksums
+            raise ValueError(f"{damaged} has another checksum")
+    saved = torch.load(file, map_location="cpu", weights_only=True)
+    if type(saved["step"]) is not int or saved["step"] < 0:
+        raise ValueError("no number of steps")
+    return saved
 
 
 def different_settings(earlier: str, now: str) -> str:

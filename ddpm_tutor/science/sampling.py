@@ -1,11 +1,12 @@
 """Algorithm 2 and its relatives: from noise to pictures."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
+from ddpm_tutor.errors import is_out_of_memory
 from ddpm_tutor.science.data import to_uint8
 from ddpm_tutor.science.diffusion import Variance, ddim_step, p_step, predict_eps, predict_x_0
 from ddpm_tutor.science.fast import for_sampling
@@ -161,34 +162,53 @@ def draw_many(
     steps: int = 1000,
     rank: int = 0,
     world_size: int = 1,
+    on_fewer: Callable[[int], object] = lambda at_once: None,
 ) -> Iterator[Tensor | None]:
     """`draw` for the images 0 to count - 1 of a seed, in chunks, so that memory does not grow.
 
     Of several processes each draws every `world_size`-th chunk, and all as many, though the last
-    may be empty.
+    may be empty. A chunk for which there is too little memory is drawn in halves, or quarters.
+
+    Args:
+        on_fewer: told how many images are drawn at once from now on, when memory was short.
 
     Yields:
         None after each step, and (B, 1, 32, 32) uint8 on the CPU at the end of each chunk: all in
-        all `moments_of(...)` things.
+        all `moments_of(...)` things, where memory suffices.
     """
-    chunk = chunk_size(model, count, world_size)
+    chunk = at_once = chunk_size(model, count, world_size)
     for start in range(rank * chunk, count + rank * chunk, world_size * chunk):
         numbers = range(min(start, count), min(start + chunk, count))
         if not numbers:
             yield torch.empty((0, *IMAGE_SHAPE), dtype=torch.uint8)
             return
-        moments = draw(
-            model,
-            schedule,
-            None if labels is None else labels[numbers.start : numbers.stop],
-            seed=seed,
-            indices=numbers,
-            guidance=guidance,
-            method=method,
-            steps=steps,
-        )
-        for moment in moments:
-            yield to_uint8(moment.x_t).cpu() if moment.t == 0 else None
+        drawn: list[Tensor] = []
+        while numbers:
+            part = numbers[:at_once]
+            moments = draw(
+                model,
+                schedule,
+                None if labels is None else labels[part.start : part.stop],
+                seed=seed,
+                indices=part,
+                guidance=guidance,
+                method=method,
+                steps=steps,
+            )
+            try:
+                for moment in moments:
+                    if moment.t > 0:
+                        yield None
+                    else:
+                        drawn.append(to_uint8(moment.x_t).cpu())
+            except (RuntimeError, MemoryError) as error:
+                if len(part) == 1 or not is_out_of_memory(error):
+                    raise
+                at_once = len(part) // 2
+                on_fewer(at_once)
+            else:
+                numbers = numbers[len(part) :]
+        yield torch.cat(drawn)
 
 
 def chunk_size(model: NoisePredictor, count: int, world_size: int = 1) -> int:

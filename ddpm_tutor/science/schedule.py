@@ -49,7 +49,8 @@ def linear_schedule(T: int = 1000, beta_1: float = 1e-4, beta_T: float = 0.02) -
     Raises:
         ValueError: T < 1, or a variance is not between 0 and 1.
     """
-    return schedule_from_beta(torch.linspace(beta_1, beta_T, max(T, 0), dtype=torch.float64))
+    beta = torch.linspace(beta_1, beta_T, max(T, 0), dtype=torch.float64, device="cpu")
+    return schedule_from_beta(beta)
 
 
 def respaced(schedule: Schedule, steps: int) -> tuple[Schedule, Tensor]:

@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from ddpm_tutor.errors import TutorError
+from ddpm_tutor.errors import TutorError, is_out_of_memory
 from ddpm_tutor.science.data import to_unit_range
 from ddpm_tutor.science.diffusion import losses_simple, weight_of_v
 from ddpm_tutor.science.network import NoisePredictor
@@ -20,10 +20,10 @@ EXPLODED = 10.0  # a loss beyond this is lost: always predicting zero costs 1
 
 
 class Diverged(TutorError):
-    """The loss is no number any more, or beyond all measure; the weights before it are lost too."""
+    """The loss or its gradient is no number any more, or beyond all measure."""
 
-    def __init__(self, step: int, loss: float) -> None:
-        super().__init__(f"The training has diverged: at step {step:,} the loss is {loss:.3g}.")
+    def __init__(self, step: int, what: str, value: float) -> None:
+        super().__init__(f"The training has diverged: at step {step:,} the {what} is {value:.3g}.")
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,8 @@ def train(
 
     Raises:
         ValueError: the batches cannot be shared equally by the processes.
-        Diverged: the loss of a step is not finite, or over `EXPLODED`.
+        Diverged: the loss of a step is not finite, or over `EXPLODED`, or its gradient is not
+            finite. The weights are then those of the step before.
     """
     if config.batch_size % world_size:
         raise ValueError(f"{world_size} processes cannot share batches of {config.batch_size}")
@@ -175,15 +176,43 @@ def train(
             losses = losses_simple(call, schedule, x_0, t, eps, label)  # (B,)
         loss = losses.mean()
         if not loss.item() <= EXPLODED:  # NaN compares to nothing
-            raise Diverged(state.step + 1, loss.item())
+            raise Diverged(state.step + 1, "loss", loss.item())
         state.optimizer.zero_grad()
         weighted = loss if config.weighting == "simple" else weight_of_v(schedule, t) * losses
         weighted.mean().backward()
         grad_norm = nn.utils.clip_grad_norm_(state.model.parameters(), config.grad_clip)
+        if not grad_norm.isfinite():
+            raise Diverged(state.step + 1, "gradient's norm", grad_norm.item())
         state.optimizer.step()
         state.step += 1
         update_ema(state.ema, state.model, state.step, config.ema_decay)
         yield StepReport(state.step, epoch + 1, loss.item(), grad_norm.item())
+
+
+def batch_that_fits(
+    model: NoisePredictor, schedule: Schedule, config: TrainingConfig, world_size: int = 1
+) -> int:
+    """The largest of half, a quarter, ... of `config.batch_size` for which a step finds memory.
+
+    Each of `world_size` processes takes its share. 0 where not even one image a process does.
+    """
+    device = next(model.parameters()).device
+    batch_size = config.batch_size // 2 // world_size * world_size
+    while batch_size:
+        share = batch_size // world_size
+        x_0 = torch.zeros(share, 1, 32, 32, device=device)
+        t = torch.ones(share, dtype=torch.long, device=device)
+        try:
+            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=config.bf16):
+                loss_simple(model, schedule.to(device), x_0, t, x_0, None).backward()
+            return batch_size
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+        finally:
+            model.zero_grad()
+        batch_size = batch_size // 2 // world_size * world_size
+    return 0
 
 
 @dataclass(frozen=True)
