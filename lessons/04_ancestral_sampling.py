@@ -79,7 +79,7 @@ ask_number(
     "At t = 500, what is the weight of x_0 in μ̃_t?",
     dict((row[0], row[1]) for row in rows)[500],
     tolerance=0.05,
-    why="One step is short, so it stays close to x_t. Only at t = 1 does it land on x_0.",
+    why="One step is short: it stays close to x_t. The last one alone lands on x_0.",
 )
 show_table("μ̃_t and β̃_t", ["t", "weight of x_0", "of x_t", "β̃_t"], rows)
 
@@ -134,8 +134,8 @@ x_299 = p_step(schedule, x_300, t, eps_300, z)
 ask_choice(
     "The mean, or x_300: which has the smaller std?",
     [
-        ("the mean", "Yes. Noise was taken out of it. Then σ z brings the spread back: see the "
-         "last line."),
+        ("the mean", "Yes. Noise was taken out of it. Then σ z brings the spread back, nearly: "
+         "see the last line."),
         ("x_300", "Then taking noise out would add spread."),
         ("neither: they are equal", "Then x_299, with σ z on top, would be noisier than x_300."),
     ],
