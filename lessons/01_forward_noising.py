@@ -20,8 +20,8 @@
 # ## Setting up
 #
 # Every step of a lesson is the same: some words, the code that runs, and what
-# it shows. Press `s` after a step to read the source of a function it used.
-# `ddpm-tutor lessons` counts your points.
+# it shows. Press the key `s` after a step to read the source of a function it
+# used. The command `ddpm-tutor lessons` counts your points.
 #
 # The first cell holds this lesson's parameters. You can change them:
 # `ddpm-tutor lesson 1 --set digit=3`.
@@ -52,6 +52,9 @@ from ddpm_tutor.classroom.tools import (
 #
 # The pictures are 28×28. We pad them to 32×32, because the network will halve
 # the side three times, and 32 → 16 → 8 → 4 stays whole.
+#
+# The box has the tensor's shape and statistics. Its last line is a histogram of
+# the values, from min to max.
 
 # %%
 digits = load_digits(progress=show_download)
@@ -111,8 +114,8 @@ show(x_1 - x_0, "x_1 - x_0")
 # ## A thousand steps
 #
 # Now the same step, T times, with fresh noise each time. We keep the pictures
-# at t = 0, 100, ..., 1000. The small ones here are means of 2×2 pixels, so that
-# the noise looks half as strong.
+# at t = 0, 100, ..., 1000. Small pictures on the screen are means of 2×2 pixels,
+# so that the noise looks half as strong.
 #
 # At which t is the digit lost to your eye?
 
@@ -177,10 +180,13 @@ show_table("One pixel, 50,000 times",
 #
 #     α_t = 1 - β_t          ᾱ_t = α_1 α_2 ... α_t
 #
-# *Power* is the mean of the squared values. After t steps the picture is
-# multiplied by `√ᾱ_t`, so its power by `ᾱ_t`. The noise has power `1 - ᾱ_t`. The
-# first divided by the second is the *signal-to-noise ratio*. When is it 1? Was
-# that when your eye lost the digit?
+# After t steps the picture is multiplied by `√ᾱ_t`, and the noise has variance
+# `1 - ᾱ_t`. The last table shows both: its mean is about `-√ᾱ_t`, its variance
+# about `1 - ᾱ_t`.
+#
+# *Power* is the mean of the squared values. The picture's is multiplied by `ᾱ_t`;
+# that of the noise is `1 - ᾱ_t`. The first divided by the second is the
+# *signal-to-noise ratio*. When is it 1? Was that when your eye lost the digit?
 
 # %%
 power, rows = x_0.square().mean().item(), []
@@ -203,13 +209,15 @@ right.axhline(1, color="grey", linewidth=0.8)
 right.set(xlabel="t", title="Signal-to-noise ratio")
 show(picture, "lesson 1 schedule")
 print(f"The ratio falls below 1 at t = {1 + int((ratio >= 1).sum())}.")
+small = 1 + int((4 * ratio >= 1).sum())  # a mean of 4: a quarter of the noise
+print(f"In small pictures, means of 2×2 pixels, it does so near t = {small}.")
 
 # %% [markdown]
 # ## Why -1 to +1?
 #
 # Now you can see why we scaled the data. We walk one digit with one noise in
-# three scalings. We look at the size of `x_t`, the root of its mean square (RMS),
-# and at the signal-to-noise ratio.
+# three scalings, and measure two things on the way: the root of the mean square
+# of `x_t` (RMS), and the signal-to-noise ratio.
 
 # %%
 scaled = {"[-1, 1]": x_0, "[0, 1]": (x_0 + 1) / 2, "[0, 255]": image[None]}
@@ -222,8 +230,8 @@ for name, start in scaled.items():
         if step in (100, 300, 1000):
             signal = schedule.alpha_bar[step] * start.float().square().mean()
             snr = signal / (1 - schedule.alpha_bar[step])
-            size = x_t.square().mean().sqrt()
-            rows.append((name, step, size.item(), snr.item()))
+            rms = x_t.square().mean().sqrt()
+            rows.append((name, step, rms.item(), snr.item()))
     ends.append(x_t)
 ask_choice(
     "Why are the pictures scaled to -1..1 before the process starts?",
@@ -337,7 +345,7 @@ show_table("Pixels near 0 after the first step",
 
 # %%
 ask_choice(
-    "Why does the paper let β grow from step to step?",
+    "What speaks for a β that grows from step to step?",
     [
         ("with a constant β the variance would not stay at 1",
          "It would. (1 - β) v + β is 1 for v = 1, whatever β is."),
@@ -384,7 +392,8 @@ show_table("Fewer steps, same β from 0.0001 to 0.02", ["T", "ᾱ_T"], rows)
 # network in lesson 3. It is not told which digit it is.
 #
 # Near t = 300 it still sees the digit. Later it may see another. At the end its
-# guess is a blur, as if all digits were laid on top of each other.
+# guess is a blur, as if many digits were laid on top of each other. The last
+# picture is just that, the mean of 1,000 digits.
 
 # %%
 where = choose_device(device)
@@ -394,9 +403,11 @@ frames = list(track(noising(
     seed=seed, indices=[0],
 ), FRAMES, "Filming"))
 _ = save_film(frames, f"lesson 1 noising {digit}")
-five = frames[-41::10]
-show_images(torch.cat([frame.x_0 for frame in five]), "guesses of x_0",
-            [f"t = {frame.t}" for frame in five])
+four = [frames[i] for i in (-41, -21, -11, -1)]
+mean = to_unit_range(digits.train_images[:1000]).mean(dim=0, keepdim=True)
+show_images(torch.cat([*(frame.x_0.cpu() for frame in four), mean]),
+            "guesses of x_0, and the mean of 1,000 digits",
+            [*(f"t = {frame.t}" for frame in four), "mean"])
 
 # %% [markdown]
 # ## Recap

@@ -73,8 +73,8 @@ print(f"two steps: {by_steps:.12f}   in one: {in_one:.12f}")
 #
 #     x_t = √ᾱ_t x_0 + √(1 - ᾱ_t) ε          ε ~ N(0, I)          (4)
 #
-# This is the *closed form*. The paper writes it as
-# `q(x_t | x_0) = N(x_t; √ᾱ_t x_0, (1 - ᾱ_t) I)`.
+# This is the *closed form*: one ε stands for the noise of all t steps. The paper
+# writes it as `q(x_t | x_0) = N(x_t; √ᾱ_t x_0, (1 - ᾱ_t) I)`.
 
 # %%
 by_steps = alpha[3] * (alpha[2] * beta[1] + beta[2]) + beta[3]
@@ -276,19 +276,18 @@ show_images(torch.cat([x_t, back]), "x_t and what comes back", ["x_t", "x_0"])
 # ## If you knew it almost
 #
 # A network will only *guess* the noise. Say that its guess is off by 5 % of
-# the noise's size, the same at every t. How far off is `x_0`?
-#
-# In Eq. 15 the error is multiplied by `√(1 - ᾱ_t) / √ᾱ_t`.
+# the noise's size, the same at every t. How far off is `x_0` then? Eq. 15, on the
+# step before, says it.
 
 # %%
 ask_choice(
     "Where does a 5 % error in ε hurt the estimate of x_0 most?",
     [
         ("at small t", "There √(1 - ᾱ_t) is small: the noise hardly matters."),
-        ("the same at all t", "Then √(1 - ᾱ_t) / √ᾱ_t would not depend on t. It does."),
+        ("the same at all t", "Then its factor in Eq. 15 would not depend on t. It does."),
         ("at large t",
-         "Yes. √ᾱ_t is tiny there, and dividing by it magnifies the error. That is why "
-         "sampling will not trust the guess at large t, but walk back in small steps."),
+         "Yes. Eq. 15 multiplies the error by √(1 - ᾱ_t) / √ᾱ_t, and √ᾱ_t is tiny there. "
+         "So sampling had better not jump to the guess, but walk back in small steps."),
     ],
     answer=2,
 )

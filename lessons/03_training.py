@@ -117,11 +117,12 @@ called = [name for name, *_ in rows]
 # - `Up`: doubles the side, puts the skip beside it, then convolves.
 # - `SelfAttention`: every pixel looks at every other one. It can connect the two
 #   ends of a stroke. Twice the side would be sixteen times as many pairs, so it
-#   is used at 8×8 and 4×4 only.
+#   is used at 8×8 and 4×4 only. (The paper has it at 16×16, Section 4.)
 #
 # Press `s` to read their source; all of them fit on a page or two. Below is
 # where the weights are, and where the time goes: the billions of operations
-# (GFLOP) of one call for one picture.
+# (GFLOP) of one call for one picture. Most of both is on the way up. We come
+# back to that.
 
 # %%
 kinds = (DoubleConv, Down, Up, SelfAttention)
@@ -171,7 +172,7 @@ ask_choice(
 # becomes a vector, the *time encoding*.
 #
 # Multiply the vectors of two times, number by number, and add up. We divide by
-# 64, so that equal vectors have 1. Neighbours are alike, distant times are not.
+# 64, so that equal vectors have 1. Neighbours are alike, distant times less so.
 
 # %%
 t = torch.arange(1, 1001)
@@ -193,9 +194,10 @@ for other in (501, 510, 550, 1000):
 # Because most of `x_{t-1}` is `x_t`: it would have to copy its input, and the little
 # that matters would drown. The noise is the part that it must really find.
 #
-# The paper compared ε with the mean of `x_{t-1}` (Table 2, FID, smaller is
-# better). With the full loss they are alike: 13.51 and 13.22. With the simple
-# loss of this lesson ε reaches 3.17. The mean was unstable with it.
+# The paper let it predict ε, or the mean of `x_{t-1}` (Table 2). FID is a distance
+# from real pictures: smaller is better. With the weights of Eq. 8 and 12 in the
+# loss they are alike: 13.51 and 13.22. Without them (Eq. 14, our loss below), ε
+# reaches 3.17, and with the mean the training was unstable.
 
 # %%
 x_0 = to_unit_range(digits.train_images[:100])
@@ -339,7 +341,8 @@ ask_choice(
 # %% [markdown]
 # ## The loss
 #
-# Line 5 is the loss of Eq. 14, the mean over all pixels. What does it compare?
+# Line 5 is the loss of Eq. 14. We take the mean over all pixels, not the sum, so
+# that its size does not depend on how many there are. What does it compare?
 
 # %%
 ask_choice(
@@ -398,15 +401,18 @@ ask_choice(
 # ## A head start
 #
 # The lean network has a shortcut from its input to its output: it starts from the
-# guess that the noise is `√(1-ᾱ_t) x_t`. Its layers say what to change, weighted
-# by `√ᾱ_t`. Untrained, they say nothing yet.
+# guess that the noise is `√(1-ᾱ_t) x_t`. Of all multiples of `x_t` that is the
+# nearest to ε, if `x_0` has power 1. Its layers say what to change, weighted by
+# `√ᾱ_t` (Salimans and Ho 2022). Untrained, they say nothing yet.
 
 # %%
 ask_choice(
     "An untrained lean network says that the noise is √(1-ᾱ_t) x_t. Where is it "
     "most wrong?",
     [
-        ("at small t", "Yes. There x_t is nearly all picture, and the noise hides in it."),
+        ("at small t",
+         "Yes. There x_t is nearly all picture, and the noise hides in it. The loss of "
+         "this guess is about ᾱ_t."),
         ("at large t", "There x_t is nearly all noise, so x_t is the answer."),
         ("the same at all t", "Then x_t would hold as much noise at every t."),
     ],
@@ -420,7 +426,8 @@ with torch.no_grad():
     for step in (10, 300, 600, 1000):
         at_t = torch.full((8,), step)
         loss = loss_simple(fresh, schedule, x_0, at_t, eps)
-        print(f"loss at t = {step:4}: {loss:.4f}")
+        left = schedule.alpha_bar[step]
+        print(f"t = {step:4}: loss {loss:.4f}, ᾱ_t {left:.4f}")
 
 # %% [markdown]
 # ## Ready to train
@@ -446,9 +453,10 @@ images = digits.train_images.repeat(enough, 1, 1, 1)[: steps * batch_size]
 state = TrainingState.start(small, config)
 held_out = digits.validation_images[:500]
 
-def look(model):
-    return last(draw(model, schedule, None, seed=seed, indices=range(5),
-                     steps=50)).cpu()
+def look(model):  # at 5 drawings, in 50 of the 1000 steps (lesson 4)
+    moments = draw(model, schedule, None, seed=seed, indices=range(5),
+                   steps=50)
+    return last(track(moments, 51, "Drawing")).cpu()
 
 looks = {0: look(state.ema)}  # what it draws, by step
 untrained = validation_loss(state.ema, schedule, held_out)
@@ -498,7 +506,8 @@ show_images(look(state.ema), f"what it draws after {state.step} steps")
 # %% [markdown]
 # ## And to the end
 #
-# The learning rate now falls to zero. So the weights jump about less and less.
+# By the end the learning rate has fallen to zero. So the weights jump about less
+# and less.
 
 # %%
 seconds += go_on(steps, tell=False)
@@ -539,14 +548,15 @@ show_table("Validation loss", ["step", "loss ± standard error"], checks)
 
 # %%
 trained = load_checkpoint(device=where)
-ts, mine = losses_by_t(state.ema, schedule, held_out)
-_, shipped = losses_by_t(trained.model, schedule, held_out)
+both = [losses_by_t(net, schedule, held_out)
+        for net in track((state.ema, trained.model), 2, "Measuring")]
+(ts, mine), (_, shipped) = both
 ask_choice(
     "You saw that small t are hard before training. And after it?",
     [
         ("large t are the hardest now", "At t = 1000 x_t itself is the answer."),
-        ("all t are equally hard now", "Look at the table. At small t the noise hides "
-         "among the strokes, and training can't change that."),
+        ("all t are equally hard now", "Look at the table. At small t the loss has fallen "
+         "too, but it is still many times that at large t."),
         ("small t are still the hardest",
          "Yes. A little noise is hard to tell from a stroke's own roughness."),
     ],
@@ -561,7 +571,7 @@ for low, high in ((1, 10), (11, 50), (51, 200), (201, 500), (501, 1000)):
     rows.append((f"{low} to {high}", mine[these].mean().item(),
                  shipped[these].mean().item(), f"{part_of_it:.0%}"))
 show_table("Loss by t", ["t", "your network", "the shipped one",
-                         "share of the shipped one's loss"], rows)
+                         "its share"], rows)
 
 # %% [markdown]
 # ## Losses that cannot be compared
@@ -666,13 +676,8 @@ show(picture, "lesson 3 both runs")
 # ## After the curve looks flat
 #
 # During that training the network drew, again and again, two of each digit, always
-# from the same noise. Below are the three that still changed most after epoch 5.
-#
-# Did they get better? The table says how many of the twenty a classifier reads as
-# the digit that was asked for. And how far each is from the nearest of 5,000 real
-# ones, in what the classifier sees (64 numbers a picture). Real digits are in the
-# last row. Twenty say little about small differences; `ddpm-tutor evaluate` draws
-# a thousand.
+# from the same noise. (One can ask it for a digit: lesson 5.) Below are the three
+# that still changed most after epoch 5.
 
 # %%
 strip = load_film_strip()
@@ -683,6 +688,17 @@ names = [moment_name(strip.epochs[i]) for i in moments]
 for digit in moved[moments[3]].topk(3).indices.tolist():
     growing = torch.stack([strip.images[i][digit] for i in moments])
     show_images(growing, f"asked for a {digit % 10}", names)
+_ = save_strip(strip)
+
+# %% [markdown]
+# ## Did they get better?
+#
+# The table says how many of the twenty a classifier reads as the digit that was
+# asked for. And how far each is from the nearest of 5,000 real ones, in what the
+# classifier sees (64 numbers a picture). The last row has other real digits.
+#
+# Twenty say little about small differences; `ddpm-tutor evaluate` draws a
+# thousand.
 
 # %%
 reader, real = load_classifier(where).model, load_real_digits()
@@ -700,7 +716,6 @@ for i, epoch in enumerate(strip.epochs):
 rows.append(("real digits", "", "", to_nearest(real.test_features)))
 show_table("The loss, and the pictures",
            ["after", "loss", "read as asked", "nearest real one"], rows)
-_ = save_strip(strip)
 
 # %% [markdown]
 # ## What T costs
@@ -713,7 +728,7 @@ ask_choice(
     [
         ("half as much", "A step never walks the chain: it jumps to one t by Eq. 4."),
         ("twice as much", "Why would it? One call of the network, as before."),
-        ("the same", "Yes. One random t a picture, one call. T only matters for sampling."),
+        ("the same", "Yes. One random t a picture, one call. Only sampling makes T of them."),
     ],
     answer=2,
     part="11.5 d",
@@ -726,7 +741,7 @@ for T in (500, 1000):
     other = train(start, linear_schedule(T), images, None, config)
     next(other)  # the first step is slower
     began = time.perf_counter()
-    taken = sum(1 for _ in islice(other, 20))
+    taken = sum(1 for _ in track(islice(other, 20), 20, f"T = {T}"))
     ms = (time.perf_counter() - began) * 1000 / max(1, taken)
     print(f"a training step at T = {T:4}: {ms:.0f} ms")
 

@@ -73,6 +73,14 @@ for t in (1, 2, 10, 100, 500, 1000):
     of_x_0, _ = q_posterior(schedule, zero, one, step)
     of_x_t, variance = q_posterior(schedule, one, zero, step)
     rows.append((t, of_x_0.item(), of_x_t.item(), variance.item()))
+
+# %%
+ask_number(
+    "At t = 500, what is the weight of x_0 in μ̃_t?",
+    dict((row[0], row[1]) for row in rows)[500],
+    tolerance=0.05,
+    why="One step is short: it stays close to x_t. The last one alone lands on x_0.",
+)
 show_table("μ̃_t and β̃_t", ["t", "weight of x_0", "of x_t", "β̃_t"], rows)
 
 # %% [markdown]
@@ -123,12 +131,24 @@ z = normal(x_0.shape, generator, where)
 x_299 = p_step(schedule, x_300, t, eps_300, z)
 
 # %%
+ask_choice(
+    "The mean, or x_300: which has the smaller std?",
+    [
+        ("the mean", "Yes. Noise was taken out of it. Then σ z brings the spread back, nearly: "
+         "see the last line."),
+        ("x_300", "Then taking noise out would add spread."),
+        ("neither: they are equal", "Then x_299, with σ z on top, would be noisier than x_300."),
+    ],
+    answer=0 if mean.std() < x_300.std() else 1,
+)
 parts = {"x_300": x_300, "ε_θ": eps_300, "mean": mean, "z": z}
 parts["x_299"] = x_299
 rows = [(k, v.mean().item(), v.std().item()) for k, v in parts.items()]
 show_table("One step of Algorithm 2", ["", "mean", "std"], rows)
 show_images(torch.cat(list(parts.values())), "its parts", list(parts))
-print(f"σ_300 = {schedule.beta[300] ** 0.5:.4f}")
+sigma = schedule.beta[300] ** 0.5
+print(f"σ_300 = {sigma:.4f}, √(std(mean)² + σ_300²) = "
+      f"{(mean.var() + sigma**2).sqrt():.3f}")
 
 # %%
 ask_choice(
@@ -136,7 +156,8 @@ ask_choice(
     [
         ("x_t, the predicted noise, fresh noise",
          "Yes. Take out some of the predicted noise, rescale, add fresh noise."),
-        ("x_0, x_t and the time t", "x_0 is what we are after. Nobody has it while sampling."),
+        ("x_0, x_t and fresh noise",
+         "That is Eq. 6, for one who knows x_0. While sampling nobody does."),
         ("x_T, the predicted noise and the label",
          "x_T is only the start. The step needs the present x_t."),
     ],
@@ -151,8 +172,8 @@ ask_choice(
 # Which of these formulas is line 4? They all look plausible. The wrong ones are
 # what people write by mistake, and each computes something else.
 #
-# Choose, then the cell below puts the tensors of the last step into all of them,
-# and into a fourth: the right one with `ᾱ` at t - 1, off by one.
+# Don't look back. Choose, then the cell below puts the tensors of the last step
+# into all of them, and into a fourth: the right one with `ᾱ` at t - 1, off by one.
 
 # %%
 ask_choice(
@@ -190,15 +211,13 @@ rows = [(name, (x - x_299).abs().max().item(), x.std().item())
 show_table("Against p_step", ["formula", "largest difference", "std"], rows)
 too_much = ((1 - schedule.alpha_bar[2]) / (1 - schedule.alpha_bar[1])).sqrt()
 print("The off-by-one hides at t = 300. At t = 2 it takes out "
-      f"{too_much:.2f} times as much as it should.")
+      f"{too_much:.2f} times as much as it should, at t = 1 it divides by 0.")
 
 # %% [markdown]
 # ## All thousand steps
 #
 # Ten digits at once, from t = 1000 down to 0. The labels ask for 0 to 9. We keep
 # `x_t` at every hundredth step, and the network's guess of `x_0` beside it.
-#
-# The first guess is already a blurred digit: the mean of all with that label.
 
 # %%
 labels = torch.arange(10, device=where) if trained.conditional else None
@@ -220,8 +239,7 @@ ask_choice(
         ("the ten digits, all at the same t",
          "dim=1 puts the times second. The ten digits are down a column."),
         ("one digit at t = 900, 800, ..., 0",
-         "Yes. Down a column are the ten digits. Their guesses, below, change the most "
-         "in the middle of the way."),
+         "Yes. And down a column are the ten digits, all at the same t."),
         ("one digit, as its training goes on", "The weights never change here."),
     ],
     answer=1,
@@ -230,12 +248,45 @@ ask_choice(
 )
 
 # %%
-one, names = 7, [f"t = {t}" for t in history] + ["t = 0"]
-show(sheet(by_digit.flatten(0, 1), names[1:], columns=10), "lesson 4 history")
-row = torch.stack([x[one] for x in (*history.values(), digits_drawn)])
-show_images(row, "one digit: x_t", names)
+one, names = 7, [f"t = {t}" for t in history]
+show(sheet(by_digit.flatten(0, 1), [*names[1:], "t = 0"], columns=10),
+     "lesson 4 history")
+row = torch.stack([x_t[one] for x_t in history.values()])
+show_images(row, "one digit on its way", names)
+
+# %% [markdown]
+# ## What it takes x_0 for
+#
+# On that way the network guessed the noise at every step, and so `x_0` too
+# (Eq. 15). Here is what it took `x_0` for, at the same t as above.
+#
+# What did it see in the pure noise at t = 1000?
+
+# %%
+ask_choice(
+    "x_1000 is nothing but noise. What does the guess of x_0 look like there?",
+    [
+        ("like noise", "The network takes nearly all of x_1000 for noise. What is left "
+         "is what it knows beforehand."),
+        ("like a blurred digit",
+         "Yes. Where nothing can be seen, the least squared error is that of the mean, "
+         "here of all digits with that label."),
+        ("like a sharp digit", "Which of all the 7s? Nothing in x_1000 tells. So it must "
+         "not decide yet."),
+    ],
+    answer=1,
+)
+
+# %%
 row = torch.stack([guesses[t][one] for t in history])
-show_images(row, "the guess of x_0 at the same t", names)
+show_images(row, "the guess of x_0", names)
+kinds = [digits.of_class(digit) for digit in range(10)]
+if not trained.conditional:  # no label: all digits are one kind
+    kinds = [digits.train_images] * 10
+means = torch.stack([to_unit_range(kind).mean(dim=0) for kind in kinds])
+print("How far the ten guesses are from the mean of all such digits (RMS):")
+for t in (1000, 0):
+    print(f"t = {t}: {(guesses[t] - means).square().mean().sqrt():.2f}")
 rows = [(f"{a} to {b}", (guesses[a] - guesses[b]).abs().mean().item())
         for a, b in pairwise(guesses)]
 show_table("How the guess changes", ["t", "mean change"], rows)
@@ -269,6 +320,8 @@ added = p_step(schedule, x_1, t, eps_1, z) - p_mean(schedule, x_1, t, eps_1)
 print(f"p_step adds at t = 1: {added.abs().max():.1f}")
 sigma = schedule.beta[1] ** 0.5
 print(f"σ_1 = {sigma:.2f}: {sigma * 127.5:.1f} of 255 shades of grey")
+sigma = (1 - schedule.alpha_bar[20]) ** 0.5
+print(f"A last step from t = 20 to 0 would leave {sigma * 127.5:.1f} shades.")
 
 # %% [markdown]
 # ## Which σ?
@@ -285,7 +338,7 @@ ask_number(
     ratio[4],
     tolerance=0.05,
     why="They differ in the last few steps only. The paper found that both "
-        "work equally well (Section 3.2). With fewer steps they part: see step 14.",
+        "work equally well (Section 3.2). With fewer steps they part, as we shall see.",
 )
 rows = [(t.item(), schedule.beta[t].item() ** 0.5, r.item())
         for t, r in zip(times, ratio, strict=True)]
@@ -302,8 +355,7 @@ show_table("σ_t", ["t", "√β_t", "√β̃_t / √β_t"], rows)
 # A common mistake looks alike: clamping `x_t` itself to [-1, 1] after each step.
 # But `x_t` is meant to be noisy, with values up to 4.
 #
-# We run 50 steps in three ways, with the same noise, and ask for 0 to 4. Clipping
-# gains little here: the guess is beyond [-1, 1] in many pixels, but by little.
+# We run 50 steps in three ways, with the same noise, and ask for 0 to 4.
 
 # %%
 short, times = respaced(schedule, 50)
@@ -314,13 +366,13 @@ beyond = {}  # how far the guess leaves [-1, 1], by t
 
 def run(clip, clamp):
     noise, x = stream(seed, "clip", 1), x_T
-    for i in range(50, 0, -1):
+    for i in track(range(50, 0, -1), 50, "Drawing"):
         at = torch.full((5,), i, device=where)
         eps = model(x, times.to(where)[at], label)
         guess = predict_x_0(short, x, at, eps)
         if clip:
-            share, top = (guess.abs() > 1).float().mean(), guess.abs().max()
-            beyond[times[i].item()] = f"{share:.0%}", top.item()
+            out, top = (guess.abs() > 1).float().mean(), guess.abs().max()
+            beyond[times[i].item()] = f"{out:.0%}", top.item()
             eps = predict_eps(short, x, at, guess.clamp(-1, 1))
         x = p_step(short, x, at, eps, normal(x.shape, noise, where))
         x = x.clamp(-1, 1) if clamp else x
@@ -334,8 +386,9 @@ ask_choice(
         ("it turns a little grey",
          "Yes. Clamping cuts the noise off on one side only, the side below -1. "
          "So the mean is pushed up."),
-        ("it stays black, as it should be", "Black is 0. Look at the table below."),
-        ("it gets noisy", "It has the least noise of all three. See the table below."),
+        ("it stays black, as it should be",
+         "Then clamping would cut both sides alike. But black is -1, right at the edge."),
+        ("it gets noisy", "Clamping takes noise away: the least of all three, see below."),
     ],
     answer=0,
 )
@@ -357,6 +410,7 @@ show_table("50 steps", ["", "largest |x_0|", "background, of 255",
 rows = [(t, *beyond[t]) for t in (1000, 800, 600, 400, 200, 20)]
 show_table("The guess, before it is clipped",
            ["t", "pixels clipped", "largest |guess|"], rows)
+print("Many pixels, but by little: here clipping changes little.")
 
 # %% [markdown]
 # ## Ten runs from one x_T
@@ -365,6 +419,8 @@ show_table("The guess, before it is clipped",
 # the ten pictures be the same?
 #
 # We do so with five `x_T`, and compare pictures from one with those from another.
+# To save time each run takes 100 of the 1000 steps, with `σ² = β̃` and the guess
+# clipped.
 
 # %%
 ask_choice(
@@ -393,7 +449,7 @@ def mean_distance(groups):  # between two pictures of a group, and its error
     each = torch.stack([torch.pdist(g.flatten(1)).mean() for g in groups])
     return f"{each.mean():.1f} ± {each.std() / len(each) ** 0.5:.1f}"
 
-print("Mean distance between two pictures")
+print("Mean distance between two pictures (root of summed squares)")
 print(f"from one x_T:       {mean_distance(runs)}")
 print(f"from different x_T: {mean_distance(runs.transpose(0, 1))}")
 show_images(runs[0], "ten runs from one x_T")
@@ -443,10 +499,11 @@ ask_choice(
 ask_choice(
     "Eight samples, each from another x_T, no noise added. What comes out?",
     [
-        ("eight clean digits of different kinds", "So one hopes. Look."),
+        ("eight clean digits of many kinds",
+         "Then x_T alone would bring the variety. Look."),
         ("eight blurs, each the mean of all digits",
          "The mean of each step is not the mean of all pictures. Look."),
-        ("eight thin digits of one or two kinds", "Yes. Why? Compare the two spreads."),
+        ("eight thin digits of a few kinds", "Yes. Why? Compare the two spreads."),
     ],
     answer=2,
     part="11.7 d",
@@ -476,7 +533,8 @@ ask_choice(
          "You saw what happens: nearly all variety is gone, and the strokes are thin."),
         ("it keeps the spread of x_t as in training",
          "Yes. Each mean shrinks the spread; the fresh noise restores it."),
-        ("it hides the errors that the network makes", "Nothing is hidden: see the table."),
+        ("it hides the errors that the network makes",
+         "What you saw without it is no small error: the std is far too low."),
     ],
     answer=1,
     part="11.7 e",
@@ -492,22 +550,35 @@ ask_choice(
 #
 #     x_{t-1} = √ᾱ_{t-1} x̂_0 + √(1 - ᾱ_{t-1}) ε_θ
 #
-# Its spread stays right. Now `x_T` and the label decide everything, and many
-# steps can be skipped. We ask for 0 to 4.
+# Now `x_T` and the label decide everything, and many steps can be skipped. We ask
+# for 0 to 4, from the same `x_T`, in 5, 10 and 50 steps, each twice.
 
 # %%
 label = torch.arange(5, device=where) if trained.conditional else None
 x_T = normal((5, 1, 32, 32), stream(seed, "ddim"), where)
+spread, made = {}, {}
 for n in (5, 10, 50):
-    once, again = (last(sample(model, schedule, x_T, label=label,
-                               method="ddim", steps=n, clip=True))
-                   for _ in range(2))
-    show_images(once, f"DDIM, {n} steps")
-    print(f"run twice, the same picture: {torch.equal(once, again)}")
-for moment in sample(model, schedule, x_T, label=label, method="ddim",
-                     steps=50):
-    if moment.t in (900, 700, 500):
-        print(f"std of x_{moment.t}: {moment.x_t.std():.2f}")
+    for run in (1, 2):
+        chain = sample(model, schedule, x_T, label=label, method="ddim",
+                       steps=n, clip=True)
+        for moment in track(chain, n + 1, f"DDIM, {n} steps"):
+            spread[moment.t] = moment.x_t.std().item()
+        made[n, run] = moment.x_t.cpu()
+
+# %%
+ask_number(
+    "Without noise, std(x_500) fell to about 0.1. What is it with DDIM?",
+    spread[500],
+    tolerance=0.1,
+    why="The spread stays as in the forward process. So the network sees what it "
+        "was trained on.",
+)
+for n in (5, 10, 50):
+    show_images(made[n, 1], f"DDIM, {n} steps")
+    print(f"twice the same: {torch.equal(made[n, 1], made[n, 2])}")
+change = (made[10, 1] - made[50, 1]).flatten(1).norm(dim=1).mean()
+print(f"distance from 10 steps to 50: {change:.1f}")
+print(f"between two 4s of Algorithm 2: {mean_distance(runs)}")
 
 # %% [markdown]
 # ## How many steps?
@@ -533,17 +604,16 @@ for n, name in (*((10, name) for name in ways), (100, "σ² = β")):
                  steps=n, **ways[name])
     drawn = last(track(chain, n + 1, f"{n} steps, {name}")).cpu()
     found = read_digits(reader, to_uint8(drawn))
-    right = (found.classes == wanted).sum().item()
-    scores = score(found, None, real)
-    rows.append((n, name, f"{right} of 80", f"{scores.precision}"))
+    scores = score(found, wanted, real)
+    rows.append((n, name, scores.read_as_asked, scores.precision))
     show_images(drawn[:5], f"{n} steps, {name}")
 
 # %%
 card = real_card(reader, real, 80)
-rows.append(("", "real digits", f"{card.scores.read_as_asked} %",
-             f"{card.scores.precision}"))
-show_table("Fewer steps", ["steps", "sampler", "as asked", "precision, %"],
-           rows)
+rows.append(("", "real digits", card.scores.read_as_asked,
+             card.scores.precision))
+show_table("Fewer steps",
+           ["steps", "sampler", "as asked, %", "precision, %"], rows)
 for n in (1000, 10):
     short, _ = respaced(schedule, n)
     late = torch.tensor([n // 5], device=where)  # at t = 200
@@ -555,11 +625,13 @@ ask_choice(
     "Do we need all 1000 steps?",
     [
         ("no: far fewer give as good digits",
-         "Yes. Only σ² = β with 10 steps stands out: a long step with it puts back more "
-         "noise than it should. Neighbouring steps ask the network nearly the same."),
+         "Yes. Real digits score about the same, so more steps have little left to gain. "
+         "Only σ² = β with 10 steps stands out: a long step with it puts back more noise "
+         "than it should."),
         ("no: stop at t = 200 and show x_200",
          "Look at x_200 in the history: noise of size √0.34 = 0.58 lies over it."),
-        ("yes: each removes noise of its own", "DDIM with 10 steps drew fine digits just now."),
+        ("yes: each removes noise of its own",
+         "Neighbouring steps ask the network nearly the same. DDIM made do with 10."),
     ],
     answer=0,
     part="11.6 g",
@@ -573,51 +645,55 @@ ask_choice(
 # and part ways there (the paper's Fig. 7). That is one chain; we take five. No
 # label tells them what to draw.
 #
-# Down to which t must they share to show the same digit?
-
-# %%
-rows, stride = [], schedule.T // steps
-for share in (1000, 800, 600, 400, 200):
-    shared, apart = stream(seed, "shared"), stream(seed, "apart", share)
-    x = normal((5, 1, 32, 32), shared, where).repeat_interleave(4, 0)
-    with torch.no_grad():
-        for i in track(range(1000, 0, -stride), steps, f"Shared to {share}"):
-            t = torch.full((20,), i, device=where)
-            z = normal((5, 1, 32, 32), shared, where).repeat_interleave(4, 0)
-            if i <= share:
-                z = normal((20, 1, 32, 32), apart, where)
-            eps = model(x, t)
-            x = ddim_step(schedule, x, t, t - stride, eps, eta=1.0, z=z)
-    chains = x.view(5, 4, 1, 32, 32)  # (chain, run, 1, 32, 32)
-    if share == 1000:
-        strangers = mean_distance(chains.transpose(0, 1))
-    read = read_digits(reader, to_uint8(x)).classes.view(5, 4)
-    a, b = torch.combinations(torch.arange(4)).T  # the pairs of runs
-    alike = (read[:, a] == read[:, b]).float().mean()
-    rows.append((share, mean_distance(chains), f"{alike:.0%}"))
-    show_images(chains[0], f"one chain, shared down to t = {share}")
-
-# %%
-show_table("Two runs of one chain",
-           ["shared down to t", "mean distance", "read as one digit"], rows)
-print(f"Two runs of different chains: mean distance {strangers}")
+# To share down to t = 1000 is to share `x_T` alone. To share down to 200 is to
+# share all but the last 200 steps. Where does the digit become the same?
 
 # %%
 ask_choice(
-    "What decides which picture comes out?",
+    "What decides which digit Algorithm 2 draws?",
     [
         ("x_T, the start",
-         "Share x_T alone, and the runs differ as strangers do: the first row."),
+         "Share x_T alone, and the runs differ as strangers do: see the first row below."),
         ("the z of the middle steps",
          "Yes. Shared down to 800, they differ about as strangers do; down to 200, "
-         "most show one digit. It is decided in between."),
+         "most show one digit. It is decided in between: see the table below."),
         ("the z of the last few steps",
-         "They are small. Share all but those, and mostly details differ: the last row."),
+         "They are small. Share all but those, and mostly details differ: see the last "
+         "row below."),
     ],
     answer=1,
     part="11.6 f",
     points=1,
 )
+
+# %%
+rows, stride = [], schedule.T // steps
+for down_to in (1000, 800, 600, 400, 200):
+    shared, apart = stream(seed, "shared"), stream(seed, "apart", down_to)
+    x = normal((5, 1, 32, 32), shared, where).repeat_interleave(4, 0)
+    with torch.no_grad():
+        for i in track(range(1000, 0, -stride), steps, f"To {down_to}"):
+            t = torch.full((20,), i, device=where)
+            z = normal((5, 1, 32, 32), shared, where).repeat_interleave(4, 0)
+            if i <= down_to:
+                z = normal((20, 1, 32, 32), apart, where)
+            eps = model(x, t)
+            x = ddim_step(  # with eta = 1 it is Algorithm 2 with σ² = β̃
+                schedule, x, t, t - stride, eps, eta=1.0, z=z)
+    chains = x.view(5, 4, 1, 32, 32)  # (chain, run, 1, 32, 32)
+    if down_to == 1000:
+        strangers = mean_distance(chains.transpose(0, 1))
+    read = read_digits(reader, to_uint8(x)).classes.view(5, 4)
+    a, b = torch.combinations(torch.arange(4)).T  # the pairs of runs
+    alike = (read[:, a] == read[:, b]).float().mean()
+    rows.append((down_to, mean_distance(chains), f"{alike:.0%}"))
+    show_images(chains[0], f"one chain, shared down to t = {down_to}")
+
+# %%
+show_table("Two runs of one chain",
+           ["shared down to t", "mean distance", "read as one digit"], rows)
+print(f"Two runs of different chains: mean distance {strangers},")
+print("and one digit about once in ten, by chance")
 
 # %% [markdown]
 # ## A film

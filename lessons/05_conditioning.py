@@ -6,11 +6,12 @@
 #
 # **You need:** lessons 1 to 4.
 #
-# **Paper:** Ho and Salimans 2022
+# **Paper:** Alg. 1, 2 · Ho and Salimans 2022
 #
 # **Time:** 20 min
 #
-# Lesson 4 told the model a label now and then. Now we look at how.
+# Lesson 4 told the model a label now and then. Now we look at how. The paper has
+# no labels. Guidance is from a later one: arXiv 2207.12598.
 
 # %% [markdown]
 # ## Setting up
@@ -53,20 +54,35 @@ print(digits.source)
 #
 # Like t, the label becomes a vector. This one is not computed but learned: a
 # table with one row for each digit, called an *embedding*. The assignment's U-Net
-# has such a table too. The first C numbers of a row are added to a map of C
-# channels, wherever the time encoding is: after every `Down` and every `Up`.
+# has such a table too, of ten rows. The first C numbers of a row are added to a map
+# of C channels, wherever the time encoding is: after every `Down` and every `Up`.
 #
-# There are eleven rows. The last is the *null label*: no digit in particular.
+# Ours has an eleventh row, the *null label*: no digit in particular.
+#
+# A 4 and a 9 look alike. Are their rows alike too?
 
 # %%
 unet = UNet(64, num_classes=10)  # the assignment's, now with labels
 print("the U-Net's table:", tuple(unet.label_embedding.weight.shape))
 rows = model.label_embedding.weight
 show(rows, "the label embedding of the shipped weights")
-print("likeness of rows (1 is equal, 0 unrelated), look-alike digits first:")
+likeness = {}
 for one, other in ((4, 9), (3, 8), (0, 1)):
-    likeness = torch.cosine_similarity(rows[one], rows[other], dim=0)
-    print(f"{one} and {other}: {likeness:.2f}")
+    cosine = torch.cosine_similarity(rows[one], rows[other], dim=0)
+    likeness[one, other] = cosine.item()
+
+# %%
+ask_number(
+    "How alike are the rows of 4 and 9? (1 is equal, 0 unrelated)",
+    likeness[4, 9],
+    tolerance=0.2,
+    why="Random rows of so many numbers are unrelated, and they have stayed so. The "
+        "network must tell a 4 from a 9, not find them alike.",
+)
+for (one, other), value in likeness.items():
+    print(f"{one} and {other}: {value:.2f}")
+
+# %%
 ask_choice(
     "Why is the label (like t) added at every level, not just at the input?",
     [
@@ -116,6 +132,9 @@ print(f"null: {(given == 10).float().mean():.1%}")
 #
 # The loop of lesson 3, now with labels: a small network for a few seconds. Then
 # the log of the shipped weights, which saw all 55,000 digits many times.
+#
+# There, the training loss is the mean over an epoch. The validation loss is that
+# of the averaged weights of lesson 3, at its end. So it can be the lower one.
 
 # %%
 torch.manual_seed(seed)
@@ -148,6 +167,8 @@ show_table("The shipped weights", ["epoch", "train", "validation"], rows)
 #
 # The same weights, the same noise, on pictures never trained on: the loss with
 # the right label, without one, and with a wrong one. What do you expect?
+#
+# After ± is the standard error.
 
 # %%
 images = digits.validation_images[:1000]
@@ -224,16 +245,23 @@ show_images(threes, "ten times a 3")
 
 # %%
 label = torch.arange(10)
-pictures, apart = {}, {}
+pictures, apart = {}, {}  # apart: the mean distance between two of the ten
 for name, indices in (("one noise", [0] * 10), ("ten noises", range(10))):
     chain = draw(model, schedule, label, seed=seed, indices=indices,
                  steps=steps)
     pictures[name] = last(track(chain, steps + 1, "Drawing"))
     apart[name] = torch.pdist(pictures[name].flatten(1)).mean().item()
-    print(f"ten labels, {name}: mean distance {apart[name]:.1f}")
+
+# %%
+ask_number(
+    "With one noise, how many percent nearer are the ten to each other?",
+    100 - 100 * apart["one noise"] / apart["ten noises"],
+    tolerance=10,
+    why="A little: the noise has its say, but it is the label that makes a 0 or a 1.",
+)
+for name, distance in apart.items():
+    print(f"ten labels, {name}: mean distance {distance:.1f}")
 show_images(pictures["one noise"], "one noise, ten labels")
-nearer = 1 - apart["one noise"] / apart["ten noises"]
-print(f"{nearer:.0%} nearer: the ten have a little in common")
 
 # %% [markdown]
 # ## All ten digits
@@ -287,12 +315,12 @@ ask_choice(
 # are both. (It is not quite fair: the null label had a tenth of the training.) We
 # draw as many without labels, and take the measures of `ddpm-tutor evaluate`:
 #
-# - *Fréchet distance* to the training digits: small is good. So few pictures
-#   are some way off by chance alone, real ones too. More so if they are not ten
-#   of each digit: hence the two rows of real ones;
-# - *coverage*: the share of real digits with a drawn one near. Are all kinds
-#   there?
-# - *precision*: the share of drawn digits near a real one. Do they look real?
+# - *Fréchet distance* of two clouds, drawn digits and training digits, each a
+#   point of 64 numbers in which the classifier sees it. Small is good. So few are
+#   some way off by chance alone, real ones too. More so if they are not ten of
+#   each digit: hence two rows of real ones;
+# - *coverage*: the share of real digits with a drawn one near (all kinds there?);
+# - *precision*: the share of drawn digits near a real one (do they look real?).
 #
 # After ± is the standard error, in brackets the range for the truth (95 %).
 
@@ -404,7 +432,8 @@ for w in ("0", "1", "5"):
 # `x_T` to that.
 #
 # Its test is as kind as can be: the same 200 `x_T` once more, now with other z.
-# We do the same with DDIM (lesson 4), on 50.
+# We do the same with DDIM (lesson 4), on 50. DDIM has no z, so its second run
+# draws the same pictures again.
 
 # %%
 x_T = normal((200, 1, 32, 32), stream(seed, "x_T"), where)
@@ -432,8 +461,8 @@ ask_choice(
          "In DDIM it does. In Algorithm 2 every step adds fresh noise, which buries what "
          "x_T held."),
         ("not by a linear classifier, but by a deep one",
-         "This one has learned every x_T by heart. Two runs from one x_T are just not the "
-         "same digit more often than any two."),
+         "This one knows every x_T by heart. A deep one could do no better: two runs from "
+         "one x_T give the same digit about as often as any two runs."),
     ],
     answer=0,
     part="11.9 b",
@@ -446,6 +475,7 @@ for method, name in (("ddpm", "Algorithm 2"), ("ddim", "DDIM")):
     first, second = became[method, 1], became[method, 2]
     says = answers(x_T[: len(first)].cpu().flatten(1), first)
     rows.append((name, share(says == first), share(says == second)))
+    print(f"{name}: the same digit in both runs: {share(first == second)} %")
 pairs = became["ddpm", 1][:, None] == became["ddpm", 2]  # any two x_T
 rows.append(("chance", "", f"{100 * pairs.float().mean():.1f}"))
 show_table("Digits read correctly from x_T, %",
@@ -475,11 +505,21 @@ ask_choice(
     points=1,
 )
 
+# %%
+ask_number(
+    "How many random numbers go into one 32×32 picture of DDPM (T = 1000), in thousands?",
+    schedule.T * 32 * 32 / 1000,
+    tolerance=30,
+    why="x_T, and z from t = 1000 down to 2: a thousand pictures of noise, of 1024 pixels "
+        "each. The z of a GAN or a VAE has a hundred numbers or so.",
+)
+
 # %% [markdown]
 # ## A film of all ten
 #
-# Ten digits appear at once, each on request, as a GIF. Outside this lesson it is
-# `ddpm-tutor gif`, and one digit is `ddpm-tutor gif --digit 7`.
+# Ten digits appear at once, each on request, with a little guidance, as a GIF.
+# Outside this lesson it is `ddpm-tutor gif`, and one digit is
+# `ddpm-tutor gif --digit 7`.
 
 # %%
 chain = draw(model, schedule, torch.arange(10), seed=seed, indices=range(10),
@@ -492,10 +532,11 @@ _ = save_film(frames, "lesson 5 all ten digits")
 #
 # - A label is a learned vector, handed to every level like t.
 # - A tenth of the labels is dropped in training, so one network predicts with
-#   and without. The label lowers the loss, a wrong one raises it.
+#   and without (Alg. 1). The label lowers the loss (Eq. 14), a wrong one raises it.
 # - Guidance exaggerates what the label changes: pictures are as asked, and vary
 #   less (Ho and Salimans 2022).
-# - The noise of all the steps decides the digit, so `x_T` can't be classified.
+# - Without a label the noise of all the steps decides the digit (Alg. 2), so `x_T`
+#   can't be classified. The dice of a GAN or a VAE fall once, those of DDPM T times.
 #
 # You have been through the heart of the paper. (Left out: coding, most of §4.3,
 # and interpolation, §4.4.) Now break things: every parameter has a `--set`, and

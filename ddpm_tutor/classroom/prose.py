@@ -3,11 +3,13 @@
 import ast
 import inspect
 import re
+from itertools import dropwhile
 from typing import Any, ClassVar
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.markdown import CodeBlock, Markdown, Paragraph
 from rich.padding import Padding
+from rich.segment import Segment
 from rich.syntax import Syntax
 from rich.text import Text
 from rich.theme import Theme
@@ -57,7 +59,9 @@ class Prose(Markdown):
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         with console.use_theme(self.theme):
-            yield from super().__rich_console__(console, options)
+            parts = super().__rich_console__(console, options)
+            # rich begins a list with a blank line, even where nothing stands above it
+            yield from dropwhile(lambda part: part == Segment.line(), parts)
 
 
 def highlighted(source: str) -> Syntax:

@@ -56,10 +56,15 @@ class Session:
 
     def gap(self) -> None:
         """A blank line, unless there is one already."""
-        last = self.shown[-1] if self.shown else None
-        blank = isinstance(last, Text) and not last.plain
-        if not blank and not (isinstance(last, Padding) and last.bottom):
+        if not ends_blank(self.shown):
             self.print(Text())
+
+
+def ends_blank(shown: Sequence[RenderableType]) -> bool:
+    """Whether the last line of what was shown is a blank one."""
+    last = shown[-1] if shown else None
+    blank = isinstance(last, Text) and not last.plain
+    return blank or (isinstance(last, Padding) and bool(last.bottom))
 
 
 _current = Session()

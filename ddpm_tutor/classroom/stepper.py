@@ -31,7 +31,7 @@ from ddpm_tutor.classroom.prose import (
     used_functions,
     without_title,
 )
-from ddpm_tutor.classroom.session import Session, show, using
+from ddpm_tutor.classroom.session import Session, ends_blank, show, using
 from ddpm_tutor.errors import TutorError, UsageError
 
 KEYS = {
@@ -197,9 +197,12 @@ class Stepper:
         console = self.session.console
         assert self.keys is not None
         step = self.lesson.steps[number - 1]
+        blank = ends_blank(self.shown.get(number, []))
         while True:
+            if not blank:
+                console.print()
             console.print(key_hints())
-            key = self.keys()
+            key, blank = self.keys(), False
             if key in ("\r", "\n", " "):
                 return 1
             if key in ("q", "\x04", ""):
@@ -210,6 +213,7 @@ class Stepper:
                 console.print(Text("This is the first step.", style="dim"))
             elif key == "r" and step.code:
                 self._execute_or_explain(number)
+                blank = ends_blank(self.shown[number])
             elif key == "r":
                 console.print(Text("This step has no code to run.", style="dim"))
             elif key == "p":
@@ -266,7 +270,7 @@ class Stepper:
 
 def key_hints() -> Text:
     """The line of keys below a step."""
-    hints = Text("\n")
+    hints = Text()
     for key, meaning in KEYS.items():
         hints.append(key, "bold cyan").append(f" {meaning}   ", "dim")
     hints.rstrip()

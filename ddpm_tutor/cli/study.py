@@ -57,21 +57,20 @@ def welcome() -> None:
             padding=(1, 2),
         )
     )
-    upcoming = None
+    unfinished = []
     rows = Table.grid(padding=(0, 2))
     for lesson in all_lessons():
         mine = progress.lesson(lesson.path.stem)
-        if upcoming is None and not mine.finished:
-            upcoming = lesson
+        if not mine.finished:
+            unfinished.append((mine.step <= 1, lesson))  # one left in the middle comes first
         rows.add_row(Text(str(lesson.number), "bold"), lesson.title, state_of(lesson, mine))
     console.print(rows)
     console.print()
-    if upcoming:
-        go_on = progress.lesson(upcoming.path.stem).step > 1
-        say = "Go on with" if go_on else "Begin with" if upcoming.number == 1 else "Next"
-        console.print(
-            Text.assemble(f"{say}:    ", (f"ddpm-tutor lesson {upcoming.number}", "bold"))
-        )
+    if unfinished:
+        untouched, upcoming = min(unfinished, key=lambda each: each[0])
+        say = "Go on with" if not untouched else "Begin with" if upcoming.number == 1 else "Next"
+        command = (f"ddpm-tutor lesson {upcoming.number}", "bold")
+        console.print(Text.assemble(f"{say}:".ljust(15), command))
     else:
         console.print(Text("You have done every lesson. Now read the code: it is short."))
     console.print(Text.assemble("Draw a 7:      ", ("ddpm-tutor gif --digit 7", "bold")))
