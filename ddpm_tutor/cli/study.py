@@ -288,7 +288,7 @@ def say_points(console: Console, lesson: "Lesson", progress: "LessonProgress") -
         open_ones = {q.part for q in questions(lesson) if q.points} - {
             part for part, right in progress.answers.items() if right
         }
-        names = ", ".join(part.replace(" ", HOLD) for part in sorted(open_ones))
+        names = "; ".join(part.replace(" ", HOLD) for part in sorted(open_ones))
         console.print(Sentence(f"{points}. To be had: {names}" if names else f"{points}."))
 
 

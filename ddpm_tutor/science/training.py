@@ -204,7 +204,7 @@ def batch_that_fits(
         t = torch.ones(share, dtype=torch.long, device=device)
         try:
             with torch.autocast(device.type, dtype=torch.bfloat16, enabled=config.bf16):
-                loss_simple(model, schedule.to(device), x_0, t, x_0, None).backward()
+                losses_simple(model, schedule.to(device), x_0, t, x_0).mean().backward()
             return batch_size
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
