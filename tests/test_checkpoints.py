@@ -146,6 +146,12 @@ WRONG = {
     "a gigantic header": lambda file: file.write_bytes(
         (10**15).to_bytes(8, "little") + file.read_bytes()[8:]
     ),
+    "a long header": lambda file: file.write_bytes(
+        (20_000_000).to_bytes(8, "little") + b'{"__metadata__":{"training":"' + b"[" * 20_000_000
+    ),
+    "figures without names": lambda file: save_checkpoint(file, UNet(4, 10), []),
+    "thousands of labels": lambda file: save_checkpoint(file, UNet(4, 2000), {}),
+    "a negative width": lambda file: rewritten(file, {"width": -4}),
     "a header of brackets": lambda file: file.write_bytes(
         (10**6).to_bytes(8, "little") + b"[" * 10**6
     ),
@@ -281,6 +287,23 @@ def test_any_metadata(tmp_path, metadata):
     file = tmp_path / "other.safetensors"
     save_file({"w": torch.ones(1)}, file, metadata)
     refused_or_sound(file)
+
+
+def test_a_huge_file_is_refused_before_it_is_read(saved):
+    """100 GB of holes, and a header that says it is one tensor of the network."""
+    with safe_open(saved, framework="pt") as file:
+        metadata = file.metadata()
+    size = 10**11
+    header = {"__metadata__": metadata}
+    header["out.bias"] = {"dtype": "F32", "shape": [size // 4], "data_offsets": [0, size]}
+    text = json.dumps(header).encode()
+    saved.write_bytes(len(text).to_bytes(8, "little") + text)
+    try:
+        os.truncate(saved, 8 + len(text) + size)
+    except OSError as error:
+        pytest.skip(f"no such large file here: {error}")
+    with pytest.raises(TutorError, match="is not a checkpoint"):
+        load_checkpoint(saved)
 
 
 def test_what_is_no_file_is_refused(tmp_path):

@@ -412,7 +412,7 @@ def test_lessons_are_found_by_number_and_by_file(lesson: Lesson) -> None:
     assert [one.number for one in all_lessons()] == [1, 2, 3, 4, 5]
     assert find_lesson("2").title == "The closed form"
     assert find_lesson(str(lesson.path)).title == "A small one"
-    with pytest.raises(UsageError, match=r"no lesson 7. Choose from 1, 2, 3, 4, 5"):
+    with pytest.raises(UsageError, match=r"No lesson 7. Choose from 1, 2, 3, 4, 5"):
         find_lesson("7")
 
 

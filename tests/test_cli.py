@@ -335,13 +335,40 @@ def test_two_processes_train_what_one_does(
         (["gif", "--digit", "7", "--direction", "noise", "--data", "."], 1, "No MNIST in ."),
         (["sample"], 2, "--all-digits"),
         (["sample", "--digit", "3", "--unconditional"], 2, "Say what to draw"),
+        (["sample", "--digit", "-1"], 2, "--digit"),
+        (["sample", "--digit", "3", "--count", "0"], 2, "--count"),
+        (["sample", "--digit", "3", "-n", "1000000"], 2, "100000"),
+        (["sample", "--digit", "3", "--guidance", "nan"], 2, "--guidance"),
+        (["sample", "--digit", "3", "--seed", str(2**63)], 2, "--seed"),
+        (["sample", "--digit", "3", "--out", "."], 1, ". is a folder"),
+        (["sample", "--digit", "3", "--out", "/dev/null"], 1, "is a pipe or a device"),
+        (["sample", "--digit", "3", "--out", "file/grid.png"], 1, "Cannot make the folder file"),
+        (["sample", "--digit", "3", "--npz", "file/a.npz"], 1, "Cannot make the folder file"),
+        (["gif", "--digit", "7", "--out", "file/7.gif"], 1, "Cannot make the folder file"),
+        (["gif", "--digit", "7", "--checkpoint", "."], 1, "No weights at .: it is not a file"),
+        (["evaluate", "-n", "1000000"], 2, "5000"),
+        (["evaluate", "--steps", "1001"], 2, "--steps"),
         (["lesson", "9"], 2, "Choose from 1, 2, 3, 4, 5"),
+        (["lesson", "9"], 2, "ddpm-tutor lesson 5  (Conditioning)"),
+        (["lesson", "forward"], 2, "ddpm-tutor lesson 1  (Forward noising)"),
+        (["lesson", "4_sampling.py"], 2, "ddpm-tutor lesson 4  (Ancestral sampling)"),
         (["lesson", "none.py"], 2, "No lesson file none.py"),
+        (["lesson", "1", "--no-pause", "--out", "file"], 1, "Cannot make the folder file"),
+        (["lesson", "1", "--seed", "-1"], 2, "--seed"),
+        (["lesson", "1", "--set", "digit=10"], 2, "digit must be from 0 to 9"),
+        (["lesson", "1", "--set", "digit=many"], 2, "digit must be a whole number"),
+        (["lesson", "1", "--set", "seed=-1"], 2, "seed must be from 0"),
         (["lesson", "1", "--set", "colour=1"], 2, "It has: digit, seed, device"),
         (["lesson", "1", "--set", "digit"], 2, "NAME=VALUE"),
         (["lesson", "1", "--from", "99"], 2, "there is no step 99"),
         (["train", "--width", "7"], 2, "multiple of 4"),
+        (["train", "--width", "30", "--network", "lean"], 2, "multiple of 32"),
         (["train", "--epochs", "0"], 2, "--epochs"),
+        (["train", "--lr", "nan"], 2, "--lr"),
+        (["train", "--weight-decay", "inf"], 2, "--weight-decay"),
+        (["train", "--batch-size", "0"], 2, "--batch-size"),
+        (["train", "--run-dir", "file"], 1, "Cannot make the folder file"),
+        (["train", "--data", "nowhere"], 1, "No MNIST in nowhere"),
         (["train", "--resume", "--run-dir", "none"], 1, "No run to resume"),
         (["nonsense"], 2, "nonsense"),
     ],
@@ -349,9 +376,11 @@ def test_two_processes_train_what_one_does(
 def test_mistakes_get_a_short_answer(
     tutor, empty: Path, words: list[str], code: int, says: str
 ) -> None:
+    (empty / "file").touch()
     done = tutor(*words, code=code)
     assert says in done.stderr
-    assert not [path for path in empty.rglob("*") if path.suffix in (".gif", ".png", ".pt")]
+    made = [path.name for path in empty.rglob("*") if path.name not in ("file", ".lock", "mnist")]
+    assert made in ([], ["runs"])
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
@@ -372,6 +401,82 @@ def test_out_that_is_a_folder(tutor, empty: Path) -> None:
     (empty / "digit_7.gif").mkdir()
     done = tutor("gif", "--digit", "7", "--steps", "1", code=1)
     assert "is a folder" in done.stderr
+
+
+LOOKS = {
+    "ascii": {"PYTHONIOENCODING": "ascii", "LANG": "C", "LC_ALL": "C"},
+    "narrow, plain": {"COLUMNS": "40", "NO_COLOR": "1", "TERM": "dumb"},
+    "no home": {"HOME": "/proc/nowhere", "XDG_DATA_HOME": "", "XDG_CACHE_HOME": ""},
+}
+
+
+@pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
+def test_any_terminal_and_any_home_will_do(
+    tutor, environment: dict[str, str], look: dict[str, str]
+) -> None:
+    environment |= look
+    assert "ddpm-tutor lesson 1" in tutor().stdout
+    shown = tutor("lesson", "1", "--no-pause").stdout
+    assert "Lesson done." in shown
+    if "COLUMNS" in look:
+        assert "\x1b" not in shown
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+@pytest.mark.parametrize(("shell", "code"), [(">&-", 0), ("| true", 1), ("> /dev/full", 1)])
+def test_an_output_that_takes_nothing(
+    empty: Path, environment: dict[str, str], shell: str, code: int
+) -> None:
+    command = f"set -o pipefail; {sys.executable} -m ddpm_tutor lessons {shell}"
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=empty, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == code and "Traceback" not in done.stderr
+
+
+INTERRUPTED = [["gif"], ["sample", "--digit", "3", "-n", "40"], ["evaluate"], ["lesson", "3"]]
+
+
+@pytest.mark.parametrize("words", INTERRUPTED, ids=lambda words: words[0])
+def test_ctrl_c_leaves_nothing_half_written(
+    empty: Path, environment: dict[str, str], words: list[str]
+) -> None:
+    process = subprocess.Popen(
+        [*TUTOR, *words],
+        cwd=empty,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    time.sleep(4)  # loading, or at work
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130 and said == "Interrupted.\n"
+    files = [path for path in empty.rglob("*") if path.is_file()]
+    assert not [file for file in files if file.name.startswith(".") or not file.stat().st_size]
+
+
+BROKEN = {
+    "no Python": ("# %%\ndef (\n", "broken.py, line 2: invalid syntax"),
+    "no literal": ('# %% tags=["parameters"]\nseed = open("ran", "w")\n', "is not a literal"),
+}
+
+
+@pytest.mark.parametrize(("text", "says"), BROKEN.values(), ids=BROKEN)
+def test_a_broken_lesson_file_is_not_run(tutor, empty: Path, text: str, says: str) -> None:
+    (empty / "broken.py").write_text(text)
+    words = ["lesson", "broken.py", "--no-pause", "--trust", "--set", "seed=1"]
+    assert says in tutor(*words, code=1).stderr
+    assert not (empty / "ran").exists()
+
+
+def test_figures_of_a_stranger_are_shown_or_left_out(tutor, empty: Path) -> None:
+    odd = {"log": [{"images_seen": "many", "validation": {"mean": "\x1b[31m", "error": [1]}}]}
+    save_checkpoint(empty / "odd.safetensors", UNet(4), odd)
+    shown = tutor("info", "--checkpoint", "odd.safetensors").stdout
+    assert "trained on" in shown and "\x1b" not in shown
 
 
 class Terminal:

@@ -6,7 +6,7 @@ import socket
 import struct
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
@@ -490,3 +490,29 @@ def test_a_name_that_nobody_resolves_is_given_up(nowhere, monkeypatch):
     started = time.monotonic()
     assert "offline digits" in load_digits().source
     assert time.monotonic() - started < 10
+
+
+def test_an_answer_without_end_is_cut_off(nowhere, packed, monkeypatch):
+    monkeypatch.setattr(data, "LARGEST", 1_000_000)
+
+    def pours(connection, stop):
+        with connection:
+            connection.recv(10_000)
+            connection.sendall(b"HTTP/1.0 200 OK\r\n\r\n")
+            with suppress(OSError):
+                while not stop.is_set():
+                    connection.sendall(b"x" * 100_000)
+
+    with listening(pours) as url:
+        monkeypatch.setattr(MNIST, "mirrors", [url])
+        with pytest.raises(TutorError, match="not MNIST"):
+            download_mnist(nowhere)
+
+
+def test_a_cache_that_cannot_be_written_to_is_said_before_anything_is_fetched(
+    nowhere, packed, monkeypatch
+):
+    monkeypatch.setattr(data, "_fetch", lambda *_: pytest.fail("fetched"))
+    nowhere.parent.mkdir(parents=True, exist_ok=True)
+    nowhere.touch()  # a file in place of the folder
+    assert "no MNIST: Cannot make the folder" in load_digits().source

@@ -1,6 +1,7 @@
 """A file is written whole or not at all."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -104,3 +105,12 @@ def test_make_folder_makes_parents_and_minds_no_folder_that_is_there(tmp_path):
 def test_make_folder_tells_when_a_file_is_in_the_way(target):
     with pytest.raises(TutorError, match="Cannot make the folder"):
         make_folder(target / "inner")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+def test_a_pipe_or_a_device_is_not_replaced_by_a_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for target in (tmp_path / "pipe", Path(os.devnull)):
+        with pytest.raises(TutorError, match="a pipe or a device"), replacing(target):
+            pass
+    assert not (tmp_path / "pipe").is_file()

@@ -328,3 +328,42 @@ def test_a_learning_rate_that_is_far_too_large_stops_the_run(tmp_path, digits):
     run = Run.start(tmp_path, dataclasses.replace(LEAN, training=training), CPU)
     with pytest.raises(TutorError, match="has diverged"):
         finish(run, digits)
+
+
+# Too little memory
+
+
+@pytest.mark.parametrize(("room", "told"), [(10, "--batch-size 10"), (0, "a smaller --width")])
+def test_too_little_memory_for_a_step_says_what_would_fit(tmp_path, digits, room, told):
+    run = Run.start(tmp_path, UNET, CPU)
+    forward = run.state.model.forward
+
+    def small(x_t, *inputs):
+        if len(x_t) > room:
+            raise RuntimeError("CUDA out of memory")
+        return forward(x_t, *inputs)
+
+    run.state.model.forward = small
+    with pytest.raises(TutorError, match="on cpu for width 4 and batches of 20") as raised:
+        finish(run, digits)
+    assert told in str(raised.value)
+
+
+def test_a_gradient_that_is_not_finite_stops_the_run_before_it_spoils_the_weights(tmp_path, digits):
+    run = Run.start(tmp_path, UNET, CPU)
+    weight = next(run.state.model.parameters())
+    weight.register_hook(lambda gradient: gradient * float("inf"))
+    with pytest.raises(TutorError, match="at step 1 the gradient's norm is"):
+        finish(run, digits)
+    assert all(value.isfinite().all() for value in run.state.model.state_dict().values())
+
+
+def test_a_run_folder_that_cannot_be_written_to_is_said(tmp_path, monkeypatch):
+    run = Run.start(tmp_path, UNET, CPU)
+
+    def refuse(*words, **named):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("ddpm_tutor.science.run.FileLock.acquire", refuse)
+    with pytest.raises(TutorError, match="Permission denied"), run.exclusive():
+        pass

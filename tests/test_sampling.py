@@ -5,9 +5,12 @@ import torch
 from diffusers import DDIMScheduler, DDPMScheduler
 from torch import nn
 
+from ddpm_tutor.science import sampling
+from ddpm_tutor.science.checkpoints import load_checkpoint
+from ddpm_tutor.science.devices import available_devices
 from ddpm_tutor.science.diffusion import predict_eps
 from ddpm_tutor.science.noise import normal, stream, streams
-from ddpm_tutor.science.sampling import draw, guided_eps, last, sample
+from ddpm_tutor.science.sampling import draw, draw_many, guided_eps, last, sample
 from ddpm_tutor.science.schedule import linear_schedule
 from ddpm_tutor.science.unet import UNet
 
@@ -386,3 +389,72 @@ def test_image_0_of_seed_0_starts_the_same_for_ever():
     noise = normal((1, 1, 32, 32), streams(0, "sampling", [0]), "cpu").flatten()
     expected = torch.tensor([-0.758097529, -1.271162748, 0.094111949])
     torch.testing.assert_close(noise[:3], expected, rtol=0, atol=1e-6)
+
+
+# Too little memory
+
+
+class Small(UNet):
+    """A network on a device with memory for so many images."""
+
+    def __init__(self, room, error):
+        super().__init__(4, 10)
+        self.room, self.error = room, error
+
+    def forward(self, x_t, t, label=None):
+        if len(x_t) > self.room:
+            raise self.error
+        return super().forward(x_t, t, label)
+
+
+FULL = [
+    RuntimeError(
+        "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate"
+    ),
+    RuntimeError("MPS backend out of memory (MPS allocated: 17.91 GB)"),
+    torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+    MemoryError(),
+]
+
+
+@pytest.mark.parametrize("error", FULL, ids=range(len(FULL)))
+def test_too_little_memory_means_smaller_chunks_and_the_same_images(monkeypatch, schedule, error):
+    monkeypatch.setattr(sampling, "for_sampling", lambda model, times, batch: model)
+    told = []
+
+    def drawn(room):
+        torch.manual_seed(0)
+        labels = torch.arange(9)
+        things = draw_many(
+            Small(room, error), schedule, labels, 9, seed=0, steps=2, on_fewer=told.append
+        )
+        return torch.cat([images for images in things if images is not None])
+
+    whole = drawn(9)
+    assert told == []
+    parts = drawn(3)
+    assert told == [4, 2]
+    assert parts.shape == whole.shape and (parts.int() - whole.int()).abs().max() <= 1
+    with pytest.raises(type(error)):
+        drawn(0)
+
+
+def test_another_error_is_not_taken_for_one_of_memory(monkeypatch, schedule):
+    monkeypatch.setattr(sampling, "for_sampling", lambda model, times, batch: model)
+    with pytest.raises(RuntimeError, match="shapes"):
+        list(draw_many(Small(0, RuntimeError("shapes")), schedule, None, 4, seed=0, steps=2))
+
+
+@pytest.mark.parametrize("device", ["cuda", "mps"])
+def test_another_device_draws_the_same_picture(schedule, device):
+    if device not in available_devices():
+        pytest.skip(f"this machine has no {device}")
+
+    def picture(where):
+        loaded = load_checkpoint(device=where)
+        moments = draw(
+            loaded.model, schedule, torch.tensor([3, 7]), seed=1, indices=[0, 1], steps=50
+        )
+        return last(moments).cpu()
+
+    assert (picture("cpu") - picture(device)).abs().mean() < 0.02

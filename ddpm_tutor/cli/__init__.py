@@ -1,6 +1,7 @@
 """The command line. Each command imports what it needs when it runs: --help does not wait."""
 
 import io
+import logging
 import os
 import sys
 
@@ -21,6 +22,7 @@ def main() -> None:
 
 def speak_plainly() -> None:
     """Lets a terminal that knows no √ show a question mark, and one that is closed show nothing."""
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it talks about where it caches fonts
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):

@@ -1,5 +1,6 @@
 """The Typer application: its commands, and what happens when one fails."""
 
+import errno
 import os
 import sys
 import traceback
@@ -13,6 +14,7 @@ from ddpm_tutor.cli import draw, evaluate, info, study, training
 from ddpm_tutor.errors import TutorError, is_out_of_memory
 
 INTERRUPTED = 130
+NO_ROOM = (errno.ENOSPC, errno.EROFS)
 
 
 class Commands(TyperGroup):
@@ -38,12 +40,20 @@ class Commands(TyperGroup):
         except Exception as error:
             if ctx.params.get("debug") or is_usage_error(error):
                 raise
-            if is_out_of_memory(error):
-                complain("Too little memory. Ask for less at once: a smaller --count or --width.")
-                raise typer.Exit(1) from None
-            complain(f"Unexpected {type(error).__name__}: {error}")
-            complain("Add --debug to see where. Please report it if it looks like our mistake.")
+            complain(in_words(error))
             raise typer.Exit(1) from None
+
+
+def in_words(error: Exception) -> str:
+    """What to say of an error that no command foresaw."""
+    if is_out_of_memory(error):
+        return "Too little memory. Ask for less at once: a smaller --count or --width."
+    if isinstance(error, OSError) and error.errno in NO_ROOM:
+        return f"Cannot write: {error.strerror}. Make room, or write elsewhere."
+    return (
+        f"Unexpected {type(error).__name__}: {error}\n"
+        "Add --debug to see where. Please report it if it looks like our mistake."
+    )
 
 
 def is_usage_error(error: Exception) -> bool:
