@@ -89,7 +89,8 @@ class Toy(NoisePredictor):
 
     def forward(self, x_t: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
         of_t = (t.to(x_t.dtype) / 100).cos() * self.weights[1]
-        bias = of_t + self.of_label[self.label_or_null(label, t)]  # (B,)
+        label = self.label_or_null(label, t) + 0 * t  # stops where they are not on one device
+        bias = of_t + self.of_label[label]  # (B,)
         return self.weights[0] * x_t + self.weights[2] * x_t.tanh() + bias.view(-1, 1, 1, 1)
 
 

@@ -35,8 +35,12 @@ from ddpm_tutor.classroom.verdict import Picture, Verdict
 ROWS = 5  # numbers shown of a wrong result
 
 
-def judge(exercise: Exercise, source: str, path: Path) -> Verdict:
-    """Runs the learner's `source`, which stands in the file `path`, and says how it did."""
+def judge(exercise: Exercise, source: str, path: Path, *, pictures: bool = True) -> Verdict:
+    """Runs the learner's `source`, which stands in the file `path`, and says how it did.
+
+    Args:
+        pictures: whether to draw what a wrong function leads to.
+    """
     try:
         tree = ast.parse(source, str(path))
     except (SyntaxError, ValueError, RecursionError) as error:
@@ -52,7 +56,8 @@ def judge(exercise: Exercise, source: str, path: Path) -> Verdict:
     function = getattr(module, exercise.function, None)
     if not callable(function):
         return Verdict("missing", f"There is no function {exercise.function} in this file.")
-    return Trial(exercise, path, function).verdict()
+    found = Trial(exercise, path, function)
+    return found.verdict(pictures)
 
 
 def line_of_gap(tree: ast.Module, name: str) -> int | None:
@@ -137,7 +142,7 @@ class Trial:
     def __post_init__(self) -> None:
         self.checking = self.exercise.namespace(self.exercise.check)
 
-    def verdict(self) -> Verdict:
+    def verdict(self, pictures: bool) -> Verdict:
         """Tries every case; the first wrong one is what is told."""
         tried = [self.tried(draw) for draw in self.all_draws()]
         wrong = next((one for one in tried if not one.right), None)
@@ -151,7 +156,8 @@ class Trial:
             found = replace(
                 found, says=mistake.what, mistake=mistake.name, leads_to=mistake.leads_to
             )
-        return replace(found, pictures=self.pictures(), cases=len(tried), devices=devices)
+        drawn = self.pictures() if pictures else []
+        return replace(found, pictures=drawn, cases=len(tried), devices=devices)
 
     def all_draws(self) -> Iterator[Draw]:
         """The inputs of every case."""
@@ -214,8 +220,8 @@ class Trial:
 
     def agrees(self, one: Tried, name: str) -> bool:
         """Whether this result is right."""
-        pair = [Outcome({name: o.values[name]} if name in o.values else {}) for o in (one.got, one.expected)]
-        return alike(*pair)
+        both = [{n: v for n, v in o.values.items() if n == name} for o in (one.got, one.expected)]
+        return alike(Outcome(both[0]), Outcome(both[1]))
 
     def pictures(self) -> list[Picture]:
         """The picture that the right function leads to, and the learner's; none where one fails."""
