@@ -63,7 +63,7 @@ class Draw:
         """(B,) in 1..T; the ends are among them where there is room."""
         t = torch.randint(1, self.T + 1, (self.batch,), generator=self.generator)
         if self.batch > 2:
-            t[:3] = torch.tensor([self.T // 2, 1, self.T])
+            t[:3] = torch.tensor([self.T // 2, 1, self.T]).roll(self.seed - 1)
         return self.to(t)
 
     def labels(self) -> Tensor:

@@ -157,7 +157,10 @@ class Trial:
                 found, says=mistake.what, mistake=mistake.name, leads_to=mistake.leads_to
             )
         drawn = self.pictures() if pictures else []
-        return replace(found, pictures=drawn, cases=len(tried), devices=devices)
+        shows = (self.checking["picture"].__doc__ or "").strip() if drawn else ""
+        return replace(
+            found, shows=shows, pictures=drawn, cases=len(tried), devices=devices
+        )
 
     def all_draws(self) -> Iterator[Draw]:
         """The inputs of every case."""

@@ -3,15 +3,22 @@
 The network, its weights and the noise are those of any other drawing; only the equations change.
 """
 
+import ast
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ddpm_tutor.classroom.exercise import Exercise, Mistake, all_exercises
-from ddpm_tutor.errors import UsageError
+from ddpm_tutor.classroom.cases import in_a_line
+from ddpm_tutor.classroom.exercise import Exercise, Mistake, all_exercises, read_answer
+from ddpm_tutor.classroom.judge import line_in, run_module
+from ddpm_tutor.classroom.progress import fingerprint, load_progress
+from ddpm_tutor.errors import TutorError, UsageError
 from ddpm_tutor.science.checkpoints import Checkpoint, load_checkpoint
 from ddpm_tutor.science.diffusion import predict_eps
 from ddpm_tutor.science.fast import for_sampling
@@ -200,17 +207,19 @@ class Bug:
         """The sampler that makes it."""
         return "ddim" if self.exercise.function == "ddim_step" else "ddpm"
 
-    def functions(self) -> dict[str, Callable[..., Any]]:
-        """The wrong function, by its name."""
-        return {self.exercise.function: self.exercise.load(self.mistake.code)}
+    def draw(
+        self, loaded: Checkpoint, labels: Tensor | None, *, wrong: bool = True, **how: Any
+    ) -> Iterator[Sampled]:
+        """`draw_with` this mistake, or with the solution in its place: all else is the same.
 
-    def draw(self, loaded: Checkpoint, labels: Tensor | None, **how: Any) -> Iterator[Sampled]:
-        """`draw_with` this mistake; what is no number any more is drawn black."""
+        What is no number any more is drawn black.
+        """
+        code = self.mistake.code if wrong else self.exercise.solution
         # the estimate of x_0 counts only where it is clipped, and the noise follows from it
         clip = True if self.exercise.function == "predict_x_0" else None
         moments = draw_with(
-            self.functions(), loaded.model, loaded.schedule, labels,
-            method=self.method, clip=clip, **how,
+            {self.exercise.function: self.exercise.load(code)}, loaded.model, loaded.schedule,
+            labels, method=self.method, clip=clip, **how,
         )  # fmt: skip
         for t, x_t, x_0 in moments:
             yield Sampled(t, x_t.nan_to_num(-1.0), x_0.nan_to_num(-1.0))
@@ -236,3 +245,67 @@ def find_bug(name: str) -> Bug:
         if bug.name == name:
             return bug
     raise UsageError(f"There is no mistake {name!r}. List them: ddpm-tutor gif --bug list")
+
+
+@dataclass(frozen=True)
+class OwnCode:
+    """A learner's functions for a drawing."""
+
+    functions: dict[str, Callable[..., Any]]
+    left_out: list[str]  # files that are there and not used, and why
+
+
+def own_code(folder: Path, method: Method) -> OwnCode:
+    """Those functions in the learner's folder that a drawing uses and that have passed.
+
+    Raises:
+        TutorError: there are none.
+    """
+    progress, found = load_progress(), OwnCode({}, [])
+    wanted = [e for e in all_exercises() if e.function in used_in(method)]
+    for exercise in wanted:
+        path = folder / f"{exercise.name}.py"
+        if not path.is_file():
+            continue
+        source, passed = read_answer(path), progress.exercise(exercise.name).passed
+        if passed != fingerprint(source):
+            why = "has changed since it passed" if passed else "has not passed yet"
+            found.left_out.append(f"{path} {why}: ddpm-tutor exercise check {exercise.number}")
+            continue
+        module = run_module(ast.parse(source, str(path)), path)
+        function = getattr(module, exercise.function)
+        found.functions[exercise.function] = pointing(function, path)
+    if not found.functions:
+        numbers = ", ".join(str(exercise.number) for exercise in wanted)
+        raise TutorError(
+            "\n".join([*found.left_out, f"No function of yours to draw with in {folder}."])
+            + f"\nA drawing uses those of the exercises {numbers}, once they have passed."
+        )
+    return found
+
+
+def pointing(function: Callable[..., Any], path: Path) -> Callable[..., Any]:
+    """The learner's function; an error in it names its line."""
+
+    def loop(*given: Any) -> Iterator[Any]:
+        with errors_named(path):
+            yield from function(*given)
+
+    def call(*given: Any) -> Any:
+        with errors_named(path):
+            return function(*given)
+
+    return loop if inspect.isgeneratorfunction(function) else call
+
+
+@contextmanager
+def errors_named(path: Path) -> Iterator[None]:
+    """Turns an error in the learner's file into one that names the line."""
+    try:
+        yield
+    except (TutorError, GeneratorExit):
+        raise
+    except Exception as error:
+        line = line_in(error, path)
+        where = f"{path}, line {line}" if line else str(path)
+        raise TutorError(f"{where}: {in_a_line(error)}") from error

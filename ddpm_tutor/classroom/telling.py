@@ -36,7 +36,7 @@ def tell(console: Console, exercise: Exercise, path: Path, checked: Checked) -> 
     if verdict.rows:
         tell_numbers(console, verdict)
     if verdict.pictures:
-        tell_pictures(console, exercise, verdict)
+        tell_pictures(console, verdict)
 
 
 def inside(console: Console, what: Sentence | Text) -> None:
@@ -56,18 +56,21 @@ def tell_numbers(console: Console, verdict: Verdict) -> None:
     """What was expected, and what came."""
     from ddpm_tutor.classroom.display import table
 
-    console.print(Padding(table("", verdict.columns, verdict.rows).renderables[1], (0, 0, 0, 2)))
+    numbers = table("", verdict.columns, verdict.rows).renderables[1]  # without its title
+    console.print(Padding(numbers, (0, 0, 0, 2)))
 
 
-def tell_pictures(console: Console, exercise: Exercise, verdict: Verdict) -> None:
-    """What the right function leads to, and below it what the learner's leads to."""
+def tell_pictures(console: Console, verdict: Verdict) -> None:
+    """What the right function leads to, and what the learner's leads to."""
     import torch
 
     from ddpm_tutor.classroom.terminal_images import render_images
 
-    pixels = torch.tensor([p.pixels for p in verdict.pictures], dtype=torch.uint8)
-    captions = [picture.caption for picture in verdict.pictures]
-    console.print(Padding(render_images(pixels, console, captions), (1, 0, 0, 0)))
+    inside(console, Text(verdict.shows))
+    for caption in ("right", "yours"):
+        mine = [picture.pixels for picture in verdict.pictures if picture.caption == caption]
+        inside(console, Text(f"{caption}:", "bold"))
+        console.print(render_images(torch.tensor(mine, dtype=torch.uint8), console))
 
 
 def tell_printed(console: Console, printed: str) -> None:

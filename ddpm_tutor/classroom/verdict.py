@@ -29,7 +29,8 @@ class Verdict:
     case: str = ""  # the inputs of the table below
     columns: list[str] = field(default_factory=list)
     rows: list[list[str | float]] = field(default_factory=list)
-    pictures: list[Picture] = field(default_factory=list)
+    shows: str = ""  # what the pictures below show
+    pictures: list[Picture] = field(default_factory=list)  # the right ones, then the learner's
     cases: int = 0  # calls that were compared
     devices: list[str] = field(default_factory=list)
 

@@ -46,7 +46,7 @@ def show_list(console: Console) -> None:
     progress, worth = open_progress(console), parts()
     table = Table(title="Exercises", title_justify="left", title_style="bold", box=box.SIMPLE)
     table.add_column("", justify="right", style="bold")
-    table.add_column("Title, and what it is")
+    table.add_column("Title", no_wrap=True)
     table.add_column("Lesson", justify="right")
     table.add_column("Part", no_wrap=True)
     table.add_column("Points", justify="right")
@@ -60,7 +60,7 @@ def show_list(console: Console) -> None:
             upcoming = exercise
         table.add_row(
             str(exercise.number),
-            Text.assemble(exercise.title, "\n", (f"{exercise.function}  {paper(exercise)}", "dim")),
+            exercise.title,
             exercise.lesson,
             exercise.part,
             Text(points_of(exercise, worth)),
@@ -78,13 +78,7 @@ def show_list(console: Console) -> None:
         word = "check" if begun else "start"
         console.print(Text(f"Go on with: ddpm-tutor exercise {word} {upcoming.number}", "dim"))
     else:
-        console.print(Text("All done. Draw with it: ddpm-tutor gif --digit 7 --with-my-code", "dim"))
-
-
-def paper(exercise: "Exercise") -> str:
-    """The equation, if the exercise is one."""
-    source = exercise.facts["Paper"]
-    return source if source.startswith(("Eq.", "Algorithm")) else ""
+        console.print(Text("All done. Draw with it: ddpm-tutor gif --digit 7 --with-my-code exercises/", "dim"))
 
 
 def points_of(exercise: "Exercise", worth: "dict[str, Part]") -> str:
@@ -219,7 +213,7 @@ def keep(console: Console, exercise: "Exercise", checked: "Checked") -> None:
     if later:
         console.print(Text(f"  Next: ddpm-tutor exercise start {later[0].number}", "dim"))
     else:
-        console.print(Text("  All done: ddpm-tutor gif --digit 7 --with-my-code", "dim"))
+        console.print(Text("  All done: ddpm-tutor gif --digit 7 --with-my-code exercises/", "dim"))
 
 
 def say_help(console: Console, exercise: "Exercise") -> None:

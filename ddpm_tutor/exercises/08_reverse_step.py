@@ -130,7 +130,7 @@ def p_step(schedule, x_t, t, eps, z):
 def p_step(schedule, x_t, t, eps, z):
     """This is α_t under the root where ᾱ_t belongs: √(1 - ᾱ_t) is the noise of all t steps.
 
-    √(1 - α_t) is far smaller, so that far too much noise is taken out. It all explodes.
+    β_t / √(1 - α_t) is √β_t, as if ε were the noise of this step alone: far too much is taken out.
     """
     beta, alpha = (
         v[t].to(x_t.dtype).view(-1, 1, 1, 1) for v in (schedule.beta, schedule.alpha)
@@ -199,18 +199,6 @@ def p_step(schedule, x_t, t, eps, z):
         v[t].to(x_t.dtype).view(-1, 1, 1, 1) for v in (schedule.beta, schedule.alpha_bar)
     )
     mean = (x_t - (1 - alpha_bar).sqrt() * eps) / alpha_bar.sqrt()
-    return mean + beta.sqrt() * (t > 1).view(-1, 1, 1, 1) * z
-
-# %% mistake undone_eq_2 draws
-def p_step(schedule, x_t, t, eps, z):
-    """This undoes Eq. 2, as if ε were the noise of this step: ε times √β_t, not β_t / √(1 - ᾱ_t).
-
-    ε is the noise of all t steps together, so too much of it is taken out.
-    """
-    beta, alpha = (
-        v[t].to(x_t.dtype).view(-1, 1, 1, 1) for v in (schedule.beta, schedule.alpha)
-    )
-    mean = (x_t - beta.sqrt() * eps) / alpha.sqrt()
     return mean + beta.sqrt() * (t > 1).view(-1, 1, 1, 1) * z
 
 # %% mistake off_by_one draws
