@@ -68,8 +68,7 @@ def verdict_in(folder: Path, path: Path, source: str, code: int | None) -> Verdi
         pass
     if not (folder / READY).exists():
         raise TutorError(
-            "The check could not start: Python or torch did not load.\n"
-            "Try: ddpm-tutor info"
+            "The check could not start: Python or torch did not load.\nTry: ddpm-tutor info"
         )
     trace = (folder / TRACE).read_text(encoding="utf-8", errors="replace")
     # the innermost call comes first

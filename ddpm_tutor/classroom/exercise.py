@@ -120,8 +120,9 @@ class Exercise:
         """The file that the learner is given."""
         return (
             f'"""Exercise {self.number} · {self.title}\n\n'
-            f"Lesson {self.lesson}; {self.facts['Paper']}. Put your code where the `...` stands, "
-            f'then:\n\n    ddpm-tutor exercise check {self.number}\n"""\n\n{self.start.source}\n'
+            f"Lesson {self.lesson}; {self.facts['Paper']}.\n"
+            "Put your code where the `...` stands. Then:\n\n"
+            f'    ddpm-tutor exercise check {self.number}\n"""\n\n{self.start.source}\n'
         )
 
     def solved(self) -> str:

@@ -67,8 +67,7 @@ def line_of_gap(tree: ast.Module, name: str) -> int | None:
             indices = [n.slice for n in ast.walk(function) if isinstance(n, ast.Subscript)]
             fine = {id(n) for index in indices for n in ast.walk(index)}
             for node in ast.walk(function):
-                dots = isinstance(node, ast.Constant) and node.value is ...
-                if dots and id(node) not in fine:
+                if isinstance(node, ast.Constant) and node.value is ... and id(node) not in fine:
                     return node.lineno
                 if isinstance(node, ast.Raise) and "NotImplementedError" in ast.unparse(node):
                     return node.lineno
@@ -158,9 +157,7 @@ class Trial:
             )
         drawn = self.pictures() if pictures else []
         shows = (self.checking["picture"].__doc__ or "").strip() if drawn else ""
-        return replace(
-            found, shows=shows, pictures=drawn, cases=len(tried), devices=devices
-        )
+        return replace(found, shows=shows, pictures=drawn, cases=len(tried), devices=devices)
 
     def all_draws(self) -> Iterator[Draw]:
         """The inputs of every case."""
@@ -246,7 +243,7 @@ class Trial:
 
 def kinds(expected: Tensor, mine: Tensor) -> list[list[str | float]]:
     """In which of shape, dtype and device two tensors differ."""
-    rows = []
+    rows: list[list[str | float]] = []
     for what in ("shape", "dtype", "device"):
         pair = [getattr(tensor, what) for tensor in (expected, mine)]
         words = [str(tuple(v)) if what == "shape" else str(v) for v in pair]

@@ -83,9 +83,7 @@ class Frame:
 NAMES = ("x_t", "estimate of x_0")
 
 
-def film(
-    frames: Sequence[Frame], title: str = "", names: tuple[str, str] = NAMES
-) -> list[Pixels]:
+def film(frames: Sequence[Frame], title: str = "", names: tuple[str, str] = NAMES) -> list[Pixels]:
     """The frames as pictures: x_t left, the estimate of x_0 right, captioned with t.
 
     Args:
@@ -102,9 +100,7 @@ def film(
     return pictures
 
 
-def _captioned(
-    left: Pixels, right: Pixels, names: tuple[str, str], t: int, title: str
-) -> Pixels:
+def _captioned(left: Pixels, right: Pixels, names: tuple[str, str], t: int, title: str) -> Pixels:
     """Two pictures side by side on a dark sheet, with their names above and t below."""
     margin, band = 16, 36
     height, width = left.shape

@@ -138,8 +138,10 @@ def draw_with(
     clip: bool | None = None,
 ) -> Iterator[Sampled]:
     """`draw`, with `functions` in place of the package's. See there for the arguments."""
-    ours = equations(functions)
-    if "sample" not in functions or method == "ddim":
+    ours, loop = equations(functions), functions.get("sample")
+    if "p_step" in functions:
+        loop = loop or sample  # it hands noise to the last step too, which is not to add it
+    if loop is None or method == "ddim":
         yield from draw(
             model, schedule, labels, seed=seed, indices=indices, guidance=guidance,
             method=method, steps=steps, clip=clip, equations=ours,
@@ -171,7 +173,7 @@ def draw_with(
 
     z = Noises(short.T, lambda: normal(shape, generators, device))
     before: tuple[int, Tensor] | None = None
-    for i, x_t in functions["sample"](predicted, step, short, x_T, z):
+    for i, x_t in loop(predicted, step, short, x_T, z):
         if before:
             yield Sampled(int(times[before[0]]), before[1], guesses[-1] if guesses else before[1])
         before = int(i), x_t

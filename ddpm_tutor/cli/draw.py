@@ -127,7 +127,9 @@ def gif(
     hold.append(len(frames) - 1)
     title = "" if digit is None else f"digit {digit}"
     save_gif(target, film(frames, title, names), hold)
-    console.print(render_images(frames[-1].x_t, console, names[:1] * len(frames[-1].x_t) if bug else None))
+    console.print(
+        render_images(frames[-1].x_t, console, names[:1] * len(frames[-1].x_t) if bug else None)
+    )
     if bug:
         console.print(render_images(frames[-1].x_0, console, names[1:] * len(frames[-1].x_0)))
     seconds = time.perf_counter() - started

@@ -78,7 +78,11 @@ def show_list(console: Console) -> None:
         word = "check" if begun else "start"
         console.print(Text(f"Go on with: ddpm-tutor exercise {word} {upcoming.number}", "dim"))
     else:
-        console.print(Text("All done. Draw with it: ddpm-tutor gif --digit 7 --with-my-code exercises/", "dim"))
+        console.print(
+            Text(
+                "All done. Draw with it: ddpm-tutor gif --digit 7 --with-my-code exercises/", "dim"
+            )
+        )
 
 
 def points_of(exercise: "Exercise", worth: "dict[str, Part]") -> str:
@@ -201,7 +205,9 @@ def keep(console: Console, exercise: "Exercise", checked: "Checked") -> None:
         mine = f"part {part.name} of the assignment ({part.points:g} {word})"
         open_ones = [n for n in part.exercises if not progress.exercise(n).counts]
         if progress.exercise(exercise.name).given_up:
-            say = f"You have seen the solution, so it earns no points. After a reset it does: {mine}."
+            say = (
+                f"You have seen the solution, so it earns no points. After a reset it does: {mine}."
+            )
         elif open_ones:
             others = " and ".join(n.split("_")[0].replace("ex", "exercise ") for n in open_ones)
             say = f"Together with {others} it earns {mine}."

@@ -27,36 +27,44 @@ def q_step(schedule: Schedule, x_prev: Tensor, t: Tensor, eps: Tensor) -> Tensor
     """
     ...
 
+
 # %% [markdown] hint
 # Only β_t is needed. `schedule.beta[t]` takes the whole tensor `t` and gives one number for each
 # picture.
+
 
 # %% hint
 def q_step(schedule, x_prev, t, eps):
     beta = ...  # (B,)
     ...
 
+
 # %% [markdown] hint
 # One number for each picture, (B,), has to become (B, 1, 1, 1), so that it multiplies the pictures.
 # The schedule is in float64: bring it to the dtype of the pictures.
+
 
 # %% hint
 def q_step(schedule, x_prev, t, eps):
     beta = schedule.beta[t].to(x_prev.dtype).view(-1, 1, 1, 1)
     ...
 
+
 # %% [markdown] hint
 # β_t is a variance. Noise is scaled by its root.
+
 
 # %% hint
 def q_step(schedule, x_prev, t, eps):
     beta = schedule.beta[t].to(x_prev.dtype).view(-1, 1, 1, 1)
     return (1 - beta).sqrt() * x_prev + ... * eps
 
+
 # %% solution
 def q_step(schedule, x_prev, t, eps):
     beta = schedule.beta[t].to(x_prev.dtype).view(-1, 1, 1, 1)
     return (1 - beta).sqrt() * x_prev + beta.sqrt() * eps
+
 
 # %% mistake no_root
 def q_step(schedule, x_prev, t, eps):
@@ -68,6 +76,7 @@ def q_step(schedule, x_prev, t, eps):
     beta = schedule.beta[t].to(x_prev.dtype).view(-1, 1, 1, 1)
     return (1 - beta) * x_prev + beta * eps
 
+
 # %% mistake one_root
 def q_step(schedule, x_prev, t, eps):
     """One square root is missing: the noise is multiplied by β_t, not by its root.
@@ -76,6 +85,7 @@ def q_step(schedule, x_prev, t, eps):
     """
     beta = schedule.beta[t].to(x_prev.dtype).view(-1, 1, 1, 1)
     return (1 - beta).sqrt() * x_prev + beta * eps
+
 
 # %% mistake no_fading
 def q_step(schedule, x_prev, t, eps):
@@ -86,6 +96,7 @@ def q_step(schedule, x_prev, t, eps):
     beta = schedule.beta[t].to(x_prev.dtype).view(-1, 1, 1, 1)
     return x_prev + beta.sqrt() * eps
 
+
 # %% mistake alpha_bar
 def q_step(schedule, x_prev, t, eps):
     """This is ᾱ_t where 1 - β_t belongs: it is the closed form (Eq. 4), the jump from x_0.
@@ -94,6 +105,7 @@ def q_step(schedule, x_prev, t, eps):
     """
     alpha_bar = schedule.alpha_bar[t].to(x_prev.dtype).view(-1, 1, 1, 1)
     return alpha_bar.sqrt() * x_prev + (1 - alpha_bar).sqrt() * eps
+
 
 # %% mistake off_by_one
 def q_step(schedule, x_prev, t, eps):
@@ -104,11 +116,13 @@ def q_step(schedule, x_prev, t, eps):
     beta = schedule.beta[t - 1].to(x_prev.dtype).view(-1, 1, 1, 1)
     return (1 - beta).sqrt() * x_prev + beta.sqrt() * eps
 
+
 # %% mistake one_t
 def q_step(schedule, x_prev, t, eps):
     """One t is used for the whole batch; each picture has its own."""
     beta = schedule.beta[t[0]].to(x_prev.dtype)
     return (1 - beta).sqrt() * x_prev + beta.sqrt() * eps
+
 
 # %% mistake no_broadcast
 def q_step(schedule, x_prev, t, eps):
@@ -118,6 +132,7 @@ def q_step(schedule, x_prev, t, eps):
     """
     beta = schedule.beta[t].to(x_prev.dtype)
     return (1 - beta).sqrt() * x_prev + beta.sqrt() * eps
+
 
 # %% mistake in_place
 def q_step(schedule, x_prev, t, eps):
@@ -130,6 +145,7 @@ def q_step(schedule, x_prev, t, eps):
     x_prev += beta.sqrt() * eps
     return x_prev
 
+
 # %% mistake float64
 def q_step(schedule, x_prev, t, eps):
     """The values are right, but in float64: the schedule is float64, and it pulls x_t along.
@@ -138,6 +154,7 @@ def q_step(schedule, x_prev, t, eps):
     """
     beta = schedule.beta[t].view(-1, 1, 1, 1)
     return (1 - beta).sqrt() * x_prev + beta.sqrt() * eps
+
 
 # %% mistake on_the_cpu device
 def q_step(schedule, x_prev, t, eps):
@@ -149,6 +166,7 @@ def q_step(schedule, x_prev, t, eps):
     beta = beta.view(-1, 1, 1, 1)
     return (1 - beta).sqrt() * x_prev + beta.sqrt() * eps
 
+
 # %% check
 from ddpm_tutor import linear_schedule
 from ddpm_tutor import q_step as right
@@ -158,7 +176,12 @@ results = ("x_t",)
 
 
 def inputs(draw):
-    return {"schedule": draw.schedule(), "x_prev": draw.images(), "t": draw.t(), "eps": draw.noise()}
+    return {
+        "schedule": draw.schedule(),
+        "x_prev": draw.images(),
+        "t": draw.t(),
+        "eps": draw.noise(),
+    }
 
 
 def picture(q_step):

@@ -27,36 +27,44 @@ def q_sample(schedule: Schedule, x_0: Tensor, t: Tensor, eps: Tensor) -> Tensor:
     """
     ...
 
+
 # %% [markdown] hint
 # Two numbers decide how much of the picture and how much of the noise there is. Both come from
 # ᾱ at the t of each picture: index the schedule with the whole tensor `t`.
+
 
 # %% hint
 def q_sample(schedule, x_0, t, eps):
     alpha_bar = ...  # (B,)
     ...
 
+
 # %% [markdown] hint
 # `alpha_bar` is (B,), the pictures are (B, 1, H, W). To multiply, it has to be (B, 1, 1, 1).
 # The schedule is in float64: bring it to the dtype of the picture.
+
 
 # %% hint
 def q_sample(schedule, x_0, t, eps):
     alpha_bar = schedule.alpha_bar[t].to(x_0.dtype).view(-1, 1, 1, 1)
     ...
 
+
 # %% [markdown] hint
 # Now write Eq. 4 as it stands. The roots are part of it.
+
 
 # %% hint
 def q_sample(schedule, x_0, t, eps):
     alpha_bar = schedule.alpha_bar[t].to(x_0.dtype).view(-1, 1, 1, 1)
     return alpha_bar.sqrt() * x_0 + ... * eps
 
+
 # %% solution
 def q_sample(schedule, x_0, t, eps):
     alpha_bar = schedule.alpha_bar[t].to(x_0.dtype).view(-1, 1, 1, 1)
     return alpha_bar.sqrt() * x_0 + (1 - alpha_bar).sqrt() * eps
+
 
 # %% mistake no_root
 def q_sample(schedule, x_0, t, eps):
@@ -68,6 +76,7 @@ def q_sample(schedule, x_0, t, eps):
     alpha_bar = schedule.alpha_bar[t].to(x_0.dtype).view(-1, 1, 1, 1)
     return alpha_bar * x_0 + (1 - alpha_bar) * eps
 
+
 # %% mistake one_root
 def q_sample(schedule, x_0, t, eps):
     """One square root is missing: the noise is multiplied by 1 - ᾱ_t, not by its root.
@@ -76,6 +85,7 @@ def q_sample(schedule, x_0, t, eps):
     """
     alpha_bar = schedule.alpha_bar[t].to(x_0.dtype).view(-1, 1, 1, 1)
     return alpha_bar.sqrt() * x_0 + (1 - alpha_bar) * eps
+
 
 # %% mistake alpha
 def q_sample(schedule, x_0, t, eps):
@@ -86,6 +96,7 @@ def q_sample(schedule, x_0, t, eps):
     alpha = schedule.alpha[t].to(x_0.dtype).view(-1, 1, 1, 1)
     return alpha.sqrt() * x_0 + (1 - alpha).sqrt() * eps
 
+
 # %% mistake off_by_one
 def q_sample(schedule, x_0, t, eps):
     """t is off by one: `alpha_bar[t]` is ᾱ_t already, as `alpha_bar[0]` is 1.
@@ -94,6 +105,7 @@ def q_sample(schedule, x_0, t, eps):
     """
     alpha_bar = schedule.alpha_bar[t - 1].to(x_0.dtype).view(-1, 1, 1, 1)
     return alpha_bar.sqrt() * x_0 + (1 - alpha_bar).sqrt() * eps
+
 
 # %% mistake swapped
 def q_sample(schedule, x_0, t, eps):
@@ -104,6 +116,7 @@ def q_sample(schedule, x_0, t, eps):
     alpha_bar = schedule.alpha_bar[t].to(x_0.dtype).view(-1, 1, 1, 1)
     return (1 - alpha_bar).sqrt() * x_0 + alpha_bar.sqrt() * eps
 
+
 # %% mistake one_t
 def q_sample(schedule, x_0, t, eps):
     """One t is used for the whole batch; each picture has its own.
@@ -112,6 +125,7 @@ def q_sample(schedule, x_0, t, eps):
     """
     alpha_bar = schedule.alpha_bar[t[0]].to(x_0.dtype)
     return alpha_bar.sqrt() * x_0 + (1 - alpha_bar).sqrt() * eps
+
 
 # %% mistake no_broadcast
 def q_sample(schedule, x_0, t, eps):
@@ -122,6 +136,7 @@ def q_sample(schedule, x_0, t, eps):
     alpha_bar = schedule.alpha_bar[t].to(x_0.dtype)
     return alpha_bar.sqrt() * x_0 + (1 - alpha_bar).sqrt() * eps
 
+
 # %% mistake unit_range
 def q_sample(schedule, x_0, t, eps):
     """x_0 is brought to [0, 1] first; it is in [-1, 1], and Eq. 4 takes it as it is.
@@ -131,6 +146,7 @@ def q_sample(schedule, x_0, t, eps):
     alpha_bar = schedule.alpha_bar[t].to(x_0.dtype).view(-1, 1, 1, 1)
     return alpha_bar.sqrt() * (x_0 + 1) / 2 + (1 - alpha_bar).sqrt() * eps
 
+
 # %% mistake clamped
 def q_sample(schedule, x_0, t, eps):
     """x_t is clamped to [-1, 1]; only pictures stay in there, noisy ones go up to 4 or so.
@@ -139,6 +155,7 @@ def q_sample(schedule, x_0, t, eps):
     """
     alpha_bar = schedule.alpha_bar[t].to(x_0.dtype).view(-1, 1, 1, 1)
     return (alpha_bar.sqrt() * x_0 + (1 - alpha_bar).sqrt() * eps).clamp(-1, 1)
+
 
 # %% mistake in_place
 def q_sample(schedule, x_0, t, eps):
@@ -151,6 +168,7 @@ def q_sample(schedule, x_0, t, eps):
     x_0 += (1 - alpha_bar).sqrt() * eps
     return x_0
 
+
 # %% mistake float64
 def q_sample(schedule, x_0, t, eps):
     """The values are right, but in float64: the schedule is float64, and it pulls x_t along.
@@ -159,6 +177,7 @@ def q_sample(schedule, x_0, t, eps):
     """
     alpha_bar = schedule.alpha_bar[t].view(-1, 1, 1, 1)
     return alpha_bar.sqrt() * x_0 + (1 - alpha_bar).sqrt() * eps
+
 
 # %% mistake on_the_cpu device
 def q_sample(schedule, x_0, t, eps):
@@ -169,6 +188,7 @@ def q_sample(schedule, x_0, t, eps):
     alpha_bar = torch.ones(len(t), dtype=x_0.dtype) * schedule.alpha_bar[t].to(x_0.dtype)
     alpha_bar = alpha_bar.view(-1, 1, 1, 1)
     return alpha_bar.sqrt() * x_0 + (1 - alpha_bar).sqrt() * eps
+
 
 # %% check
 from ddpm_tutor import linear_schedule

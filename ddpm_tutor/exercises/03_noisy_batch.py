@@ -30,8 +30,10 @@ def noisy_batch(
     """
     ...
 
+
 # %% [markdown] hint
 # Three things are needed before `q_sample` can be called: x_0 as floats in [-1, 1], t, and eps.
+
 
 # %% hint
 def noisy_batch(schedule, images, generator):
@@ -40,8 +42,10 @@ def noisy_batch(schedule, images, generator):
     eps = ...
     return q_sample(schedule, x_0, t, eps), t, eps
 
+
 # %% [markdown] hint
 # 0 is to become -1, and 255 to become 1. `torch.randint(low, high, size)` never gives `high`.
+
 
 # %% hint
 def noisy_batch(schedule, images, generator):
@@ -50,8 +54,10 @@ def noisy_batch(schedule, images, generator):
     eps = ...
     return q_sample(schedule, x_0, t, eps), t, eps
 
+
 # %% [markdown] hint
 # The noise: `torch.randn`, as many numbers as x_0 has.
+
 
 # %% hint
 def noisy_batch(schedule, images, generator):
@@ -60,12 +66,14 @@ def noisy_batch(schedule, images, generator):
     eps = torch.randn(..., generator=generator)
     return q_sample(schedule, x_0, t, eps), t, eps
 
+
 # %% solution
 def noisy_batch(schedule, images, generator):
     x_0 = images.float() / 127.5 - 1
     t = torch.randint(1, schedule.T + 1, (len(images),), generator=generator)
     eps = torch.randn(x_0.shape, generator=generator)
     return q_sample(schedule, x_0, t, eps), t, eps
+
 
 # %% mistake never_T
 def noisy_batch(schedule, images, generator):
@@ -78,6 +86,7 @@ def noisy_batch(schedule, images, generator):
     eps = torch.randn(x_0.shape, generator=generator)
     return q_sample(schedule, x_0, t, eps), t, eps
 
+
 # %% mistake from_zero
 def noisy_batch(schedule, images, generator):
     """t = 0 comes too: `torch.randint(0, ...)` begins at 0, where there is no noise to predict."""
@@ -85,6 +94,7 @@ def noisy_batch(schedule, images, generator):
     t = torch.randint(0, schedule.T + 1, (len(images),), generator=generator)
     eps = torch.randn(x_0.shape, generator=generator)
     return q_sample(schedule, x_0, t, eps), t, eps
+
 
 # %% mistake from_zero_to_T_minus_1
 def noisy_batch(schedule, images, generator):
@@ -97,6 +107,7 @@ def noisy_batch(schedule, images, generator):
     eps = torch.randn(x_0.shape, generator=generator)
     return q_sample(schedule, x_0, t, eps), t, eps
 
+
 # %% mistake one_t
 def noisy_batch(schedule, images, generator):
     """One t is drawn for the whole batch; each picture needs its own.
@@ -107,6 +118,7 @@ def noisy_batch(schedule, images, generator):
     t = torch.randint(1, schedule.T + 1, (1,), generator=generator).repeat(len(images))
     eps = torch.randn(x_0.shape, generator=generator)
     return q_sample(schedule, x_0, t, eps), t, eps
+
 
 # %% mistake unit_range
 def noisy_batch(schedule, images, generator):
@@ -119,6 +131,7 @@ def noisy_batch(schedule, images, generator):
     eps = torch.randn(x_0.shape, generator=generator)
     return q_sample(schedule, x_0, t, eps), t, eps
 
+
 # %% mistake bytes
 def noisy_batch(schedule, images, generator):
     """x_0 still goes from 0 to 255: bring it to [-1, 1] first.
@@ -129,6 +142,7 @@ def noisy_batch(schedule, images, generator):
     t = torch.randint(1, schedule.T + 1, (len(images),), generator=generator)
     eps = torch.randn(x_0.shape, generator=generator)
     return q_sample(schedule, x_0, t, eps), t, eps
+
 
 # %% mistake uniform_noise
 def noisy_batch(schedule, images, generator):
@@ -141,6 +155,7 @@ def noisy_batch(schedule, images, generator):
     eps = torch.rand(x_0.shape, generator=generator)
     return q_sample(schedule, x_0, t, eps), t, eps
 
+
 # %% mistake one_noise
 def noisy_batch(schedule, images, generator):
     """All pictures of the batch get the same noise; each needs its own."""
@@ -148,6 +163,7 @@ def noisy_batch(schedule, images, generator):
     t = torch.randint(1, schedule.T + 1, (len(images),), generator=generator)
     eps = torch.randn(x_0.shape[1:], generator=generator).expand(x_0.shape)
     return q_sample(schedule, x_0, t, eps), t, eps
+
 
 # %% mistake other_noise
 def noisy_batch(schedule, images, generator):
@@ -160,6 +176,7 @@ def noisy_batch(schedule, images, generator):
     x_t = q_sample(schedule, x_0, t, torch.randn(x_0.shape, generator=generator))
     return x_t, t, torch.randn(x_0.shape, generator=generator)
 
+
 # %% mistake no_generator
 def noisy_batch(schedule, images, generator):
     """The generator is not used, so the same seed gives other numbers each time.
@@ -170,6 +187,7 @@ def noisy_batch(schedule, images, generator):
     t = torch.randint(1, schedule.T + 1, (len(images),))
     eps = torch.randn(x_0.shape)
     return q_sample(schedule, x_0, t, eps), t, eps
+
 
 # %% check
 from ddpm_tutor import linear_schedule, predict_x_0, to_unit_range

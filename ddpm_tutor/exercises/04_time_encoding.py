@@ -23,8 +23,10 @@ def time_encoding(t: Tensor, channels: int) -> Tensor:
     """
     ...
 
+
 # %% [markdown] hint
 # Make the exponents 2i / C first, (C/2,). `torch.arange(0, channels, 2)` counts in twos.
+
 
 # %% hint
 def time_encoding(t, channels):
@@ -32,9 +34,11 @@ def time_encoding(t, channels):
     angle = ...  # (B, C / 2)
     return torch.cat([..., ...], dim=1)
 
+
 # %% [markdown] hint
 # Every t meets every exponent: `t[:, None]` is (B, 1), and (B, 1) times (C/2,) is (B, C/2).
 # What you make has to be on the device of t.
+
 
 # %% hint
 def time_encoding(t, channels):
@@ -42,8 +46,10 @@ def time_encoding(t, channels):
     angle = t[:, None] * ...
     return torch.cat([..., ...], dim=1)
 
+
 # %% [markdown] hint
 # To divide by 10000 to some power is to multiply by 10000 to minus that power.
+
 
 # %% hint
 def time_encoding(t, channels):
@@ -51,11 +57,13 @@ def time_encoding(t, channels):
     angle = t[:, None] * 10_000**-exponent
     return torch.cat([angle.sin(), ...], dim=1)
 
+
 # %% solution
 def time_encoding(t, channels):
     exponent = torch.arange(0, channels, 2, device=t.device) / channels
     angle = t[:, None] * 10_000**-exponent
     return torch.cat([angle.sin(), angle.cos()], dim=1)
+
 
 # %% mistake interleaved
 def time_encoding(t, channels):
@@ -67,12 +75,14 @@ def time_encoding(t, channels):
     angle = t[:, None] * 10_000**-exponent
     return torch.stack([angle.sin(), angle.cos()], dim=2).flatten(1)
 
+
 # %% mistake cosines_first
 def time_encoding(t, channels):
     """The cosines come first; they belong behind the sines."""
     exponent = torch.arange(0, channels, 2, device=t.device) / channels
     angle = t[:, None] * 10_000**-exponent
     return torch.cat([angle.cos(), angle.sin()], dim=1)
+
 
 # %% mistake multiplied
 def time_encoding(t, channels):
@@ -84,6 +94,7 @@ def time_encoding(t, channels):
     angle = t[:, None] * 10_000**exponent
     return torch.cat([angle.sin(), angle.cos()], dim=1)
 
+
 # %% mistake half_the_exponent
 def time_encoding(t, channels):
     """The exponent is i / C; it is 2i / C.
@@ -93,6 +104,7 @@ def time_encoding(t, channels):
     exponent = torch.arange(channels // 2, device=t.device) / channels
     angle = t[:, None] * 10_000**-exponent
     return torch.cat([angle.sin(), angle.cos()], dim=1)
+
 
 # %% mistake inclusive
 def time_encoding(t, channels):
@@ -104,6 +116,7 @@ def time_encoding(t, channels):
     angle = t[:, None] * 10_000**-exponent
     return torch.cat([angle.sin(), angle.cos()], dim=1)
 
+
 # %% mistake only_sines
 def time_encoding(t, channels):
     """Both halves are sines; the second half is cosines.
@@ -114,6 +127,7 @@ def time_encoding(t, channels):
     angle = t[:, None] * 10_000**-exponent
     return torch.cat([angle.sin(), angle.sin()], dim=1)
 
+
 # %% mistake one_t
 def time_encoding(t, channels):
     """One t is encoded for the whole batch; each picture has its own."""
@@ -121,12 +135,14 @@ def time_encoding(t, channels):
     angle = t[:1, None] * 10_000**-exponent
     return torch.cat([angle.sin(), angle.cos()], dim=1).repeat(len(t), 1)
 
+
 # %% mistake float64
 def time_encoding(t, channels):
     """The values are right, but in float64; a network is in float32."""
     exponent = torch.arange(0, channels, 2, device=t.device, dtype=torch.float64) / channels
     angle = t[:, None] * 10_000**-exponent
     return torch.cat([angle.sin(), angle.cos()], dim=1)
+
 
 # %% mistake on_the_cpu device
 def time_encoding(t, channels):
@@ -137,6 +153,7 @@ def time_encoding(t, channels):
     exponent = torch.arange(0, channels, 2) / channels
     angle = t[:, None] * 10_000**-exponent
     return torch.cat([angle.sin(), angle.cos()], dim=1)
+
 
 # %% check
 from ddpm_tutor import time_encoding as right

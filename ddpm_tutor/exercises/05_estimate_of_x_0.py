@@ -27,34 +27,42 @@ def predict_x_0(schedule: Schedule, x_t: Tensor, t: Tensor, eps: Tensor) -> Tens
     """
     ...
 
+
 # %% [markdown] hint
 # It is the way of exercise 2 backwards: take the noise off, then undo the fading.
+
 
 # %% hint
 def predict_x_0(schedule, x_t, t, eps):
     alpha_bar = ...  # (B, 1, 1, 1)
     ...
 
+
 # %% [markdown] hint
 # The same alpha_bar as in exercise 2: at the t of each picture, shaped for pictures.
+
 
 # %% hint
 def predict_x_0(schedule, x_t, t, eps):
     alpha_bar = schedule.alpha_bar[t].to(x_t.dtype).view(-1, 1, 1, 1)
     return (x_t - ... * eps) / ...
 
+
 # %% [markdown] hint
 # Divide all of it by √ᾱ_t, the noise as well.
+
 
 # %% hint
 def predict_x_0(schedule, x_t, t, eps):
     alpha_bar = schedule.alpha_bar[t].to(x_t.dtype).view(-1, 1, 1, 1)
     return (x_t - (1 - alpha_bar).sqrt() * eps) / ...
 
+
 # %% solution
 def predict_x_0(schedule, x_t, t, eps):
     alpha_bar = schedule.alpha_bar[t].to(x_t.dtype).view(-1, 1, 1, 1)
     return (x_t - (1 - alpha_bar).sqrt() * eps) / alpha_bar.sqrt()
+
 
 # %% mistake x_0_sign draws
 def predict_x_0(schedule, x_t, t, eps):
@@ -65,6 +73,7 @@ def predict_x_0(schedule, x_t, t, eps):
     alpha_bar = schedule.alpha_bar[t].to(x_t.dtype).view(-1, 1, 1, 1)
     return (x_t + (1 - alpha_bar).sqrt() * eps) / alpha_bar.sqrt()
 
+
 # %% mistake x_0_not_rescaled draws
 def predict_x_0(schedule, x_t, t, eps):
     """The division by √ᾱ_t is missing: the estimate stays as faded as x_t was.
@@ -73,6 +82,7 @@ def predict_x_0(schedule, x_t, t, eps):
     """
     alpha_bar = schedule.alpha_bar[t].to(x_t.dtype).view(-1, 1, 1, 1)
     return x_t - (1 - alpha_bar).sqrt() * eps
+
 
 # %% mistake x_0_no_root draws
 def predict_x_0(schedule, x_t, t, eps):
@@ -83,6 +93,7 @@ def predict_x_0(schedule, x_t, t, eps):
     alpha_bar = schedule.alpha_bar[t].to(x_t.dtype).view(-1, 1, 1, 1)
     return (x_t - (1 - alpha_bar) * eps) / alpha_bar
 
+
 # %% mistake half_divided
 def predict_x_0(schedule, x_t, t, eps):
     """Only x_t is divided by √ᾱ_t: the brackets are missing. All of it has to be.
@@ -91,6 +102,7 @@ def predict_x_0(schedule, x_t, t, eps):
     """
     alpha_bar = schedule.alpha_bar[t].to(x_t.dtype).view(-1, 1, 1, 1)
     return x_t / alpha_bar.sqrt() - (1 - alpha_bar).sqrt() * eps
+
 
 # %% mistake alpha
 def predict_x_0(schedule, x_t, t, eps):
@@ -101,6 +113,7 @@ def predict_x_0(schedule, x_t, t, eps):
     alpha = schedule.alpha[t].to(x_t.dtype).view(-1, 1, 1, 1)
     return (x_t - (1 - alpha).sqrt() * eps) / alpha.sqrt()
 
+
 # %% mistake off_by_one
 def predict_x_0(schedule, x_t, t, eps):
     """t is off by one: `alpha_bar[t]` is ᾱ_t already, as `alpha_bar[0]` is 1.
@@ -109,6 +122,7 @@ def predict_x_0(schedule, x_t, t, eps):
     """
     alpha_bar = schedule.alpha_bar[t - 1].to(x_t.dtype).view(-1, 1, 1, 1)
     return (x_t - (1 - alpha_bar).sqrt() * eps) / alpha_bar.sqrt()
+
 
 # %% mistake clipped
 def predict_x_0(schedule, x_t, t, eps):
@@ -119,11 +133,13 @@ def predict_x_0(schedule, x_t, t, eps):
     alpha_bar = schedule.alpha_bar[t].to(x_t.dtype).view(-1, 1, 1, 1)
     return ((x_t - (1 - alpha_bar).sqrt() * eps) / alpha_bar.sqrt()).clamp(-1, 1)
 
+
 # %% mistake one_t
 def predict_x_0(schedule, x_t, t, eps):
     """One t is used for the whole batch; each picture has its own."""
     alpha_bar = schedule.alpha_bar[t[0]].to(x_t.dtype)
     return (x_t - (1 - alpha_bar).sqrt() * eps) / alpha_bar.sqrt()
+
 
 # %% mistake no_broadcast
 def predict_x_0(schedule, x_t, t, eps):
@@ -133,6 +149,7 @@ def predict_x_0(schedule, x_t, t, eps):
     """
     alpha_bar = schedule.alpha_bar[t].to(x_t.dtype)
     return (x_t - (1 - alpha_bar).sqrt() * eps) / alpha_bar.sqrt()
+
 
 # %% mistake in_place
 def predict_x_0(schedule, x_t, t, eps):
@@ -145,6 +162,7 @@ def predict_x_0(schedule, x_t, t, eps):
     x_t /= alpha_bar.sqrt()
     return x_t
 
+
 # %% mistake float64
 def predict_x_0(schedule, x_t, t, eps):
     """The values are right, but in float64: the schedule is float64, and it pulls x_0 along.
@@ -153,6 +171,7 @@ def predict_x_0(schedule, x_t, t, eps):
     """
     alpha_bar = schedule.alpha_bar[t].view(-1, 1, 1, 1)
     return (x_t - (1 - alpha_bar).sqrt() * eps) / alpha_bar.sqrt()
+
 
 # %% check
 from ddpm_tutor import linear_schedule, load_checkpoint, q_sample

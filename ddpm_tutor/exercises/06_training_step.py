@@ -32,8 +32,10 @@ def training_step(
     """
     ...
 
+
 # %% [markdown] hint
 # Two halves: the loss, and then what PyTorch needs to step on it, three lines.
+
 
 # %% hint
 def training_step(model, optimizer, schedule, x_0, t, eps):
@@ -42,8 +44,10 @@ def training_step(model, optimizer, schedule, x_0, t, eps):
     ...
     return loss
 
+
 # %% [markdown] hint
 # The network sees x_t and t. What it predicts is compared with the noise.
+
 
 # %% hint
 def training_step(model, optimizer, schedule, x_0, t, eps):
@@ -52,8 +56,10 @@ def training_step(model, optimizer, schedule, x_0, t, eps):
     ...
     return loss
 
+
 # %% [markdown] hint
 # Gradients add up from call to call: set them to zero, then backward, then step.
+
 
 # %% hint
 def training_step(model, optimizer, schedule, x_0, t, eps):
@@ -63,6 +69,7 @@ def training_step(model, optimizer, schedule, x_0, t, eps):
     ...
     optimizer.step()
     return loss
+
 
 # %% solution
 def training_step(model, optimizer, schedule, x_0, t, eps):
@@ -72,6 +79,7 @@ def training_step(model, optimizer, schedule, x_0, t, eps):
     loss.backward()
     optimizer.step()
     return loss
+
 
 # %% mistake no_zero_grad
 def training_step(model, optimizer, schedule, x_0, t, eps):
@@ -83,6 +91,7 @@ def training_step(model, optimizer, schedule, x_0, t, eps):
     loss.backward()
     optimizer.step()
     return loss
+
 
 # %% mistake zero_grad_too_late
 def training_step(model, optimizer, schedule, x_0, t, eps):
@@ -96,6 +105,7 @@ def training_step(model, optimizer, schedule, x_0, t, eps):
     optimizer.step()
     return loss
 
+
 # %% mistake no_backward
 def training_step(model, optimizer, schedule, x_0, t, eps):
     """There are no gradients: `loss.backward()` is missing. The weights stay as they are."""
@@ -104,6 +114,7 @@ def training_step(model, optimizer, schedule, x_0, t, eps):
     optimizer.step()
     return loss
 
+
 # %% mistake no_step
 def training_step(model, optimizer, schedule, x_0, t, eps):
     """The gradients are computed, but no step is taken: `optimizer.step()` is missing."""
@@ -111,6 +122,7 @@ def training_step(model, optimizer, schedule, x_0, t, eps):
     optimizer.zero_grad()
     loss.backward()
     return loss
+
 
 # %% mistake target_x_0
 def training_step(model, optimizer, schedule, x_0, t, eps):
@@ -125,6 +137,7 @@ def training_step(model, optimizer, schedule, x_0, t, eps):
     optimizer.step()
     return loss
 
+
 # %% mistake target_x_t
 def training_step(model, optimizer, schedule, x_0, t, eps):
     """The prediction is compared with x_t; Eq. 14 compares it with the noise ε.
@@ -138,6 +151,7 @@ def training_step(model, optimizer, schedule, x_0, t, eps):
     optimizer.step()
     return loss
 
+
 # %% mistake clean_input
 def training_step(model, optimizer, schedule, x_0, t, eps):
     """The network is given x_0; it has to find the noise in x_t.
@@ -150,6 +164,7 @@ def training_step(model, optimizer, schedule, x_0, t, eps):
     optimizer.step()
     return loss
 
+
 # %% mistake absolute
 def training_step(model, optimizer, schedule, x_0, t, eps):
     """The error is absolute, not squared: Eq. 14 has the square."""
@@ -158,6 +173,7 @@ def training_step(model, optimizer, schedule, x_0, t, eps):
     loss.backward()
     optimizer.step()
     return loss
+
 
 # %% mistake summed
 def training_step(model, optimizer, schedule, x_0, t, eps):
@@ -171,6 +187,7 @@ def training_step(model, optimizer, schedule, x_0, t, eps):
     optimizer.step()
     return loss
 
+
 # %% mistake detached
 def training_step(model, optimizer, schedule, x_0, t, eps):
     """The loss knows nothing of the weights: the prediction was detached, or under no_grad."""
@@ -182,6 +199,7 @@ def training_step(model, optimizer, schedule, x_0, t, eps):
     optimizer.step()
     return loss
 
+
 # %% mistake one_t
 def training_step(model, optimizer, schedule, x_0, t, eps):
     """One t is used for the whole batch; each picture has its own."""
@@ -191,6 +209,7 @@ def training_step(model, optimizer, schedule, x_0, t, eps):
     loss.backward()
     optimizer.step()
     return loss
+
 
 # %% check
 from ddpm_tutor import loss_simple

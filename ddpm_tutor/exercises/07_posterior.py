@@ -14,9 +14,7 @@ from torch import Tensor
 from ddpm_tutor import Schedule
 
 
-def q_posterior(
-    schedule: Schedule, x_t: Tensor, x_0: Tensor, t: Tensor
-) -> tuple[Tensor, Tensor]:
+def q_posterior(schedule: Schedule, x_t: Tensor, x_0: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and variance of x_{t-1} when both x_t and x_0 are known (Eq. 6, 7).
 
         μ̃_t = (√ᾱ_{t-1} β_t x_0 + √α_t (1 - ᾱ_{t-1}) x_t) / (1 - ᾱ_t)
@@ -29,9 +27,11 @@ def q_posterior(
     """
     ...
 
+
 # %% [markdown] hint
 # Four numbers of the schedule are needed: β_t, α_t, ᾱ_t and ᾱ_{t-1}. The last is
 # `alpha_bar[t - 1]`; at t = 1 that is `alpha_bar[0]`, which is 1, just as it should be.
+
 
 # %% hint
 def q_posterior(schedule, x_t, x_0, t):
@@ -39,8 +39,10 @@ def q_posterior(schedule, x_t, x_0, t):
     alpha_bar, before = schedule.alpha_bar[t], ...
     ...
 
+
 # %% [markdown] hint
 # Make the two weights first, (B,) each, in float64, where 1 - ᾱ_1 is exact enough. Then shape them.
+
 
 # %% hint
 def q_posterior(schedule, x_t, x_0, t):
@@ -50,8 +52,10 @@ def q_posterior(schedule, x_t, x_0, t):
     of_x_t = ... / (1 - alpha_bar)
     ...
 
+
 # %% [markdown] hint
 # Shape each of the three, (B,), as (B, 1, 1, 1), in the dtype of x_t.
+
 
 # %% hint
 def q_posterior(schedule, x_t, x_0, t):
@@ -65,6 +69,7 @@ def q_posterior(schedule, x_t, x_0, t):
     )
     return ..., variance
 
+
 # %% solution
 def q_posterior(schedule, x_t, x_0, t):
     beta, alpha = schedule.beta[t], schedule.alpha[t]
@@ -76,6 +81,7 @@ def q_posterior(schedule, x_t, x_0, t):
         v.to(x_t.dtype).view(-1, 1, 1, 1) for v in (of_x_0, of_x_t, variance)
     )
     return of_x_0 * x_0 + of_x_t * x_t, variance
+
 
 # %% mistake off_by_one
 def q_posterior(schedule, x_t, x_0, t):
@@ -90,6 +96,7 @@ def q_posterior(schedule, x_t, x_0, t):
     of_x_0 = alpha_bar.sqrt() * beta / (1 - alpha_bar)
     return of_x_0 * x_0 + alpha.sqrt() * x_t, beta
 
+
 # %% mistake variance_beta
 def q_posterior(schedule, x_t, x_0, t):
     """The variance is β_t; Eq. 7 asks for β̃_t, which is smaller, and 0 at t = 1.
@@ -103,6 +110,7 @@ def q_posterior(schedule, x_t, x_0, t):
     of_x_0, of_x_t, beta = (v.to(x_t.dtype).view(-1, 1, 1, 1) for v in (of_x_0, of_x_t, beta))
     return of_x_0 * x_0 + of_x_t * x_t, beta
 
+
 # %% mistake deviation
 def q_posterior(schedule, x_t, x_0, t):
     """The second result is the standard deviation: its root was taken. β̃_t is the variance."""
@@ -113,6 +121,7 @@ def q_posterior(schedule, x_t, x_0, t):
     sigma = ((1 - before) / (1 - alpha_bar) * beta).sqrt()
     of_x_0, of_x_t, sigma = (v.to(x_t.dtype).view(-1, 1, 1, 1) for v in (of_x_0, of_x_t, sigma))
     return of_x_0 * x_0 + of_x_t * x_t, sigma
+
 
 # %% mistake swapped
 def q_posterior(schedule, x_t, x_0, t):
@@ -130,6 +139,7 @@ def q_posterior(schedule, x_t, x_0, t):
     )
     return of_x_0 * x_0 + of_x_t * x_t, variance
 
+
 # %% mistake no_root
 def q_posterior(schedule, x_t, x_0, t):
     """The square roots are missing: the weights have √ᾱ_{t-1} and √α_t."""
@@ -142,6 +152,7 @@ def q_posterior(schedule, x_t, x_0, t):
         v.to(x_t.dtype).view(-1, 1, 1, 1) for v in (of_x_0, of_x_t, variance)
     )
     return of_x_0 * x_0 + of_x_t * x_t, variance
+
 
 # %% mistake not_divided
 def q_posterior(schedule, x_t, x_0, t):
@@ -158,6 +169,7 @@ def q_posterior(schedule, x_t, x_0, t):
     )
     return of_x_0 * x_0 + of_x_t * x_t, variance
 
+
 # %% mistake no_broadcast
 def q_posterior(schedule, x_t, x_0, t):
     """A number for each picture, (B,), meets pictures (B, 1, H, W): shape it (B, 1, 1, 1).
@@ -172,6 +184,7 @@ def q_posterior(schedule, x_t, x_0, t):
     variance = (1 - before) / (1 - alpha_bar) * beta
     return of_x_0 * x_0 + of_x_t * x_t, variance.view(-1, 1, 1, 1)
 
+
 # %% mistake flat_variance
 def q_posterior(schedule, x_t, x_0, t):
     """The values are right, but the variance is (B,): it was to be (B, 1, 1, 1)."""
@@ -182,6 +195,7 @@ def q_posterior(schedule, x_t, x_0, t):
     variance = (1 - before) / (1 - alpha_bar) * beta
     of_x_0, of_x_t = (v.to(x_t.dtype).view(-1, 1, 1, 1) for v in (of_x_0, of_x_t))
     return of_x_0 * x_0 + of_x_t * x_t, variance.to(x_t.dtype)
+
 
 # %% mistake float64
 def q_posterior(schedule, x_t, x_0, t):
@@ -196,6 +210,7 @@ def q_posterior(schedule, x_t, x_0, t):
     variance = (1 - before) / (1 - alpha_bar) * beta
     of_x_0, of_x_t, variance = (v.view(-1, 1, 1, 1) for v in (of_x_0, of_x_t, variance))
     return of_x_0 * x_0 + of_x_t * x_t, variance
+
 
 # %% check
 from ddpm_tutor import linear_schedule, normal, q_sample, stream

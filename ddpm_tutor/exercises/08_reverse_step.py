@@ -29,9 +29,11 @@ def p_step(schedule: Schedule, x_t: Tensor, t: Tensor, eps: Tensor, z: Tensor) -
     """
     ...
 
+
 # %% [markdown] hint
 # Two parts: the mean (Eq. 11), and the noise. Start with the numbers of the schedule: β_t, α_t
 # and ᾱ_t, each shaped (B, 1, 1, 1), in the dtype of x_t.
+
 
 # %% hint
 def p_step(schedule, x_t, t, eps, z):
@@ -39,8 +41,10 @@ def p_step(schedule, x_t, t, eps, z):
     mean = ...
     return mean + ...
 
+
 # %% [markdown] hint
 # In the mean, both brackets count: ε is multiplied by β_t / √(1 - ᾱ_t), and all is divided by √α_t.
+
 
 # %% hint
 def p_step(schedule, x_t, t, eps, z):
@@ -51,9 +55,11 @@ def p_step(schedule, x_t, t, eps, z):
     mean = (x_t - ... * eps) / alpha.sqrt()
     return mean + ...
 
+
 # %% [markdown] hint
 # Each picture has its own t, so an `if` does not do. `(t > 1)` is True or False for each picture,
 # and multiplies like 1 or 0.
+
 
 # %% hint
 def p_step(schedule, x_t, t, eps, z):
@@ -64,6 +70,7 @@ def p_step(schedule, x_t, t, eps, z):
     mean = (x_t - beta / (1 - alpha_bar).sqrt() * eps) / alpha.sqrt()
     return mean + ... * (t > 1).view(-1, 1, 1, 1) * z
 
+
 # %% solution
 def p_step(schedule, x_t, t, eps, z):
     beta, alpha, alpha_bar = (
@@ -72,6 +79,7 @@ def p_step(schedule, x_t, t, eps, z):
     )
     mean = (x_t - beta / (1 - alpha_bar).sqrt() * eps) / alpha.sqrt()
     return mean + beta.sqrt() * (t > 1).view(-1, 1, 1, 1) * z
+
 
 # %% mistake last_noise draws
 def p_step(schedule, x_t, t, eps, z):
@@ -86,6 +94,7 @@ def p_step(schedule, x_t, t, eps, z):
     mean = (x_t - beta / (1 - alpha_bar).sqrt() * eps) / alpha.sqrt()
     return mean + beta.sqrt() * z
 
+
 # %% mistake no_noise draws
 def p_step(schedule, x_t, t, eps, z):
     """No noise is added at all: σ_t z is missing.
@@ -97,6 +106,7 @@ def p_step(schedule, x_t, t, eps, z):
         for v in (schedule.beta, schedule.alpha, schedule.alpha_bar)
     )
     return (x_t - beta / (1 - alpha_bar).sqrt() * eps) / alpha.sqrt()
+
 
 # %% mistake variance_for_sigma draws
 def p_step(schedule, x_t, t, eps, z):
@@ -111,6 +121,7 @@ def p_step(schedule, x_t, t, eps, z):
     mean = (x_t - beta / (1 - alpha_bar).sqrt() * eps) / alpha.sqrt()
     return mean + beta * (t > 1).view(-1, 1, 1, 1) * z
 
+
 # %% mistake beta_tilde draws
 def p_step(schedule, x_t, t, eps, z):
     """σ_t² is β̃_t here; σ_t² = β_t was asked for.
@@ -120,11 +131,15 @@ def p_step(schedule, x_t, t, eps, z):
     beta, alpha, alpha_bar, before = (
         v.to(x_t.dtype).view(-1, 1, 1, 1)
         for v in (
-            schedule.beta[t], schedule.alpha[t], schedule.alpha_bar[t], schedule.alpha_bar[t - 1]
+            schedule.beta[t],
+            schedule.alpha[t],
+            schedule.alpha_bar[t],
+            schedule.alpha_bar[t - 1],
         )
     )
     mean = (x_t - beta / (1 - alpha_bar).sqrt() * eps) / alpha.sqrt()
     return mean + ((1 - before) / (1 - alpha_bar) * beta).sqrt() * z
+
 
 # %% mistake alpha_for_alpha_bar draws
 def p_step(schedule, x_t, t, eps, z):
@@ -132,11 +147,10 @@ def p_step(schedule, x_t, t, eps, z):
 
     β_t / √(1 - α_t) is √β_t, as if ε were the noise of this step alone: far too much is taken out.
     """
-    beta, alpha = (
-        v[t].to(x_t.dtype).view(-1, 1, 1, 1) for v in (schedule.beta, schedule.alpha)
-    )
+    beta, alpha = (v[t].to(x_t.dtype).view(-1, 1, 1, 1) for v in (schedule.beta, schedule.alpha))
     mean = (x_t - beta / (1 - alpha).sqrt() * eps) / alpha.sqrt()
     return mean + beta.sqrt() * (t > 1).view(-1, 1, 1, 1) * z
+
 
 # %% mistake no_root draws
 def p_step(schedule, x_t, t, eps, z):
@@ -151,6 +165,7 @@ def p_step(schedule, x_t, t, eps, z):
     mean = (x_t - beta / (1 - alpha_bar) * eps) / alpha.sqrt()
     return mean + beta.sqrt() * (t > 1).view(-1, 1, 1, 1) * z
 
+
 # %% mistake no_fading_back draws
 def p_step(schedule, x_t, t, eps, z):
     """The division by √α_t is missing: each step of the forward process made the picture smaller.
@@ -162,6 +177,7 @@ def p_step(schedule, x_t, t, eps, z):
     )
     mean = x_t - beta / (1 - alpha_bar).sqrt() * eps
     return mean + beta.sqrt() * (t > 1).view(-1, 1, 1, 1) * z
+
 
 # %% mistake sign draws
 def p_step(schedule, x_t, t, eps, z):
@@ -176,6 +192,7 @@ def p_step(schedule, x_t, t, eps, z):
     mean = (x_t + beta / (1 - alpha_bar).sqrt() * eps) / alpha.sqrt()
     return mean + beta.sqrt() * (t > 1).view(-1, 1, 1, 1) * z
 
+
 # %% mistake clamped draws
 def p_step(schedule, x_t, t, eps, z):
     """x_{t-1} is clamped to [-1, 1]; only finished pictures stay in there.
@@ -189,6 +206,7 @@ def p_step(schedule, x_t, t, eps, z):
     mean = (x_t - beta / (1 - alpha_bar).sqrt() * eps) / alpha.sqrt()
     return (mean + beta.sqrt() * (t > 1).view(-1, 1, 1, 1) * z).clamp(-1, 1)
 
+
 # %% mistake jump draws
 def p_step(schedule, x_t, t, eps, z):
     """The mean is the estimate of x_0 (Eq. 15): a jump to the end, not one step.
@@ -200,6 +218,7 @@ def p_step(schedule, x_t, t, eps, z):
     )
     mean = (x_t - (1 - alpha_bar).sqrt() * eps) / alpha_bar.sqrt()
     return mean + beta.sqrt() * (t > 1).view(-1, 1, 1, 1) * z
+
 
 # %% mistake off_by_one draws
 def p_step(schedule, x_t, t, eps, z):
@@ -214,6 +233,7 @@ def p_step(schedule, x_t, t, eps, z):
     mean = (x_t - beta / (1 - before).sqrt() * eps) / alpha.sqrt()
     return mean + beta.sqrt() * (t > 1).view(-1, 1, 1, 1) * z
 
+
 # %% mistake all_off_by_one draws
 def p_step(schedule, x_t, t, eps, z):
     """β, α and ᾱ are all taken at t - 1: in the package's schedule index t is step t.
@@ -227,6 +247,7 @@ def p_step(schedule, x_t, t, eps, z):
     mean = (x_t - beta / (1 - alpha_bar).sqrt() * eps) / alpha.sqrt()
     return mean + beta.sqrt() * (t > 1).view(-1, 1, 1, 1) * z
 
+
 # %% mistake one_t
 def p_step(schedule, x_t, t, eps, z):
     """One t is used for the whole batch; each picture has its own."""
@@ -235,6 +256,7 @@ def p_step(schedule, x_t, t, eps, z):
     )
     mean = (x_t - beta / (1 - alpha_bar).sqrt() * eps) / alpha.sqrt()
     return mean + beta.sqrt() * (t[0] > 1) * z
+
 
 # %% mistake if_t
 def p_step(schedule, x_t, t, eps, z):
@@ -245,6 +267,7 @@ def p_step(schedule, x_t, t, eps, z):
     )
     mean = (x_t - beta / (1 - alpha_bar).sqrt() * eps) / alpha.sqrt()
     return mean + beta.sqrt() * (t[0] > 1) * z
+
 
 # %% mistake no_broadcast
 def p_step(schedule, x_t, t, eps, z):
@@ -257,6 +280,7 @@ def p_step(schedule, x_t, t, eps, z):
     )
     mean = (x_t - beta / (1 - alpha_bar).sqrt() * eps) / alpha.sqrt()
     return mean + beta.sqrt() * (t > 1) * z
+
 
 # %% mistake in_place
 def p_step(schedule, x_t, t, eps, z):
@@ -273,6 +297,7 @@ def p_step(schedule, x_t, t, eps, z):
     x_t += beta.sqrt() * (t > 1).view(-1, 1, 1, 1) * z
     return x_t
 
+
 # %% mistake float64
 def p_step(schedule, x_t, t, eps, z):
     """The values are right, but in float64: the schedule is float64, and it pulls x_t along.
@@ -284,6 +309,7 @@ def p_step(schedule, x_t, t, eps, z):
     )
     mean = (x_t - beta / (1 - alpha_bar).sqrt() * eps) / alpha.sqrt()
     return mean + beta.sqrt() * (t > 1).view(-1, 1, 1, 1) * z
+
 
 # %% mistake on_the_cpu device
 def p_step(schedule, x_t, t, eps, z):
@@ -298,6 +324,7 @@ def p_step(schedule, x_t, t, eps, z):
     mean = (x_t - beta / (1 - alpha_bar).sqrt() * eps) / alpha.sqrt()
     sigma = beta.sqrt() * torch.ones(len(t), 1, 1, 1, dtype=x_t.dtype)
     return mean + sigma * (t > 1).view(-1, 1, 1, 1) * z
+
 
 # %% check
 from ddpm_tutor import p_step as right

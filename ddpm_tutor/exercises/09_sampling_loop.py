@@ -36,8 +36,10 @@ def sample(
     """
     ...
 
+
 # %% [markdown] hint
 # A loop that counts down. `range(T, 0, -1)` is T, ..., 1. Yield x_t first, then step.
+
 
 # %% hint
 def sample(model, p_step, schedule, x_T, z):
@@ -47,8 +49,10 @@ def sample(model, p_step, schedule, x_T, z):
         ...
     yield 0, x_t
 
+
 # %% [markdown] hint
 # Model and step want t as a tensor, (B,), the same for all pictures, on the device of x_T.
+
 
 # %% hint
 def sample(model, p_step, schedule, x_T, z):
@@ -59,8 +63,10 @@ def sample(model, p_step, schedule, x_T, z):
         x_t = ...
     yield 0, x_t
 
+
 # %% [markdown] hint
 # In the step: the schedule, x_t, t, what the model predicts for x_t and t, and the noise of step i.
+
 
 # %% hint
 def sample(model, p_step, schedule, x_T, z):
@@ -71,6 +77,7 @@ def sample(model, p_step, schedule, x_T, z):
         x_t = p_step(schedule, x_t, t, ..., z[i])
     yield 0, x_t
 
+
 # %% solution
 def sample(model, p_step, schedule, x_T, z):
     x_t = x_T
@@ -79,6 +86,7 @@ def sample(model, p_step, schedule, x_T, z):
         t = torch.full((len(x_t),), i, device=x_t.device)
         x_t = p_step(schedule, x_t, t, model(x_t, t), z[i])
     yield 0, x_t
+
 
 # %% mistake stops_early draws
 def sample(model, p_step, schedule, x_T, z):
@@ -92,6 +100,7 @@ def sample(model, p_step, schedule, x_T, z):
         t = torch.full((len(x_t),), i, device=x_t.device)
         x_t = p_step(schedule, x_t, t, model(x_t, t), z[i])
     yield 0, x_t
+
 
 # %% mistake starts_late draws
 def sample(model, p_step, schedule, x_T, z):
@@ -108,6 +117,7 @@ def sample(model, p_step, schedule, x_T, z):
         x_t = p_step(schedule, x_t, t, model(x_t, t), z[i])
     yield 0, x_t
 
+
 # %% mistake from_T_minus_1_to_0
 def sample(model, p_step, schedule, x_T, z):
     """t runs from T - 1 to 0, as Python counts; Algorithm 2 counts from T to 1.
@@ -120,6 +130,7 @@ def sample(model, p_step, schedule, x_T, z):
         t = torch.full((len(x_t),), i, device=x_t.device)
         x_t = p_step(schedule, x_t, t, model(x_t, t), z[i + 1])
     yield 0, x_t
+
 
 # %% mistake upwards draws
 def sample(model, p_step, schedule, x_T, z):
@@ -134,6 +145,7 @@ def sample(model, p_step, schedule, x_T, z):
         x_t = p_step(schedule, x_t, t, model(x_t, t), z[i])
     yield 0, x_t
 
+
 # %% mistake one_z draws
 def sample(model, p_step, schedule, x_T, z):
     """The same noise is added in every step; each one needs fresh noise.
@@ -147,6 +159,7 @@ def sample(model, p_step, schedule, x_T, z):
         x_t = p_step(schedule, x_t, t, model(x_t, t), z[schedule.T])
     yield 0, x_t
 
+
 # %% mistake always_x_T draws
 def sample(model, p_step, schedule, x_T, z):
     """The network sees x_T in every step; it has to see the present x_t.
@@ -159,6 +172,7 @@ def sample(model, p_step, schedule, x_T, z):
         t = torch.full((len(x_t),), i, device=x_t.device)
         x_t = p_step(schedule, x_t, t, model(x_T, t), z[i])
     yield 0, x_t
+
 
 # %% mistake always_T draws
 def sample(model, p_step, schedule, x_T, z):
@@ -174,6 +188,7 @@ def sample(model, p_step, schedule, x_T, z):
         x_t = p_step(schedule, x_t, t, model(x_t, last), z[i])
     yield 0, x_t
 
+
 # %% mistake own_noise
 def sample(model, p_step, schedule, x_T, z):
     """The noise is drawn anew, not taken from z.
@@ -188,6 +203,7 @@ def sample(model, p_step, schedule, x_T, z):
         x_t = p_step(schedule, x_t, t, model(x_t, t), noise)
     yield 0, x_t
 
+
 # %% mistake no_end
 def sample(model, p_step, schedule, x_T, z):
     """The last pair is missing: behind the loop, (0, x_0) is to be yielded too.
@@ -199,6 +215,7 @@ def sample(model, p_step, schedule, x_T, z):
         yield i, x_t
         t = torch.full((len(x_t),), i, device=x_t.device)
         x_t = p_step(schedule, x_t, t, model(x_t, t), z[i])
+
 
 # %% mistake shifted
 def sample(model, p_step, schedule, x_T, z):
@@ -213,6 +230,7 @@ def sample(model, p_step, schedule, x_T, z):
         yield i, x_t
     yield 0, x_t
 
+
 # %% mistake on_the_cpu device
 def sample(model, p_step, schedule, x_T, z):
     """t is made on the CPU: with x_T on a GPU this stops.
@@ -225,6 +243,7 @@ def sample(model, p_step, schedule, x_T, z):
         t = torch.full((len(x_t),), i) + torch.zeros(len(x_t), dtype=torch.long)
         x_t = p_step(schedule, x_t, t + 0 * x_t[:, 0, 0, 0].long(), model(x_t, t), z[i])
     yield 0, x_t
+
 
 # %% check
 from itertools import islice

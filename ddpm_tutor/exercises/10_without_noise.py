@@ -32,8 +32,10 @@ def sample_without_noise(
     """
     ...
 
+
 # %% [markdown] hint
 # It is the loop of exercise 9. Only the noise that goes into `p_step` is another.
+
 
 # %% hint
 def sample_without_noise(model, schedule, x_T):
@@ -43,8 +45,10 @@ def sample_without_noise(model, schedule, x_T):
         ...
     yield 0, x_t
 
+
 # %% [markdown] hint
 # t is a tensor, (B,), on the device of x_T. No noise is a tensor of zeros, shaped like x_t.
+
 
 # %% hint
 def sample_without_noise(model, schedule, x_T):
@@ -55,6 +59,7 @@ def sample_without_noise(model, schedule, x_T):
         x_t = p_step(schedule, x_t, t, model(x_t, t), ...)
     yield 0, x_t
 
+
 # %% solution
 def sample_without_noise(model, schedule, x_T):
     x_t = x_T
@@ -63,6 +68,7 @@ def sample_without_noise(model, schedule, x_T):
         t = torch.full((len(x_t),), i, device=x_t.device)
         x_t = p_step(schedule, x_t, t, model(x_t, t), torch.zeros_like(x_t))
     yield 0, x_t
+
 
 # %% mistake start_from_zeros
 def sample_without_noise(model, schedule, x_T):
@@ -77,6 +83,7 @@ def sample_without_noise(model, schedule, x_T):
         x_t = p_step(schedule, x_t, t, model(x_t, t), torch.zeros_like(x_t))
     yield 0, x_t
 
+
 # %% mistake no_eps
 def sample_without_noise(model, schedule, x_T):
     """The predicted noise is left out: that is what has to be taken off x_t. z is the other one.
@@ -90,6 +97,7 @@ def sample_without_noise(model, schedule, x_T):
         x_t = p_step(schedule, x_t, t, torch.zeros_like(x_t), torch.zeros_like(x_t))
     yield 0, x_t
 
+
 # %% mistake ones
 def sample_without_noise(model, schedule, x_T):
     """z is 1 everywhere, not 0.
@@ -102,6 +110,7 @@ def sample_without_noise(model, schedule, x_T):
         t = torch.full((len(x_t),), i, device=x_t.device)
         x_t = p_step(schedule, x_t, t, model(x_t, t), torch.ones_like(x_t))
     yield 0, x_t
+
 
 # %% mistake eps_again
 def sample_without_noise(model, schedule, x_T):
@@ -117,6 +126,7 @@ def sample_without_noise(model, schedule, x_T):
         x_t = p_step(schedule, x_t, t, eps, eps)
     yield 0, x_t
 
+
 # %% mistake always_x_T
 def sample_without_noise(model, schedule, x_T):
     """The network sees x_T in every step; it has to see the present x_t."""
@@ -126,6 +136,7 @@ def sample_without_noise(model, schedule, x_T):
         t = torch.full((len(x_t),), i, device=x_t.device)
         x_t = p_step(schedule, x_t, t, model(x_T, t), torch.zeros_like(x_t))
     yield 0, x_t
+
 
 # %% mistake stops_early
 def sample_without_noise(model, schedule, x_T):
@@ -137,6 +148,7 @@ def sample_without_noise(model, schedule, x_T):
         x_t = p_step(schedule, x_t, t, model(x_t, t), torch.zeros_like(x_t))
     yield 0, x_t
 
+
 # %% mistake no_end
 def sample_without_noise(model, schedule, x_T):
     """The last pair is missing: behind the loop, (0, x_0) is to be yielded too."""
@@ -145,6 +157,7 @@ def sample_without_noise(model, schedule, x_T):
         yield i, x_t
         t = torch.full((len(x_t),), i, device=x_t.device)
         x_t = p_step(schedule, x_t, t, model(x_t, t), torch.zeros_like(x_t))
+
 
 # %% check
 from itertools import islice
@@ -183,6 +196,5 @@ def picture(sample_without_noise):
     model = load_checkpoint().model
     short, times = respaced(linear_schedule(), 40)
     x_T = noise_of(torch.empty(3, 1, 32, 32))
-    for _, x_t in sample_without_noise(lambda x, t: model(x, times[t]), short, x_T):
-        pass
-    return x_t
+    *_, (_, x_0) = sample_without_noise(lambda x, t: model(x, times[t]), short, x_T)
+    return x_0

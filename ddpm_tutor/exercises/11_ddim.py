@@ -29,8 +29,10 @@ def ddim_step(schedule: Schedule, x_t: Tensor, t: Tensor, t_prev: Tensor, eps: T
     """
     ...
 
+
 # %% [markdown] hint
 # Guess x_0, then go to t_prev by the closed form (Eq. 4), with the same noise once more.
+
 
 # %% hint
 def ddim_step(schedule, x_t, t, t_prev, eps):
@@ -38,8 +40,10 @@ def ddim_step(schedule, x_t, t, t_prev, eps):
     alpha_bar_prev = ...  # (B, 1, 1, 1)
     ...
 
+
 # %% [markdown] hint
 # x_0 is guessed at t, where x_t is. ᾱ is taken at t_prev, where we go.
+
 
 # %% hint
 def ddim_step(schedule, x_t, t, t_prev, eps):
@@ -47,11 +51,13 @@ def ddim_step(schedule, x_t, t, t_prev, eps):
     alpha_bar_prev = schedule.alpha_bar[...].to(x_t.dtype).view(-1, 1, 1, 1)
     return alpha_bar_prev.sqrt() * x_0 + ... * eps
 
+
 # %% solution
 def ddim_step(schedule, x_t, t, t_prev, eps):
     x_0 = predict_x_0(schedule, x_t, t, eps)
     alpha_bar_prev = schedule.alpha_bar[t_prev].to(x_t.dtype).view(-1, 1, 1, 1)
     return alpha_bar_prev.sqrt() * x_0 + (1 - alpha_bar_prev).sqrt() * eps
+
 
 # %% mistake ddim_stays draws
 def ddim_step(schedule, x_t, t, t_prev, eps):
@@ -63,6 +69,7 @@ def ddim_step(schedule, x_t, t, t_prev, eps):
     alpha_bar = schedule.alpha_bar[t].to(x_t.dtype).view(-1, 1, 1, 1)
     return alpha_bar.sqrt() * x_0 + (1 - alpha_bar).sqrt() * eps
 
+
 # %% mistake ddim_one_step
 def ddim_step(schedule, x_t, t, t_prev, eps):
     """It goes to t - 1; it has to go to t_prev, which may be many steps earlier.
@@ -72,6 +79,7 @@ def ddim_step(schedule, x_t, t, t_prev, eps):
     x_0 = predict_x_0(schedule, x_t, t, eps)
     alpha_bar_prev = schedule.alpha_bar[t - 1].to(x_t.dtype).view(-1, 1, 1, 1)
     return alpha_bar_prev.sqrt() * x_0 + (1 - alpha_bar_prev).sqrt() * eps
+
 
 # %% mistake ddim_no_root draws
 def ddim_step(schedule, x_t, t, t_prev, eps):
@@ -83,6 +91,7 @@ def ddim_step(schedule, x_t, t, t_prev, eps):
     alpha_bar_prev = schedule.alpha_bar[t_prev].to(x_t.dtype).view(-1, 1, 1, 1)
     return alpha_bar_prev * x_0 + (1 - alpha_bar_prev) * eps
 
+
 # %% mistake ddim_no_direction draws
 def ddim_step(schedule, x_t, t, t_prev, eps):
     """The term with ε is missing: x_{t_prev} is to have the noise of its t.
@@ -93,6 +102,7 @@ def ddim_step(schedule, x_t, t, t_prev, eps):
     alpha_bar_prev = schedule.alpha_bar[t_prev].to(x_t.dtype).view(-1, 1, 1, 1)
     return alpha_bar_prev.sqrt() * x_0
 
+
 # %% mistake ddim_from_x_t draws
 def ddim_step(schedule, x_t, t, t_prev, eps):
     """x_t stands where the guess of x_0 belongs.
@@ -101,6 +111,7 @@ def ddim_step(schedule, x_t, t, t_prev, eps):
     """
     alpha_bar_prev = schedule.alpha_bar[t_prev].to(x_t.dtype).view(-1, 1, 1, 1)
     return alpha_bar_prev.sqrt() * x_t + (1 - alpha_bar_prev).sqrt() * eps
+
 
 # %% mistake ddim_sign draws
 def ddim_step(schedule, x_t, t, t_prev, eps):
@@ -112,12 +123,14 @@ def ddim_step(schedule, x_t, t, t_prev, eps):
     alpha_bar_prev = schedule.alpha_bar[t_prev].to(x_t.dtype).view(-1, 1, 1, 1)
     return alpha_bar_prev.sqrt() * x_0 - (1 - alpha_bar_prev).sqrt() * eps
 
+
 # %% mistake one_t
 def ddim_step(schedule, x_t, t, t_prev, eps):
     """One t_prev is used for the whole batch; each picture has its own."""
     x_0 = predict_x_0(schedule, x_t, t, eps)
     alpha_bar_prev = schedule.alpha_bar[t_prev[0]].to(x_t.dtype)
     return alpha_bar_prev.sqrt() * x_0 + (1 - alpha_bar_prev).sqrt() * eps
+
 
 # %% mistake no_broadcast
 def ddim_step(schedule, x_t, t, t_prev, eps):
@@ -129,6 +142,7 @@ def ddim_step(schedule, x_t, t, t_prev, eps):
     alpha_bar_prev = schedule.alpha_bar[t_prev].to(x_t.dtype)
     return alpha_bar_prev.sqrt() * x_0 + (1 - alpha_bar_prev).sqrt() * eps
 
+
 # %% mistake float64
 def ddim_step(schedule, x_t, t, t_prev, eps):
     """The values are right, but in float64: the schedule is float64, and it pulls x_t along.
@@ -138,6 +152,7 @@ def ddim_step(schedule, x_t, t, t_prev, eps):
     x_0 = predict_x_0(schedule, x_t, t, eps)
     alpha_bar_prev = schedule.alpha_bar[t_prev].view(-1, 1, 1, 1)
     return alpha_bar_prev.sqrt() * x_0 + (1 - alpha_bar_prev).sqrt() * eps
+
 
 # %% check
 from ddpm_tutor import ddim_step as right

@@ -29,8 +29,10 @@ def informed(x: Tensor, t: Tensor, label: Tensor, embedding: nn.Embedding) -> Te
     """
     ...
 
+
 # %% [markdown] hint
 # C is `x.shape[1]`. Both encodings become (B, C), and are added.
+
 
 # %% hint
 def informed(x, t, label, embedding):
@@ -38,8 +40,10 @@ def informed(x, t, label, embedding):
     encoding = ...  # (B, C)
     return x + ...
 
+
 # %% [markdown] hint
 # Of the embedding only the first C columns are used: `[:, :channels]`.
+
 
 # %% hint
 def informed(x, t, label, embedding):
@@ -47,8 +51,10 @@ def informed(x, t, label, embedding):
     encoding = time_encoding(t, channels) + embedding(label)[:, :channels]
     return x + ...
 
+
 # %% [markdown] hint
 # (B, C) has to become (B, C, 1, 1): two new axes behind. And the dtype has to be that of x.
+
 
 # %% hint
 def informed(x, t, label, embedding):
@@ -56,11 +62,13 @@ def informed(x, t, label, embedding):
     encoding = time_encoding(t, channels) + embedding(label)[:, :channels]
     return x + encoding[:, :, None, None].to(...)
 
+
 # %% solution
 def informed(x, t, label, embedding):
     channels = x.shape[1]
     encoding = time_encoding(t, channels) + embedding(label)[:, :channels]
     return x + encoding[:, :, None, None].to(x.dtype)
+
 
 # %% mistake no_time
 def informed(x, t, label, embedding):
@@ -70,6 +78,7 @@ def informed(x, t, label, embedding):
     """
     return x + embedding(label)[:, : x.shape[1], None, None].to(x.dtype)
 
+
 # %% mistake no_label
 def informed(x, t, label, embedding):
     """The label is missing: only the time is added.
@@ -77,6 +86,7 @@ def informed(x, t, label, embedding):
     The network draws what it likes, whatever you ask for.
     """
     return x + time_encoding(t, x.shape[1])[:, :, None, None].to(x.dtype)
+
 
 # %% mistake last_channels
 def informed(x, t, label, embedding):
@@ -87,11 +97,13 @@ def informed(x, t, label, embedding):
     encoding = time_encoding(t, x.shape[1]) + embedding(label)[:, -x.shape[1] :]
     return x + encoding[:, :, None, None].to(x.dtype)
 
+
 # %% mistake multiplied
 def informed(x, t, label, embedding):
     """The encodings are multiplied with x; they are to be added."""
     encoding = time_encoding(t, x.shape[1]) + embedding(label)[:, : x.shape[1]]
     return x * encoding[:, :, None, None].to(x.dtype)
+
 
 # %% mistake product
 def informed(x, t, label, embedding):
@@ -99,17 +111,20 @@ def informed(x, t, label, embedding):
     encoding = time_encoding(t, x.shape[1]) * embedding(label)[:, : x.shape[1]]
     return x + encoding[:, :, None, None].to(x.dtype)
 
+
 # %% mistake label_for_t
 def informed(x, t, label, embedding):
     """The time encoding is given the label in place of t."""
     encoding = time_encoding(label, x.shape[1]) + embedding(label)[:, : x.shape[1]]
     return x + encoding[:, :, None, None].to(x.dtype)
 
+
 # %% mistake one_label
 def informed(x, t, label, embedding):
     """One label is used for the whole batch; each picture has its own."""
     encoding = time_encoding(t, x.shape[1]) + embedding(label[:1])[:, : x.shape[1]]
     return x + encoding[:, :, None, None].to(x.dtype)
+
 
 # %% mistake in_place
 def informed(x, t, label, embedding):
@@ -120,6 +135,7 @@ def informed(x, t, label, embedding):
     encoding = time_encoding(t, x.shape[1]) + embedding(label)[:, : x.shape[1]]
     return x.add_(encoding[:, :, None, None].to(x.dtype))
 
+
 # %% mistake no_broadcast
 def informed(x, t, label, embedding):
     """(B, C) meets a feature map (B, C, H, W): give it two more axes, (B, C, 1, 1).
@@ -128,6 +144,7 @@ def informed(x, t, label, embedding):
     """
     encoding = time_encoding(t, x.shape[1]) + embedding(label)[:, : x.shape[1]]
     return x + encoding.to(x.dtype)
+
 
 # %% check
 from torch import nn

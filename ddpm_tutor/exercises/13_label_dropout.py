@@ -25,26 +25,32 @@ def drop_labels(label: Tensor, share: float, null_label: int, u: Tensor) -> Tens
     """
     ...
 
+
 # %% [markdown] hint
 # `u < share` is True for just about that share of the labels.
+
 
 # %% hint
 def drop_labels(label, share, null_label, u):
     dropped = ...  # (B,) of True and False
     ...
 
+
 # %% [markdown] hint
 # `torch.where(condition, a, b)` takes a where the condition holds, and b elsewhere.
+
 
 # %% hint
 def drop_labels(label, share, null_label, u):
     dropped = u < share
     return torch.where(dropped, ..., ...)
 
+
 # %% solution
 def drop_labels(label, share, null_label, u):
     dropped = u < share
     return torch.where(dropped, null_label, label)
+
 
 # %% mistake kept
 def drop_labels(label, share, null_label, u):
@@ -54,6 +60,7 @@ def drop_labels(label, share, null_label, u):
     """
     return torch.where(u < share, label, null_label)
 
+
 # %% mistake zero
 def drop_labels(label, share, null_label, u):
     """The labels are set to 0. But 0 is a digit; "no label" is the null label.
@@ -62,10 +69,12 @@ def drop_labels(label, share, null_label, u):
     """
     return torch.where(u < share, 0, label)
 
+
 # %% mistake minus_one
 def drop_labels(label, share, null_label, u):
     """The labels are set to -1; "no label" is the null label, which the embedding has a row for."""
     return torch.where(u < share, -1, label)
+
 
 # %% mistake whole_batch
 def drop_labels(label, share, null_label, u):
@@ -75,6 +84,7 @@ def drop_labels(label, share, null_label, u):
     """
     return torch.where(u[0] < share, null_label, label)
 
+
 # %% mistake wrong_way
 def drop_labels(label, share, null_label, u):
     """Dropped is where u is large, u > 1 - share. As often, but here it is where u < share.
@@ -83,10 +93,12 @@ def drop_labels(label, share, null_label, u):
     """
     return torch.where(u > 1 - share, null_label, label)
 
+
 # %% mistake removed
 def drop_labels(label, share, null_label, u):
     """The dropped labels are gone: as many labels as pictures have to come back."""
     return label[u >= share]
+
 
 # %% mistake in_place
 def drop_labels(label, share, null_label, u):
@@ -97,11 +109,13 @@ def drop_labels(label, share, null_label, u):
     label[u < share] = null_label
     return label
 
+
 # %% mistake floats
 def drop_labels(label, share, null_label, u):
     """The labels have become floats; an embedding takes whole numbers."""
     dropped = (u < share).float()
     return dropped * null_label + (1 - dropped) * label
+
 
 # %% mistake on_the_cpu device
 def drop_labels(label, share, null_label, u):
@@ -110,6 +124,7 @@ def drop_labels(label, share, null_label, u):
     Use `torch.full_like(label, null_label)`, or the number itself.
     """
     return torch.where(u < share, torch.full((len(label),), null_label), label)
+
 
 # %% check
 results = ("label",)

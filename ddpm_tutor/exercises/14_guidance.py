@@ -34,8 +34,10 @@ def guided_eps(
     """
     ...
 
+
 # %% [markdown] hint
 # Two predictions, one with the label and one with the null label for every picture.
+
 
 # %% hint
 def guided_eps(model, x_t, t, label, null_label, guidance):
@@ -43,8 +45,10 @@ def guided_eps(model, x_t, t, label, null_label, guidance):
     without = ...
     ...
 
+
 # %% [markdown] hint
 # `torch.full_like(label, null_label)` has the null label for every picture.
+
 
 # %% hint
 def guided_eps(model, x_t, t, label, null_label, guidance):
@@ -52,11 +56,13 @@ def guided_eps(model, x_t, t, label, null_label, guidance):
     without = model(x_t, t, torch.full_like(label, null_label))
     return without + ...
 
+
 # %% solution
 def guided_eps(model, x_t, t, label, null_label, guidance):
     with_label = model(x_t, t, label)
     without = model(x_t, t, torch.full_like(label, null_label))
     return without + guidance * (with_label - without)
+
 
 # %% mistake guidance_swapped draws
 def guided_eps(model, x_t, t, label, null_label, guidance):
@@ -68,6 +74,7 @@ def guided_eps(model, x_t, t, label, null_label, guidance):
     without = model(x_t, t, torch.full_like(label, null_label))
     return with_label + guidance * (without - with_label)
 
+
 # %% mistake one_too_much draws
 def guided_eps(model, x_t, t, label, null_label, guidance):
     """g is one too large: this is Eq. 6 of Ho and Salimans with w = g, and their w is g - 1.
@@ -77,6 +84,7 @@ def guided_eps(model, x_t, t, label, null_label, guidance):
     with_label = model(x_t, t, label)
     without = model(x_t, t, torch.full_like(label, null_label))
     return (1 + guidance) * with_label - guidance * without
+
 
 # %% mistake only_the_difference draws
 def guided_eps(model, x_t, t, label, null_label, guidance):
@@ -88,6 +96,7 @@ def guided_eps(model, x_t, t, label, null_label, guidance):
     without = model(x_t, t, torch.full_like(label, null_label))
     return guidance * (with_label - without)
 
+
 # %% mistake only_scaled draws
 def guided_eps(model, x_t, t, label, null_label, guidance):
     """The prediction is multiplied by g; g is to stretch the difference that the label makes.
@@ -96,10 +105,12 @@ def guided_eps(model, x_t, t, label, null_label, guidance):
     """
     return guidance * model(x_t, t, label)
 
+
 # %% mistake unguided
 def guided_eps(model, x_t, t, label, null_label, guidance):
     """The guidance is not used: this is the conditional prediction, g = 1."""
     return model(x_t, t, label)
+
 
 # %% mistake null_is_zero draws
 def guided_eps(model, x_t, t, label, null_label, guidance):
@@ -111,12 +122,14 @@ def guided_eps(model, x_t, t, label, null_label, guidance):
     without = model(x_t, t, torch.zeros_like(label))
     return without + guidance * (with_label - without)
 
+
 # %% mistake one_label
 def guided_eps(model, x_t, t, label, null_label, guidance):
     """One label is used for the whole batch; each picture has its own."""
     with_label = model(x_t, t, label[:1].expand(len(label)))
     without = model(x_t, t, torch.full_like(label, null_label))
     return without + guidance * (with_label - without)
+
 
 # %% mistake on_the_cpu device
 def guided_eps(model, x_t, t, label, null_label, guidance):
@@ -127,6 +140,7 @@ def guided_eps(model, x_t, t, label, null_label, guidance):
     with_label = model(x_t, t, label)
     without = model(x_t, t, torch.full((len(label),), null_label))
     return without + guidance * (with_label - without)
+
 
 # %% check
 from ddpm_tutor.classroom.replaced import quick_drawing
