@@ -68,7 +68,7 @@ def predict_x_0(schedule, x_t, t, eps):
 def predict_x_0(schedule, x_t, t, eps):
     """The sign of ε is wrong: the noise is added once more, not taken off.
 
-    The estimate is noisier than x_t.
+    The estimate is noisier than x_t, and noise is all that comes out.
     """
     alpha_bar = schedule.alpha_bar[t].to(x_t.dtype).view(-1, 1, 1, 1)
     return (x_t + (1 - alpha_bar).sqrt() * eps) / alpha_bar.sqrt()
@@ -78,7 +78,7 @@ def predict_x_0(schedule, x_t, t, eps):
 def predict_x_0(schedule, x_t, t, eps):
     """The division by √ᾱ_t is missing: the estimate stays as faded as x_t was.
 
-    At large t the guess is a flat grey, and so is what comes out.
+    At large t the guess is a flat grey. Scribbles come out.
     """
     alpha_bar = schedule.alpha_bar[t].to(x_t.dtype).view(-1, 1, 1, 1)
     return x_t - (1 - alpha_bar).sqrt() * eps
@@ -88,7 +88,7 @@ def predict_x_0(schedule, x_t, t, eps):
 def predict_x_0(schedule, x_t, t, eps):
     """The square roots are missing: Eq. 15 has √(1 - ᾱ_t) and √ᾱ_t.
 
-    Too little noise is taken off, and what is left is blown up.
+    Too little noise is taken off, and what is left is blown up: grain lies over the digit.
     """
     alpha_bar = schedule.alpha_bar[t].to(x_t.dtype).view(-1, 1, 1, 1)
     return (x_t - (1 - alpha_bar) * eps) / alpha_bar

@@ -85,7 +85,8 @@ def p_step(schedule, x_t, t, eps, z):
 def p_step(schedule, x_t, t, eps, z):
     """Noise is added at t = 1 too, where z is 0.
 
-    Fine grain stays on the finished picture: nobody takes it out any more.
+    Grain stays on the finished picture: nobody takes it out any more. Over all 1000 steps it is too
+    fine to see, 1 of 255 shades of grey. With 20 steps it is plain.
     """
     beta, alpha, alpha_bar = (
         v[t].to(x_t.dtype).view(-1, 1, 1, 1)
@@ -99,7 +100,7 @@ def p_step(schedule, x_t, t, eps, z):
 def p_step(schedule, x_t, t, eps, z):
     """No noise is added at all: σ_t z is missing.
 
-    The spread of x_t shrinks at every step. Thin strokes come out, or an empty picture.
+    The spread of x_t shrinks at every step. Thin strokes come out.
     """
     beta, alpha, alpha_bar = (
         v[t].to(x_t.dtype).view(-1, 1, 1, 1)
@@ -112,7 +113,7 @@ def p_step(schedule, x_t, t, eps, z):
 def p_step(schedule, x_t, t, eps, z):
     """The noise is multiplied by β_t, the variance; σ_t is its root.
 
-    Ten times too little noise and less: the strokes come out thin and broken, or not at all.
+    A seventh of the noise, or less. The spread of x_t shrinks, and thin strokes come out.
     """
     beta, alpha, alpha_bar = (
         v[t].to(x_t.dtype).view(-1, 1, 1, 1)
@@ -145,7 +146,8 @@ def p_step(schedule, x_t, t, eps, z):
 def p_step(schedule, x_t, t, eps, z):
     """This is α_t under the root where ᾱ_t belongs: √(1 - ᾱ_t) is the noise of all t steps.
 
-    β_t / √(1 - α_t) is √β_t, as if ε were the noise of this step alone: far too much is taken out.
+    β_t / √(1 - α_t) is √β_t, as if ε were the noise of this step alone. Far too much is taken out,
+    and the strokes lose their width.
     """
     beta, alpha = (v[t].to(x_t.dtype).view(-1, 1, 1, 1) for v in (schedule.beta, schedule.alpha))
     mean = (x_t - beta / (1 - alpha).sqrt() * eps) / alpha.sqrt()
@@ -156,7 +158,7 @@ def p_step(schedule, x_t, t, eps, z):
 def p_step(schedule, x_t, t, eps, z):
     """A square root is missing: the noise is divided by 1 - ᾱ_t, not by its root.
 
-    The last steps take out up to a hundred times too much.
+    The last steps take out up to a hundred times too much: the digit drowns in grain.
     """
     beta, alpha, alpha_bar = (
         v[t].to(x_t.dtype).view(-1, 1, 1, 1)
@@ -170,7 +172,8 @@ def p_step(schedule, x_t, t, eps, z):
 def p_step(schedule, x_t, t, eps, z):
     """The division by √α_t is missing: each step of the forward process made the picture smaller.
 
-    Over all steps that is a factor of √ᾱ_T = 1/157: the digit stays in the dark, or never forms.
+    Over all steps that would be a factor of √ᾱ_T = 1/157. But the network sees what is too dark at
+    every step, and makes up for most of it: the digit comes out a little different.
     """
     beta, alpha_bar = (
         v[t].to(x_t.dtype).view(-1, 1, 1, 1) for v in (schedule.beta, schedule.alpha_bar)
@@ -197,7 +200,7 @@ def p_step(schedule, x_t, t, eps, z):
 def p_step(schedule, x_t, t, eps, z):
     """x_{t-1} is clamped to [-1, 1]; only finished pictures stay in there.
 
-    Clamping cuts the noise off on one side of the black background: it turns grey.
+    Clamping cuts the noise off on one side of the black background: it turns a little grey.
     """
     beta, alpha, alpha_bar = (
         v[t].to(x_t.dtype).view(-1, 1, 1, 1)
@@ -211,7 +214,7 @@ def p_step(schedule, x_t, t, eps, z):
 def p_step(schedule, x_t, t, eps, z):
     """The mean is the estimate of x_0 (Eq. 15): a jump to the end, not one step.
 
-    The first jump gives a blur, the next ones make of it what they can.
+    The first jump gives a blur. The steps behind it make blots and bold strokes of it.
     """
     beta, alpha_bar = (
         v[t].to(x_t.dtype).view(-1, 1, 1, 1) for v in (schedule.beta, schedule.alpha_bar)

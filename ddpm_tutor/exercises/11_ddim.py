@@ -85,7 +85,7 @@ def ddim_step(schedule, x_t, t, t_prev, eps):
 def ddim_step(schedule, x_t, t, t_prev, eps):
     """The square roots are missing: it is √ᾱ and √(1 - ᾱ), as in Eq. 4.
 
-    The spread of x_t is too small on the way: strokes come out thin, or not at all.
+    The spread of x_t is too small on the way. Blots come out.
     """
     x_0 = predict_x_0(schedule, x_t, t, eps)
     alpha_bar_prev = schedule.alpha_bar[t_prev].to(x_t.dtype).view(-1, 1, 1, 1)
@@ -96,7 +96,7 @@ def ddim_step(schedule, x_t, t, t_prev, eps):
 def ddim_step(schedule, x_t, t, t_prev, eps):
     """The term with ε is missing: x_{t_prev} is to have the noise of its t.
 
-    The network sees pictures much cleaner than it is told, and finds no noise to take out.
+    The network sees pictures much cleaner than it is told. Thin strokes come out, some broken.
     """
     x_0 = predict_x_0(schedule, x_t, t, eps)
     alpha_bar_prev = schedule.alpha_bar[t_prev].to(x_t.dtype).view(-1, 1, 1, 1)
@@ -107,7 +107,7 @@ def ddim_step(schedule, x_t, t, t_prev, eps):
 def ddim_step(schedule, x_t, t, t_prev, eps):
     """x_t stands where the guess of x_0 belongs.
 
-    More noise comes in with every step.
+    More noise comes in with every step. Soon it is beyond all numbers, and nothing is left.
     """
     alpha_bar_prev = schedule.alpha_bar[t_prev].to(x_t.dtype).view(-1, 1, 1, 1)
     return alpha_bar_prev.sqrt() * x_t + (1 - alpha_bar_prev).sqrt() * eps
@@ -117,7 +117,8 @@ def ddim_step(schedule, x_t, t, t_prev, eps):
 def ddim_step(schedule, x_t, t, t_prev, eps):
     """The sign of ε is wrong in the second term: the noise has to stay the same, not turn over.
 
-    Each step then throws away what the step before has found.
+    Each step then throws away what the step before has found. Thin strokes come out, and other
+    digits than you ask for.
     """
     x_0 = predict_x_0(schedule, x_t, t, eps)
     alpha_bar_prev = schedule.alpha_bar[t_prev].to(x_t.dtype).view(-1, 1, 1, 1)
