@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from ddpm_tutor.classroom.exercise import Exercise, all_exercises, find_exercise, parts
+from ddpm_tutor.classroom.cases import Toy
+from ddpm_tutor.classroom.exercise import (
+    Exercise,
+    all_exercises,
+    find_exercise,
+    parts,
+    read_exercise,
+)
 from ddpm_tutor.classroom.judge import judge
 from ddpm_tutor.classroom.lesson import all_lessons
 from ddpm_tutor.classroom.points import questions
@@ -143,8 +150,6 @@ def test_right_in_the_exercises_is_what_the_package_does() -> None:
     label, u = torch.arange(9), torch.rand(9, generator=stream(0, "u"))
     of_13 = find_exercise("13").load(find_exercise("13").solution)
     assert torch.equal(of_13(label, 0.4, 10, u), drop_labels(label, 0.4, 10, stream(0, "u")))
-    from ddpm_tutor.classroom.cases import Toy
-
     x_t, t = normal((9, 1, 8, 8), stream(0, "x"), "cpu"), label + 1
     of_14 = find_exercise("14").load(find_exercise("14").solution)
     torch.testing.assert_close(
@@ -289,11 +294,20 @@ def test_exercises_are_found_by_number_and_by_file(tmp_path: Path) -> None:
     for name in ("0", "99", "closed", ""):
         with pytest.raises(UsageError, match="no exercise"):
             find_exercise(name)
-    from ddpm_tutor.classroom.exercise import read_exercise
-
     (tmp_path / "03_odd.py").write_text("x = 1\n", encoding="utf-8")
     with pytest.raises(TutorError, match="not an exercise"):
         read_exercise(tmp_path / "03_odd.py")
+
+
+def test_the_example_of_the_guide_is_an_exercise(tmp_path: Path) -> None:
+    guide = Path(__file__).parents[1] / "CONTRIBUTING.md"
+    example = guide.read_text(encoding="utf-8").split("```python\n")[2].split("```")[0]
+    path = tmp_path / "15_my_function.py"
+    path.write_text(example, encoding="utf-8")
+    exercise = read_exercise(path)
+    assert (exercise.number, exercise.title, exercise.part) == (15, "My function", "11.6 e")
+    assert exercise.mistakes[0].when == "draws" and exercise.mistakes[0].leads_to
+    assert judged(exercise, exercise.starter()).kind == "gap"
 
 
 # drawing with other functions
