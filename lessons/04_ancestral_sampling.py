@@ -42,7 +42,7 @@ from ddpm_tutor import (
     sample, stream, to_uint8, to_unit_range,
 )
 from ddpm_tutor.classroom.tools import (
-    ask_choice, ask_number, frames_of, save_film, sheet, show,
+    ask_choice, ask_number, find_bug, frames_of, save_film, sheet, show,
     show_download, show_images, show_table, track,
 )
 from ddpm_tutor.science.evaluation import load_real_digits, real_card, score
@@ -734,6 +734,40 @@ for n in (100, 200):
     chain = draw(model, schedule, label, seed=seed, indices=[0], steps=n)
     _ = last(chain).cpu()  # .cpu() waits for a GPU to be done
     print(f"{n} steps take {time.perf_counter() - began:.2f} s")
+
+# %% [markdown]
+# ## See the picture, name the bug
+#
+# Whoever writes Algorithm 2 gets line 4 wrong once, and each mistake has a face of
+# its own. Here one was made on purpose. All else is the same: the network, `x_T`,
+# the noise.
+#
+# There are more of them: `ddpm-tutor gif --bug list`.
+
+# %%
+names = ["sign", "no_noise", "jump"]
+pick = torch.randint(3, (1,), generator=stream(seed, "bug"))
+bug = find_bug(names[pick])
+label = torch.arange(5) if trained.conditional else None
+for wrong, title in ((False, "line 4 as it is"), (True, "with the mistake")):
+    chain = bug.draw(trained, label, wrong=wrong, seed=seed,
+                     indices=range(5), steps=100)
+    show_images(last(track(chain, 101, "Sampling")), title)
+
+def reply(name):  # to whoever says that it is this one
+    leads_to = find_bug(name).mistake.leads_to
+    return ("Yes. " if name == bug.name else "Not here. ") + leads_to
+
+# %%
+ask_choice(
+    "Which mistake was made in line 4?",
+    [
+        ("ε_θ is added, not taken out", reply("sign")),
+        ("σ_t z is left out at every t", reply("no_noise")),
+        ("the mean is the guess of x_0", reply("jump")),
+    ],
+    answer=names.index(bug.name),
+)
 
 # %% [markdown]
 # ## Recap

@@ -80,19 +80,27 @@ class Frame:
     x_0: Tensor  # (N, 1, 32, 32)
 
 
-def film(frames: Sequence[Frame], title: str = "") -> list[Pixels]:
-    """The frames as pictures: x_t left, the estimate of x_0 right, captioned with t."""
+NAMES = ("x_t", "estimate of x_0")
+
+
+def film(frames: Sequence[Frame], title: str = "", names: tuple[str, str] = NAMES) -> list[Pixels]:
+    """The frames as pictures: x_t left, the estimate of x_0 right, captioned with t.
+
+    Args:
+        names: what stands above the two, where they are something else.
+    """
     pictures = []
     for frame in frames:
         left, right = grid(frame.x_t), grid(frame.x_0)
         factor = max(
             1, -(-SIDE // left.shape[1]) if len(frame.x_t) == 1 else 2 * SIDE // left.shape[1]
         )
-        pictures.append(_captioned(enlarged(left, factor), enlarged(right, factor), frame.t, title))
+        pair = enlarged(left, factor), enlarged(right, factor)
+        pictures.append(_captioned(*pair, names, frame.t, title))
     return pictures
 
 
-def _captioned(left: Pixels, right: Pixels, t: int, title: str) -> Pixels:
+def _captioned(left: Pixels, right: Pixels, names: tuple[str, str], t: int, title: str) -> Pixels:
     """Two pictures side by side on a dark sheet, with their names above and t below."""
     margin, band = 16, 36
     height, width = left.shape
@@ -102,8 +110,8 @@ def _captioned(left: Pixels, right: Pixels, t: int, title: str) -> Pixels:
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(size=18)
     middle_left, middle_right = margin + width / 2, 2 * margin + 1.5 * width
-    draw.text((middle_left, band / 2), "x_t", fill=230, font=font, anchor="mm")
-    draw.text((middle_right, band / 2), "estimate of x_0", fill=230, font=font, anchor="mm")
+    draw.text((middle_left, band / 2), names[0], fill=230, font=font, anchor="mm")
+    draw.text((middle_right, band / 2), names[1], fill=230, font=font, anchor="mm")
     below = height + 1.5 * band
     draw.text((middle_left, below), f"t = {t}", fill=230, font=font, anchor="mm")
     draw.text((middle_right, below), title, fill=150, font=font, anchor="mm")

@@ -1,6 +1,7 @@
 """What the learner has done: where each lesson was left, and which answers were right."""
 
 import contextlib
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -8,10 +9,12 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from ddpm_tutor.classroom.exercise import Exercise, parts
 from ddpm_tutor.errors import TutorError
 from ddpm_tutor.files import make_folder, replacing
 
-VERSION = 1
+VERSION = 2
+READABLE = (1, VERSION)  # version 1 had no exercises
 LOCK_SECONDS = 5.0  # how long to wait for another terminal that is writing
 
 
@@ -25,14 +28,33 @@ class LessonProgress:
 
 
 @dataclass
+class ExerciseProgress:
+    """Progress in one exercise."""
+
+    hints: int = 0  # shown so far
+    passed: str = ""  # the fingerprint of the file that passed last; "" before
+    given_up: bool = False  # the solution was shown before it passed
+
+    @property
+    def counts(self) -> bool:
+        """Whether it earns its points: it has passed, and was not given up."""
+        return bool(self.passed) and not self.given_up
+
+
+@dataclass
 class Progress:
-    """The learner's progress in all lessons, kept in a small JSON file."""
+    """The learner's progress in all lessons and exercises, kept in a small JSON file."""
 
     lessons: dict[str, LessonProgress] = field(default_factory=dict)
+    exercises: dict[str, ExerciseProgress] = field(default_factory=dict)
 
     def lesson(self, name: str) -> LessonProgress:
         """Progress in the lesson whose file is called `name`."""
         return self.lessons.setdefault(name, LessonProgress())
+
+    def exercise(self, name: str) -> ExerciseProgress:
+        """Progress in the exercise whose file is called `name`."""
+        return self.exercises.setdefault(name, ExerciseProgress())
 
 
 def progress_file() -> Path:
@@ -51,23 +73,28 @@ def load_progress() -> Progress:
 
 
 def read_progress(text: str) -> Progress:
-    """The progress that a file of this version holds.
+    """The progress that a file of this version, or of an earlier one, holds.
 
     Raises:
         ValueError: it holds something else.
     """
     try:
         saved = json.loads(text)
-        if saved["version"] != VERSION:
+        if saved["version"] not in READABLE:
             raise ValueError(f"version {saved['version']}")
         lessons = {k: LessonProgress(**v) for k, v in saved["lessons"].items()}
+        exercises = {k: ExerciseProgress(**v) for k, v in saved.get("exercises", {}).items()}
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError("not a progress file") from error
     for lesson in lessons.values():
         answers = lesson.answers.items() if isinstance(lesson.answers, dict) else [(None, None)]
         if type(lesson.step) is not int or not all(isinstance(right, bool) for _, right in answers):
             raise ValueError("not a progress file")
-    return Progress(lessons)
+    for exercise in exercises.values():
+        kinds = (type(exercise.hints), type(exercise.passed), type(exercise.given_up))
+        if kinds != (int, str, bool):
+            raise ValueError("not a progress file")
+    return Progress(lessons, exercises)
 
 
 def set_aside_unreadable() -> Path | None:
@@ -102,6 +129,23 @@ def change_progress(change: Callable[[Progress], object]) -> None:
             with replacing(path) as temporary:
                 text = json.dumps({"version": VERSION, **asdict(progress)}, indent=2)
                 temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def fingerprint(source: str) -> str:
+    """A short name for just this text."""
+    return hashlib.sha256(source.encode()).hexdigest()[:16]
+
+
+def exercise_passed(exercise: Exercise, source: str) -> None:
+    """Keeps that this file has passed; its part of the assignment counts as answered rightly."""
+    part = parts().get(exercise.part)
+
+    def change(progress: Progress) -> None:
+        progress.exercise(exercise.name).passed = fingerprint(source)
+        if part and all(progress.exercise(name).counts for name in part.exercises):
+            progress.lesson(part.lesson).answers[part.name] = True
+
+    change_progress(change)
 
 
 class Bookmark:

@@ -4,6 +4,7 @@ from ddpm_tutor.classroom.figures import figure, loss_curve, sheet
 from ddpm_tutor.classroom.film_strips import moment_name
 from ddpm_tutor.classroom.films import FRAMES, frames_of, noising
 from ddpm_tutor.classroom.questions import ask_choice, ask_number
+from ddpm_tutor.classroom.replaced import find_bug
 from ddpm_tutor.classroom.session import (
     note,
     save_film,
@@ -21,6 +22,7 @@ __all__ = [
     "ask_choice",
     "ask_number",
     "figure",
+    "find_bug",
     "frames_of",
     "loss_curve",
     "moment_name",

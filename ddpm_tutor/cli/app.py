@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from ddpm_tutor import __version__
-from ddpm_tutor.cli import draw, evaluate, info, study, training
+from ddpm_tutor.cli import draw, evaluate, exercise, info, study, training
 from ddpm_tutor.errors import TutorError, is_out_of_memory
 
 INTERRUPTED = 130
@@ -96,6 +96,7 @@ def welcome(
 
 app.command("lessons")(study.lessons)
 app.command("lesson")(study.lesson)
+app.add_typer(exercise.app, name="exercise")
 app.command("gif")(draw.gif)
 app.command("sample")(draw.sample)
 app.command("train")(training.train)

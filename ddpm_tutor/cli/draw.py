@@ -24,6 +24,7 @@ from ddpm_tutor.cli.options import (
     find_digits,
     open_checkpoint,
 )
+from ddpm_tutor.cli.own_code import bug_frames, check_bug, own_drawing, show_bugs
 from ddpm_tutor.cli.processes import Process, collect, is_first, processes
 from ddpm_tutor.errors import TutorError, UsageError
 from ddpm_tutor.files import check_target
@@ -69,13 +70,35 @@ def gif(
     checkpoint: CheckpointOption = None,
     data: DataOption = None,
     device: DeviceOption = Device.auto,
+    with_my_code: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Draw with your own functions, as far as your exercises there have passed.",
+        ),
+    ] = None,
+    bug: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Draw with a known mistake, beside the right picture; or: list."
+        ),
+    ] = None,
 ) -> None:
     """Save a GIF of a digit appearing out of noise."""
     console, started = Console(), time.perf_counter()
-    target = check_target(out or default_name(digit, direction))
+    if bug == "list":
+        show_bugs(console)
+        return
+    if (bug or with_my_code) and direction != Direction.denoise:
+        raise UsageError("--bug and --with-my-code draw; leave --direction out.")
+    if bug and with_my_code:
+        raise UsageError("Choose one of --bug and --with-my-code.")
+    if bug:
+        check_bug(bug, guidance)
+    target = check_target(out or default_name(digit, direction, bug))
     with console.status("Loading the model ..."):
         from ddpm_tutor.classroom.films import frames_of
-        from ddpm_tutor.classroom.pictures import film, save_gif
+        from ddpm_tutor.classroom.pictures import NAMES, film, save_gif
         from ddpm_tutor.classroom.session import track
         from ddpm_tutor.classroom.terminal_images import render_images
 
@@ -83,20 +106,32 @@ def gif(
         labels = labels_for(loaded, digit, count)
         numbers = range(count if labels is None else len(labels))
     frames: list[Frame] = []
-    hold = []
+    hold, names = [], NAMES
     if direction != Direction.denoise:
         frames += noising_frames(console, loaded, labels, numbers, seed, data)
         hold.append(len(frames) - 1)
-    if direction != Direction.noise:
+    if bug:
+        how = {"seed": seed, "indices": numbers, "guidance": guidance, "steps": steps}
+        frames, names = bug_frames(console, bug, loaded, labels, how), ("right", bug)
+    elif with_my_code:
+        guide = guidance if loaded.conditional else 1.0
+        how = {"seed": seed, "indices": numbers, "guidance": guide, "steps": steps}
+        moments = own_drawing(console, with_my_code, loaded, labels, sampler, how)
+        frames += frames_of(track(moments, steps + 1, "Denoising"), loaded.schedule)
+    elif direction != Direction.noise:
         x_T = frames[-1].x_t if frames else None
         guide = guidance if loaded.conditional else 1.0
         moments = drawing(loaded, labels, numbers, seed, guide, sampler, steps, x_T)
         bar = track(moments, steps + 1, "Denoising")
         frames += frames_of(bar, loaded.schedule)
-        hold.append(len(frames) - 1)
+    hold.append(len(frames) - 1)
     title = "" if digit is None else f"digit {digit}"
-    save_gif(target, film(frames, title), hold)
-    console.print(render_images(frames[-1].x_t, console))
+    save_gif(target, film(frames, title, names), hold)
+    console.print(
+        render_images(frames[-1].x_t, console, names[:1] * len(frames[-1].x_t) if bug else None)
+    )
+    if bug:
+        console.print(render_images(frames[-1].x_0, console, names[1:] * len(frames[-1].x_0)))
     seconds = time.perf_counter() - started
     size = target.stat().st_size / 1e6
     console.print(
@@ -175,9 +210,11 @@ def sample(
         console.print(Text(f"The picture shows the first {GRID_LIMIT} of {count:,}.", "dim"))
 
 
-def default_name(digit: int | None, direction: Direction) -> Path:
-    """digit_7.gif, or digits_roundtrip.gif."""
+def default_name(digit: int | None, direction: Direction, bug: str | None = None) -> Path:
+    """digit_7.gif, digits_roundtrip.gif, or digit_7_sign.gif."""
     what = "digits" if digit is None else f"digit_{digit}"
+    if bug:
+        return Path(f"{what}_{bug}.gif")
     return Path(f"{what}.gif" if direction == Direction.denoise else f"{what}_{direction}.gif")
 
 

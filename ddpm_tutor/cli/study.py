@@ -73,12 +73,14 @@ def welcome() -> None:
         console.print(Text.assemble(f"{say}:".ljust(15), command))
     else:
         console.print(Text("You have done every lesson. Now read the code: it is short."))
+    console.print(Text.assemble("Write it:      ", ("ddpm-tutor exercise", "bold")))
     console.print(Text.assemble("Draw a 7:      ", ("ddpm-tutor gif --digit 7", "bold")))
     console.print(Text.assemble("All commands:  ", ("ddpm-tutor --help", "bold")))
 
 
 def lessons() -> None:
     """List the lessons: title, paper sections, minutes, your progress."""
+    from ddpm_tutor.classroom.exercise import all_exercises
     from ddpm_tutor.classroom.lesson import all_lessons
     from ddpm_tutor.classroom.points import earned, worth
 
@@ -107,6 +109,13 @@ def lessons() -> None:
         )
     console.print(table)
     console.print(Text(f"Points: {mine:g} of {all_points:g}, {all_points - mine:g} to go."))
+    listed = all_exercises()
+    passed = sum(bool(progress.exercise(exercise.name).passed) for exercise in listed)
+    console.print(
+        Text.assemble(
+            f"Exercises: {passed} of {len(listed)} passed. ", ("ddpm-tutor exercise", "dim")
+        )
+    )
     if upcoming:
         console.print(Text(f"Go on with: ddpm-tutor lesson {upcoming.number}", "dim"))
 

@@ -1,6 +1,7 @@
 """Algorithm 2 and its relatives: from noise to pictures."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import torch
@@ -45,6 +46,19 @@ def guided_eps(
     return without + guidance * (with_label - without)
 
 
+@dataclass(frozen=True)
+class Equations:
+    """What a sampler is made of. A learner's own functions, or wrong ones, can be put in here."""
+
+    guided_eps: Callable[..., Tensor] = guided_eps
+    predict_x_0: Callable[..., Tensor] = predict_x_0
+    p_step: Callable[..., Tensor] = p_step
+    ddim_step: Callable[..., Tensor] = ddim_step
+
+
+OURS = Equations()
+
+
 @torch.no_grad()
 def sample(
     model: NoisePredictor,
@@ -58,6 +72,7 @@ def sample(
     variance: Variance = "beta",
     clip: bool = False,
     generator: Generators = None,
+    equations: Equations = OURS,
 ) -> Iterator[Sampled]:
     """Algorithm 2 as a generator over (t, x_t, estimate of x_0), from t = T to t = 0.
 
@@ -72,6 +87,7 @@ def sample(
         clip: keep the estimate of x_0 in [-1, 1], as the authors' code does. It matters when
             steps are few. x_t itself is never clamped.
         generator: a CPU generator for the noise z, or one for each image.
+        equations: the functions to step with.
 
     Yields:
         steps + 1 moments; the last has t = 0 and the finished images.
@@ -92,17 +108,17 @@ def sample(
     for i in range(short.T, 0, -1):
         t = torch.full((len(x_t),), times[i], device=x_t.device)  # (B,) for the network
         index = torch.full_like(t, i)  # (B,) the same noise level in the short schedule
-        eps = guided_eps(model, x_t, t, label, guidance)
-        x_0 = predict_x_0(short, x_t, index, eps)
+        eps = equations.guided_eps(model, x_t, t, label, guidance)
+        x_0 = equations.predict_x_0(short, x_t, index, eps)
         if clip:
             x_0 = x_0.clamp(-1, 1)
             eps = predict_eps(short, x_t, index, x_0)
         yield Sampled(times[i], x_t, x_0)
         if method == "ddim":
-            x_t = ddim_step(short, x_t, index, index - 1, eps)
+            x_t = equations.ddim_step(short, x_t, index, index - 1, eps)
         else:
             z = normal(x_t.shape, generator, x_t.device) if i > 1 else torch.zeros_like(x_t)
-            x_t = p_step(short, x_t, index, eps, z, variance)
+            x_t = equations.p_step(short, x_t, index, eps, z, variance)
     yield Sampled(0, x_t, x_t)
 
 
@@ -119,6 +135,7 @@ def draw(
     variance: Variance | None = None,
     clip: bool | None = None,
     x_T: Tensor | None = None,
+    equations: Equations = OURS,
 ) -> Iterator[Sampled]:
     """`sample` from noise named by a seed: image number i of a seed is the same in any batch.
 
@@ -130,6 +147,7 @@ def draw(
         labels: (B,) on any device, or None.
         indices: the numbers of the images to draw, one each of the batch.
         x_T: start from this (B, 1, 32, 32) instead of noise of the seed.
+        equations: the functions to step with.
     """
     device = next(model.parameters()).device
     generators = streams(seed, "sampling", indices)
@@ -147,6 +165,7 @@ def draw(
         variance=variance or ("beta_tilde" if skips else "beta"),
         clip=skips if clip is None else clip,
         generator=generators,
+        equations=equations,
     )
 
 

@@ -1,0 +1,246 @@
+"""Reading an exercise: one plain Python file that holds all there is to it, cut into cells.
+
+The cells: prose that names it; `start`, what the learner is given; hints, each prose and code; the
+`solution`; one `mistake NAME` for each known wrong version; and `check`, how inputs are drawn and
+what is right. See CONTRIBUTING.md. Nothing here needs torch, so that lists are quick.
+"""
+
+import ast
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from ddpm_tutor.classroom.lesson import CELL_START, all_lessons
+from ddpm_tutor.classroom.points import questions
+from ddpm_tutor.errors import TutorError, UsageError
+from ddpm_tutor.files import bundled
+
+FOLDER = Path("exercises")  # the learner's files, in the folder they work in
+SIZE_LIMIT = 1_000_000  # bytes of a learner's file; no answer to an exercise is as long
+
+
+@dataclass(frozen=True)
+class Code:
+    """Some code of an exercise file."""
+
+    source: str
+    line: int  # where it starts in the file, from 1
+
+    @cached_property
+    def definition(self) -> ast.FunctionDef:
+        """The first function that it defines."""
+        return next(n for n in ast.parse(self.source).body if isinstance(n, ast.FunctionDef))
+
+    @property
+    def docstring(self) -> list[str]:
+        """The paragraphs of that function's docstring."""
+        return (ast.get_docstring(self.definition) or "").split("\n\n")
+
+
+@dataclass(frozen=True)
+class Hint:
+    """A nudge: a few words, and the code as far as it gives it away."""
+
+    prose: str
+    code: Code
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A wrong version that people write."""
+
+    name: str
+    code: Code
+    when: str  # "draws" where it shows in a drawn digit, "device" where only off the CPU; or ""
+
+    @property
+    def what(self) -> str:
+        """What is wrong, in a sentence."""
+        return " ".join(self.code.docstring[0].split())
+
+    @property
+    def leads_to(self) -> str:
+        """What comes of it; "" where nothing is said."""
+        return " ".join(" ".join(self.code.docstring[1:]).split())
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """An exercise file, read but not run."""
+
+    path: Path
+    title: str
+    facts: dict[str, str]  # Lesson, Part, Paper
+    start: Code
+    hints: tuple[Hint, ...]
+    solution: Code
+    mistakes: tuple[Mistake, ...]
+    check: Code
+
+    @property
+    def number(self) -> int:
+        """The number that its file name starts with."""
+        return int(self.path.name[:2])
+
+    @property
+    def name(self) -> str:
+        """What the learner's file is called, such as "ex2_closed_form"."""
+        return f"ex{self.number}_{self.path.stem[3:]}"
+
+    @property
+    def function(self) -> str:
+        """The name of the function that the learner writes."""
+        return self.start.definition.name
+
+    @property
+    def arguments(self) -> list[str]:
+        """The names of the function's arguments."""
+        return [argument.arg for argument in self.start.definition.args.args]
+
+    @property
+    def lesson(self) -> str:
+        """The number of the lesson that teaches it."""
+        return self.facts["Lesson"]
+
+    @property
+    def part(self) -> str:
+        """The part of the assignment whose points it earns."""
+        return self.facts["Part"]
+
+    def mistake(self, name: str) -> Mistake:
+        """The known wrong version of that name."""
+        return next(mistake for mistake in self.mistakes if mistake.name == name)
+
+    def starter(self) -> str:
+        """The file that the learner is given."""
+        return (
+            f'"""Exercise {self.number} · {self.title}\n\n'
+            f"Lesson {self.lesson}; {self.facts['Paper']}.\n"
+            "Put your code where the `...` stands. Then:\n\n"
+            f'    ddpm-tutor exercise check {self.number}\n"""\n\n{self.start.source}\n'
+        )
+
+    def solved(self) -> str:
+        """The learner's file with the gap filled as the solution does."""
+        return self.with_code(self.solution)
+
+    def with_code(self, code: Code) -> str:
+        """The learner's file with `code` in place of the function."""
+        above = self.start.source.splitlines()[: self.start.definition.lineno - 1]
+        return "\n".join([*above, code.source, ""])
+
+    def load(self, code: Code) -> Callable[..., Any]:
+        """The function of some of the exercise's own code, ready to call."""
+        return self.namespace(code)[self.function]
+
+    def namespace(self, code: Code) -> dict[str, Any]:
+        """The variables after what the learner is given, and then `code`, have been run."""
+        module = ModuleType(f"ddpm_tutor_{self.name}")
+        for part in (self.start, code):
+            tree = ast.parse("\n" * (part.line - 1) + part.source, str(self.path))
+            exec(compile(tree, str(self.path), "exec", dont_inherit=True), module.__dict__)
+        return module.__dict__
+
+
+def read_exercise(path: Path) -> Exercise:
+    """Cuts the file at `path` into its cells.
+
+    Raises:
+        TutorError: it cannot be read, or has not all that an exercise needs.
+    """
+    try:
+        cells = list(cut(path.read_text(encoding="utf-8").splitlines()))
+        title = re.sub(r"^# Exercise \d+\W*", "", cells[0][1].source.splitlines()[0])
+        facts = dict(re.findall(r"\*\*(\w+):\*\* *(.+)", cells[0][1].source))
+        named = {name: code for name, code in cells if name in ("start", "solution", "check")}
+        hints = [
+            Hint(prose.source, code)
+            for (of_prose, prose), (of_code, code) in pairwise(cells)
+            if (of_prose, of_code) == ("[markdown] hint", "hint")
+        ]
+        mistakes = [
+            Mistake(words[1], code, "".join(words[2:]))
+            for name, code in cells
+            if (words := name.split())[0] == "mistake"
+        ]
+        return Exercise(path, title, facts, hints=tuple(hints), mistakes=tuple(mistakes), **named)
+    except (OSError, ValueError, IndexError, TypeError) as error:
+        raise TutorError(f"{path} is not an exercise ({error}). See CONTRIBUTING.md.") from error
+
+
+def cut(lines: list[str]) -> Iterator[tuple[str, Code]]:
+    """The cells: what stands behind `# %%`, and the text; prose without its comment marks."""
+    starts = [i for i, line in enumerate(lines) if CELL_START.match(line)]
+    for start, end in pairwise([*starts, len(lines)]):
+        name = lines[start].removeprefix("# %%").strip()
+        body = lines[start + 1 : end]
+        if name.startswith("[markdown]"):
+            body = [re.sub(r"^# ?", "", line) for line in body]
+        yield name, Code("\n".join(body).rstrip(), start + 2)
+
+
+def all_exercises() -> list[Exercise]:
+    """The exercises that come with the package, in order."""
+    return [read_exercise(path) for path in sorted(bundled("exercises").glob("[0-9]*.py"))]
+
+
+def find_exercise(name: str) -> Exercise:
+    """The exercise with this number, or the one that a learner's file of this name is for.
+
+    Raises:
+        UsageError: there is none.
+    """
+    found = re.match(r"(?:ex)?(\d+)", Path(name).name)
+    exercises = all_exercises()
+    for exercise in exercises:
+        if found and int(found.group(1)) == exercise.number:
+            return exercise
+    raise UsageError(
+        f"There is no exercise {name}. Choose from 1 to {exercises[-1].number}; "
+        "see: ddpm-tutor exercise"
+    )
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the assignment that exercises stand for."""
+
+    name: str
+    points: float
+    lesson: str  # the file name of the lesson that asks for it, without .py
+    exercises: tuple[str, ...]  # the names of those that earn it together
+
+
+def parts() -> dict[str, Part]:
+    """The parts of the assignment that exercises earn, by name."""
+    exercises = all_exercises()
+    return {
+        q.part: Part(q.part, q.points, lesson.path.stem, names)
+        for lesson in all_lessons()
+        for q in questions(lesson)
+        if (names := tuple(e.name for e in exercises if q.part and e.part == q.part))
+    }
+
+
+def read_answer(path: Path) -> str:
+    """The learner's file.
+
+    Raises:
+        TutorError: it is not there, or is no text of a sensible size.
+    """
+    try:
+        if path.stat().st_size > SIZE_LIMIT:
+            raise TutorError(f"{path} is larger than any answer. Start over with: reset")
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        number = (re.findall(r"\d+", path.name) or ["N"])[0]
+        raise TutorError(
+            f"There is no {path}. Write it with: ddpm-tutor exercise start {number}"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise TutorError(f"Cannot read {path}: {error}.") from error

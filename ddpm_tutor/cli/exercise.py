@@ -1,0 +1,312 @@
+"""The commands of the exercises: the learner writes the functions that the lessons taught."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ddpm_tutor.classroom.exercise import FOLDER
+from ddpm_tutor.errors import TutorError, UsageError
+
+if TYPE_CHECKING:
+    from ddpm_tutor.classroom.checking import Checked
+    from ddpm_tutor.classroom.exercise import Exercise, Part
+    from ddpm_tutor.classroom.progress import ExerciseProgress
+
+LOOK_SECONDS = 0.3  # between two looks at a watched file
+
+app = typer.Typer(
+    help="Write the equations yourself: a gap to fill, and an exact answer.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+NameArgument = Annotated[
+    str, typer.Argument(metavar="N", help="An exercise's number, or your file.")
+]
+FolderOption = Annotated[Path, typer.Option("--folder", help="Where your files are.")]
+
+
+@app.callback(invoke_without_command=True)
+def exercises(ctx: typer.Context) -> None:
+    """Write the equations yourself: a gap to fill, and an exact answer."""
+    if ctx.invoked_subcommand is None:
+        show_list(Console())
+
+
+def show_list(console: Console) -> None:
+    """Number, title, lesson, points and state of every exercise."""
+    from ddpm_tutor.classroom.exercise import all_exercises, parts
+    from ddpm_tutor.cli.study import open_progress
+
+    progress, worth = open_progress(console), parts()
+    table = Table(title="Exercises", title_justify="left", title_style="bold", box=box.SIMPLE)
+    table.add_column("", justify="right", style="bold")
+    table.add_column("Title", no_wrap=True)
+    table.add_column("Lesson", justify="right")
+    table.add_column("Part", no_wrap=True)
+    table.add_column("Points", justify="right")
+    table.add_column("State", no_wrap=True)
+    upcoming, done = None, 0
+    listed = all_exercises()
+    for exercise in listed:
+        mine = progress.exercise(exercise.name)
+        done += bool(mine.passed)
+        if upcoming is None and not mine.passed:
+            upcoming = exercise
+        table.add_row(
+            str(exercise.number),
+            exercise.title,
+            exercise.lesson,
+            exercise.part,
+            Text(points_of(exercise, worth)),
+            state_of(exercise, mine),
+        )
+    console.print(table)
+    shared = [part for part in worth.values() if len(part.exercises) > 1]
+    total = sum(part.points for part in worth.values())
+    console.print(Text(f"Exercises: {done} of {len(listed)} passed."), end=" ")
+    console.print(Text(f"They stand for {total:g} of the 42 points of the lessons."))
+    if shared:
+        console.print(Text("½: two exercises earn that point together.", "dim"))
+    if upcoming:
+        begun = (FOLDER / f"{upcoming.name}.py").exists()
+        word = "check" if begun else "start"
+        console.print(Text(f"Go on with: ddpm-tutor exercise {word} {upcoming.number}", "dim"))
+    else:
+        console.print(
+            Text(
+                "All done. Draw with it: ddpm-tutor gif --digit 7 --with-my-code exercises/", "dim"
+            )
+        )
+
+
+def points_of(exercise: "Exercise", worth: "dict[str, Part]") -> str:
+    """What passing earns; ½ where two exercises earn one point together."""
+    part = worth.get(exercise.part)
+    if part is None:
+        return "–"
+    share = part.points / len(part.exercises)
+    return "½" if share == 0.5 else f"{share:g}"
+
+
+def state_of(exercise: "Exercise", progress: "ExerciseProgress") -> Text:
+    """How far the learner is, in a word or two."""
+    if progress.counts:
+        return Text("✓ passed", "green")
+    if progress.passed:
+        return Text("✓ solution seen", "yellow")
+    if progress.given_up:
+        return Text("solution seen", "yellow")
+    if (FOLDER / f"{exercise.name}.py").exists():
+        return Text("begun", "yellow")
+    return Text("–", "dim")
+
+
+def opened(name: str, folder: Path) -> "tuple[Exercise, Path]":
+    """The exercise, and the learner's file for it: `name` is a number or that file."""
+    from ddpm_tutor.classroom.exercise import find_exercise
+
+    exercise = find_exercise(name)
+    if name.endswith(".py"):
+        return exercise, Path(name)
+    return exercise, folder / f"{exercise.name}.py"
+
+
+@app.command("start")
+def start(name: NameArgument, folder: FolderOption = FOLDER) -> None:
+    """Write the file of an exercise here: what to do, and a gap to fill."""
+    exercise, path = opened(name, folder)
+    console = Console()
+    if path.exists():
+        raise TutorError(
+            f"{path} is there already, and stays as it is.\n"
+            f"Start over with: ddpm-tutor exercise reset {exercise.number}"
+        )
+    write(path, exercise.starter())
+    console.print(Text.assemble(("Written: ", "dim"), (str(path), "bold green")))
+    console.print(Text("Open it in your editor, and fill the gap. Then:"))
+    console.print(Text(f"  ddpm-tutor exercise check {exercise.number} --watch", "bold"))
+
+
+def write(path: Path, text: str) -> None:
+    """Writes a file, whole or not at all."""
+    from ddpm_tutor.files import replacing
+
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+@app.command("check")
+def check(
+    name: NameArgument,
+    folder: FolderOption = FOLDER,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Check each time the file is saved, until Ctrl-C.")
+    ] = False,
+) -> None:
+    """Run your code, and say what is right, or just how it is wrong."""
+    exercise, path = opened(name, folder)
+    console = Console()
+    if not watch:
+        if not check_once(console, exercise, path):
+            raise typer.Exit(1)
+        return
+    while True:
+        seen = stamp(path)
+        if console.is_terminal:
+            console.clear()
+        try:
+            check_once(console, exercise, path)
+        except TutorError as error:  # the file may be gone while an editor writes it
+            console.print(Text(str(error), "red"))
+        console.print(Text(f"\nWatching {path}: save it to check again. Ctrl-C ends.", "dim"))
+        while stamp(path) == seen:
+            time.sleep(LOOK_SECONDS)
+
+
+def stamp(path: Path) -> tuple[int, int] | None:
+    """What changes when a file is saved; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
+
+
+def check_once(console: Console, exercise: "Exercise", path: Path) -> bool:
+    """Checks the file, tells the verdict and keeps it; whether it has passed."""
+    from ddpm_tutor.classroom.checking import check
+    from ddpm_tutor.classroom.telling import tell
+
+    with console.status(f"Checking {path} ..."):
+        checked = check(exercise, path)
+    tell(console, exercise, path, checked)
+    if checked.verdict.passed:
+        keep(console, exercise, checked)
+    else:
+        say_help(console, exercise)
+    return checked.verdict.passed
+
+
+def keep(console: Console, exercise: "Exercise", checked: "Checked") -> None:
+    """Keeps that the exercise has passed, and says what it has earned and what comes next."""
+    from ddpm_tutor.classroom.exercise import all_exercises, parts
+    from ddpm_tutor.classroom.progress import exercise_passed, load_progress
+
+    exercise_passed(exercise, checked.source)
+    progress, part = load_progress(), parts().get(exercise.part)
+    if part:
+        word = "point" if part.points == 1 else "points"
+        mine = f"part {part.name} of the assignment ({part.points:g} {word})"
+        open_ones = [n for n in part.exercises if not progress.exercise(n).counts]
+        if progress.exercise(exercise.name).given_up:
+            say = (
+                f"You have seen the solution, so it earns no points. After a reset it does: {mine}."
+            )
+        elif open_ones:
+            others = " and ".join(n.split("_")[0].replace("ex", "exercise ") for n in open_ones)
+            say = f"Together with {others} it earns {mine}."
+        else:
+            say = f"It earns {mine}."
+        console.print(Text(f"  {say}"))
+    following = [e for e in all_exercises() if not progress.exercise(e.name).passed]
+    later = [e for e in following if e.number > exercise.number] or following
+    if later:
+        console.print(Text(f"  Next: ddpm-tutor exercise start {later[0].number}", "dim"))
+    else:
+        console.print(Text("  All done: ddpm-tutor gif --digit 7 --with-my-code exercises/", "dim"))
+
+
+def say_help(console: Console, exercise: "Exercise") -> None:
+    """Where help is to be had."""
+    from ddpm_tutor.classroom.progress import load_progress
+
+    shown = load_progress().exercise(exercise.name).hints
+    left = len(exercise.hints) - shown
+    if left > 0:
+        word = "A hint" if shown == 0 else "The next hint"
+        console.print(Text(f"  {word}: ddpm-tutor exercise hint {exercise.number}", "dim"))
+
+
+@app.command("hint")
+def hint(name: NameArgument) -> None:
+    """Show one hint more each time, from a nudge to nearly all of it."""
+    from ddpm_tutor.classroom.exercise import find_exercise
+    from ddpm_tutor.classroom.progress import change_progress, load_progress
+    from ddpm_tutor.classroom.prose import Prose, highlighted
+
+    exercise, console = find_exercise(name), Console()
+    count = len(exercise.hints)
+    number = min(load_progress().exercise(exercise.name).hints + 1, count)
+    change_progress(lambda p: setattr(p.exercise(exercise.name), "hints", number))
+    shown = exercise.hints[number - 1]
+    console.print(Text(f"Hint {number} of {count} · {exercise.title}", "bold"))
+    console.print(Prose(shown.prose))
+    console.print()
+    console.print(highlighted(shown.code.source))
+    if number == count:
+        console.print()
+        console.print(
+            Text(f"All of it: ddpm-tutor exercise solution {exercise.number} --give-up", "dim")
+        )
+
+
+@app.command("solution")
+def solution(
+    name: NameArgument,
+    give_up: Annotated[
+        bool, typer.Option("--give-up", help="Show it though you have not passed yet.")
+    ] = False,
+) -> None:
+    """Show a right answer, after passing."""
+    from ddpm_tutor.classroom.exercise import find_exercise
+    from ddpm_tutor.classroom.progress import change_progress, load_progress
+    from ddpm_tutor.classroom.prose import highlighted
+
+    exercise, console = find_exercise(name), Console()
+    progress = load_progress().exercise(exercise.name)
+    if not progress.passed and not give_up and not progress.given_up:
+        raise UsageError(
+            f"You have not passed exercise {exercise.number} yet. Ask for a hint, or add --give-up:"
+            "\nthen it earns no points, until you reset it and write it yourself."
+        )
+    console.print(highlighted(exercise.solution.source))
+    if not progress.passed:
+        change_progress(lambda p: setattr(p.exercise(exercise.name), "given_up", True))
+        console.print()
+        console.print(Text("Read it until you can say why each part is there. Then close it, and:"))
+        console.print(Text(f"  ddpm-tutor exercise reset {exercise.number}", "bold"))
+        console.print(Text("Written from memory, it earns its points after all.", "dim"))
+
+
+@app.command("reset")
+def reset(name: NameArgument, folder: FolderOption = FOLDER) -> None:
+    """Start an exercise over; your old file is kept beside the new one."""
+    from ddpm_tutor.classroom.progress import change_progress
+
+    exercise, path = opened(name, folder)
+    console = Console()
+    if path.exists():
+        number = 1
+        while (kept := path.with_name(f"{path.stem}.{number}.py")).exists():
+            number += 1
+        try:
+            path.rename(kept)
+        except OSError as error:
+            raise TutorError(f"Cannot set {path} aside: {error.strerror}.") from error
+        console.print(Text.assemble(("Kept: ", "dim"), (str(kept), "green")))
+    write(path, exercise.starter())
+    # hints and a solution that was shown are forgotten; what has passed stays passed
+
+    def forget(progress: "ExerciseProgress") -> None:
+        progress.hints = 0
+        if progress.given_up:
+            progress.given_up, progress.passed = False, ""
+
+    change_progress(lambda p: forget(p.exercise(exercise.name)))
+    console.print(Text.assemble(("Written: ", "dim"), (str(path), "bold green")))

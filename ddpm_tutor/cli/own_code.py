@@ -1,0 +1,103 @@
+"""Drawing with other functions than the package's: the learner's own, or a known mistake."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ddpm_tutor.cli.options import Sampler
+from ddpm_tutor.errors import UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ddpm_tutor.classroom.pictures import Frame
+    from ddpm_tutor.science.checkpoints import Checkpoint
+    from ddpm_tutor.science.sampling import Sampled
+
+
+def show_bugs(console: Console) -> None:
+    """The mistakes that --bug can make, by the function that they are made in."""
+    with console.status("Looking ..."):
+        from ddpm_tutor.classroom.replaced import bugs
+
+        known = bugs()
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold cyan", no_wrap=True)
+    function = ""
+    for bug in known:
+        if bug.exercise.function != function:
+            function = bug.exercise.function
+            table.add_row("", Text(f"in {function}, exercise {bug.exercise.number}", "dim"))
+        table.add_row(bug.name, Text(bug.mistake.what))
+    console.print(table)
+    console.print(Text("Draw one: ddpm-tutor gif --digit 7 --bug sign", "dim"))
+
+
+def check_bug(name: str, guidance: float) -> None:
+    """Refuses, before long work, a mistake that there is not or that would not show.
+
+    Raises:
+        UsageError: saying which, and why.
+    """
+    from ddpm_tutor.classroom.replaced import find_bug
+
+    if find_bug(name).exercise.function == "guided_eps" and guidance == 1:
+        raise UsageError(f"{name} shows only with guidance: leave --guidance 1 out.")
+
+
+def bug_frames(
+    console: Console,
+    name: str,
+    loaded: "Checkpoint",
+    labels: "Tensor | None",
+    how: dict[str, Any],
+) -> "list[Frame]":
+    """The moments of the right drawing, each beside that of the wrong one."""
+    from ddpm_tutor.classroom.films import frames_of
+    from ddpm_tutor.classroom.pictures import Frame
+    from ddpm_tutor.classroom.replaced import find_bug
+    from ddpm_tutor.classroom.session import track
+
+    bug = find_bug(name)
+    console.print(Text.assemble((f"{name}: ", "bold"), bug.mistake.what))
+    if bug.mistake.leads_to:
+        console.print(Text(bug.mistake.leads_to))
+    if not loaded.conditional:
+        how = how | {"guidance": 1.0}
+    pair = []
+    for wrong, word in ((False, "Right"), (True, "Wrong")):
+        moments = bug.draw(loaded, labels, wrong=wrong, **how)
+        pair.append(list(frames_of(track(moments, how["steps"] + 1, word), loaded.schedule)))
+    frames = []
+    for frame in pair[0]:
+        # the wrong one may have left out a moment: then the one before it stays
+        beside = [other for other in pair[1] if other.t >= frame.t] or pair[1]
+        frames.append(Frame(frame.t, frame.x_t, beside[-1].x_t))
+    return frames
+
+
+def own_drawing(
+    console: Console,
+    folder: Path,
+    loaded: "Checkpoint",
+    labels: "Tensor | None",
+    sampler: Sampler,
+    how: dict[str, Any],
+) -> "Iterator[Sampled]":
+    """Sampling with the learner's functions; says which they are, and which are the package's."""
+    from ddpm_tutor.classroom.replaced import draw_with, own_code, used_in
+
+    mine = own_code(folder, sampler.value)
+    theirs = [name for name in used_in(sampler.value) if name not in mine.functions]
+    console.print(Text.assemble(("Yours: ", "bold green"), ", ".join(mine.functions)))
+    if theirs:
+        console.print(Text.assemble(("The package's: ", "dim"), ", ".join(theirs)))
+    for line in mine.left_out:
+        console.print(Text(line, "yellow"), soft_wrap=True)
+    return draw_with(
+        mine.functions, loaded.model, loaded.schedule, labels, method=sampler.value, **how
+    )

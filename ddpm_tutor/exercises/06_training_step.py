@@ -1,0 +1,249 @@
+# %% [markdown]
+# # Exercise 6 · One training step
+#
+# **Lesson:** 3
+#
+# **Part:** 11.5 c
+#
+# **Paper:** Algorithm 1, Eq. 14
+
+# %% start
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from ddpm_tutor import Schedule, q_sample
+
+
+def training_step(
+    model: nn.Module, optimizer: Optimizer, schedule: Schedule, x_0: Tensor, t: Tensor, eps: Tensor
+) -> Tensor:
+    """One gradient step on the squared error of the predicted noise (Algorithm 1, line 5).
+
+        loss = mean of (ε - ε_θ(x_t, t))²        x_t = √ᾱ_t x_0 + √(1 - ᾱ_t) ε
+
+    model      predicts the noise: model(x_t, t) is ε_θ(x_t, t), shaped like x_t
+    optimizer  of the model's weights: zero_grad(), step()
+    x_0        (B, 1, H, W) pictures in [-1, 1];  t (B,);  eps (B, 1, H, W) noise from N(0, I)
+    returns    the loss before the step, a tensor of one number: the mean over all pixels
+
+    `q_sample(schedule, x_0, t, eps)` of exercise 2 is at hand.
+    """
+    ...
+
+
+# %% [markdown] hint
+# Two halves: the loss, and then what PyTorch needs to step on it, three lines.
+
+
+# %% hint
+def training_step(model, optimizer, schedule, x_0, t, eps):
+    x_t = ...
+    loss = ...
+    ...
+    return loss
+
+
+# %% [markdown] hint
+# The network sees x_t and t. What it predicts is compared with the noise.
+
+
+# %% hint
+def training_step(model, optimizer, schedule, x_0, t, eps):
+    x_t = q_sample(schedule, x_0, t, eps)
+    loss = F.mse_loss(..., eps)
+    ...
+    return loss
+
+
+# %% [markdown] hint
+# Gradients add up from call to call: set them to zero, then backward, then step.
+
+
+# %% hint
+def training_step(model, optimizer, schedule, x_0, t, eps):
+    x_t = q_sample(schedule, x_0, t, eps)
+    loss = F.mse_loss(model(x_t, t), eps)
+    optimizer.zero_grad()
+    ...
+    optimizer.step()
+    return loss
+
+
+# %% solution
+def training_step(model, optimizer, schedule, x_0, t, eps):
+    x_t = q_sample(schedule, x_0, t, eps)
+    loss = F.mse_loss(model(x_t, t), eps)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss
+
+
+# %% mistake no_zero_grad
+def training_step(model, optimizer, schedule, x_0, t, eps):
+    """The gradients are never set to zero: `optimizer.zero_grad()` is missing.
+
+    Each step then goes along the sum of all gradients so far, and soon beyond the goal.
+    """
+    loss = F.mse_loss(model(q_sample(schedule, x_0, t, eps), t), eps)
+    loss.backward()
+    optimizer.step()
+    return loss
+
+
+# %% mistake zero_grad_too_late
+def training_step(model, optimizer, schedule, x_0, t, eps):
+    """The gradients are set to zero between `backward` and `step`: nothing is left to step on.
+
+    The weights stay as they are.
+    """
+    loss = F.mse_loss(model(q_sample(schedule, x_0, t, eps), t), eps)
+    loss.backward()
+    optimizer.zero_grad()
+    optimizer.step()
+    return loss
+
+
+# %% mistake no_backward
+def training_step(model, optimizer, schedule, x_0, t, eps):
+    """There are no gradients: `loss.backward()` is missing. The weights stay as they are."""
+    loss = F.mse_loss(model(q_sample(schedule, x_0, t, eps), t), eps)
+    optimizer.zero_grad()
+    optimizer.step()
+    return loss
+
+
+# %% mistake no_step
+def training_step(model, optimizer, schedule, x_0, t, eps):
+    """The gradients are computed, but no step is taken: `optimizer.step()` is missing."""
+    loss = F.mse_loss(model(q_sample(schedule, x_0, t, eps), t), eps)
+    optimizer.zero_grad()
+    loss.backward()
+    return loss
+
+
+# %% mistake target_x_0
+def training_step(model, optimizer, schedule, x_0, t, eps):
+    """The prediction is compared with x_0; Eq. 14 compares it with the noise ε.
+
+    A network can learn to predict x_0. But Algorithm 2 would subtract its picture as if it were
+    noise.
+    """
+    loss = F.mse_loss(model(q_sample(schedule, x_0, t, eps), t), x_0)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss
+
+
+# %% mistake target_x_t
+def training_step(model, optimizer, schedule, x_0, t, eps):
+    """The prediction is compared with x_t; Eq. 14 compares it with the noise ε.
+
+    x_t is what the network was given: it learns to hand it through.
+    """
+    x_t = q_sample(schedule, x_0, t, eps)
+    loss = F.mse_loss(model(x_t, t), x_t)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss
+
+
+# %% mistake clean_input
+def training_step(model, optimizer, schedule, x_0, t, eps):
+    """The network is given x_0; it has to find the noise in x_t.
+
+    There is none in x_0. The best it can do is to say zero: a loss of 1.
+    """
+    loss = F.mse_loss(model(x_0, t), eps)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss
+
+
+# %% mistake absolute
+def training_step(model, optimizer, schedule, x_0, t, eps):
+    """The error is absolute, not squared: Eq. 14 has the square."""
+    loss = F.l1_loss(model(q_sample(schedule, x_0, t, eps), t), eps)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss
+
+
+# %% mistake summed
+def training_step(model, optimizer, schedule, x_0, t, eps):
+    """The squared errors are summed; here the loss is their mean over images and pixels.
+
+    The gradient is as many times larger as there are pixels in the batch.
+    """
+    loss = F.mse_loss(model(q_sample(schedule, x_0, t, eps), t), eps, reduction="sum")
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss
+
+
+# %% mistake detached
+def training_step(model, optimizer, schedule, x_0, t, eps):
+    """The loss knows nothing of the weights: the prediction was detached, or under no_grad."""
+    with torch.no_grad():
+        eps_theta = model(q_sample(schedule, x_0, t, eps), t)
+    loss = F.mse_loss(eps_theta, eps)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss
+
+
+# %% mistake one_t
+def training_step(model, optimizer, schedule, x_0, t, eps):
+    """One t is used for the whole batch; each picture has its own."""
+    t = t[:1].expand(len(x_0))
+    loss = F.mse_loss(model(q_sample(schedule, x_0, t, eps), t), eps)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss
+
+
+# %% check
+from ddpm_tutor import loss_simple
+from ddpm_tutor.classroom.cases import named
+
+shapes = False  # there is nothing to step on in tensors without numbers
+
+
+def right(model, optimizer, schedule, x_0, t, eps):
+    """In the package these lines stand in the middle of `train`."""
+    loss = loss_simple(model, schedule, x_0, t, eps)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss
+
+
+def inputs(draw):
+    x_0, t, eps = draw.images(), draw.t(), draw.noise()
+    return {"model": draw.network(), "schedule": draw.schedule(), "x_0": x_0, "t": t, "eps": eps}
+
+
+def observe(training_step, model, schedule, x_0, t, eps):
+    """The losses of two steps, the weights that they lead to, and if these stay, what was done."""
+    optimizer, seen, done = torch.optim.SGD(model.parameters(), lr=0.1), {}, []
+    model.weights.register_hook(lambda gradient: done.append("backward"))
+    optimizer.register_step_post_hook(lambda *of_step: done.append("step"))
+    for step in (1, 2):
+        before = model.weights.detach().clone()
+        loss = named(training_step(model, optimizer, schedule, x_0, t, eps), ("the loss",))
+        seen[f"loss of step {step}"] = loss["the loss"].clone()
+        seen[f"weights after step {step}"] = model.weights.detach().clone()
+        stay = torch.equal(before, model.weights)
+        seen[f"backward called in step {step}"] = done.count("backward") if stay else 1
+        seen[f"optimizer.step called in step {step}"] = done.count("step") if stay else 1
+        done.clear()
+    return seen

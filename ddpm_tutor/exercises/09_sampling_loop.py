@@ -1,0 +1,281 @@
+# %% [markdown]
+# # Exercise 9 · The whole sampling loop
+#
+# **Lesson:** 4
+#
+# **Part:** 11.6 d
+#
+# **Paper:** Algorithm 2
+
+# %% start
+from collections.abc import Callable, Iterator, Mapping
+
+import torch
+from torch import Tensor
+
+from ddpm_tutor import Schedule
+
+
+def sample(
+    model: Callable[[Tensor, Tensor], Tensor],
+    p_step: Callable[..., Tensor],
+    schedule: Schedule,
+    x_T: Tensor,
+    z: Mapping[int, Tensor],
+) -> Iterator[tuple[int, Tensor]]:
+    """Algorithm 2 as a generator: yields (t, x_t) for t = T, T - 1, ..., 1, 0.
+
+        for t = T, ..., 1:   x_{t-1} = p_step(x_t, t, ε_θ(x_t, t), z_t)
+
+    model      model(x_t, t) is the predicted noise; here t is a tensor (B,)
+    p_step     line 4, exercise 8: p_step(schedule, x_t, t, eps, z), t (B,); no noise at t = 1
+    schedule   `schedule.T` is T
+    x_T        (B, 1, H, W) noise, to start from
+    z          z[i] is the fresh noise of step t = i, (B, 1, H, W), for i in 1..T
+    yields     T + 1 pairs of a whole number t and x_t (B, 1, H, W); the last is (0, x_0)
+    """
+    ...
+
+
+# %% [markdown] hint
+# A loop that counts down. `range(T, 0, -1)` is T, ..., 1. Yield x_t first, then step.
+
+
+# %% hint
+def sample(model, p_step, schedule, x_T, z):
+    x_t = x_T
+    for i in range(schedule.T, 0, -1):
+        yield i, x_t
+        ...
+    yield 0, x_t
+
+
+# %% [markdown] hint
+# Model and step want t as a tensor, (B,), the same for all pictures, on the device of x_T.
+
+
+# %% hint
+def sample(model, p_step, schedule, x_T, z):
+    x_t = x_T
+    for i in range(schedule.T, 0, -1):
+        yield i, x_t
+        t = torch.full((len(x_t),), i, device=x_t.device)
+        x_t = ...
+    yield 0, x_t
+
+
+# %% [markdown] hint
+# In the step: the schedule, x_t, t, what the model predicts for x_t and t, and the noise of step i.
+
+
+# %% hint
+def sample(model, p_step, schedule, x_T, z):
+    x_t = x_T
+    for i in range(schedule.T, 0, -1):
+        yield i, x_t
+        t = torch.full((len(x_t),), i, device=x_t.device)
+        x_t = p_step(schedule, x_t, t, ..., z[i])
+    yield 0, x_t
+
+
+# %% solution
+def sample(model, p_step, schedule, x_T, z):
+    x_t = x_T
+    for i in range(schedule.T, 0, -1):
+        yield i, x_t
+        t = torch.full((len(x_t),), i, device=x_t.device)
+        x_t = p_step(schedule, x_t, t, model(x_t, t), z[i])
+    yield 0, x_t
+
+
+# %% mistake stops_early draws
+def sample(model, p_step, schedule, x_T, z):
+    """The loop ends at t = 2: `range(T, 1, -1)` leaves out 1, so x_1 is called x_0.
+
+    A last trace of noise stays, of size √β_1 = 0.01: hard to see, but there.
+    """
+    x_t = x_T
+    for i in range(schedule.T, 1, -1):
+        yield i, x_t
+        t = torch.full((len(x_t),), i, device=x_t.device)
+        x_t = p_step(schedule, x_t, t, model(x_t, t), z[i])
+    yield 0, x_t
+
+
+# %% mistake starts_late draws
+def sample(model, p_step, schedule, x_T, z):
+    """The loop starts at T - 1: the step at t = T is never taken.
+
+    x_T is taken for x_{T-1}. They look alike, so the pictures are fine; it is a step off all the
+    same.
+    """
+    x_t = x_T
+    yield schedule.T, x_t
+    for i in range(schedule.T - 1, 0, -1):
+        yield i, x_t
+        t = torch.full((len(x_t),), i, device=x_t.device)
+        x_t = p_step(schedule, x_t, t, model(x_t, t), z[i])
+    yield 0, x_t
+
+
+# %% mistake from_T_minus_1_to_0
+def sample(model, p_step, schedule, x_T, z):
+    """t runs from T - 1 to 0, as Python counts; Algorithm 2 counts from T to 1.
+
+    At t = 0 there is no noise to take out: the step divides by 1 - ᾱ_0 = 0.
+    """
+    x_t = x_T
+    for i in range(schedule.T - 1, -1, -1):
+        yield i + 1, x_t
+        t = torch.full((len(x_t),), i, device=x_t.device)
+        x_t = p_step(schedule, x_t, t, model(x_t, t), z[i + 1])
+    yield 0, x_t
+
+
+# %% mistake upwards draws
+def sample(model, p_step, schedule, x_T, z):
+    """t rises from 1 to T; the way back goes down, from T to 1.
+
+    The network is told that pure noise is nearly clean, and leaves nearly all of it.
+    """
+    x_t = x_T
+    for i in range(1, schedule.T + 1):
+        yield schedule.T + 1 - i, x_t
+        t = torch.full((len(x_t),), i, device=x_t.device)
+        x_t = p_step(schedule, x_t, t, model(x_t, t), z[i])
+    yield 0, x_t
+
+
+# %% mistake one_z draws
+def sample(model, p_step, schedule, x_T, z):
+    """The same noise is added in every step; each one needs fresh noise.
+
+    The noises don't cancel out as independent ones do: their pattern adds up.
+    """
+    x_t = x_T
+    for i in range(schedule.T, 0, -1):
+        yield i, x_t
+        t = torch.full((len(x_t),), i, device=x_t.device)
+        x_t = p_step(schedule, x_t, t, model(x_t, t), z[schedule.T])
+    yield 0, x_t
+
+
+# %% mistake always_x_T draws
+def sample(model, p_step, schedule, x_T, z):
+    """The network sees x_T in every step; it has to see the present x_t.
+
+    It goes on taking out the noise of x_T, long after that is gone.
+    """
+    x_t = x_T
+    for i in range(schedule.T, 0, -1):
+        yield i, x_t
+        t = torch.full((len(x_t),), i, device=x_t.device)
+        x_t = p_step(schedule, x_t, t, model(x_T, t), z[i])
+    yield 0, x_t
+
+
+# %% mistake always_T draws
+def sample(model, p_step, schedule, x_T, z):
+    """The network is told t = T in every step; it has to be told the present t.
+
+    It takes every x_t for pure noise, so that no detail ever forms.
+    """
+    x_t = x_T
+    last = torch.full((len(x_t),), schedule.T, device=x_t.device)
+    for i in range(schedule.T, 0, -1):
+        yield i, x_t
+        t = torch.full((len(x_t),), i, device=x_t.device)
+        x_t = p_step(schedule, x_t, t, model(x_t, last), z[i])
+    yield 0, x_t
+
+
+# %% mistake own_noise
+def sample(model, p_step, schedule, x_T, z):
+    """The noise is drawn anew, not taken from z.
+
+    The picture would be a fine one, but another than the seed's. Here the caller draws the noise.
+    """
+    x_t, generator = x_T, torch.Generator().manual_seed(0)
+    for i in range(schedule.T, 0, -1):
+        yield i, x_t
+        t = torch.full((len(x_t),), i, device=x_t.device)
+        noise = torch.randn(x_t.shape, generator=generator).to(x_t)
+        x_t = p_step(schedule, x_t, t, model(x_t, t), noise)
+    yield 0, x_t
+
+
+# %% mistake no_end
+def sample(model, p_step, schedule, x_T, z):
+    """The last pair is missing: behind the loop, (0, x_0) is to be yielded too.
+
+    All steps are taken, but nobody gets the finished picture.
+    """
+    x_t = x_T
+    for i in range(schedule.T, 0, -1):
+        yield i, x_t
+        t = torch.full((len(x_t),), i, device=x_t.device)
+        x_t = p_step(schedule, x_t, t, model(x_t, t), z[i])
+
+
+# %% mistake shifted
+def sample(model, p_step, schedule, x_T, z):
+    """Each x_{t-1} is yielded as x_t: yield before the step, or with t - 1 behind it.
+
+    The pictures are right, but each stands under the t before.
+    """
+    x_t = x_T
+    for i in range(schedule.T, 0, -1):
+        t = torch.full((len(x_t),), i, device=x_t.device)
+        x_t = p_step(schedule, x_t, t, model(x_t, t), z[i])
+        yield i, x_t
+    yield 0, x_t
+
+
+# %% mistake on_the_cpu device
+def sample(model, p_step, schedule, x_T, z):
+    """t is made on the CPU: with x_T on a GPU this stops.
+
+    Say `torch.full(..., device=x_T.device)`.
+    """
+    x_t = x_T
+    for i in range(schedule.T, 0, -1):
+        yield i, x_t
+        t = torch.full((len(x_t),), i) + torch.zeros(len(x_t), dtype=torch.long)
+        x_t = p_step(schedule, x_t, t + 0 * x_t[:, 0, 0, 0].long(), model(x_t, t), z[i])
+    yield 0, x_t
+
+
+# %% check
+from itertools import islice
+
+from ddpm_tutor import p_step as line_4
+from ddpm_tutor.classroom.cases import WrongKind
+from ddpm_tutor.classroom.replaced import quick_drawing
+from ddpm_tutor.classroom.replaced import sample as right
+
+
+def inputs(draw):
+    draw.T = 10
+    z = {i: draw.noise() for i in range(1, draw.T + 1)}
+    return {
+        "model": draw.network(), "p_step": line_4, "schedule": draw.schedule(),
+        "x_T": draw.noise(), "z": z,
+    }  # fmt: skip
+
+
+def observe(sample, model, p_step, schedule, x_T, z):
+    """The moments that are yielded, the last one first."""
+    with torch.no_grad():
+        moments = list(islice(sample(model, p_step, schedule, x_T, z), schedule.T + 5))
+    try:
+        seen = {"number of moments": len(moments)}
+        for t, x_t in reversed(moments):
+            seen[f"x_{int(t)}"] = x_t
+        return seen
+    except (TypeError, ValueError):
+        raise WrongKind("What is yielded is no pair of t and x_t.") from None
+
+
+def picture(sample):
+    """Three digits, drawn with this loop."""
+    return quick_drawing(sample=sample)

@@ -1,0 +1,200 @@
+# %% [markdown]
+# # Exercise 10 · The sampler without noise
+#
+# **Lesson:** 4
+#
+# **Part:** 11.7 c
+#
+# **Paper:** Algorithm 2 with z = 0 at every t
+
+# %% start
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from ddpm_tutor import Schedule, p_step
+
+
+def sample_without_noise(
+    model: Callable[[Tensor, Tensor], Tensor], schedule: Schedule, x_T: Tensor
+) -> Iterator[tuple[int, Tensor]]:
+    """Algorithm 2 with z = 0 in every step: yields (t, x_t) for t = T, T - 1, ..., 1, 0.
+
+        x_{t-1} = (x_t - β_t / √(1 - ᾱ_t) · ε_θ(x_t, t)) / √α_t
+
+    model      model(x_t, t) is the predicted noise; here t is a tensor (B,)
+    schedule   `schedule.T` is T
+    x_T        (B, 1, H, W) noise, to start from: the start stays random
+    yields     T + 1 pairs of a whole number t and x_t (B, 1, H, W); the last is (0, x_0)
+
+    `p_step(schedule, x_t, t, eps, z)` of exercise 8 is at hand.
+    """
+    ...
+
+
+# %% [markdown] hint
+# It is the loop of exercise 9. Only the noise that goes into `p_step` is another.
+
+
+# %% hint
+def sample_without_noise(model, schedule, x_T):
+    x_t = x_T
+    for i in range(schedule.T, 0, -1):
+        yield i, x_t
+        ...
+    yield 0, x_t
+
+
+# %% [markdown] hint
+# t is a tensor, (B,), on the device of x_T. No noise is a tensor of zeros, shaped like x_t.
+
+
+# %% hint
+def sample_without_noise(model, schedule, x_T):
+    x_t = x_T
+    for i in range(schedule.T, 0, -1):
+        yield i, x_t
+        t = torch.full((len(x_t),), i, device=x_t.device)
+        x_t = p_step(schedule, x_t, t, model(x_t, t), ...)
+    yield 0, x_t
+
+
+# %% solution
+def sample_without_noise(model, schedule, x_T):
+    x_t = x_T
+    for i in range(schedule.T, 0, -1):
+        yield i, x_t
+        t = torch.full((len(x_t),), i, device=x_t.device)
+        x_t = p_step(schedule, x_t, t, model(x_t, t), torch.zeros_like(x_t))
+    yield 0, x_t
+
+
+# %% mistake start_from_zeros
+def sample_without_noise(model, schedule, x_T):
+    """The start is without noise: that is line 1. Here x_T stays, and z is 0 in line 3.
+
+    From zeros all pictures of a label would be the same.
+    """
+    x_t = torch.zeros_like(x_T)
+    for i in range(schedule.T, 0, -1):
+        yield i, x_t
+        t = torch.full((len(x_t),), i, device=x_t.device)
+        x_t = p_step(schedule, x_t, t, model(x_t, t), torch.zeros_like(x_t))
+    yield 0, x_t
+
+
+# %% mistake no_eps
+def sample_without_noise(model, schedule, x_T):
+    """The predicted noise is left out: that is what has to be taken off x_t. z is the other one.
+
+    Nothing is denoised; x_T only grows, by 1/√ᾱ_T = 157.
+    """
+    x_t = x_T
+    for i in range(schedule.T, 0, -1):
+        yield i, x_t
+        t = torch.full((len(x_t),), i, device=x_t.device)
+        x_t = p_step(schedule, x_t, t, torch.zeros_like(x_t), torch.zeros_like(x_t))
+    yield 0, x_t
+
+
+# %% mistake ones
+def sample_without_noise(model, schedule, x_T):
+    """z is 1 everywhere, not 0.
+
+    Each step then makes the picture brighter by σ_t.
+    """
+    x_t = x_T
+    for i in range(schedule.T, 0, -1):
+        yield i, x_t
+        t = torch.full((len(x_t),), i, device=x_t.device)
+        x_t = p_step(schedule, x_t, t, model(x_t, t), torch.ones_like(x_t))
+    yield 0, x_t
+
+
+# %% mistake eps_again
+def sample_without_noise(model, schedule, x_T):
+    """The predicted noise is put back in as z.
+
+    What the step takes out, this puts back in.
+    """
+    x_t = x_T
+    for i in range(schedule.T, 0, -1):
+        yield i, x_t
+        t = torch.full((len(x_t),), i, device=x_t.device)
+        eps = model(x_t, t)
+        x_t = p_step(schedule, x_t, t, eps, eps)
+    yield 0, x_t
+
+
+# %% mistake always_x_T
+def sample_without_noise(model, schedule, x_T):
+    """The network sees x_T in every step; it has to see the present x_t."""
+    x_t = x_T
+    for i in range(schedule.T, 0, -1):
+        yield i, x_t
+        t = torch.full((len(x_t),), i, device=x_t.device)
+        x_t = p_step(schedule, x_t, t, model(x_T, t), torch.zeros_like(x_t))
+    yield 0, x_t
+
+
+# %% mistake stops_early
+def sample_without_noise(model, schedule, x_T):
+    """The loop ends at t = 2: `range(T, 1, -1)` leaves out 1."""
+    x_t = x_T
+    for i in range(schedule.T, 1, -1):
+        yield i, x_t
+        t = torch.full((len(x_t),), i, device=x_t.device)
+        x_t = p_step(schedule, x_t, t, model(x_t, t), torch.zeros_like(x_t))
+    yield 0, x_t
+
+
+# %% mistake no_end
+def sample_without_noise(model, schedule, x_T):
+    """The last pair is missing: behind the loop, (0, x_0) is to be yielded too."""
+    x_t = x_T
+    for i in range(schedule.T, 0, -1):
+        yield i, x_t
+        t = torch.full((len(x_t),), i, device=x_t.device)
+        x_t = p_step(schedule, x_t, t, model(x_t, t), torch.zeros_like(x_t))
+
+
+# %% check
+from itertools import islice
+
+from ddpm_tutor import linear_schedule, load_checkpoint, respaced
+from ddpm_tutor.classroom.cases import WrongKind, noise_of
+from ddpm_tutor.classroom.replaced import sample as whole_loop
+
+
+def right(model, schedule, x_T):
+    """The whole loop, with noises that are zero."""
+    z = dict.fromkeys(range(1, schedule.T + 1), torch.zeros_like(x_T))
+    yield from whole_loop(model, p_step, schedule, x_T, z)
+
+
+def inputs(draw):
+    draw.T = 10
+    return {"model": draw.network(), "schedule": draw.schedule(), "x_T": draw.noise()}
+
+
+def observe(sample_without_noise, model, schedule, x_T):
+    """The moments that are yielded, the last one first."""
+    with torch.no_grad():
+        moments = list(islice(sample_without_noise(model, schedule, x_T), schedule.T + 5))
+    try:
+        seen = {"number of moments": len(moments)}
+        for t, x_t in reversed(moments):
+            seen[f"x_{int(t)}"] = x_t
+        return seen
+    except (TypeError, ValueError):
+        raise WrongKind("What is yielded is no pair of t and x_t.") from None
+
+
+def picture(sample_without_noise):
+    """Three digits in 40 steps: this is what comes of it, even if it is right."""
+    model = load_checkpoint().model
+    short, times = respaced(linear_schedule(), 40)
+    x_T = noise_of(torch.empty(3, 1, 32, 32))
+    *_, (_, x_0) = sample_without_noise(lambda x, t: model(x, times[t]), short, x_T)
+    return x_0

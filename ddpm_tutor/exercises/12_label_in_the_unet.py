@@ -1,0 +1,169 @@
+# %% [markdown]
+# # Exercise 12 · The label in the U-Net
+#
+# **Lesson:** 5
+#
+# **Part:** 11.8 a, b
+#
+# **Paper:** not in the paper; the assignment's conditional U-Net
+
+# %% start
+import torch
+from torch import Tensor, nn
+
+from ddpm_tutor import time_encoding
+
+
+def informed(x: Tensor, t: Tensor, label: Tensor, embedding: nn.Embedding) -> Tensor:
+    """A feature map that has been told the time and the label.
+
+        x + encoding of t + first C channels of the embedding of the label
+
+    x          (B, C, H, W), a feature map of the U-Net; C is 128 or 256 or ...
+    t          (B,) whole numbers, the time steps
+    label      (B,) whole numbers, the labels
+    embedding  embedding(label) is (B, 256), or as many channels as the widest feature map has
+    returns    (B, C, H, W) in the dtype of x: each pixel of a picture gets the same numbers added
+
+    `time_encoding(t, channels)` of exercise 4 is at hand.
+    """
+    ...
+
+
+# %% [markdown] hint
+# C is `x.shape[1]`. Both encodings become (B, C), and are added.
+
+
+# %% hint
+def informed(x, t, label, embedding):
+    channels = x.shape[1]
+    encoding = ...  # (B, C)
+    return x + ...
+
+
+# %% [markdown] hint
+# Of the embedding only the first C columns are used: `[:, :channels]`.
+
+
+# %% hint
+def informed(x, t, label, embedding):
+    channels = x.shape[1]
+    encoding = time_encoding(t, channels) + embedding(label)[:, :channels]
+    return x + ...
+
+
+# %% [markdown] hint
+# (B, C) has to become (B, C, 1, 1): two new axes behind. And the dtype has to be that of x.
+
+
+# %% hint
+def informed(x, t, label, embedding):
+    channels = x.shape[1]
+    encoding = time_encoding(t, channels) + embedding(label)[:, :channels]
+    return x + encoding[:, :, None, None].to(...)
+
+
+# %% solution
+def informed(x, t, label, embedding):
+    channels = x.shape[1]
+    encoding = time_encoding(t, channels) + embedding(label)[:, :channels]
+    return x + encoding[:, :, None, None].to(x.dtype)
+
+
+# %% mistake no_time
+def informed(x, t, label, embedding):
+    """The time is missing: only the label is added.
+
+    The network would not know how much noise to look for.
+    """
+    return x + embedding(label)[:, : x.shape[1], None, None].to(x.dtype)
+
+
+# %% mistake no_label
+def informed(x, t, label, embedding):
+    """The label is missing: only the time is added.
+
+    The network draws what it likes, whatever you ask for.
+    """
+    return x + time_encoding(t, x.shape[1])[:, :, None, None].to(x.dtype)
+
+
+# %% mistake last_channels
+def informed(x, t, label, embedding):
+    """These are the last C channels of the embedding; the first C were asked for.
+
+    It could be trained as well. But weights that were trained with the first can't be used so.
+    """
+    encoding = time_encoding(t, x.shape[1]) + embedding(label)[:, -x.shape[1] :]
+    return x + encoding[:, :, None, None].to(x.dtype)
+
+
+# %% mistake multiplied
+def informed(x, t, label, embedding):
+    """The encodings are multiplied with x; they are to be added."""
+    encoding = time_encoding(t, x.shape[1]) + embedding(label)[:, : x.shape[1]]
+    return x * encoding[:, :, None, None].to(x.dtype)
+
+
+# %% mistake product
+def informed(x, t, label, embedding):
+    """The two encodings are multiplied with each other; both are to be added."""
+    encoding = time_encoding(t, x.shape[1]) * embedding(label)[:, : x.shape[1]]
+    return x + encoding[:, :, None, None].to(x.dtype)
+
+
+# %% mistake label_for_t
+def informed(x, t, label, embedding):
+    """The time encoding is given the label in place of t."""
+    encoding = time_encoding(label, x.shape[1]) + embedding(label)[:, : x.shape[1]]
+    return x + encoding[:, :, None, None].to(x.dtype)
+
+
+# %% mistake one_label
+def informed(x, t, label, embedding):
+    """One label is used for the whole batch; each picture has its own."""
+    encoding = time_encoding(t, x.shape[1]) + embedding(label[:1])[:, : x.shape[1]]
+    return x + encoding[:, :, None, None].to(x.dtype)
+
+
+# %% mistake in_place
+def informed(x, t, label, embedding):
+    """The result is right, but x was changed in place (`+=`, `add_` and the like).
+
+    The skip connection may need it as it was, and gradients do.
+    """
+    encoding = time_encoding(t, x.shape[1]) + embedding(label)[:, : x.shape[1]]
+    return x.add_(encoding[:, :, None, None].to(x.dtype))
+
+
+# %% mistake no_broadcast
+def informed(x, t, label, embedding):
+    """(B, C) meets a feature map (B, C, H, W): give it two more axes, (B, C, 1, 1).
+
+    As it is, PyTorch lines B up with the rows H and C with the columns W.
+    """
+    encoding = time_encoding(t, x.shape[1]) + embedding(label)[:, : x.shape[1]]
+    return x + encoding.to(x.dtype)
+
+
+# %% check
+from torch import nn
+
+from ddpm_tutor import UNet
+
+results = ("x",)
+
+
+def right(x, t, label, embedding):
+    """As the U-Net does it."""
+    unet = UNet(width=4, num_classes=10)
+    unet.label_embedding = embedding
+    return x + unet.encoding(t, label, x)
+
+
+def inputs(draw):
+    embedding = nn.Embedding(11, 24)
+    embedding.weight.data = torch.randn(11, 24, generator=draw.generator)
+    x = draw.noise(draw.batch, 8 if draw.width == 8 else 12, draw.height, draw.width)
+    embedding = embedding.to(draw.device)
+    return {"x": x, "t": draw.t(), "label": draw.labels(), "embedding": embedding}

@@ -1,0 +1,375 @@
+"""Every exercise: its solution, its hints, its known mistakes, and what the judge says of them."""
+
+import ast
+import textwrap
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+
+from ddpm_tutor.classroom.cases import Toy
+from ddpm_tutor.classroom.exercise import (
+    Exercise,
+    all_exercises,
+    find_exercise,
+    parts,
+    read_exercise,
+)
+from ddpm_tutor.classroom.judge import judge
+from ddpm_tutor.classroom.lesson import all_lessons
+from ddpm_tutor.classroom.points import questions
+from ddpm_tutor.classroom.replaced import Noises, bugs, draw_with, quick_drawing, sample
+from ddpm_tutor.classroom.verdict import Picture, Verdict
+from ddpm_tutor.errors import TutorError, UsageError
+from ddpm_tutor.science.checkpoints import load_checkpoint
+from ddpm_tutor.science.diffusion import p_step
+from ddpm_tutor.science.noise import normal, stream
+from ddpm_tutor.science.sampling import draw, guided_eps
+from ddpm_tutor.science.training import drop_labels
+
+EXERCISES = all_exercises()
+MISTAKES = [(exercise, mistake) for exercise in EXERCISES for mistake in exercise.mistakes]
+each_exercise = pytest.mark.parametrize("exercise", EXERCISES, ids=lambda e: e.path.stem)
+
+
+def judged(exercise: Exercise, source: str, pictures: bool = False) -> Verdict:
+    return judge(exercise, source, Path(f"{exercise.name}.py"), pictures=pictures)
+
+
+def answer(number: int, body: str) -> Verdict:
+    """The verdict on an exercise's file whose function has this body."""
+    exercise = find_exercise(str(number))
+    above = exercise.start.source.split('    """')[0]
+    return judged(exercise, above + textwrap.indent(textwrap.dedent(body), "    "))
+
+
+@each_exercise
+def test_the_solution_passes(exercise: Exercise) -> None:
+    verdict = judged(exercise, exercise.solved())
+    assert verdict.passed and verdict.cases >= 5 and "cpu" in verdict.devices
+
+
+@each_exercise
+def test_the_solution_has_at_most_ten_lines(exercise: Exercise) -> None:
+    assert len(exercise.solution.source.splitlines()) - 1 <= 10
+
+
+@each_exercise
+def test_what_the_learner_is_given_runs_and_has_one_gap(exercise: Exercise) -> None:
+    source = exercise.starter()
+    verdict = judged(exercise, source)
+    assert verdict.kind == "gap" and verdict.line is not None
+    assert source.splitlines()[verdict.line - 1] == "    ..."
+    assert exercise.title in source and f"check {exercise.number}" in source
+    assert max(map(len, source.splitlines())) <= 100
+
+
+def fills(hint: ast.AST, solution: ast.AST) -> bool:
+    """Whether a piece of a hint's code is the solution's, where `...` stands for anything."""
+    if isinstance(hint, ast.Constant) and hint.value is ...:
+        return True
+    if type(hint) is not type(solution):
+        return False
+    for name, mine in ast.iter_fields(hint):
+        other = getattr(solution, name)
+        if isinstance(mine, list):
+            if not fills_all(mine, other):
+                return False
+        elif isinstance(mine, ast.AST):
+            if not fills(mine, other):
+                return False
+        elif mine != other:
+            return False
+    return True
+
+
+def fills_all(hint: list, solution: list) -> bool:
+    """The same of a list, in which a statement `...` stands for any number of statements."""
+    if not hint or not solution:
+        return all(is_gap(n) for n in hint) and not solution
+    if is_gap(hint[0]):
+        return any(fills_all(hint[1:], solution[i:]) for i in range(len(solution) + 1))
+    mine, other = hint[0], solution[0]
+    alike = fills(mine, other) if isinstance(mine, ast.AST) else mine == other
+    return alike and fills_all(hint[1:], solution[1:])
+
+
+def is_gap(node: object) -> bool:
+    return isinstance(node, ast.Expr) and ast.unparse(node) == "..."
+
+
+@each_exercise
+def test_hints_lead_to_the_solution(exercise: Exercise) -> None:
+    """Each is the solution with gaps, or to be worked out further; each gives away more."""
+    assert len(exercise.hints) >= 2
+    for hint in exercise.hints:
+        assert hint.prose and judged(exercise, exercise.with_code(hint.code)).kind == "gap"
+    last = exercise.hints[-1].code.definition
+    assert fills(last, exercise.solution.definition)
+    sizes = [len(list(ast.walk(hint.code.definition))) for hint in exercise.hints]
+    assert all(before < after for before, after in pairwise(sizes))
+    assert sizes[-1] < len(list(ast.walk(exercise.solution.definition)))
+
+
+@pytest.mark.parametrize(
+    ("exercise", "name"),
+    [(exercise, mistake.name) for exercise, mistake in MISTAKES],
+    ids=[f"{exercise.number}-{mistake.name}" for exercise, mistake in MISTAKES],
+)
+def test_every_known_mistake_is_recognised(exercise: Exercise, name: str) -> None:
+    mistake = exercise.mistake(name)
+    verdict = judged(exercise, exercise.with_code(mistake.code))
+    assert not verdict.passed
+    assert verdict.mistake == name and verdict.says == mistake.what
+    assert len(mistake.what) <= 110 and mistake.when in ("", "draws", "device")
+    if verdict.kind == "wrong" and verdict.line is None and "in place" not in verdict.says:
+        assert verdict.rows and len(verdict.columns) == len(verdict.rows[0])
+
+
+def test_points_are_those_of_the_lessons() -> None:
+    asked = {q.part: q.points for lesson in all_lessons() for q in questions(lesson) if q.points}
+    assert {exercise.part for exercise in EXERCISES} <= set(asked)
+    assert {part.name: part.points for part in parts().values()}.items() <= asked.items()
+    assert {exercise.lesson for exercise in EXERCISES} == set("12345")
+    assert [exercise.number for exercise in EXERCISES] == list(range(1, 15))
+
+
+@each_exercise
+def test_what_is_right_has_a_picture(exercise: Exercise) -> None:
+    """It is drawn where a wrong version of the right kind is at hand."""
+    checking = exercise.namespace(exercise.check)
+    if "picture" in checking:
+        with torch.no_grad():
+            image = checking["picture"](checking["right"])
+        assert image.ndim == 4 and image.isfinite().all() and checking["picture"].__doc__
+
+
+def test_right_in_the_exercises_is_what_the_package_does() -> None:
+    """Where an exercise takes another form than the package's function."""
+    label, u = torch.arange(9), torch.rand(9, generator=stream(0, "u"))
+    of_13 = find_exercise("13").load(find_exercise("13").solution)
+    assert torch.equal(of_13(label, 0.4, 10, u), drop_labels(label, 0.4, 10, stream(0, "u")))
+    x_t, t = normal((9, 1, 8, 8), stream(0, "x"), "cpu"), label + 1
+    of_14 = find_exercise("14").load(find_exercise("14").solution)
+    torch.testing.assert_close(
+        of_14(Toy(), x_t, t, label, 10, 1.5), guided_eps(Toy(), x_t, t, label, 1.5)
+    )
+
+
+# other right ways to write it
+
+RIGHT = [
+    (2, """
+        a = torch.stack([schedule.alpha_bar[int(i)] for i in t]).reshape(len(t), 1, 1, 1)
+        return (a ** 0.5 * x_0 + (1 - a) ** 0.5 * eps).type_as(x_0)
+    """),
+    (2, """
+        alpha_bar = schedule.alpha_bar.float()[t][..., None, None, None].to(x_0)
+        return alpha_bar.sqrt() * x_0.clone() + torch.sqrt(1 - alpha_bar) * eps
+    """),
+    (3, """
+        eps = torch.empty(images.shape).normal_(generator=generator)
+        t = 1 + (torch.rand(images.size(0), generator=generator) * schedule.T).long()
+        return q_sample(schedule, 2 * (images / 255) - 1, t, eps), t, eps
+    """),
+    (4, """
+        half = channels // 2
+        frequency = torch.exp(-torch.arange(half, device=t.device) / half * 9.210340371976184)
+        return torch.cat([torch.sin(t.unsqueeze(1) * frequency),
+                          torch.cos(t.unsqueeze(1) * frequency)], -1)
+    """),
+    (7, """
+        def at(v, i):
+            return v[i].view(-1, 1, 1, 1)
+        s, ab = schedule, schedule.alpha_bar
+        v = (1 - at(ab, t - 1)) / (1 - at(ab, t)) * at(s.beta, t)
+        m = v / at(s.beta, t) * at(s.alpha, t).sqrt() * x_t
+        m = m + at(s.beta, t) * at(ab, t - 1).sqrt() / (1 - at(ab, t)) * x_0
+        return m.to(x_t.dtype), v.to(x_t.dtype)
+    """),
+    (8, """
+        from ddpm_tutor import p_mean
+        x = p_mean(schedule, x_t, t, eps)
+        for i in range(len(x_t)):
+            if t[i] > 1:
+                x[i] += schedule.beta[t[i]].sqrt() * z[i]
+        return x
+    """),
+    (9, """
+        x, moments = x_T, []
+        for i in reversed(range(1, schedule.T + 1)):
+            moments.append((i, x))
+            t = torch.tensor([i] * len(x), device=x.device)
+            x = p_step(schedule, x, t, model(x, t), z[i] if i > 1 else torch.zeros_like(x))
+        return [*moments, (0, x)]
+    """),
+    (13, """
+        return torch.tensor([null_label if v < share else int(y) for v, y in zip(u, label)])
+    """),
+    (14, """
+        both = model(torch.cat([x_t, x_t]), torch.cat([t, t]),
+                     torch.cat([label, torch.full_like(label, null_label)]))
+        a, b = both.chunk(2)
+        return guidance * a + (1 - guidance) * b
+    """),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("number", "body"), RIGHT)
+def test_every_right_way_to_write_it_passes(number: int, body: str) -> None:
+    verdict = answer(number, body)
+    assert verdict.passed, verdict
+
+
+# what is wrong in ways of its own
+
+WRONG = [
+    ("    return x_0 * 2", "wrong", "none of the known mistakes", None),
+    ("    return None", "wrong", "a `return` missing", None),
+    ("    return x_0, eps", "wrong", "It is to return x_t", None),
+    ("    return 1.0", "wrong", "returns float", None),
+    ("    return x_0[:, 0]", "wrong", "another shape", None),
+    ("    return x_0.half()", "wrong", "another dtype", None),
+    ("    x_0.zero_()\n    return x_0", "wrong", "none of the known", None),
+    ("    eps *= 1.5\n    a = schedule.alpha_bar[t].to(x_0.dtype).view(-1, 1, 1, 1)\n"
+     "    return a.sqrt() * x_0 + (1 - a).sqrt() * eps / 1.5", "wrong", "eps was changed", None),
+    ("    return x_0 / 0 * torch.nan", "wrong", "none of the known", None),
+    ("    a = 1\n    return a / (a - 1)", "error", "ZeroDivisionError", 9),
+    ("    import nowhere_to_be_found", "error", "ModuleNotFoundError", 8),
+    ("    return q_sample(schedule, x_0, t, eps)", "error", "without an end", 8),
+    ("    raise SystemExit(3)", "ended", "ends Python", 8),
+    ("    raise NotImplementedError", "gap", "gap", 8),
+    ("    return [1, 2][2]", "error", "IndexError", 8),
+    ("    return torch.empty(10**15)", "error", "more memory", 8),
+    ("    return x_0 +", "syntax", "not Python", 8),
+    ("return x_0", "syntax", "not Python", 8),
+    ("    return x_0\n\nq_sample = 3", "missing", "no function q_sample", None),
+    ("    return x_0\n\nimport sys\nsys.exit()", "ended", "ends Python", 11),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "kind", "says", "line"), WRONG)
+def test_what_is_wrong_is_said_and_pointed_at(
+    body: str, kind: str, says: str, line: int | None
+) -> None:
+    exercise = find_exercise("2")
+    above = exercise.start.source.split('    """')[0]
+    verdict = judged(exercise, above + body)
+    assert (verdict.kind, verdict.line) == (kind, line) and says in verdict.says, verdict
+    if "none of the known" in verdict.says:
+        assert len(verdict.rows) >= 3 and verdict.columns[-2:] == ["expected", "yours"]
+
+
+def test_a_loop_that_yields_without_an_end_is_stopped() -> None:
+    verdict = answer(9, "while True:\n    yield 1, x_T")
+    assert verdict.kind == "wrong" and not verdict.mistake
+
+
+def test_a_gap_is_told_from_an_index() -> None:
+    assert answer(2, "return x_0[..., :1]").kind == "wrong"
+    assert answer(2, "x = x_0[...]\nreturn x * ...").kind == "gap"
+
+
+def test_a_wrong_answer_shows_the_picture_that_it_leads_to() -> None:
+    exercise = find_exercise("2")
+    verdict = judged(exercise, exercise.with_code(exercise.mistake("no_root").code), pictures=True)
+    assert [p.caption for p in verdict.pictures] == ["right"] * 3 + ["yours"] * 3
+    assert all(len(p.pixels) == 32 and len(p.pixels[0]) == 32 for p in verdict.pictures)
+    assert verdict.shows == "A digit at t = 100, 300 and 500."
+    assert judged(exercise, exercise.solved(), pictures=True).pictures == []
+
+
+def test_a_verdict_travels_as_text() -> None:
+    verdict = Verdict("wrong", "so", 3, rows=[["a", 1.5]], pictures=[Picture("p", [[1, 2]])])
+    assert Verdict.from_json(verdict.to_json()) == verdict
+    for text in ("", "[]", "{}", '{"pictures": [1]}'):
+        with pytest.raises(ValueError):
+            Verdict.from_json(text)
+
+
+def test_exercises_are_found_by_number_and_by_file(tmp_path: Path) -> None:
+    assert find_exercise("2").name == "ex2_closed_form"
+    assert find_exercise("elsewhere/ex2_closed_form.py").number == 2
+    for name in ("0", "99", "closed", ""):
+        with pytest.raises(UsageError, match="no exercise"):
+            find_exercise(name)
+    (tmp_path / "03_odd.py").write_text("x = 1\n", encoding="utf-8")
+    with pytest.raises(TutorError, match="not an exercise"):
+        read_exercise(tmp_path / "03_odd.py")
+
+
+def test_the_example_of_the_guide_is_an_exercise(tmp_path: Path) -> None:
+    guide = Path(__file__).parents[1] / "CONTRIBUTING.md"
+    example = guide.read_text(encoding="utf-8").split("```python\n")[2].split("```")[0]
+    path = tmp_path / "15_my_function.py"
+    path.write_text(example, encoding="utf-8")
+    exercise = read_exercise(path)
+    assert (exercise.number, exercise.title, exercise.part) == (15, "My function", "11.6 e")
+    assert exercise.mistakes[0].when == "draws" and exercise.mistakes[0].leads_to
+    assert judged(exercise, exercise.starter()).kind == "gap"
+
+
+# drawing with other functions
+
+
+def solutions(*numbers: int) -> dict:
+    exercises = [find_exercise(str(number)) for number in numbers]
+    return {e.function: e.load(e.solution) for e in exercises}
+
+
+@pytest.mark.parametrize(
+    ("method", "numbers", "guidance"),
+    [("ddim", (5, 11, 14), 1.5), ("ddpm", (5, 14), 1.5), ("ddpm", (9,), 1.5), ("ddim", (9,), 1.0)],
+)
+def test_right_functions_draw_the_same_picture(
+    method: str, numbers: tuple[int, ...], guidance: float
+) -> None:
+    loaded, labels = load_checkpoint(), torch.tensor([7, 2])
+    how = dict(seed=3, indices=[0, 5], guidance=guidance, method=method, steps=8)
+    ours = list(draw(loaded.model, loaded.schedule, labels, **how))
+    mine = list(draw_with(solutions(*numbers), loaded.model, loaded.schedule, labels, **how))
+    assert [m.t for m in mine] == [m.t for m in ours]
+    for a, b in zip(mine, ours, strict=True):  # roots are taken in float32 here, there in float64
+        torch.testing.assert_close((a.x_t, a.x_0), (b.x_t, b.x_0), atol=1e-4, rtol=1e-4)
+
+
+def test_the_step_and_the_loop_of_exercises_draw_what_algorithm_2_draws() -> None:
+    loaded, labels = load_checkpoint(), torch.tensor([7])
+    how = dict(seed=3, indices=[0], steps=8)
+    ours = list(draw(loaded.model, loaded.schedule, labels, **how, variance="beta", clip=False))
+    for numbers in ((8,), (5, 8, 9)):
+        functions = solutions(*numbers)
+        mine = draw_with(functions, loaded.model, loaded.schedule, labels, **how, clip=False)
+        for a, b in zip(mine, ours, strict=True):
+            torch.testing.assert_close((a.x_t, a.x_0), (b.x_t, b.x_0), atol=1e-4, rtol=1e-4)
+
+
+def test_noise_is_drawn_in_the_order_of_algorithm_2_whatever_is_asked_for_first() -> None:
+    numbers = iter(range(100))
+    z = Noises(5, lambda: torch.tensor(next(numbers)))
+    assert [int(z[i]) for i in (3, 5, 4, 1, 3)] == [2, 0, 1, 4, 2]
+    assert sorted(z) == [1, 2, 3, 4, 5] and len(z) == 5
+    with pytest.raises(KeyError, match="not for 6"):
+        z[6]
+
+
+def test_every_bug_draws_something_else() -> None:
+    loaded = load_checkpoint()
+    labels = torch.tensor([7])
+    names = [bug.name for bug in bugs()]
+    assert len(names) == len(set(names)) >= 20
+    for bug in bugs():
+        how = dict(seed=0, indices=[0], guidance=1.5, steps=5)
+        right, wrong = (list(bug.draw(loaded, labels, wrong=w, **how))[-1] for w in (False, True))
+        assert right.x_t.isfinite().all() and wrong.x_t.isfinite().all()
+        assert not torch.equal(right.x_t, wrong.x_t), bug.name
+
+
+def test_a_quick_drawing_takes_the_functions_it_is_given() -> None:
+    usual = quick_drawing(steps=4)
+    assert usual.shape == (3, 1, 32, 32)
+    assert torch.equal(quick_drawing(steps=4, sample=sample), usual)
+    assert not torch.equal(quick_drawing(steps=4, p_step=lambda s, x, t, e, z: x), usual)
+    with_beta = quick_drawing(steps=4, p_step=lambda s, x, t, e, z: p_step(s, x, t, e, z))
+    assert not torch.equal(with_beta, usual)  # a drawing that skips takes beta-tilde
