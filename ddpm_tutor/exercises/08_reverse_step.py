@@ -100,7 +100,8 @@ def p_step(schedule, x_t, t, eps, z):
 def p_step(schedule, x_t, t, eps, z):
     """No noise is added at all: σ_t z is missing.
 
-    The spread of x_t shrinks at every step. Thin strokes come out.
+    The spread of x_t shrinks at every step. Every seed then ends at nearly the same picture of a
+    digit: try another one.
     """
     beta, alpha, alpha_bar = (
         v[t].to(x_t.dtype).view(-1, 1, 1, 1)
