@@ -89,12 +89,7 @@ def gif(
     if bug == "list":
         show_bugs(console)
         return
-    if (bug or with_my_code) and direction != Direction.denoise:
-        raise UsageError("--bug and --with-my-code draw; leave --direction out.")
-    if bug and with_my_code:
-        raise UsageError("Choose one of --bug and --with-my-code.")
-    if bug:
-        check_bug(bug, guidance)
+    refuse_clashes(bug, with_my_code, direction, guidance)
     target = check_target(out or default_name(digit, direction, bug))
     with console.status("Loading the model ..."):
         from ddpm_tutor.classroom.films import frames_of
@@ -105,33 +100,29 @@ def gif(
         loaded = open_checkpoint(checkpoint, device)
         labels = labels_for(loaded, digit, count)
         numbers = range(count if labels is None else len(labels))
+        guide = guidance if loaded.conditional else 1.0
+    how = {"seed": seed, "indices": numbers, "guidance": guide, "steps": steps}
     frames: list[Frame] = []
     hold, names = [], NAMES
     if direction != Direction.denoise:
         frames += noising_frames(console, loaded, labels, numbers, seed, data)
         hold.append(len(frames) - 1)
     if bug:
-        how = {"seed": seed, "indices": numbers, "guidance": guidance, "steps": steps}
         frames, names = bug_frames(console, bug, loaded, labels, how), ("right", bug)
     elif with_my_code:
-        guide = guidance if loaded.conditional else 1.0
-        how = {"seed": seed, "indices": numbers, "guidance": guide, "steps": steps}
         moments = own_drawing(console, with_my_code, loaded, labels, sampler, how)
         frames += frames_of(track(moments, steps + 1, "Denoising"), loaded.schedule)
     elif direction != Direction.noise:
         x_T = frames[-1].x_t if frames else None
-        guide = guidance if loaded.conditional else 1.0
         moments = drawing(loaded, labels, numbers, seed, guide, sampler, steps, x_T)
         bar = track(moments, steps + 1, "Denoising")
         frames += frames_of(bar, loaded.schedule)
     hold.append(len(frames) - 1)
     title = "" if digit is None else f"digit {digit}"
     save_gif(target, film(frames, title, names), hold)
-    console.print(
-        render_images(frames[-1].x_t, console, names[:1] * len(frames[-1].x_t) if bug else None)
-    )
-    if bug:
-        console.print(render_images(frames[-1].x_0, console, names[1:] * len(frames[-1].x_0)))
+    captions = [names[:1] * len(numbers), names[1:] * len(numbers)] if bug else [None]
+    for images, caption in zip((frames[-1].x_t, frames[-1].x_0), captions, strict=False):
+        console.print(render_images(images, console, caption))
     seconds = time.perf_counter() - started
     size = target.stat().st_size / 1e6
     console.print(
@@ -208,6 +199,24 @@ def sample(
         console.print(Text.assemble(("Saved: ", "dim"), (str(path), "bold green")))
     if count > GRID_LIMIT:
         console.print(Text(f"The picture shows the first {GRID_LIMIT} of {count:,}.", "dim"))
+
+
+def refuse_clashes(
+    bug: str | None, own: Path | None, direction: Direction, guidance: float
+) -> None:
+    """Refuses what does not go together, before long work.
+
+    Raises:
+        UsageError: saying what.
+    """
+    if (bug or own) and direction != Direction.denoise:
+        raise UsageError(
+            "--bug and --with-my-code draw a digit out of noise; leave --direction out."
+        )
+    if bug and own:
+        raise UsageError("Choose one of --bug and --with-my-code.")
+    if bug:
+        check_bug(bug, guidance)
 
 
 def default_name(digit: int | None, direction: Direction, bug: str | None = None) -> Path:

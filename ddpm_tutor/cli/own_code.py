@@ -66,8 +66,6 @@ def bug_frames(
     console.print(Text.assemble((f"{name}: ", "bold"), bug.mistake.what))
     if bug.mistake.leads_to:
         console.print(Text(bug.mistake.leads_to))
-    if not loaded.conditional:
-        how = how | {"guidance": 1.0}
     pair = []
     for wrong, word in ((False, "Right"), (True, "Wrong")):
         moments = bug.draw(loaded, labels, wrong=wrong, **how)

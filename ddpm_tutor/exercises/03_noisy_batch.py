@@ -190,8 +190,9 @@ def noisy_batch(schedule, images, generator):
 
 
 # %% check
-from ddpm_tutor import linear_schedule, predict_x_0, to_unit_range
+from ddpm_tutor import linear_schedule, predict_x_0, stream, to_unit_range
 from ddpm_tutor.classroom.cases import copied, named
+from ddpm_tutor.science.data import load_offline_digits
 
 shapes = False  # random numbers come from the CPU
 MANY = 4000  # pictures in a batch: every t comes
@@ -241,3 +242,9 @@ def observe(noisy_batch, schedule, images, generator):
 def to_a_tenth(value):
     """Rounded so far that chance does not show."""
     return (value * 10).round() / 10
+
+
+def picture(noisy_batch):
+    """Three digits of the data, each at its own t."""
+    images = load_offline_digits().train_images[:3]
+    return noisy_batch(linear_schedule(300), images, stream(2, "picture"))[0]
