@@ -198,8 +198,7 @@ ask_choice(
 # %% [markdown]
 # ## A training batch
 #
-# This is what the network will see while it trains: different digits at different
-# noise levels.
+# While it trains, the network will see many noisy digits at once, a *batch*.
 
 # %%
 ask_choice(

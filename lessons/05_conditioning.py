@@ -53,11 +53,12 @@ print(digits.source)
 # ## A label is a vector
 #
 # Like t, the label becomes a vector. This one is not computed but learned: a
-# table with one row for each digit, called an *embedding*. The assignment's U-Net
-# has such a table too, of ten rows. The first C numbers of a row are added to a map
-# of C channels, wherever the time encoding is: after every `Down` and every `Up`.
+# table with one row for each digit, called an *embedding*. In the assignment's
+# U-Net the first C numbers of a row are added to a map of C channels, wherever the
+# time encoding is: after every `Down` and every `Up`.
 #
-# Ours has an eleventh row, the *null label*: no digit in particular.
+# The assignment's table has ten rows. Both tables here have an eleventh, the *null
+# label*: no digit in particular.
 #
 # A 4 and a 9 look alike. Are their rows alike too?
 
@@ -114,8 +115,8 @@ ask_choice(
          "as it is, line by line."),
         ("The loss also compares the label with a predicted one.",
          "Nothing predicts labels. The loss still compares two noises (Eq. 14)."),
-        ("Each digit gets a network of its own.",
-         "One network draws all ten. The strokes they share are learned once."),
+        ("Its input, and x_0: all of a batch show one digit.",
+         "They need not. Each picture brings its own label, so any mix will do."),
     ],
     answer=0,
     part="11.8 c, d",
@@ -125,12 +126,12 @@ label = digits.train_labels[:1000]
 given = drop_labels(label, 0.1, 10, stream(seed, "dropout"))
 print("labels:", label[:16].tolist())
 print("given: ", given[:16].tolist())
-print(f"null: {(given == 10).float().mean():.1%}")
+print(f"10, the null label: {(given == 10).float().mean():.1%}")
 
 # %% [markdown]
 # ## Train it
 #
-# The loop of lesson 3, now with labels: a small network for a few seconds. Then
+# The loop of lesson 3, now with labels: a small network, for a short time. Then
 # the log of the shipped weights, which saw all 55,000 digits many times.
 #
 # There, the training loss is the mean over an epoch. The validation loss is that
@@ -317,7 +318,7 @@ ask_choice(
 #
 # - *Fréchet distance* of two clouds, drawn digits and training digits, each a
 #   point of 64 numbers in which the classifier sees it. Small is good. So few are
-#   some way off by chance alone, real ones too. More so if they are not ten of
+#   some way off by chance alone, even real ones. More so if they are not ten of
 #   each digit: hence two rows of real ones;
 # - *coverage*: the share of real digits with a drawn one near (all kinds there?);
 # - *precision*: the share of drawn digits near a real one (do they look real?).

@@ -334,6 +334,13 @@ def test_no_line_of_prose_ends_inside_code(width: int) -> None:
     assert HOLD not in "".join(lines) and len(lines) > 3
 
 
+@pytest.mark.parametrize("width", range(24, 60, 3))
+def test_no_line_of_prose_ends_inside_a_small_formula(width: int) -> None:
+    lines = lines_of(Sentence("It is noise of size √(1 - ᾱ_500) = 0.96, and α + β is 1."), width)
+    for formula in ("√(1 - ᾱ_500) = 0.96,", "α + β"):
+        assert any(formula in line for line in lines)
+
+
 def test_prose_is_never_wider_than_is_easy_to_read() -> None:
     assert max(map(len, lines_of(Sentence("word " * 100), 200))) <= PROSE_WIDTH
 

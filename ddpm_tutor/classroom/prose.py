@@ -21,11 +21,11 @@ HOLD = "\ue000"  # stands for a blank at which no line may end: rich breaks at a
 
 
 class Sentence:
-    """Words that are wrapped at the width of prose, never at a `HOLD` and never in `t = 1`."""
+    """Words that are wrapped at the width of prose, never at a `HOLD`, in `t = 1` or in `1 - β`."""
 
     def __init__(self, text: str | Text) -> None:
         self.text = Text(text) if isinstance(text, str) else text.copy()
-        self.text.plain = self.text.plain.replace(" = ", f"{HOLD}={HOLD}")
+        self.text.plain = re.sub(" ([-+=]) ", rf"{HOLD}\1{HOLD}", self.text.plain)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         lines = self.text.wrap(console, min(options.max_width, PROSE_WIDTH))
