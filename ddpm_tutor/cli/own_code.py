@@ -94,6 +94,9 @@ def own_drawing(
     console.print(Text.assemble(("Yours: ", "bold green"), ", ".join(mine.functions)))
     if theirs:
         console.print(Text.assemble(("The package's: ", "dim"), ", ".join(theirs)))
+    if "p_step" in mine.functions and how["steps"] < loaded.schedule.T:
+        say = "Your p_step adds the noise of β; where steps are skipped, the package's adds that of β̃."
+        console.print(Text(say, "dim"))
     for line in mine.left_out:
         console.print(Text(line, "yellow"), soft_wrap=True)
     return draw_with(
