@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import imageio.v3 as imageio
@@ -449,11 +450,13 @@ def test_ctrl_c_leaves_nothing_half_written(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # what a terminal does
     )
     time.sleep(4)  # loading, or at work
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
-    assert process.returncode == 130 and said == "Interrupted.\n"
+    # Python itself ends by the signal where Ctrl-C came while PyTorch was loading: 130 to a shell
+    assert process.returncode in (130, -signal.SIGINT) and said == "Interrupted.\n"
     files = [path for path in empty.rglob("*") if path.is_file()]
     assert not [file for file in files if file.name.startswith(".") or not file.stat().st_size]
 

@@ -53,6 +53,7 @@ def forked(work: Callable[[], object], fork: Callable[[], int] = os.fork) -> int
     if child == 0:
         code = 1
         try:
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # as in a terminal
             work()
             code = 0
         finally:
@@ -231,6 +232,7 @@ def test_signals_and_a_pulled_terminal_leave_a_whole_run(tmp_path, digits, strai
     for number in (signal.SIGTERM, signal.SIGINT):
         child = forked(lambda: train(folder, digits))
         wait_for(folder / "state.pt")
+        time.sleep(0.2)
         os.kill(child, number)
         assert end_of(child) in (-number, 1)  # Python makes an exception of Ctrl-C
     child = forked(lambda: train(folder, digits), in_a_terminal)

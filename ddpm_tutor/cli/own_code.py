@@ -95,7 +95,7 @@ def own_drawing(
     if theirs:
         console.print(Text.assemble(("The package's: ", "dim"), ", ".join(theirs)))
     if "p_step" in mine.functions and how["steps"] < loaded.schedule.T:
-        say = "Your p_step adds the noise of β; where steps are skipped, the package's adds that of β̃."
+        say = "Your p_step takes σ² = β. Where steps are skipped the package's takes β̃."
         console.print(Text(say, "dim"))
     for line in mine.left_out:
         console.print(Text(line, "yellow"), soft_wrap=True)
