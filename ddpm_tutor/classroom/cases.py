@@ -1,6 +1,7 @@
 """Random inputs for the functions of the exercises, and what came of calling them."""
 
 import copy
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -169,6 +170,7 @@ def outcome_of(
     except WrongKind as error:
         return Outcome(problem=str(error))
     except (Exception, SystemExit) as error:
+        traceback.clear_frames(error.__traceback__)  # or all that it had filled stays in memory
         return Outcome(error=error)
     changed = tuple(name for name in inputs if not unchanged(given[name], inputs[name]))
     return Outcome(values, changed=changed)

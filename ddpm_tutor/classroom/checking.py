@@ -109,7 +109,8 @@ def main(exercise_file: str, path: str, folder: str) -> None:
     from ddpm_tutor.classroom.judge import judge
 
     for device in devices_at_hand():
-        torch.zeros(1, device=device)  # drivers take their memory now, not under the limit
+        # drivers and threads take their memory now, not under the limit
+        torch.ones(1000, 1000, device=device) @ torch.ones(1000, 1000, device=device)
     exercise = read_exercise(Path(exercise_file))
     source = (Path(folder) / "answer.py").read_text(encoding="utf-8")
     limit_memory()
