@@ -1,6 +1,8 @@
 """The Typer application: its commands, and what happens when one fails."""
 
 import errno
+import io
+import logging
 import os
 import sys
 import traceback
@@ -59,6 +61,16 @@ def in_words(error: Exception) -> str:
 def is_usage_error(error: Exception) -> bool:
     """Whether Typer reports this error itself: its own copy of click differs between versions."""
     return hasattr(error, "exit_code") and hasattr(error, "show")
+
+
+def speak_plainly() -> None:
+    """Lets a terminal that knows no √ show a question mark, and one that is closed show nothing."""
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it talks about where it caches fonts
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def complain(message: str) -> None:

@@ -1,5 +1,6 @@
 """What several commands share: their options, and the digits."""
 
+import math
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -10,6 +11,17 @@ import typer
 if TYPE_CHECKING:
     from ddpm_tutor.science.checkpoints import Checkpoint
     from ddpm_tutor.science.data import Digits
+
+
+def a_number(value: float) -> float:
+    """The value of an option, unless it is NaN, which is neither too small nor too large.
+
+    Raises:
+        typer.BadParameter: it is.
+    """
+    if math.isnan(value):
+        raise typer.BadParameter("it is not a number")
+    return value
 
 
 class Device(StrEnum):
@@ -46,6 +58,7 @@ GuidanceOption = Annotated[
     typer.Option(
         min=0,
         max=20,
+        callback=a_number,
         help="How strongly the label pulls: 0 ignores it, 1 is the plain conditional model.",
     ),
 ]

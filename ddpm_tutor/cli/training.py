@@ -18,6 +18,7 @@ from ddpm_tutor.cli.options import (
     Device,
     DeviceOption,
     SeedOption,
+    a_number,
     find_digits,
 )
 from ddpm_tutor.cli.processes import is_first, processes
@@ -58,7 +59,9 @@ def train(
         bool, typer.Option("--conditional/--unconditional", help="With labels or without.")
     ] = True,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images.")] = 10,
-    lr: Annotated[float, typer.Option(min=1e-8, max=1, help="Learning rate of Adam.")] = 1e-4,
+    lr: Annotated[
+        float, typer.Option(min=1e-8, max=1, callback=a_number, help="Learning rate of Adam.")
+    ] = 1e-4,
     batch_size: Annotated[int, typer.Option(min=1, max=8192, help="Images a step.")] = 128,
     width: Annotated[int, typer.Option(min=4, max=512, help="Channels of the network.")] = 64,
     network: Annotated[
@@ -67,7 +70,9 @@ def train(
     lr_schedule: Annotated[
         LrSchedule, typer.Option(help="one-cycle lets the rate fall to zero at the end.")
     ] = LrSchedule.constant,
-    weight_decay: Annotated[float, typer.Option(min=0, max=1, help="AdamW's; 0 is Adam.")] = 0.0,
+    weight_decay: Annotated[
+        float, typer.Option(min=0, max=1, callback=a_number, help="AdamW's; 0 is Adam.")
+    ] = 0.0,
     weighting: Annotated[
         Weighting, typer.Option(help="simple is Eq. 14; v counts errors at large t for more.")
     ] = Weighting.simple,
