@@ -1,6 +1,11 @@
 """What the tests share. None of them needs a network, a GPU, or a file outside the checkout."""
 
 import os
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # tests run side by side: a process that spins on every core would hold up the others
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from pathlib import Path
 
 import pytest

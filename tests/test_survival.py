@@ -34,8 +34,8 @@ KILLS = int(os.environ.get("DDPM_TUTOR_KILLS", "12"))
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that fork")
 
 
-def train(folder: Path, digits, steps: int | None = None) -> None:
-    """Starts the run in `folder`, or goes on with it, so many steps; saves after each."""
+def train(folder: Path, digits, steps: int | None = None, pause: float = 0) -> None:
+    """Starts the run in `folder`, or goes on with it, so many steps; saves and rests after each."""
     started = (folder / "state.pt").exists()
     run = (Run.resume if started else Run.start)(folder, SETTINGS, CPU)
     with run.exclusive():
@@ -43,6 +43,7 @@ def train(folder: Path, digits, steps: int | None = None) -> None:
         for report in run.train(digits):
             if isinstance(report, StepReport):
                 run.save()
+                time.sleep(pause)
                 if report.step == end:
                     return
 
@@ -224,18 +225,21 @@ def test_a_run_killed_in_its_first_save_is_no_dead_end(tmp_path, digits, straigh
 def test_signals_and_a_pulled_terminal_leave_a_whole_run(tmp_path, digits, straight):
     folder, terminals = tmp_path / "run", []
 
+    def slowly() -> None:  # 3 seconds at least: no machine is done before the signals have come
+        train(folder, digits, pause=0.1)
+
     def in_a_terminal() -> int:
         child, terminal = pty.fork()
         terminals.append(terminal)
         return child
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        child = forked(lambda: train(folder, digits))
+        child = forked(slowly)
         wait_for(folder / "state.pt")
         time.sleep(0.2)
         os.kill(child, number)
         assert end_of(child) in (-number, 1)  # Python makes an exception of Ctrl-C
-    child = forked(lambda: train(folder, digits), in_a_terminal)
+    child = forked(slowly, in_a_terminal)
     time.sleep(0.5)
     os.close(terminals[0])
     assert end_of(child) == -signal.SIGHUP
