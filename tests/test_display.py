@@ -84,7 +84,10 @@ def test_without_colour_an_image_is_shades_of_characters() -> None:
     assert lines == [SHADES[0] * 4 + SHADES[-1] * 4] * 4
 
 
-def test_with_colour_an_image_is_half_blocks_of_its_greys() -> None:
+def test_with_colour_an_image_is_half_blocks_of_its_greys(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
     image = torch.zeros(1, 1, 8, 8)  # 0 in [-1, 1] is grey 128
     text = shown(lambda console: render_images(image, console), color=True)
     assert text.count("▀") == 32 and "38;2;128;128;128" in text and "48;2;128;128;128" in text

@@ -205,6 +205,7 @@ def test_whatever_moment_of_a_save_it_is(tmp_path, digits, straight, how):
         assert Run.resume(folder, SETTINGS, CPU).state.step in (7, 8)
         load_checkpoint(folder / "weights.safetensors")
     assert moment > 12
+    print(f"{moment - 1} moments")
     train(folder, digits)
     assert_same_run(folder, straight)
 
