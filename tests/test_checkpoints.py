@@ -3,6 +3,8 @@
 import json
 import os
 import pickle
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -26,6 +28,18 @@ def saved(tmp_path, network):
 def inputs():
     x_t = torch.randn(2, 1, 32, 32, generator=torch.Generator().manual_seed(0))
     return x_t, torch.tensor([3, 700]), torch.tensor([4, 9])
+
+
+def test_loading_draws_no_numbers_and_does_not_wait_for_the_compiler():
+    program = (
+        "import sys, torch\n"
+        "from ddpm_tutor.science.checkpoints import load_checkpoint\n"
+        "before = torch.get_rng_state()\n"
+        "load_checkpoint()\n"
+        "print(torch.equal(before, torch.get_rng_state()), 'torch._dynamo' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert done.stdout.split() == [b"True", b"False"]
 
 
 @pytest.mark.parametrize("num_classes", [None, 10])

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from rich.console import Console
 
 from ddpm_tutor.classroom import progress as progress_module
@@ -405,14 +406,25 @@ def test_a_damaged_progress_file_is_kept_aside_and_progress_goes_on(
         assert kept.read_text(encoding="utf-8") == text
 
 
-def test_a_place_that_cannot_be_written_does_not_stop_a_lesson(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_place_that_cannot_be_written_does_not_stop_a_lesson_and_is_named_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setattr(progress_module, "progress_file", lambda: tmp_path / "file" / "p.json")
     place = Bookmark("02")
     place.at_step(5)
     assert place.answered("11.2 a", True) and place.lesson.step == 5
+    assert capsys.readouterr().err.count(f"cannot write to {tmp_path / 'file'}.") == 1
+
+
+def test_a_damaged_file_that_another_terminal_is_writing_is_left_to_it(
+    bookmark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress_module, "LOCK_SECONDS", 0.1)
+    (tmp_path / "progress.json").write_text("{")
+    with FileLock(tmp_path / ".lock"):
+        assert progress_module.set_aside_unreadable() is None
+    assert progress_module.set_aside_unreadable() == tmp_path / "progress.1.old"
 
 
 def test_lessons_are_found_by_number_and_by_file(lesson: Lesson) -> None:

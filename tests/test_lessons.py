@@ -23,7 +23,7 @@ SHORT = {
     1: ([], "lesson_1_noising_7.gif"),
     2: ([], "lesson_2_batch.png"),
     3: (["steps=20"], "lesson_3_loss.png"),
-    4: (["chain_steps=100", "steps=50"], "lesson_4_denoising.gif"),
+    4: (["chain_steps=20", "steps=20"], "lesson_4_denoising.gif"),
     5: (["steps=10", "each=2", "train_steps=20"], "lesson_5_all_digits.png"),
 }
 

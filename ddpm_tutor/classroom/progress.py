@@ -1,8 +1,10 @@
 """What the learner has done: where each lesson was left, and which answers were right."""
 
 import contextlib
+import functools
 import hashlib
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -97,38 +99,63 @@ def read_progress(text: str) -> Progress:
     return Progress(lessons, exercises)
 
 
+def locked() -> FileLock:
+    """What one terminal holds while it changes the progress; another one waits for it."""
+    return FileLock(progress_file().with_name(".lock"), timeout=LOCK_SECONDS)
+
+
 def set_aside_unreadable() -> Path | None:
     """Keeps a progress file that cannot be read under another name; that name, or None."""
     path = progress_file()
+    with contextlib.suppress(OSError, Timeout):
+        if path.exists():
+            with locked():
+                return _set_aside(path)
+    return None
+
+
+def _set_aside(path: Path) -> Path | None:
+    """`set_aside_unreadable` for one who holds the lock."""
     try:
         read_progress(path.read_text(encoding="utf-8"))
-    except OSError:
+    except FileNotFoundError:
         pass
     except ValueError:
         number = 1
         while (kept := path.with_name(f"progress.{number}.old")).exists():
             number += 1
-        with contextlib.suppress(OSError):
-            path.replace(kept)
-            return kept
+        path.replace(kept)
+        return kept
     return None
 
 
 def change_progress(change: Callable[[Progress], object]) -> None:
     """Changes the progress as it is on disk now; two terminals at once lose no answer.
 
-    Where it cannot be written, a lesson still goes on.
+    Where it cannot be written, a lesson still goes on, and it is said once.
     """
     path = progress_file()
-    with contextlib.suppress(TutorError, OSError, Timeout):
+    try:
         make_folder(path.parent)
-        with FileLock(path.with_name(".lock"), timeout=LOCK_SECONDS):
-            set_aside_unreadable()
+        with locked():
+            _set_aside(path)
             progress = load_progress()
             change(progress)
             with replacing(path) as temporary:
                 text = json.dumps({"version": VERSION, **asdict(progress)}, indent=2)
                 temporary.write_text(text + "\n", encoding="utf-8")
+    except (TutorError, OSError, Timeout):
+        say_not_kept(path.parent)
+
+
+@functools.cache
+def say_not_kept(folder: Path) -> None:
+    """Says, once, that what the learner does is forgotten when the command ends."""
+    print(
+        f"Your progress is not kept: cannot write to {folder}.\n"
+        "Make room there, or name another folder in XDG_DATA_HOME.",
+        file=sys.stderr,
+    )
 
 
 def fingerprint(source: str) -> str:

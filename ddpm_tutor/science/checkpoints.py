@@ -4,11 +4,13 @@ Loading needs no other file and runs no code from it.
 """
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch.overrides import TorchFunctionMode
 
 from ddpm_tutor.errors import TutorError, UsageError
 from ddpm_tutor.files import bundled, replacing
@@ -172,7 +174,8 @@ def _read(path: Path) -> Checkpoint:
         schedule.alpha_bar, linear_schedule().alpha_bar
     ):
         raise ValueError("the lean network knows no schedule but the paper's")
-    model = build_network(config["network"], config["width"], config["num_classes"])
+    with WithoutDraws():
+        model = build_network(config["network"], config["width"], config["num_classes"])
     model.load_state_dict(tensors)
     return Checkpoint(model, schedule, training)
 
@@ -184,5 +187,24 @@ def _announced(config: dict[str, Any]) -> NoisePredictor:
         raise ValueError(f"width is {width!r}")
     if classes is not None and (type(classes) is not int or not 1 <= classes <= MOST_CLASSES):
         raise ValueError(f"num_classes is {classes!r}")
-    with torch.device("meta"):
+    with torch.device("meta"), WithoutDraws():
         return build_network(name, width, classes)
+
+
+class WithoutDraws(TorchFunctionMode):
+    """Networks made inside draw no first weights; others are about to take their place.
+
+    On the "meta" device a draw would also load torch's compiler, which takes as long as torch.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", "") == "torch.nn.init":
+            return kwargs["tensor"] if "tensor" in kwargs else args[0]
+        return func(*args, **kwargs)
