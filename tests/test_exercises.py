@@ -323,7 +323,7 @@ def solutions(*numbers: int) -> dict:
     [("ddim", (5, 11, 14), 1.5), ("ddpm", (5, 14), 1.5), ("ddpm", (9,), 1.5), ("ddim", (9,), 1.0)],
 )
 def test_right_functions_draw_the_same_picture(
-    method: str, numbers: tuple[int, ...], guidance: float
+    method: str, numbers: tuple[int, ...], guidance: float, in_float32: None
 ) -> None:
     loaded, labels = load_checkpoint(), torch.tensor([7, 2])
     how = dict(seed=3, indices=[0, 5], guidance=guidance, method=method, steps=8)
@@ -334,7 +334,7 @@ def test_right_functions_draw_the_same_picture(
         torch.testing.assert_close((a.x_t, a.x_0), (b.x_t, b.x_0), atol=1e-4, rtol=1e-4)
 
 
-def test_the_step_and_the_loop_of_exercises_draw_what_algorithm_2_draws() -> None:
+def test_the_step_and_the_loop_of_exercises_draw_what_algorithm_2_draws(in_float32: None) -> None:
     loaded, labels = load_checkpoint(), torch.tensor([7])
     how = dict(seed=3, indices=[0], steps=8)
     ours = list(draw(loaded.model, loaded.schedule, labels, **how, variance="beta", clip=False))

@@ -191,7 +191,7 @@ def test_the_same_seed_gives_the_same_picture_and_another_seed_another(schedule,
     assert (picture(7) - picture(8)).abs().max() > 0.1
 
 
-def test_an_image_does_not_depend_on_the_batch_it_is_drawn_in(schedule, network):
+def test_an_image_does_not_depend_on_the_batch_it_is_drawn_in(schedule, network, in_float32):
     network.eval()
     labels = torch.arange(6)
 
