@@ -362,7 +362,7 @@ def benchmarks(plots: Path | None) -> dict[str, object]:
             in_turn("100 digits, all 1000 steps", "s",
                     lambda: yardstick_sampling(unet, 100, 4), lambda: our_sampling(lean, 100, 40)),
             in_turn("10 digits, the U-Net, float32", "s",
-                    lambda: yardstick_sampling(unet, 10, 30), 
+                    lambda: yardstick_sampling(unet, 10, 30),
                     lambda: our_sampling(unet, 10, 30, bfloat16=False), rounds=5),
             in_turn("training the U-Net", "images/s",
                     lambda: yardstick_training(2), lambda: our_training(5), more_is_better=True),

@@ -593,6 +593,25 @@ ask_number("How many?", 3, tolerance=0, why="So it is.")
 """
 
 
+SLOW = ASKING.replace("ask_number(", 'import time\nprint("busy")\ntime.sleep(2)\nask_number(')
+
+
+def test_what_is_typed_too_early_is_dropped(empty: Path, environment: dict[str, str]) -> None:
+    (empty / "slow.py").write_text(SLOW)
+    terminal = Terminal([*TUTOR, "lesson", "slow.py", "--trust"], empty, environment)
+    terminal.until("q quit")
+    terminal.type("\r")
+    terminal.until("busy")
+    terminal.type("rpx")
+    shown = terminal.until("to skip)")
+    assert "rpx" not in shown
+    terminal.type("3\r")
+    assert terminal.until("So it is.").lstrip(" :").startswith("3")  # nothing before it, and seen
+    terminal.until("q quit")
+    terminal.type("q")
+    assert terminal.wait() == 0
+
+
 def test_exit_leaves_the_interactive_python_and_nothing_else(
     empty: Path, environment: dict[str, str]
 ) -> None:

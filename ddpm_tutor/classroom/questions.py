@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ddpm_tutor.classroom.display import number
+from ddpm_tutor.classroom.keyboard import echo
 from ddpm_tutor.classroom.prose import HOLD, PROSE_WIDTH, Sentence
 from ddpm_tutor.classroom.session import current
 
@@ -60,7 +61,8 @@ def _asked(prompt: str) -> str:
     assert session.ask is not None
     started = time.perf_counter()
     try:
-        return session.ask(prompt).strip()
+        with echo(on=True):
+            return session.ask(prompt).strip()
     except EOFError:
         session.console.print()
         return ""

@@ -14,6 +14,7 @@ from rich.panel import Panel
 from rich.rule import Rule
 from rich.text import Text
 
+from ddpm_tutor.classroom.keyboard import echo
 from ddpm_tutor.classroom.lesson import (
     Cell,
     Lesson,
@@ -235,7 +236,8 @@ class Stepper:
         before = dict(self.namespace)
         self.namespace |= {"exit": leave, "quit": leave}
         try:
-            code.interact(banner=banner, local=self.namespace, exitmsg="")
+            with echo(on=True):
+                code.interact(banner=banner, local=self.namespace, exitmsg="")
         except SystemExit:
             pass
         finally:

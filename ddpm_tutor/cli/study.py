@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -173,6 +174,7 @@ def lesson(
 
     # below here torch is needed: say at once what will come
     with console.status(f"Opening lesson {chosen.number or chosen.path.name} ..."):
+        from ddpm_tutor.classroom.keyboard import echo
         from ddpm_tutor.classroom.session import Session
         from ddpm_tutor.classroom.stepper import Stepper
         from ddpm_tutor.files import make_folder
@@ -183,7 +185,9 @@ def lesson(
     if bookmark:
         session.ask, session.on_answer = console.input, bookmark.answered
         stepper.keys, stepper.at_step = read_key, bookmark.at_step
-    finished = stepper.run(start or 1)
+    # what is typed while a step computes would stand in its output
+    with echo(on=False) if bookmark else nullcontext():
+        finished = stepper.run(start or 1)
     if bookmark and finished:
         bookmark.finished()
     say_goodbye(console, chosen, session.saved, finished)
