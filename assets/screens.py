@@ -2,7 +2,8 @@
 
     python assets/screens.py
 
-Each lesson runs up to the step; its questions get the answer that stands beside it.
+Each lesson runs up to the step; its questions get the answers that stand beside it, and
+those after them none.
 """
 
 import contextlib
@@ -21,12 +22,12 @@ from ddpm_tutor.files import replacing
 from ddpm_tutor.science.data import load_offline_digits
 
 FOLDER = Path(__file__).resolve().parent / "readme"
-SCREENS = {  # lesson: the title of a step, and what the learner types when asked
-    1: ("What is left at the end?", "0.5"),
-    2: ("Going back, if you knew the noise", ""),
-    3: ("Train", ""),
-    4: ("What if we leave the noise out?", "b"),
-    5: ("One noise, ten labels", "b"),
+SCREENS = {  # lesson: the title of a step, and what the learner types when asked, in turn
+    1: ("What is left at the end?", ["0.5"]),
+    2: ("Going back, if you knew the noise", []),
+    3: ("Train", []),
+    4: ("What if we leave the noise out?", ["b", "c", "b"]),
+    5: ("One noise, ten labels", ["10"]),
 }
 THEME = TerminalTheme(
     (24, 26, 31),
@@ -63,14 +64,17 @@ SVG = """\
 """
 
 
-def make_screen(number: int, title: str, answer: str) -> None:
+def make_screen(number: int, title: str, answers: list[str]) -> None:
     """Runs lesson `number` to the step called `title` and saves what that step shows."""
     lesson = find_lesson(str(number))
     step = next(i for i, s in enumerate(lesson.steps, start=1) if s.title == title)
     # with colours, but no terminal: the frames of progress bars would all be recorded
     console = Console(file=io.StringIO(), record=True, width=80, color_system="truecolor")
 
+    remaining = iter(answers)
+
     def ask(prompt: str) -> str:
+        answer = next(remaining, "")
         console.print(f"{prompt}{answer}", markup=False, highlight=False)
         return answer
 
@@ -88,5 +92,5 @@ def make_screen(number: int, title: str, answer: str) -> None:
 if __name__ == "__main__":
     # no image of MNIST comes into this repository
     ddpm_tutor.load_digits = lambda **options: load_offline_digits()
-    for number, (title, answer) in SCREENS.items():
-        make_screen(number, title, answer)
+    for number, (title, answers) in SCREENS.items():
+        make_screen(number, title, answers)
