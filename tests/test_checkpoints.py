@@ -30,15 +30,19 @@ def inputs():
     return x_t, torch.tensor([3, 700]), torch.tensor([4, 9])
 
 
-def test_loading_draws_no_numbers_and_does_not_wait_for_the_compiler():
+@pytest.mark.parametrize("name", ["unet", "lean"])
+def test_loading_draws_no_numbers_and_does_not_wait_for_the_compiler(tmp_path, name):
+    save_checkpoint(tmp_path / "w.safetensors", build_network(name, 32, 10), {})
     program = (
         "import sys, torch\n"
+        "from pathlib import Path\n"
         "from ddpm_tutor.science.checkpoints import load_checkpoint\n"
         "before = torch.get_rng_state()\n"
-        "load_checkpoint()\n"
+        "load_checkpoint(Path(sys.argv[1]))\n"
         "print(torch.equal(before, torch.get_rng_state()), 'torch._dynamo' in sys.modules)\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    command = [sys.executable, "-c", program, tmp_path / "w.safetensors"]
+    done = subprocess.run(command, capture_output=True, check=True)
     assert done.stdout.split() == [b"True", b"False"]
 
 

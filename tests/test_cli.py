@@ -623,7 +623,7 @@ def test_exit_leaves_the_interactive_python_and_nothing_else(
     terminal.type("p")
     terminal.until(">>>")
     terminal.type("exit()\r")
-    terminal.until("Back to the lesson.")
+    assert "exit()" in terminal.until("Back to the lesson.")  # it shows
     terminal.until("q quit")
     terminal.type("\r")
     terminal.until("Enter to skip")

@@ -99,7 +99,7 @@ def read_progress(text: str) -> Progress:
     return Progress(lessons, exercises)
 
 
-def locked() -> FileLock:
+def progress_lock() -> FileLock:
     """What one terminal holds while it changes the progress; another one waits for it."""
     return FileLock(progress_file().with_name(".lock"), timeout=LOCK_SECONDS)
 
@@ -107,9 +107,11 @@ def locked() -> FileLock:
 def set_aside_unreadable() -> Path | None:
     """Keeps a progress file that cannot be read under another name; that name, or None."""
     path = progress_file()
-    with contextlib.suppress(OSError, Timeout):
-        if path.exists():
-            with locked():
+    with contextlib.suppress(OSError, NotImplementedError):
+        try:
+            read_progress(path.read_text(encoding="utf-8"))
+        except ValueError:
+            with progress_lock():
                 return _set_aside(path)
     return None
 
@@ -132,30 +134,30 @@ def _set_aside(path: Path) -> Path | None:
 def change_progress(change: Callable[[Progress], object]) -> None:
     """Changes the progress as it is on disk now; two terminals at once lose no answer.
 
-    Where it cannot be written, a lesson still goes on, and it is said once.
+    Where it cannot be kept, a lesson still goes on, and the reason is said once.
     """
     path = progress_file()
     try:
         make_folder(path.parent)
-        with locked():
+        with progress_lock():
             _set_aside(path)
             progress = load_progress()
             change(progress)
             with replacing(path) as temporary:
                 text = json.dumps({"version": VERSION, **asdict(progress)}, indent=2)
                 temporary.write_text(text + "\n", encoding="utf-8")
-    except (TutorError, OSError, Timeout):
-        say_not_kept(path.parent)
+    except Timeout:
+        say_not_kept("Your last step was not kept: another terminal holds the file of progress.")
+    except NotImplementedError:  # a file system that has no locks
+        say_not_kept(f"Your progress is not kept: no file can be locked in {path.parent}.")
+    except (TutorError, OSError) as error:
+        say_not_kept(f"Your progress is not kept. {error}")
 
 
 @functools.cache
-def say_not_kept(folder: Path) -> None:
-    """Says, once, that what the learner does is forgotten when the command ends."""
-    print(
-        f"Your progress is not kept: cannot write to {folder}.\n"
-        "Make room there, or name another folder in XDG_DATA_HOME.",
-        file=sys.stderr,
-    )
+def say_not_kept(what: str) -> None:
+    """Says, once, that something the learner did is forgotten when the command ends."""
+    print(what, file=sys.stderr)
 
 
 def fingerprint(source: str) -> str:

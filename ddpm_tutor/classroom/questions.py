@@ -14,7 +14,6 @@ from rich.table import Table
 from rich.text import Text
 
 from ddpm_tutor.classroom.display import number
-from ddpm_tutor.classroom.keyboard import echo
 from ddpm_tutor.classroom.prose import HOLD, PROSE_WIDTH, Sentence
 from ddpm_tutor.classroom.session import current
 
@@ -61,8 +60,7 @@ def _asked(prompt: str) -> str:
     assert session.ask is not None
     started = time.perf_counter()
     try:
-        with echo(on=True):
-            return session.ask(prompt).strip()
+        return session.ask(prompt).strip()
     except EOFError:
         session.console.print()
         return ""

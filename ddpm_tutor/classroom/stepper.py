@@ -14,7 +14,7 @@ from rich.panel import Panel
 from rich.rule import Rule
 from rich.text import Text
 
-from ddpm_tutor.classroom.keyboard import echo
+from ddpm_tutor.classroom.keyboard import showing_keys
 from ddpm_tutor.classroom.lesson import (
     Cell,
     Lesson,
@@ -236,7 +236,7 @@ class Stepper:
         before = dict(self.namespace)
         self.namespace |= {"exit": leave, "quit": leave}
         try:
-            with echo(on=True):
+            with showing_keys(True):
                 code.interact(banner=banner, local=self.namespace, exitmsg="")
         except SystemExit:
             pass

@@ -44,7 +44,7 @@ DeviceOption = Annotated[Device, typer.Option(help="Where to compute; auto takes
 LARGEST_SEED = 2**63 - 1  # what NumPy and PyTorch take
 SeedOption = Annotated[
     int,
-    typer.Option(min=0, max=LARGEST_SEED, help="Same seed, same picture, on every device."),
+    typer.Option(min=0, max=LARGEST_SEED, help="Same seed, same picture, but for rounding."),
 ]
 DataOption = Annotated[
     Path | None,

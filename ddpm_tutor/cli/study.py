@@ -172,21 +172,26 @@ def lesson(
     if bookmark and start is None and 1 < bookmark.lesson.step <= count:
         start = ask_where_to_start(console, bookmark.lesson.step, count)
 
-    # below here torch is needed: say at once what will come
-    with console.status(f"Opening lesson {chosen.number or chosen.path.name} ..."):
-        from ddpm_tutor.classroom.keyboard import echo
-        from ddpm_tutor.classroom.session import Session
-        from ddpm_tutor.classroom.stepper import Stepper
-        from ddpm_tutor.files import make_folder
+    from ddpm_tutor.classroom.keyboard import showing_keys
 
-        make_folder(out)
-    session = Session(console, out)
-    stepper = Stepper(chosen, session, settings=values)
-    if bookmark:
-        session.ask, session.on_answer = console.input, bookmark.answered
-        stepper.keys, stepper.at_step = read_key, bookmark.at_step
-    # what is typed while a step computes would stand in its output
-    with echo(on=False) if bookmark else nullcontext():
+    def ask(prompt: str) -> str:
+        with showing_keys(True):
+            return console.input(prompt)
+
+    # what is typed while something computes would stand in its output
+    with showing_keys(False) if bookmark else nullcontext():
+        # from here on torch is needed: say at once what will come
+        with console.status(f"Opening lesson {chosen.number or chosen.path.name} ..."):
+            from ddpm_tutor.classroom.session import Session
+            from ddpm_tutor.classroom.stepper import Stepper
+            from ddpm_tutor.files import make_folder
+
+            make_folder(out)
+        session = Session(console, out)
+        stepper = Stepper(chosen, session, settings=values)
+        if bookmark:
+            session.ask, session.on_answer = ask, bookmark.answered
+            stepper.keys, stepper.at_step = read_key, bookmark.at_step
         finished = stepper.run(start or 1)
     if bookmark and finished:
         bookmark.finished()

@@ -205,6 +205,8 @@ class WithoutDraws(TorchFunctionMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
-        if getattr(func, "__module__", "") == "torch.nn.init":
+        # some of torch.nn.init's functions are seen here themselves, of others the draw they make
+        module, name = (getattr(func, attribute, "") for attribute in ("__module__", "__name__"))
+        if module == "torch.nn.init" or name in ("uniform_", "normal_"):
             return kwargs["tensor"] if "tensor" in kwargs else args[0]
         return func(*args, **kwargs)
