@@ -314,12 +314,14 @@ def plot_growth(found: list[dict[str, float]], folder: Path) -> None:
     figure = Figure(figsize=(8, 3), layout="constrained")
     time_axis, memory_axis = figure.subplots(1, 2)
     counts = [r["images"] for r in rows]
-    time_axis.loglog(
-        counts, [1000 * r["seconds"] / r["steps"] / r["images"] for r in rows], marker="o"
+    times = [1000 * r["seconds"] / r["steps"] / r["images"] for r in rows]
+    memory = [r["MB"] for r in rows]
+    time_axis.semilogx(counts, times, marker="o")
+    time_axis.set(xlabel="images", ylabel="ms per image and step", ylim=(0, 1.1 * max(times)))
+    memory_axis.semilogx(counts, memory, marker="o")
+    memory_axis.set(
+        xlabel="images", ylabel="memory of the process, MB", ylim=(0, 1.1 * max(memory))
     )
-    time_axis.set(xlabel="images", ylabel="ms per image and step")
-    memory_axis.semilogx(counts, [r["MB"] for r in rows], marker="o")
-    memory_axis.set(xlabel="images", ylabel="memory of the process, MB", ylim=(0, None))
     figure.savefig(folder / "growth.png", dpi=110)
 
 
