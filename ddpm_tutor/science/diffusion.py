@@ -149,7 +149,7 @@ def losses_simple(
 ) -> Tensor:
     """`loss_simple` of each image, (B,)."""
     eps_theta = model(q_sample(schedule, x_0, t, eps), t, label)
-    return F.mse_loss(eps_theta.float(), eps, reduction="none").mean(dim=(1, 2, 3))
+    return F.mse_loss(eps_theta.to(eps.dtype), eps, reduction="none").mean(dim=(1, 2, 3))
 
 
 def weight_of_v(schedule: Schedule, t: Tensor, most: float = 30) -> Tensor:
