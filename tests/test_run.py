@@ -15,7 +15,7 @@ from ddpm_tutor.science.training import StepReport, TrainingConfig, validation_l
 CPU = torch.device("cpu")
 TRAINING = TrainingConfig(epochs=2, batch_size=20, lr=1e-3, lr_schedule="one-cycle")
 UNET = RunSettings("unet", 4, True, TRAINING)
-LEAN = RunSettings("lean", 32, False, TRAINING)
+LEAN = RunSettings("lean", 32, False, dataclasses.replace(TRAINING, optimizer="muon"))
 
 
 def finish(run, digits):
@@ -104,7 +104,8 @@ def test_the_train_loss_of_an_epoch_is_the_mean_of_its_steps(tmp_path, digits):
 @pytest.mark.parametrize("steps", [3, 4], ids=["within an epoch", "before a save"])
 @pytest.mark.parametrize("settings", [UNET, LEAN], ids=["unet", "lean"])
 def test_a_resumed_run_ends_bit_for_bit_as_an_uninterrupted_one(tmp_path, digits, settings, steps):
-    settings = dataclasses.replace(settings, training=dataclasses.replace(TRAINING, epochs=3))
+    training = dataclasses.replace(settings.training, epochs=3)
+    settings = dataclasses.replace(settings, training=training)
     whole = Run.start(tmp_path / "whole", settings, CPU)
     finish(whole, digits)
 

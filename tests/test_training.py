@@ -215,8 +215,9 @@ def test_without_labels_the_network_is_given_none(schedule, digits):
 # What a step does
 
 
-def test_a_tiny_set_is_learned(digits):
-    config = TrainingConfig(epochs=20, batch_size=11, lr=1e-2, warmup_steps=5)
+@pytest.mark.parametrize("optimizer", ["adam", "muon"])
+def test_a_tiny_set_is_learned(digits, optimizer):
+    config = TrainingConfig(20, batch_size=11, lr=1e-2, warmup_steps=5, optimizer=optimizer)
     losses = [report.loss for report in steps(started(config), digits, config)]
     assert losses[0] > 0.8  # predicting nothing would cost 1
     assert sum(losses[-20:]) / 20 < 0.3
@@ -252,8 +253,9 @@ def test_the_same_seed_trains_the_same_weights_and_another_seed_others(digits):
     assert not same(one.model, other.model)
 
 
-def test_a_resumed_training_does_what_an_uninterrupted_one_does(digits):
-    config = TrainingConfig(epochs=2, batch_size=11, lr=1e-3, lr_schedule="one-cycle")
+@pytest.mark.parametrize("optimizer", ["adam", "muon"])
+def test_a_resumed_training_does_what_an_uninterrupted_one_does(digits, optimizer):
+    config = TrainingConfig(2, batch_size=11, lr_schedule="one-cycle", optimizer=optimizer)
     whole = started(config)
     reports = steps(whole, digits, config)
 

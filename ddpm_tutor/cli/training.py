@@ -40,6 +40,13 @@ class Network(StrEnum):
     lean = "lean"
 
 
+class Optimizer(StrEnum):
+    """What makes a step of a gradient."""
+
+    adam = "adam"
+    muon = "muon"
+
+
 class Weighting(StrEnum):
     """Which errors of the prediction count for how much."""
 
@@ -60,7 +67,7 @@ def train(
     ] = True,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images.")] = 10,
     lr: Annotated[
-        float, typer.Option(min=1e-8, max=1, callback=a_number, help="Learning rate of Adam.")
+        float, typer.Option(min=1e-8, max=1, callback=a_number, help="Learning rate.")
     ] = 1e-4,
     batch_size: Annotated[int, typer.Option(min=1, max=8192, help="Images a step.")] = 128,
     width: Annotated[int, typer.Option(min=4, max=512, help="Channels of the network.")] = 64,
@@ -70,8 +77,11 @@ def train(
     lr_schedule: Annotated[
         LrSchedule, typer.Option(help="one-cycle lets the rate fall to zero at the end.")
     ] = LrSchedule.constant,
+    optimizer: Annotated[
+        Optimizer, typer.Option(help="muon learns in fewer steps; give it --lr 2e-3.")
+    ] = Optimizer.adam,
     weight_decay: Annotated[
-        float, typer.Option(min=0, max=1, callback=a_number, help="AdamW's; 0 is Adam.")
+        float, typer.Option(min=0, max=1, callback=a_number, help="As in AdamW.")
     ] = 0.0,
     weighting: Annotated[
         Weighting, typer.Option(help="simple is Eq. 14; v counts errors at large t for more.")
@@ -105,6 +115,7 @@ def train(
             batch_size=batch_size,
             lr=lr,
             lr_schedule=lr_schedule.value,
+            optimizer=optimizer.value,
             weight_decay=weight_decay,
             weighting=weighting.value,
             seed=seed,
@@ -149,7 +160,8 @@ def announce(console: Console, run: "Run", digits: "Digits", world_size: int) ->
         "digits": f"{len(digits.train_images):,} for training, "
         f"{len(digits.validation_images):,} for validation: {digits.source}",
         "training": f"{config.epochs} epochs, batches of {config.batch_size}, "
-        f"Adam at {config.lr:g}, {'bfloat16' if config.bf16 else 'float32'}, on {where}",
+        f"{config.optimizer.title()} at {config.lr:g}, "
+        f"{'bfloat16' if config.bf16 else 'float32'}, on {where}",
         "weights": run.settings.start_from or "random",
         "run": f"{run.folder}"
         + (f", going on after step {run.state.step:,}" if run.state.step else ""),

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ddpm_tutor.errors import TutorError, is_out_of_memory
 from ddpm_tutor.science.data import to_unit_range
 from ddpm_tutor.science.diffusion import losses_simple, weight_of_v
+from ddpm_tutor.science.muon import Muon
 from ddpm_tutor.science.network import NoisePredictor
 from ddpm_tutor.science.noise import normal, stream
 from ddpm_tutor.science.schedule import Schedule
@@ -41,7 +42,9 @@ class TrainingConfig:
     ema_decay: float = 0.999
     # as in the authors' code; a rare bad batch then moves the weights no further than others do
     grad_clip: float = 1.0
-    # AdamW; zero is Adam
+    # "muon" learns in fewer steps, each a little slower (see `Muon`)
+    optimizer: Literal["adam", "muon"] = "adam"
+    # zero is plain Adam, more AdamW
     weight_decay: float = 0.0
     # the share of labels replaced by the null label, so that the weights also draw without one
     label_dropout: float = 0.1
@@ -65,9 +68,14 @@ class TrainingState:
     def start(cls, model: NoisePredictor, config: TrainingConfig) -> "TrainingState":
         """A state at step 0 for `model`, which is trained in place."""
         ema = copy.deepcopy(model).requires_grad_(False)
-        optimizer = torch.optim.AdamW(
-            model.parameters(), lr=config.lr, weight_decay=config.weight_decay
-        )
+        optimizer: torch.optim.Optimizer
+        if config.optimizer == "muon":
+            dtype = torch.bfloat16 if config.bf16 else torch.float32
+            optimizer = Muon(model.parameters(), config.lr, config.weight_decay, dtype)
+        else:
+            optimizer = torch.optim.AdamW(
+                model.parameters(), lr=config.lr, weight_decay=config.weight_decay
+            )
         return cls(model, ema, optimizer)
 
 
