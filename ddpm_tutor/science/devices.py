@@ -1,5 +1,8 @@
 """Which device computes, and what it can do."""
 
+import ctypes
+import platform
+
 import torch
 
 from ddpm_tutor.errors import UsageError
@@ -37,3 +40,16 @@ def has_bf16(device: torch.device) -> bool:
         found = torch.cpu.get_capabilities()
         return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
     return False
+
+
+def keep_freed_memory() -> None:
+    """Lets this process keep the memory of large tensors that are gone, for the next ones.
+
+    By default glibc gives each block of over 32 MiB back to the system, which hands it out again
+    page by page, cleared: a quarter of the time of a training step of `UNet`. Elsewhere this does
+    nothing.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        mallopt, most = ctypes.CDLL(None).mallopt, 2**31 - 1
+        mallopt(-1, most)  # M_TRIM_THRESHOLD
+        mallopt(-3, 2**30)  # M_MMAP_THRESHOLD
