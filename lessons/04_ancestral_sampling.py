@@ -25,8 +25,8 @@
 # %% tags=["parameters"]
 checkpoint = ""  # empty: the shipped weights
 seed = 0  # another seed: another picture, other noise
-chain_steps = 1000  # of the first chain; divides 1000, as 500, 200 or 100
-steps = 100  # of the ten runs and the shared ones; divides 1000
+chain_steps = 1000  # of the longest chains; divides 1000, as 500, 200 or 100
+steps = 100  # of the ten runs, the 80 digits and the shared runs; divides 1000
 device = "auto"  # auto, cpu, cuda or mps
 
 # %%
@@ -516,16 +516,18 @@ from ddpm_tutor.science.fast import for_sampling
 
 x_t = normal((8, 1, 32, 32), stream(seed, "no noise"), where)
 real, rows = to_unit_range(digits.train_images[:500]), []
-quick = for_sampling(model, range(1000, 0, -1), 8)  # the same network
+short, times = respaced(schedule, chain_steps)
+quick = for_sampling(model, times.tolist()[:0:-1], 8)  # the same network
 with torch.no_grad():
-    for i in track(range(1000, 0, -1), 1000, "Without noise"):
-        t = torch.full((8,), i, device=where)
-        x_t = p_step(schedule, x_t, t, quick(x_t, t), torch.zeros_like(x_t))
-        if i in (901, 701, 501, 301, 101):
-            t = torch.full((len(real),), i - 1)
+    for i in track(range(chain_steps, 0, -1), chain_steps, "Without noise"):
+        at, t = torch.full((8,), i, device=where), times[i - 1].item()
+        eps = quick(x_t, times.to(where)[at])
+        x_t = p_step(short, x_t, at, eps, torch.zeros_like(x_t))  # at t now
+        if t in (900, 700, 500, 300, 100):
             eps = normal(real.shape, generator, "cpu")
-            noisy = q_sample(linear_schedule(), real, t, eps)
-            rows.append((i - 1, x_t.std().item(), noisy.std().item()))
+            all_t = torch.full((len(real),), t)
+            noisy = q_sample(linear_schedule(), real, all_t, eps)
+            rows.append((t, x_t.std().item(), noisy.std().item()))
 show_table("std of x_t", ["t", "without noise", "forward process"], rows)
 show(x_t.cpu(), "eight samples without noise")
 
@@ -603,7 +605,7 @@ wanted = torch.arange(80) % 10
 label = wanted.to(where) if trained.conditional else None
 ways = {"σ² = β": {"variance": "beta"}, "σ² = β̃": {"variance": "beta_tilde"},
         "DDIM": {"method": "ddim"}}
-for n, name in (*((10, name) for name in ways), (100, "σ² = β")):
+for n, name in (*((10, name) for name in ways), (steps, "σ² = β")):
     chain = draw(model, schedule, label, seed=seed, indices=range(80),
                  steps=n, **ways[name])
     drawn = last(track(chain, n + 1, f"{n} steps, {name}")).cpu()
@@ -708,8 +710,8 @@ print("and one digit about once in ten, by chance")
 
 # %%
 label = torch.tensor([3]) if trained.conditional else None
-chain = draw(model, schedule, label, seed=seed, indices=[0])
-frames = frames_of(track(chain, 1001, "Filming"), schedule)
+chain = draw(model, schedule, label, seed=seed, indices=[0], steps=chain_steps)
+frames = frames_of(track(chain, chain_steps + 1, "Filming"), schedule)
 _ = save_film(frames, "lesson 4 denoising")
 
 # %% [markdown]

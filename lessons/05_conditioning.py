@@ -23,6 +23,7 @@
 # %% tags=["parameters"]
 seed = 0
 steps = 50  # of the 1000
+few_steps = 25  # of the 1000, where hundreds of pictures are drawn
 each = 10  # pictures of each digit, at least 2
 train_steps = 100  # of a small network with labels
 device = "auto"  # auto, cpu, cuda or mps
@@ -391,8 +392,8 @@ def variety(reading, of):  # of each digit, (10,)
 
 for w in ("0", "0.5", "1", "2", "5"):
     chain = draw(model, schedule, asked, seed=seed, indices=range(80),
-                 guidance=float(w), steps=25)
-    pictures = last(track(chain, 26, f"w = {w}")).cpu()
+                 guidance=float(w), steps=few_steps)
+    pictures = last(track(chain, few_steps + 1, f"w = {w}")).cpu()
     reading = read_digits(reader.model, to_uint8(pictures))
     as_asked[w] = (reading.classes == asked).float().mean()
     varieties[w] = variety(reading, asked)
@@ -441,9 +442,9 @@ x_T = normal((200, 1, 32, 32), stream(seed, "x_T"), where)
 became = {}
 for method, n in (("ddpm", 200), ("ddim", 50)):
     for run in (1, 2):
-        chain = draw(model, schedule, None, seed=seed, x_T=x_T[:n], steps=25,
+        chain = draw(model, schedule, None, seed=seed, x_T=x_T[:n], steps=few_steps,
                      indices=range(run * n, run * n + n), method=method)
-        pictures = last(track(chain, 26, f"{method}, run {run}"))
+        pictures = last(track(chain, few_steps + 1, f"{method}, run {run}"))
         became[method, run] = read(pictures)
 
 def answers(x, targets):  # of a linear classifier, fitted to x and targets

@@ -24,7 +24,7 @@ SHORT = {
     2: ([], "lesson_2_batch.png"),
     3: (["steps=20"], "lesson_3_loss.png"),
     4: (["chain_steps=20", "steps=20"], "lesson_4_denoising.gif"),
-    5: (["steps=10", "each=2", "train_steps=20"], "lesson_5_all_digits.png"),
+    5: (["steps=10", "few_steps=5", "each=2", "train_steps=20"], "lesson_5_all_digits.png"),
 }
 
 
