@@ -461,6 +461,31 @@ def test_ctrl_c_leaves_nothing_half_written(
     assert not [file for file in files if file.name.startswith(".") or not file.stat().st_size]
 
 
+@pytest.mark.parametrize(
+    ("pressed", "code", "says"),
+    [(True, 130, "Interrupted.\n"), (False, 1, "Unexpected ImportError: half a module")],
+)
+def test_an_import_that_ctrl_c_broke_is_no_error(
+    empty: Path, environment: dict[str, str], pressed: bool, code: int, says: str
+) -> None:
+    broken = f"""
+import signal
+from ddpm_tutor.cli.app import app
+@app.command()
+def broken():
+    try:
+        if {pressed}: signal.raise_signal(signal.SIGINT)
+    except KeyboardInterrupt:
+        pass  # as where an extension is initialised
+    raise ImportError("half a module")
+app(["broken"])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", broken], cwd=empty, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == code and done.stderr.startswith(says)
+
+
 BROKEN = {
     "no Python": ("# %%\ndef (\n", "broken.py, line 2: invalid syntax"),
     "no literal": ('# %% tags=["parameters"]\nseed = open("ran", "w")\n', "is not a literal"),

@@ -4,8 +4,12 @@ import errno
 import io
 import logging
 import os
+import signal
 import sys
+import time
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -17,6 +21,7 @@ from ddpm_tutor.errors import TutorError, is_out_of_memory
 
 INTERRUPTED = 130
 NO_ROOM = (errno.ENOSPC, errno.EROFS)
+AT_ONCE = 1.0  # seconds from Ctrl-C to the error that it led to
 
 
 class Commands(TyperGroup):
@@ -24,7 +29,8 @@ class Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            with interrupts_by_name():
+                return super().invoke(ctx)
         except TutorError as error:
             if ctx.params.get("debug"):
                 traceback.print_exc()
@@ -44,6 +50,35 @@ class Commands(TyperGroup):
                 raise
             complain(in_words(error))
             raise typer.Exit(1) from None
+
+
+@contextmanager
+def interrupts_by_name() -> Iterator[None]:
+    """Makes a KeyboardInterrupt of an error that Ctrl-C led to.
+
+    In the middle of an import it can end as an ImportError, or worse.
+    """
+    pressed = -AT_ONCE
+
+    def note(number: int, frame: Any) -> None:
+        nonlocal pressed
+        pressed = time.monotonic()
+        signal.default_int_handler(number, frame)
+
+    ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if ours:  # and neither ignored, nor somebody else's
+        signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    except (TutorError, typer.Exit, typer.Abort):
+        raise
+    except Exception:
+        if time.monotonic() - pressed < AT_ONCE:
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        if ours:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def in_words(error: Exception) -> str:
