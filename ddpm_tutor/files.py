@@ -1,5 +1,6 @@
 """Where the package's files are, and how files are written so that none is ever half there."""
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -7,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ddpm_tutor.errors import TutorError
+
+RANDOM = "[a-z0-9_]" * 8  # what tempfile puts into a name
 
 
 def bundled(name: str) -> Path:
@@ -54,7 +57,7 @@ def replacing(target: Path) -> Iterator[Path]:
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
-        with open(temporary, "rb") as written:
+        with open(temporary, "r+b") as written:  # Windows syncs none that was opened to read
             os.fsync(written.fileno())
         os.replace(temporary, target)
         sync_folder(target.parent)
@@ -70,18 +73,19 @@ def replacing(target: Path) -> Iterator[Path]:
 def sync_folder(folder: Path) -> None:
     """Makes sure that a rename in `folder` outlives a power cut, where folders can be synced."""
     if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        with contextlib.suppress(OSError):  # some network file systems sync no folders
+            handle = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
 
 
 def remove_leftovers(folder: Path, names: Iterable[str]) -> None:
     """Removes what `replacing` left in `folder` of the files so named when it was killed."""
     for name in names:
         path = Path(name)
-        for leftover in folder.glob(f".{path.stem}-*{path.suffix}"):
+        for leftover in folder.glob(f".{path.stem}-{RANDOM}{path.suffix}"):
             leftover.unlink(missing_ok=True)
 
 

@@ -51,7 +51,7 @@ where = choose_device(device)
 trained = load_checkpoint(Path(checkpoint) if checkpoint else None, where)
 model, schedule = trained.model, trained.schedule.to(where)
 generator = stream(seed, "lesson 4")
-assert schedule.T % steps == 0, "steps must divide 1000"
+assert schedule.T % steps == 0 == schedule.T % chain_steps, "steps must divide 1000"
 
 # %% [markdown]
 # ## If you knew the picture

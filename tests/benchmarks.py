@@ -194,7 +194,7 @@ def time_to_the_goal() -> Result:
     shipped weights has the first epoch at whose end they were there, without labels as well.
     """
     shipped = load_checkpoint()
-    optimizer = shipped.training["settings"]["training"]["optimizer"]
+    optimizer = shipped.training["settings"]["training"].get("optimizer", "adam")
     needed = next(
         epoch["images_seen"]
         for epoch in shipped.log

@@ -43,7 +43,7 @@ def check(exercise: Exercise, path: Path, seconds: float = SECONDS) -> Checked:
     with tempfile.TemporaryDirectory(prefix="ddpm-tutor-") as name:
         folder = Path(name)
         (folder / "answer.py").write_text(source, encoding="utf-8")
-        command = [sys.executable, "-m", __name__, str(exercise.path), str(path), name]
+        command = [sys.executable, "-P", "-m", __name__, str(exercise.path), str(path), name]
         environment = os.environ | {"PYTHONUTF8": "1", "DDPM_TUTOR_SECONDS": str(seconds)}
         with open(folder / "printed", "wb") as printed:
             child = subprocess.Popen(

@@ -17,6 +17,7 @@ from ddpm_tutor.files import make_folder, replacing
 
 VERSION = 2
 READABLE = (1, VERSION)  # version 1 had no exercises
+UNREADABLE = "Your progress could not be read, so it starts anew."
 LOCK_SECONDS = 5.0  # how long to wait for another terminal that is writing
 
 
@@ -140,7 +141,8 @@ def change_progress(change: Callable[[Progress], object]) -> None:
     try:
         make_folder(path.parent)
         with progress_lock():
-            _set_aside(path)
+            if kept := _set_aside(path):
+                print(f"{UNREADABLE} The old file is kept: {kept}", file=sys.stderr)
             progress = load_progress()
             change(progress)
             with replacing(path) as temporary:

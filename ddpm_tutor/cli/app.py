@@ -87,6 +87,8 @@ def in_words(error: Exception) -> str:
         return "Too little memory. Ask for less at once: a smaller --count or --width."
     if isinstance(error, OSError) and error.errno in NO_ROOM:
         return f"Cannot write: {error.strerror}. Make room, or write elsewhere."
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"Cannot use {error.filename}: {error.strerror}. Name another file or folder."
     return (
         f"Unexpected {type(error).__name__}: {error}\n"
         "Add --debug to see where. Please report it if it looks like our mistake."

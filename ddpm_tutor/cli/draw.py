@@ -97,7 +97,7 @@ def gif(
         from ddpm_tutor.classroom.session import track
         from ddpm_tutor.classroom.terminal_images import render_images
 
-        loaded = open_checkpoint(checkpoint, device)
+        loaded = open_checkpoint(checkpoint, device, steps)
         labels = labels_for(loaded, digit, count)
         numbers = range(count if labels is None else len(labels))
         guide = guidance if loaded.conditional else 1.0
@@ -171,7 +171,7 @@ def sample(
         from ddpm_tutor.classroom.terminal_images import render_images
         from ddpm_tutor.science.npz import writing_digits
 
-        loaded = open_checkpoint(checkpoint, device)
+        loaded = open_checkpoint(checkpoint, device, steps)
         if all_digits and not loaded.conditional:
             raise no_labels()
         labels = None if unconditional else labels_for(loaded, digit, n)

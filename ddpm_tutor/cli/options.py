@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ddpm_tutor.errors import UsageError
+
 if TYPE_CHECKING:
     from ddpm_tutor.science.checkpoints import Checkpoint
     from ddpm_tutor.science.data import Digits
 
 
-def a_number(value: float) -> float:
+def a_number(value: float | None) -> float | None:
     """The value of an option, unless it is NaN, which is neither too small nor too large.
 
     Raises:
         typer.BadParameter: it is.
     """
-    if math.isnan(value):
+    if value is not None and math.isnan(value):
         raise typer.BadParameter("it is not a number")
     return value
 
@@ -83,9 +85,19 @@ def find_digits(data: Path | None) -> "Digits":
     return load_digits(data, progress=show_download)
 
 
-def open_checkpoint(path: Path | None, device: Device) -> "Checkpoint":
-    """The weights to draw with, on the chosen device."""
+def open_checkpoint(path: Path | None, device: Device, steps: int) -> "Checkpoint":
+    """The weights to draw with in so many steps, on the chosen device.
+
+    Raises:
+        UsageError: their schedule is shorter than that.
+        TutorError: they cannot be loaded.
+    """
     from ddpm_tutor.science.checkpoints import load_checkpoint
     from ddpm_tutor.science.devices import choose_device
 
-    return load_checkpoint(path, choose_device(device.value))
+    loaded = load_checkpoint(path, choose_device(device.value))
+    if steps > loaded.schedule.T:
+        raise UsageError(
+            f"These weights know {loaded.schedule.T} steps: add --steps of at most that."
+        )
+    return loaded

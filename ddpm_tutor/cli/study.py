@@ -33,10 +33,10 @@ def state_of(lesson: "Lesson", progress: "LessonProgress") -> Text:
 
 def open_progress(console: Console) -> "Progress":
     """The learner's progress; says so when the file had to be set aside."""
-    from ddpm_tutor.classroom.progress import load_progress, set_aside_unreadable
+    from ddpm_tutor.classroom.progress import UNREADABLE, load_progress, set_aside_unreadable
 
     if kept := set_aside_unreadable():
-        console.print(Text("Your progress could not be read, so it starts anew.", "yellow"))
+        console.print(Text(UNREADABLE, "yellow"))
         console.print(Text(f"The old file is kept: {kept}", "yellow"), soft_wrap=True)
     return load_progress()
 

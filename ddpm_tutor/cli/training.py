@@ -47,6 +47,9 @@ class Optimizer(StrEnum):
     muon = "muon"
 
 
+LR = {Optimizer.adam: 1e-4, Optimizer.muon: 2e-3}  # where none is given
+
+
 class Weighting(StrEnum):
     """Which errors of the prediction count for how much."""
 
@@ -67,8 +70,11 @@ def train(
     ] = True,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images.")] = 10,
     lr: Annotated[
-        float, typer.Option(min=1e-8, max=1, callback=a_number, help="Learning rate.")
-    ] = 1e-4,
+        float | None,
+        typer.Option(
+            min=1e-8, max=1, callback=a_number, help="Learning rate; else 1e-4, of muon 2e-3."
+        ),
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, max=8192, help="Images a step.")] = 128,
     width: Annotated[int, typer.Option(min=4, max=512, help="Channels of the network.")] = 64,
     network: Annotated[
@@ -78,7 +84,7 @@ def train(
         LrSchedule, typer.Option(help="one-cycle lets the rate fall to zero at the end.")
     ] = LrSchedule.constant,
     optimizer: Annotated[
-        Optimizer, typer.Option(help="muon learns in fewer steps; give it --lr 2e-3.")
+        Optimizer, typer.Option(help="muon learns in fewer steps than adam.")
     ] = Optimizer.adam,
     weight_decay: Annotated[
         float, typer.Option(min=0, max=1, callback=a_number, help="As in AdamW.")
@@ -114,7 +120,7 @@ def train(
         config = TrainingConfig(
             epochs=epochs,
             batch_size=batch_size,
-            lr=lr,
+            lr=LR[optimizer] if lr is None else lr,
             lr_schedule=lr_schedule.value,
             optimizer=optimizer.value,
             weight_decay=weight_decay,

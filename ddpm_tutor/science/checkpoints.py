@@ -20,10 +20,11 @@ from ddpm_tutor.science.schedule import Schedule, linear_schedule
 from ddpm_tutor.science.unet import UNet
 
 NETWORKS: dict[str, type[NoisePredictor]] = {"unet": UNet, "lean": LeanUNet}
+NUM_CLASSES = 10  # of the digits
 FORMAT = "ddpm-tutor weights 1"
 # a stranger's file may say anything: what is beyond these is not believed
 MOST_STEPS = 100_000  # T of a schedule
-WIDEST, MOST_CLASSES = 512, 1000
+WIDEST = 512
 LARGEST_HEADER = 10_000_000  # bytes of a safetensors file that say what is in it
 LONGEST_REASON = 100  # characters quoted from an error, which may quote the file
 
@@ -127,9 +128,13 @@ def load_checkpoint(path: Path | None = None, device: torch.device | str = "cpu"
     if not path.is_file():
         what = ": it is not a file" if path.exists() else ""
         raise TutorError(f"No weights at {path}{what}. Train some with: ddpm-tutor train")
+    import safetensors  # noqa: F401 - an import that fails says nothing of the file
+
     try:
         loaded = _read(path)
     except Exception as error:  # whatever a stranger's file holds, the answer is the same
+        if isinstance(error, PermissionError):
+            raise
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise TutorError(
             f"{path} is not a checkpoint of ddpm-tutor ({reason[:LONGEST_REASON]}).\n"
@@ -185,7 +190,7 @@ def _announced(config: dict[str, Any]) -> NoisePredictor:
     name, width, classes = config["network"], config["width"], config["num_classes"]
     if type(width) is not int or width > WIDEST:
         raise ValueError(f"width is {width!r}")
-    if classes is not None and (type(classes) is not int or not 1 <= classes <= MOST_CLASSES):
+    if classes is not None and (type(classes) is not int or classes != NUM_CLASSES):
         raise ValueError(f"num_classes is {classes!r}")
     with torch.device("meta"), WithoutDraws():
         return build_network(name, width, classes)

@@ -50,6 +50,6 @@ def keep_freed_memory() -> None:
     nothing.
     """
     if platform.libc_ver()[0] == "glibc":
-        mallopt, most = ctypes.CDLL(None).mallopt, 2**31 - 1
-        mallopt(-1, most)  # M_TRIM_THRESHOLD
-        mallopt(-3, 2**30)  # M_MMAP_THRESHOLD
+        mallopt, trim_threshold, mmap_threshold = ctypes.CDLL(None).mallopt, -1, -3
+        if mallopt(mmap_threshold, 2**30):  # some versions take no more than 32 MiB
+            mallopt(trim_threshold, 2**31 - 1)

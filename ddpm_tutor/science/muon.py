@@ -54,11 +54,14 @@ class Muon(torch.optim.Optimizer):
             (self.step_matrices if group["matrices"] else self.step_rest)(parameters, group["lr"])
 
     def step_matrices(self, parameters: list[nn.Parameter], lr: float) -> None:
+        """A step along the orthogonal matrix nearest to the average gradient, each equally long."""
         directions: dict[torch.Size, list[tuple[nn.Parameter, Tensor]]] = {}
         for p in parameters:
             assert p.grad is not None
-            average = self.state[p].setdefault("average", torch.zeros_like(p))
-            average.lerp_(p.grad, 1 - MOMENTUM)
+            state = self.state[p]
+            if not state:
+                state["average"] = torch.zeros_like(p)
+            average = state["average"].lerp_(p.grad, 1 - MOMENTUM)
             direction = p.grad.lerp(average, MOMENTUM).flatten(1)  # (rows, columns)
             directions.setdefault(direction.shape, []).append((p, direction))
         for shape, same in directions.items():
@@ -67,6 +70,7 @@ class Muon(torch.optim.Optimizer):
                 p.add_(direction.view_as(p), alpha=-lr * SIZE_OF_STEP * max(shape) ** 0.5)
 
     def step_rest(self, parameters: list[nn.Parameter], lr: float) -> None:
+        """A step of Adam (Kingma and Ba 2014)."""
         for p in parameters:
             assert p.grad is not None
             state = self.state[p]
@@ -96,6 +100,9 @@ def orthogonal(matrices: Tensor, dtype: torch.dtype) -> Tensor:
     Args:
         matrices: (N, rows, columns).
         dtype: of the products.
+
+    Returns:
+        (N, rows, columns), of the matrices' own dtype.
     """
     x = matrices.to(dtype)
     upright = x.shape[1] > x.shape[2]

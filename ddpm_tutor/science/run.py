@@ -28,6 +28,7 @@ from torch import nn
 from ddpm_tutor.errors import TutorError, UsageError, is_out_of_memory
 from ddpm_tutor.files import make_folder, remove_leftovers, replacing
 from ddpm_tutor.science.checkpoints import (
+    NUM_CLASSES,
     build_network,
     load_checkpoint,
     network_name,
@@ -47,9 +48,11 @@ from ddpm_tutor.science.training import (
     validation_loss,
 )
 
-NUM_CLASSES = 10
 SHIPPED = "shipped"  # the name of the weights that come with the package
-FILES = ("weights.safetensors", "state.pt", "log.jsonl", "config.json")
+FILES = (
+    "weights.safetensors", "state.pt", "log.jsonl", "config.json",
+    "film_strip.npz", "film_strip.png", "film_strip.gif", "loss.png",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,7 @@ class Run:
         self.losses: list[float] = []  # of the steps of this epoch
         self.seconds = 0.0  # spent on them
         self.saved_step = 0  # what the files in the folder hold
+        self.begun_from = self.state_on_disk()
         self.earlier: dict[str, Any] | None = None  # of the run whose weights this one began with
 
     @classmethod
@@ -171,6 +175,8 @@ class Run:
                 run.losses, run.seconds = saved.get("losses", []), saved.get("seconds", 0.0)
                 run.history = [read_epoch(line) for line in saved["log"]]
         except Exception as error:  # whatever a damaged file holds, the answer is the same
+            if isinstance(error, PermissionError) or is_out_of_memory(error):
+                raise
             raise TutorError(
                 f"{run.state_file} is damaged. Start again in another --run-dir."
             ) from error
@@ -204,14 +210,17 @@ class Run:
                 f"Another process is training in {self.folder}.\n"
                 "Wait for it, stop it, or choose another --run-dir."
             ) from None
-        except OSError as error:
+        except (OSError, NotImplementedError) as error:  # some file systems have no locks
             raise TutorError(
-                f"Cannot write to the folder {self.folder}: {error.strerror}.\n"
-                "Choose another --run-dir."
+                f"Cannot lock the folder {self.folder}: {error}.\nChoose another --run-dir."
             ) from error
         with held:
-            names = (path.name for path in self.folder.iterdir() if not path.name.startswith("."))
-            remove_leftovers(self.folder, [*FILES, *names])
+            if self.state_on_disk() != self.begun_from:
+                raise TutorError(
+                    f"Another process has trained in {self.folder} meanwhile.\n"
+                    "Go on with the same command and --resume, or choose another --run-dir."
+                )
+            remove_leftovers(self.folder, FILES)
             if self.saved_step:
                 self.save_results()
             yield
@@ -219,6 +228,13 @@ class Run:
     @property
     def state_file(self) -> Path:
         return self.folder / "state.pt"
+
+    def state_on_disk(self) -> tuple[int, int] | None:
+        """What tells one save of the state from the next; None where there is none."""
+        if not self.state_file.exists():
+            return None
+        found = self.state_file.stat()
+        return found.st_mtime_ns, found.st_ino
 
     @property
     def weights_file(self) -> Path:

@@ -44,7 +44,7 @@ class TrainingConfig:
     grad_clip: float = 1.0
     # "muon" learns in fewer steps, each a little slower (see `Muon`)
     optimizer: Literal["adam", "muon"] = "adam"
-    # zero is plain Adam, more AdamW
+    # decoupled from the gradient, as in AdamW
     weight_decay: float = 0.0
     # the share of labels replaced by the null label, so that the weights also draw without one
     label_dropout: float = 0.1
