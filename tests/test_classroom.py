@@ -398,7 +398,7 @@ DAMAGED = [
 
 @pytest.mark.parametrize("text", DAMAGED, ids=range(len(DAMAGED)))
 def test_a_damaged_progress_file_is_kept_aside_and_progress_goes_on(
-    bookmark, tmp_path: Path, text: str
+    bookmark, tmp_path: Path, text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for number in (1, 2):  # the second does not take the place of the first
         (tmp_path / "progress.json").write_text(text, encoding="utf-8")
@@ -407,6 +407,7 @@ def test_a_damaged_progress_file_is_kept_aside_and_progress_goes_on(
         assert bookmark().lesson.step == 5
         kept = tmp_path / f"progress.{number}.old"
         assert kept.read_text(encoding="utf-8") == text
+        assert f"The old file is kept: {kept}" in capsys.readouterr().err
 
 
 def test_a_place_that_cannot_be_written_does_not_stop_a_lesson_and_is_named_once(

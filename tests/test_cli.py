@@ -346,6 +346,7 @@ def test_two_processes_train_what_one_does(
         (["sample", "--digit", "3", "--out", "file/grid.png"], 1, "Cannot make the folder file"),
         (["sample", "--digit", "3", "--npz", "file/a.npz"], 1, "Cannot make the folder file"),
         (["gif", "--digit", "7", "--out", "file/7.gif"], 1, "Cannot make the folder file"),
+        (["gif", "--digit", "7", "--out", "7" * 300], 1, "Name another file or folder"),
         (["gif", "--digit", "7", "--checkpoint", "."], 1, "No weights at .: it is not a file"),
         (["evaluate", "-n", "1000000"], 2, "5000"),
         (["evaluate", "--steps", "1001"], 2, "--steps"),
@@ -396,6 +397,13 @@ def test_weights_without_labels_draw_no_digit_on_request(tutor, empty: Path) -> 
     tutor(
         "sample", "--unconditional", "-n", "1", "--steps", "2", "--checkpoint", "plain.safetensors"
     )
+
+
+def test_weights_of_a_short_schedule_say_how_many_steps_they_know(tutor, empty: Path) -> None:
+    save_checkpoint(empty / "short.safetensors", UNet(4), {}, linear_beta=(50, 1e-4, 0.4))
+    draw = ["sample", "--unconditional", "-n", "1", "--checkpoint", "short.safetensors"]
+    assert "Add: --steps 50" in tutor(*draw, code=2).stderr
+    tutor(*draw, "--steps", "50")
 
 
 def test_out_that_is_a_folder(tutor, empty: Path) -> None:

@@ -287,13 +287,23 @@ def test_the_lock_of_a_dead_process_is_not_in_the_way(tmp_path, digits):
 
 
 def test_leftovers_of_a_killed_save_go_and_nothing_else_does(tmp_path):
-    names = ["state.pt", ".state-abc12.pt", ".lock", ".hidden", "notes-1.pt", ".other-abc.txt"]
+    names = ["state.pt", ".state-abc12_xy.pt", ".lock", ".state-mine.pt", ".other-abc12_xy.pt"]
     for name in names:
         (tmp_path / name).touch()
     remove_leftovers(tmp_path, ["state.pt"])
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
-        name for name in names if name != ".state-abc12.pt"
-    )
+    names.remove(".state-abc12_xy.pt")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
+
+
+def test_a_lock_taken_after_another_training_has_saved_is_given_back(tmp_path):
+    other = Run.start(tmp_path / "run", SETTINGS, CPU)
+    other.save()
+    late = Run.resume(tmp_path / "run", SETTINGS, CPU)
+    other.save()
+    with pytest.raises(TutorError, match="has trained in"), late.exclusive():
+        pass
+    with Run.resume(tmp_path / "run", SETTINGS, CPU).exclusive():
+        pass
 
 
 def test_a_second_lock_in_the_same_process_says_the_same(tmp_path):

@@ -413,6 +413,20 @@ def test_the_validation_loss_is_the_same_twice(schedule, digits, network):
     assert measure() == measure()
 
 
+def test_validation_takes_smaller_batches_where_memory_is_short(schedule, digits, network):
+    images, labels = digits.train_images, digits.train_labels
+
+    def short(x_t, t, label):
+        if len(x_t) > 6:
+            raise RuntimeError("not enough memory: you tried to allocate 100 bytes")
+        return network(x_t, t, label)
+
+    short.parameters = network.parameters
+    _, expected = losses_by_t(network, schedule, images, labels)
+    _, losses = losses_by_t(short, schedule, images, labels)
+    torch.testing.assert_close(losses, expected, rtol=1e-4, atol=1e-5)
+
+
 def test_labels_change_the_validation_loss(schedule, digits):
     told = Formula(
         lambda x_t, t, label: 0 * x_t + (0 if label is None else label[:, None, None, None]), 10

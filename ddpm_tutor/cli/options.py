@@ -96,8 +96,7 @@ def open_checkpoint(path: Path | None, device: Device, steps: int) -> "Checkpoin
     from ddpm_tutor.science.devices import choose_device
 
     loaded = load_checkpoint(path, choose_device(device.value))
-    if steps > loaded.schedule.T:
-        raise UsageError(
-            f"These weights know {loaded.schedule.T} steps: add --steps of at most that."
-        )
+    most = loaded.schedule.T
+    if steps > most:
+        raise UsageError(f"These weights know {most} steps. Add: --steps {most}")
     return loaded

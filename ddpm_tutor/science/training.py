@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -234,6 +234,18 @@ class Estimate:
         return f"{self.mean:.4f} ± {self.error:.4f}"
 
 
+def in_pieces(work: Callable[..., Tensor], inputs: Sequence[Tensor]) -> list[Tensor]:
+    """What `work` gives for `inputs`, in halves, quarters, ... where it finds too little memory."""
+    pieces = 1
+    while True:
+        try:
+            return [work(*some) for some in zip(*(i.chunk(pieces) for i in inputs), strict=True)]
+        except (RuntimeError, MemoryError) as error:
+            if pieces >= len(inputs[0]) or not is_out_of_memory(error):
+                raise
+        pieces *= 2
+
+
 @torch.no_grad()
 def losses_by_t(
     model: nn.Module,
@@ -253,13 +265,15 @@ def losses_by_t(
     schedule = schedule.to(device)
     n = len(images)
     t = torch.arange(n) * schedule.T // n + 1  # (N,)
-    losses = []
+    losses: list[Tensor] = []
     for start in range(0, n, batch_size):
         part = slice(start, start + batch_size)
         x_0 = to_unit_range(images[part]).to(device)
         eps = normal(x_0.shape, stream(0, "validation", start), device)
-        label = None if labels is None else labels[part].to(device)
-        losses.append(losses_simple(model, schedule, x_0, t[part].to(device), eps, label).cpu())
+        inputs = [x_0, t[part].to(device), eps]
+        if labels is not None:
+            inputs.append(labels[part].to(device))
+        losses += in_pieces(lambda *some: losses_simple(model, schedule, *some).cpu(), inputs)
     return t, torch.cat(losses)
 
 
