@@ -1,6 +1,6 @@
 """Where the package's files are, and how files are written so that none is ever half there."""
 
-import contextlib
+import errno
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -73,12 +73,14 @@ def replacing(target: Path) -> Iterator[Path]:
 def sync_folder(folder: Path) -> None:
     """Makes sure that a rename in `folder` outlives a power cut, where folders can be synced."""
     if os.name == "posix":
-        with contextlib.suppress(OSError):  # some network file systems sync no folders
-            handle = os.open(folder, os.O_RDONLY)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some file systems cannot
+                raise
+        finally:
+            os.close(handle)
 
 
 def remove_leftovers(folder: Path, names: Iterable[str]) -> None:

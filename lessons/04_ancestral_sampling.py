@@ -26,7 +26,7 @@
 checkpoint = ""  # empty: the shipped weights
 seed = 0  # another seed: another picture, other noise
 chain_steps = 1000  # of the longest chains; divides 1000, as 500, 200 or 100
-steps = 100  # of the ten runs, the 80 digits and the shared runs; divides 1000
+steps = 100  # where many are drawn; divides 1000
 device = "auto"  # auto, cpu, cuda or mps
 
 # %%
@@ -51,7 +51,8 @@ where = choose_device(device)
 trained = load_checkpoint(Path(checkpoint) if checkpoint else None, where)
 model, schedule = trained.model, trained.schedule.to(where)
 generator = stream(seed, "lesson 4")
-assert schedule.T % steps == 0 == schedule.T % chain_steps, "steps must divide 1000"
+for n in (chain_steps, steps):
+    assert schedule.T % n == 0, "steps must divide 1000"
 
 # %% [markdown]
 # ## If you knew the picture
@@ -710,7 +711,8 @@ print("and one digit about once in ten, by chance")
 
 # %%
 label = torch.tensor([3]) if trained.conditional else None
-chain = draw(model, schedule, label, seed=seed, indices=[0], steps=chain_steps)
+chain = draw(model, schedule, label, seed=seed, indices=[0],
+             steps=chain_steps)
 frames = frames_of(track(chain, chain_steps + 1, "Filming"), schedule)
 _ = save_film(frames, "lesson 4 denoising")
 

@@ -442,8 +442,9 @@ x_T = normal((200, 1, 32, 32), stream(seed, "x_T"), where)
 became = {}
 for method, n in (("ddpm", 200), ("ddim", 50)):
     for run in (1, 2):
-        chain = draw(model, schedule, None, seed=seed, x_T=x_T[:n], steps=few_steps,
-                     indices=range(run * n, run * n + n), method=method)
+        chain = draw(model, schedule, None, seed=seed, x_T=x_T[:n],
+                     indices=range(run * n, run * n + n), method=method,
+                     steps=few_steps)
         pictures = last(track(chain, few_steps + 1, f"{method}, run {run}"))
         became[method, run] = read(pictures)
 
