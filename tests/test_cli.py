@@ -385,6 +385,22 @@ def test_mistakes_get_a_short_answer(
     assert made in ([], ["runs"])
 
 
+def test_a_folder_that_may_not_be_written_to(tutor, empty: Path) -> None:
+    (empty / "closed").mkdir(mode=0o555)
+    if os.access(empty / "closed", os.W_OK):
+        pytest.skip("this user may write anywhere")
+    for words in (
+        ["gif", "--digit", "7", "--out", "closed/7.gif"],
+        ["sample", "--digit", "7", "--npz", "closed/7.npz"],
+        ["evaluate", "--out", "closed"],
+        ["train", "--run-dir", "closed"],
+        ["train", "--run-dir", "closed/run"],
+        ["lesson", "1", "--no-pause", "--out", "closed"],
+    ):
+        said = tutor(*words, code=1).stderr
+        assert "closed" in said and "Cannot" in said and "Unexpected" not in said
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
 def test_a_device_that_is_not_there(tutor) -> None:
     assert "This machine has: cpu" in tutor("gif", "--device", "cuda", code=2).stderr
