@@ -271,6 +271,21 @@ def test_an_interrupted_training_is_saved_and_goes_on_to_the_same_end(
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
+def test_a_training_killed_before_its_first_epoch_can_be_resumed(
+    empty: Path, tutor, environment: dict[str, str], tiny_mnist: Path
+) -> None:
+    words = [*TRAIN, "--data", str(tiny_mnist)]
+    process = subprocess.Popen(
+        [*TUTOR, *words], cwd=empty, env=environment, stdout=subprocess.DEVNULL
+    )
+    while not (empty / "run" / "state.pt").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert "epoch 1/1" in tutor(*words, "--resume").stdout
+
+
 def in_two_processes(
     words: list[str], folder: Path, environment: dict[str, str]
 ) -> subprocess.CompletedProcess[str]:

@@ -255,7 +255,9 @@ def test_the_same_seed_trains_the_same_weights_and_another_seed_others(digits):
 
 @pytest.mark.parametrize("optimizer", ["adam", "muon"])
 def test_a_resumed_training_does_what_an_uninterrupted_one_does(digits, optimizer):
-    config = TrainingConfig(2, batch_size=11, lr_schedule="one-cycle", optimizer=optimizer)
+    config = TrainingConfig(
+        epochs=2, batch_size=11, lr=1e-3, lr_schedule="one-cycle", optimizer=optimizer
+    )
     whole = started(config)
     reports = steps(whole, digits, config)
 

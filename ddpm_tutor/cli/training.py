@@ -212,6 +212,7 @@ def follow(console: Console, run: "Run", digits: "Digits", rank: int, world_size
     )
     strip = load_film_strip(run.film_strip_file)
     if rank == 0 and run.state.step == 0:
+        run.save()  # from now on the folder always holds a run to go on with
         extend(strip, run, 0)
     smooth, since, saved = None, time.perf_counter(), time.monotonic()
     with stop_after_step() as stop, bar:

@@ -211,8 +211,9 @@ class Run:
                 "Wait for it, stop it, or choose another --run-dir."
             ) from None
         except (OSError, NotImplementedError) as error:  # some file systems have no locks
+            reason = getattr(error, "strerror", None) or "its file system has no locks"
             raise TutorError(
-                f"Cannot lock the folder {self.folder}: {error}.\nChoose another --run-dir."
+                f"Cannot lock the folder {self.folder}: {reason}.\nChoose another --run-dir."
             ) from error
         with held:
             if self.state_on_disk() != self.begun_from:
