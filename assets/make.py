@@ -17,7 +17,7 @@ from ddpm_tutor.errors import TutorError
 from ddpm_tutor.files import replacing
 from ddpm_tutor.science.checkpoints import load_checkpoint, save_checkpoint
 from ddpm_tutor.science.data import PADDING
-from ddpm_tutor.science.film_strip import load_film_strip
+from ddpm_tutor.science.film_strip import FilmStrip, load_film_strip
 from ddpm_tutor.science.sampling import draw_many, moments_of
 
 ASSETS = Path(__file__).parent
@@ -33,10 +33,20 @@ def make_weights(run_dir: Path) -> None:
 
 
 def make_film_strip(run_dir: Path) -> None:
-    """What the run drew as it learned: arrays, a PNG and a GIF."""
+    """What the run drew as it learned: arrays, a PNG and a GIF.
+
+    The strip of a run that began with the weights that ship goes on from theirs.
+    """
     strip = load_film_strip(run_dir / "film_strip.npz")
     if not strip.epochs:
         raise TutorError(f"No film strip in {run_dir}.")
+    earlier = load_checkpoint(run_dir / "weights.safetensors").training.get("earlier")
+    if earlier:
+        before, shipped = earlier["log"][-1]["epoch"], load_film_strip()
+        moments = [m for m in zip(shipped.epochs, shipped.images, strict=True) if m[0] <= before]
+        later = zip(strip.epochs, strip.images, strict=True)
+        moments += [(before + epoch, images) for epoch, images in later if epoch >= 1]
+        strip = FilmStrip([epoch for epoch, _ in moments], [images for _, images in moments])
     strip.save(ASSETS / "film_strip.npz")
     save_film_strip(strip, ASSETS)
 

@@ -634,13 +634,13 @@ ask_choice(
 # %% [markdown]
 # ## If you had waited
 #
-# Below is your run beside that of the weights that come with the package: the
-# same algorithm, a wider network, and more patience. Each validation loss is
-# without labels, like yours; theirs is on MNIST.
+# Below is your run beside that of the weights that come with the package: a wider
+# network, and more patience. Each validation loss is without labels, like yours;
+# theirs is on MNIST.
 #
 # The training column is a mean over the whole epoch, with the weights as they
 # were at each step. That is why it starts so high. Where both losses go up, the
-# learning rate was raised once more.
+# learning rate was raised again.
 
 # %%
 mean = sum(losses) / len(losses)

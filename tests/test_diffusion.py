@@ -363,7 +363,7 @@ def test_weighted_errors_in_eps_are_errors_in_v(schedule, steps_1_to_T):
     in_eps = losses_simple(lambda *_: guess, schedule, x_0, steps_1_to_T, eps)
     weight = weight_of_v(schedule, steps_1_to_T, most=1e9)
     torch.testing.assert_close((weight * in_eps).double(), in_v.double(), rtol=1e-4, atol=0)
-    assert weight_of_v(schedule, steps_1_to_T).max() == 30
+    assert weight_of_v(schedule, steps_1_to_T).max() == 5
 
 
 def test_loss_asks_for_the_noise_of_x_t_at_t_with_the_label(schedule):

@@ -15,6 +15,7 @@ from ddpm_tutor.science.training import (
     Estimate,
     TrainingConfig,
     TrainingState,
+    chances_of_t,
     drop_labels,
     losses_by_t,
     lr_factor,
@@ -49,7 +50,7 @@ class Formula(NoisePredictor):
         self.formula, self.weight = formula, nn.Parameter(torch.zeros(1))
 
     def forward(self, x_t, t, label=None):
-        return self.formula(x_t, t, label)
+        return self.formula(x_t, t, label) + 0 * self.weight
 
 
 ALMOST_NO_NOISE = linear_schedule(2, 1e-9, 1e-9)
@@ -89,22 +90,60 @@ def same(one, other):
     return all(torch.equal(a, b) for a, b in pairs)
 
 
-def test_weighting_v_moves_the_weights_by_the_errors_in_v(schedule, digits):
-    plain, weighted = TrainingConfig(epochs=1), TrainingConfig(epochs=1, weighting="v")
-    reports = [next(train(s, schedule, digits.train_images, None, c)) for s, c in (
-        (TrainingState.start(Spy(), c), c) for c in (plain, weighted)
-    )]  # fmt: skip
-    # at its start the spy predicts 0; its loss is that of Eq. 14 either way
-    assert reports[0].loss == reports[1].loss
-    # d/dw w(t) |eps - w x_t|^2 at w = 0, averaged as the loss is
+# Weighting "middle"
+
+
+@pytest.mark.parametrize("T", [1000, 100])
+def test_middle_t_follow_a_logit_normal_distribution_and_a_fifth_is_even(T):
+    chances = chances_of_t(T).double()
+    assert chances[0] == 0 and chances[1:].min() >= 0.2 / T - 1e-9
+    t = torch.arange(1, T)
+    share = t / T
+    normal_cdf = torch.distributions.Normal(-0.8, 0.8).cdf(share.logit())
+    expected = 0.8 * normal_cdf + 0.2 * share  # of the t that are no larger
+    torch.testing.assert_close(
+        chances.cumsum(0)[t], expected.double(), rtol=0, atol=1e-5 if T == 1000 else 1e-3
+    )
+    assert chances.sum() == pytest.approx(1, abs=1e-6)
+
+
+def test_weighting_middle_draws_t_by_its_chances(digits):
+    schedule = linear_schedule(5)
+    spy = spied(schedule, digits, epochs=400, batch_size=44, weighting="middle")
+    t = torch.cat(spy.t)
+    counts, expected = torch.bincount(t, minlength=6), len(t) * chances_of_t(5)
+    # 5 standard deviations of a binomial count
+    assert ((counts - expected).abs() <= 5 * expected.sqrt()).all()
+    assert expected.max() > 1.5 * len(t) / 5  # which an even draw would not meet
+
+
+def test_weighting_middle_moves_the_weights_by_the_errors_in_v(schedule, digits):
+    config = TrainingConfig(epochs=1, weighting="middle")
+    state = TrainingState.start(Spy(), config)
+    report = next(train(state, schedule, digits.train_images, None, config))
+    # d/dw w(t) |eps - w x_t|^2 at w = 0, where the spy starts, averaged as the loss is
+    t = state.model.t[0]
     generator = stream(0, "training", 0)
-    t = torch.randint(1, schedule.T + 1, (44,), generator=generator)
+    torch.multinomial(chances_of_t(1000), 44, replacement=True, generator=generator)
     eps = normal((44, 1, 32, 32), generator, "cpu")
-    order = torch.randperm(44, generator=stream(0, "order", 0))
-    x_t = q_sample(schedule, to_unit_range(digits.train_images[order]), t, eps)
-    gradients = (-2 * eps * x_t).mean(dim=(1, 2, 3))
-    for report, weight in zip(reports, (1, weight_of_v(schedule, t)), strict=True):
-        assert report.grad_norm == pytest.approx(abs(float((weight * gradients).mean())), rel=1e-4)
+    gradients = weight_of_v(schedule, t) * (-2 * eps * state.model.x_t[0]).mean(dim=(1, 2, 3))
+    assert report.grad_norm == pytest.approx(abs(float(gradients.mean())), rel=1e-4)
+
+
+def test_the_loss_told_is_that_of_an_even_draw_of_t(digits):
+    # a prediction of t / T for every pixel has the loss 1 + (t / T)^2
+    schedule = linear_schedule(1000)
+    wrong = Formula(lambda x_t, t, label: (t / 1000).view(-1, 1, 1, 1).expand_as(x_t))
+    told = []
+    for weighting in ("simple", "middle"):
+        config = TrainingConfig(epochs=300, batch_size=44, weighting=weighting)
+        state = TrainingState.start(wrong, config)
+        reports = train(state, schedule, digits.train_images, None, config)
+        told.append(torch.tensor([report.loss for report in reports]))
+    for losses in told:
+        error = float(losses.std()) / len(losses) ** 0.5
+        assert losses.mean() == pytest.approx(4 / 3, abs=5 * error)
+        assert error < 0.02
 
 
 # What a step sees

@@ -51,10 +51,10 @@ LR = {Optimizer.adam: 1e-4, Optimizer.muon: 2e-3}  # where none is given
 
 
 class Weighting(StrEnum):
-    """Which errors of the prediction count for how much."""
+    """Which time steps count for how much."""
 
     simple = "simple"
-    v = "v"
+    middle = "middle"
 
 
 class LrSchedule(StrEnum):
@@ -90,7 +90,8 @@ def train(
         float, typer.Option(min=0, max=1, callback=a_number, help="As in AdamW.")
     ] = 0.0,
     weighting: Annotated[
-        Weighting, typer.Option(help="simple is Eq. 14; v counts errors at large t for more.")
+        Weighting,
+        typer.Option(help="simple is Eq. 14; middle has more of the t at which digits take shape."),
     ] = Weighting.simple,
     start_from: Annotated[
         str | None,

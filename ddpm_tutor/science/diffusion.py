@@ -152,7 +152,7 @@ def losses_simple(
     return F.mse_loss(eps_theta.to(eps.dtype), eps, reduction="none").mean(dim=(1, 2, 3))
 
 
-def weight_of_v(schedule: Schedule, t: Tensor, most: float = 30) -> Tensor:
+def weight_of_v(schedule: Schedule, t: Tensor, most: float = 5) -> Tensor:
     """Weights for the losses, (B,), that count errors in v instead of in eps; at most `most`.
 
     v = sqrt(alpha_bar) eps - sqrt(1 - alpha_bar) x_0 (Salimans and Ho 2022). With Eq. 15 for x_0,
