@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ddpm_tutor.science.data import to_unit_range
-from ddpm_tutor.science.diffusion import q_sample, weight_of_v
+from ddpm_tutor.science.diffusion import weight_of_v
 from ddpm_tutor.science.network import NoisePredictor
 from ddpm_tutor.science.noise import normal, stream
 from ddpm_tutor.science.schedule import linear_schedule
