@@ -192,25 +192,25 @@ def test_the_configuration_rebuilds_the_network(kind):
 
 
 def test_the_unet_adds_its_encoding_after_every_down_and_every_up():
-    told = []
-
-    class Spy(UNet):
-        def encoding(self, t, label, like):
-            told.append(tuple(like.shape[1:]))
-            return super().encoding(t, label, like)
-
-    Spy(4)(*inputs(1))
-    down, up = [(8, 16, 16), (16, 8, 8), (16, 4, 4)], [(8, 8, 8), (4, 16, 16), (4, 32, 32)]
-    assert told == down + up
+    model, (x_t, t) = UNet(4), inputs(2)
+    gave, took = {}, {}
+    for name, layer in model.named_children():
+        layer.register_forward_hook(lambda _, __, out, name=name: gave.update({name: out}))
+        layer.register_forward_pre_hook(lambda _, ins, name=name: took.update({name: ins[0]}))
+    model(x_t, t)
+    steps = [("down_1", "down_2"), ("down_2", "attention_8"), ("down_3", "attention_4"),
+             ("up_1", "attention_8_up"), ("up_2", "up_3"), ("up_3", "out")]  # fmt: skip
+    for step, following in steps:
+        encoding = time_encoding(t, gave[step].shape[1])[:, :, None, None]
+        assert torch.equal(took[following], gave[step] + encoding)
 
 
 def test_what_the_unet_adds_is_the_time_encoding_and_the_first_channels_of_the_label():
     t, label = torch.tensor([5, 900]), torch.tensor([3, 10])
-    like = torch.zeros(2, 8, 16, 16)
     plain, model = UNet(4), UNet(4, 10)
     of_t, of_label = time_encoding(t, 8), model.label_embedding.weight[label, :8]
-    assert torch.equal(plain.encoding(t, None, like)[:, :, 0, 0], of_t)
-    assert torch.equal(model.encoding(t, label, like)[:, :, 0, 0], of_t + of_label)
+    assert torch.equal(plain.encoding(t, None, 8), of_t)
+    assert torch.equal(model.encoding(t, label, 8), of_t + of_label)
 
 
 # The time encoding

@@ -104,6 +104,7 @@ class UNet(NoisePredictor):
             raise ValueError(f"width must be a positive multiple of 4, not {width}")
         w = width
         self.stem = DoubleConv(1, w)
+        self.informed_channels = (2 * w, 4 * w, 4 * w, 2 * w, w, w)  # after each down and up
         self.down_1 = Down(w, 2 * w)
         self.down_2 = Down(2 * w, 4 * w)
         self.down_3 = Down(4 * w, 4 * w)
@@ -118,17 +119,26 @@ class UNet(NoisePredictor):
         if num_classes is not None:
             self.label_embedding = nn.Embedding(num_classes + 1, 4 * w)
 
-    def encoding(self, t: Tensor, label: Tensor | None, like: Tensor) -> Tensor:
-        """What is added to the feature map `like` (B, C, H, W) so that it knows t and the label."""
-        channels = like.shape[1]
+    def encoding(self, t: Tensor, label: Tensor | None, channels: int) -> Tensor:
+        """What tells a feature map of so many channels its t and label, (B, channels)."""
         encoding = time_encoding(t, channels)
         if self.num_classes is not None:
             encoding = encoding + self.label_embedding(self.label_or_null(label, t))[:, :channels]
-        return encoding[:, :, None, None].to(like.dtype)  # (B, C, 1, 1)
+        return encoding
+
+    def modulations(self, t: Tensor, label: Tensor | None) -> tuple[Tensor, ...]:
+        """What is added to the feature maps after each down and up, (B, channels) each."""
+        return tuple(self.encoding(t, label, channels) for channels in self.informed_channels)
 
     def forward(self, x_t: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
+        return self.predict(x_t, t, self.modulations(t, label))
+
+    def predict(self, x_t: Tensor, t: Tensor, modulations: tuple[Tensor, ...]) -> Tensor:
+        """The predicted noise, from x_t and what `modulations` made of t and the label."""
+        of_map = iter(modulations)
+
         def informed(x: Tensor) -> Tensor:
-            return x + self.encoding(t, label, x)
+            return x + next(of_map)[:, :, None, None].to(x.dtype)  # (B, C, 1, 1) for every pixel
 
         x_32 = self.stem(x_t)  # (B, w, 32, 32)
         x_16 = informed(self.down_1(x_32))  # (B, 2w, 16, 16)
