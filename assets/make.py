@@ -18,6 +18,7 @@ from ddpm_tutor.files import replacing
 from ddpm_tutor.science.checkpoints import load_checkpoint, save_checkpoint
 from ddpm_tutor.science.data import PADDING
 from ddpm_tutor.science.film_strip import FilmStrip, load_film_strip
+from ddpm_tutor.science.run import SHIPPED
 from ddpm_tutor.science.sampling import draw_many, moments_of
 
 ASSETS = Path(__file__).parent
@@ -40,9 +41,9 @@ def make_film_strip(run_dir: Path) -> None:
     strip = load_film_strip(run_dir / "film_strip.npz")
     if not strip.epochs:
         raise TutorError(f"No film strip in {run_dir}.")
-    earlier = load_checkpoint(run_dir / "weights.safetensors").training.get("earlier")
-    if earlier:
-        before, shipped = earlier["log"][-1]["epoch"], load_film_strip()
+    training = load_checkpoint(run_dir / "weights.safetensors").training
+    if training["settings"]["start_from"] == SHIPPED:
+        before, shipped = training["earlier"]["log"][-1]["epoch"], load_film_strip()
         moments = [m for m in zip(shipped.epochs, shipped.images, strict=True) if m[0] <= before]
         later = zip(strip.epochs, strip.images, strict=True)
         moments += [(before + epoch, images) for epoch, images in later if epoch >= 1]

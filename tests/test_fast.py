@@ -6,7 +6,14 @@ import torch
 from ddpm_tutor.science import fast
 from ddpm_tutor.science.checkpoints import load_checkpoint
 from ddpm_tutor.science.devices import has_bf16
-from ddpm_tutor.science.fast import MANY, PackedConv2d, SamplingNetwork, for_sampling
+from ddpm_tutor.science.fast import (
+    MANY,
+    PackedAttention,
+    PackedConv2d,
+    PackedLinear,
+    SamplingNetwork,
+    for_sampling,
+)
 from ddpm_tutor.science.lean_unet import LeanUNet
 from ddpm_tutor.science.noise import normal, stream
 from ddpm_tutor.science.sampling import draw, last
@@ -104,12 +111,14 @@ def test_every_product_is_packed_and_the_network_itself_left_alone(kind, width):
     assert all(parameter.requires_grad for parameter in model.parameters())
 
 
-def test_where_packing_is_not_to_be_had_the_plain_convolutions_do(monkeypatch):
+@pytest.mark.parametrize(("kind", "width"), NETWORKS)
+def test_where_packing_is_not_to_be_had_the_plain_layers_do(kind, width, monkeypatch):
     monkeypatch.setattr(fast, "can_pack", lambda: False)
-    model = trained(LeanUNet, 32, None)
+    model = trained(kind, width, None)
     x_t, t = pictures(1), torch.tensor([9])
     ready = for_sampling(model, [9], 1)
-    assert not any(isinstance(m, PackedConv2d) for m in ready.modules())
+    packed = PackedConv2d | PackedLinear | PackedAttention
+    assert not any(isinstance(m, packed) for m in ready.modules())
     torch.testing.assert_close(ready(x_t, t), model(x_t, t), rtol=1e-4, atol=1e-5)
 
 

@@ -15,10 +15,10 @@ from ddpm_tutor.science.training import (
     Estimate,
     TrainingConfig,
     TrainingState,
-    chances_of_t,
     drop_labels,
     losses_by_t,
     lr_factor,
+    probabilities_of_t,
     steps_per_epoch,
     train,
     update_ema,
@@ -95,23 +95,23 @@ def same(one, other):
 
 @pytest.mark.parametrize("T", [1000, 100])
 def test_middle_t_follow_a_logit_normal_distribution_and_a_fifth_is_even(T):
-    chances = chances_of_t(T).double()
-    assert chances[0] == 0 and chances[1:].min() >= 0.2 / T - 1e-9
+    probabilities = probabilities_of_t(T).double()
+    assert probabilities[0] == 0 and probabilities[1:].min() >= 0.2 / T - 1e-9
     t = torch.arange(1, T)
     share = t / T
     normal_cdf = torch.distributions.Normal(-0.8, 0.8).cdf(share.logit())
     expected = 0.8 * normal_cdf + 0.2 * share  # of the t that are no larger
     torch.testing.assert_close(
-        chances.cumsum(0)[t], expected.double(), rtol=0, atol=1e-5 if T == 1000 else 1e-3
+        probabilities.cumsum(0)[t], expected.double(), rtol=0, atol=1e-5 if T == 1000 else 1e-3
     )
-    assert chances.sum() == pytest.approx(1, abs=1e-6)
+    assert probabilities.sum() == pytest.approx(1, abs=1e-6)
 
 
-def test_weighting_middle_draws_t_by_its_chances(digits):
+def test_weighting_middle_draws_t_by_these_probabilities(digits):
     schedule = linear_schedule(5)
     spy = spied(schedule, digits, epochs=400, batch_size=44, weighting="middle")
     t = torch.cat(spy.t)
-    counts, expected = torch.bincount(t, minlength=6), len(t) * chances_of_t(5)
+    counts, expected = torch.bincount(t, minlength=6), len(t) * probabilities_of_t(5)
     # 5 standard deviations of a binomial count
     assert ((counts - expected).abs() <= 5 * expected.sqrt()).all()
     assert expected.max() > 1.5 * len(t) / 5  # which an even draw would not meet
@@ -124,7 +124,7 @@ def test_weighting_middle_moves_the_weights_by_the_errors_in_v(schedule, digits)
     # d/dw w(t) |eps - w x_t|^2 at w = 0, where the spy starts, averaged as the loss is
     t = state.model.t[0]
     generator = stream(0, "training", 0)
-    torch.multinomial(chances_of_t(1000), 44, replacement=True, generator=generator)
+    torch.multinomial(probabilities_of_t(1000), 44, replacement=True, generator=generator)
     eps = normal((44, 1, 32, 32), generator, "cpu")
     gradients = weight_of_v(schedule, t) * (-2 * eps * state.model.x_t[0]).mean(dim=(1, 2, 3))
     assert report.grad_norm == pytest.approx(abs(float(gradients.mean())), rel=1e-4)

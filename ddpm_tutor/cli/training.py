@@ -91,7 +91,7 @@ def train(
     ] = 0.0,
     weighting: Annotated[
         Weighting,
-        typer.Option(help="simple is Eq. 14; middle has more of the t at which digits take shape."),
+        typer.Option(help="simple is Eq. 14; middle trains most on t at which digits take shape."),
     ] = Weighting.simple,
     start_from: Annotated[
         str | None,

@@ -153,10 +153,11 @@ def losses_simple(
 
 
 def weight_of_v(schedule: Schedule, t: Tensor, most: float = 5) -> Tensor:
-    """Weights for the losses, (B,), that count errors in v instead of in eps; at most `most`.
+    """Weights for the losses, (B,), that make them errors in v instead of eps; at most `most`.
 
     v = sqrt(alpha_bar) eps - sqrt(1 - alpha_bar) x_0 (Salimans and Ho 2022). With Eq. 15 for x_0,
     an error in eps is 1 / sqrt(alpha_bar) times as large in v. Eq. 14 already drops the weights
-    of Eq. 12, and so looks less at small t; this goes on in the same direction.
+    of Eq. 12, and so looks less at small t; this goes on in the same direction, as far as the t
+    (from 397 on, for weights of at most 5) at which the digit is not yet to be seen.
     """
     return (1 / schedule.alpha_bar[t]).clamp(max=most).float()

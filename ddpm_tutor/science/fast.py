@@ -1,9 +1,9 @@
 """The same predictions in less time: a network made ready for the many calls of one sampling.
 
 On a CPU, for a few images, half of a call goes into putting the weights of each layer in the order
-that its arithmetic wants; here that is done once. On CPUs made for it products are in
-bfloat16: they take less time, and half as many bytes of weights are fetched. On a GPU the network
-is used as it is.
+that its arithmetic wants; here that is done once. On CPUs made for it the products of convolutions
+are in bfloat16, and of many images all products: they take less time, and half as many bytes of
+weights are fetched. On a GPU the network is used as it is.
 """
 
 import copy
@@ -18,7 +18,7 @@ from ddpm_tutor.science.lean_unet import LeanUNet
 from ddpm_tutor.science.network import NoisePredictor
 from ddpm_tutor.science.unet import UNet
 
-AHEAD = 64  # rows of scales and shifts computed at once: 0.6 MB
+AHEAD = 64  # rows of modulations computed at once: 0.6 MB
 MANY = 16  # images from which on it pays to have all products in bfloat16, and pack no weights
 
 

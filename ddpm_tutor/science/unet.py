@@ -104,7 +104,6 @@ class UNet(NoisePredictor):
             raise ValueError(f"width must be a positive multiple of 4, not {width}")
         w = width
         self.stem = DoubleConv(1, w)
-        self.informed_channels = (2 * w, 4 * w, 4 * w, 2 * w, w, w)  # after each down and up
         self.down_1 = Down(w, 2 * w)
         self.down_2 = Down(2 * w, 4 * w)
         self.down_3 = Down(4 * w, 4 * w)
@@ -115,12 +114,13 @@ class UNet(NoisePredictor):
         self.up_3 = Up(2 * w, w)
         self.attention_8_up = SelfAttention(2 * w)
         self.out = nn.Conv2d(w, 1, 1)
+        self.informed_channels = (2 * w, 4 * w, 4 * w, 2 * w, w, w)  # after each down and up
         # the assignment's Embedding(10, 256), with one row more for "no label"
         if num_classes is not None:
             self.label_embedding = nn.Embedding(num_classes + 1, 4 * w)
 
     def encoding(self, t: Tensor, label: Tensor | None, channels: int) -> Tensor:
-        """What tells a feature map of so many channels its t and label, (B, channels)."""
+        """The sum of the encodings of t and the label for so many channels, (B, channels)."""
         encoding = time_encoding(t, channels)
         if self.num_classes is not None:
             encoding = encoding + self.label_embedding(self.label_or_null(label, t))[:, :channels]
