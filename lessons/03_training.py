@@ -640,7 +640,8 @@ ask_choice(
 #
 # The training column is a mean over the whole epoch, with the weights as they
 # were at each step. That is why it starts so high. Where both losses go up, the
-# learning rate was raised again.
+# learning rate was raised again. After epoch 60 training saw the t at which a
+# digit takes shape more often; the column gives what an even choice would give.
 
 # %%
 mean = sum(losses) / len(losses)
