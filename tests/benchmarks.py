@@ -42,6 +42,7 @@ from ddpm_tutor import (
     to_unit_range,
     train,
 )
+from ddpm_tutor.cli.memory import keep_freed_memory
 from ddpm_tutor.science import fast
 from ddpm_tutor.science.devices import has_bf16
 from ddpm_tutor.science.fast import for_sampling
@@ -128,6 +129,7 @@ def our_sampling(
     make: Callable[[], NoisePredictor], count: int, steps: int, bfloat16: bool = True
 ) -> float:
     """The same of ours, in chunks; what is prepared before the first step counts once a chunk."""
+    keep_freed_memory()  # as the commands do
     network = make()
     chunk = min(count, CHUNK)
     label = None if network.num_classes is None else torch.arange(chunk) % 10
@@ -316,6 +318,7 @@ def where_time_goes() -> dict[str, float]:
 
 def grow(count: int, steps: int) -> dict[str, float]:
     """Draws `count` images with `steps` steps: seconds, and the most memory taken."""
+    keep_freed_memory()  # as the commands do
     model = shipped()
     label = torch.arange(count) % 10
 
@@ -410,10 +413,10 @@ def benchmarks(plots: Path | None) -> dict[str, object]:
             time_to_the_goal(),
             in_turn("1 digit, beside diffusers", "s",
                     lambda: diffusers_sampling(pipeline, 1, 100),
-                    lambda: our_sampling(shipped, 1, 200)),
+                    lambda: apart(our_sampling, shipped, 1, 200)),
             in_turn("100 digits, beside diffusers", "s",
                     lambda: diffusers_sampling(pipeline, 100, 10),
-                    lambda: our_sampling(shipped, 100, 40)),
+                    lambda: apart(our_sampling, shipped, 100, 40)),
             *waiting(folder),
             *two_processes(folder),
         ]  # fmt: skip

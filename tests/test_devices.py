@@ -8,7 +8,7 @@ import pytest
 
 FAULTS = """
 import resource, torch
-from ddpm_tutor.science.devices import keep_freed_memory
+from ddpm_tutor.cli.memory import keep_freed_memory
 torch.set_num_threads(1)
 if {keep}: keep_freed_memory()
 made = lambda: torch.ones(2**24)

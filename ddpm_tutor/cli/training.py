@@ -110,11 +110,10 @@ def train(
     """Train a noise predictor: Algorithm 1 on MNIST."""
     console = Console(quiet=not is_first())
     with console.status("Starting ..."):
-        from ddpm_tutor.science.devices import has_bf16, keep_freed_memory
+        from ddpm_tutor.science.devices import has_bf16
         from ddpm_tutor.science.run import Run, RunSettings
         from ddpm_tutor.science.training import TrainingConfig
 
-    keep_freed_memory()
     with processes(device) as (rank, world_size, where), ExitStack() as stack:
         if batch_size % world_size:
             raise UsageError(f"--batch-size must be a multiple of the {world_size} processes.")

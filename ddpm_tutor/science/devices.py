@@ -1,8 +1,5 @@
 """Which device computes, and what it can do."""
 
-import ctypes
-import platform
-
 import torch
 
 from ddpm_tutor.errors import UsageError
@@ -40,16 +37,3 @@ def has_bf16(device: torch.device) -> bool:
         found = torch.cpu.get_capabilities()
         return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
     return False
-
-
-def keep_freed_memory() -> None:
-    """Lets this process keep the memory of large tensors that are gone, for the next ones.
-
-    By default glibc gives each block of over 32 MiB back to the system, which hands it out again
-    page by page, cleared: a quarter of the time of a training step of `UNet`. Elsewhere this does
-    nothing.
-    """
-    if platform.libc_ver()[0] == "glibc":
-        mallopt, trim_threshold, mmap_threshold = ctypes.CDLL(None).mallopt, -1, -3
-        if mallopt(mmap_threshold, 2**30):  # some versions take no more than 32 MiB
-            mallopt(trim_threshold, 2**31 - 1)
