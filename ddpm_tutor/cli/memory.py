@@ -5,7 +5,7 @@ import ctypes
 import gc
 import os
 
-MANY_OBJECTS = 100_000  # new ones after which Python looks for garbage; its own choice is 2,000
+MANY_OBJECTS = 100_000  # new ones after which Python looks for garbage; else it is 2,000 at most
 
 
 def search_less_for_garbage() -> None:

@@ -157,7 +157,7 @@ def weight_of_v(schedule: Schedule, t: Tensor, most: float = 5) -> Tensor:
 
     v = sqrt(alpha_bar) eps - sqrt(1 - alpha_bar) x_0 (Salimans and Ho 2022). With Eq. 15 for x_0,
     an error in eps is 1 / sqrt(alpha_bar) times as large in v. Eq. 14 already drops the weights
-    of Eq. 12, and so looks less at small t; this goes on in the same direction, as far as the t
-    (from 397 on, for weights of at most 5) at which the digit is not yet to be seen.
+    of Eq. 12, and so looks less at small t; this goes on in the same direction. From the t on at
+    which alpha_bar is 1 / `most` (397 of 1000 for 5) all weigh the same.
     """
     return (1 / schedule.alpha_bar[t]).clamp(max=most).float()
