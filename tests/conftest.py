@@ -8,14 +8,30 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 from pathlib import Path
 
+import numpy as np
+import pretend_device
 import pytest
 import torch
+from survivor import bars
 from torch import Tensor
 
-from ddpm_tutor.science import fast
-from ddpm_tutor.science.data import Digits, split
+from ddpm_tutor.science import devices, fast
+from ddpm_tutor.science.data import Digits
 from ddpm_tutor.science.schedule import Schedule, linear_schedule
 from ddpm_tutor.science.unet import UNet
+
+pretend_device.set_up()  # before the first backward pass of this process
+
+
+@pytest.fixture(params=[pretend_device.NAME, *devices.available_devices()[:-1]])
+def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A device that is not the CPU, which `auto` means here: the pretended one, and real ones."""
+    name: str = request.param
+    if name == pretend_device.NAME:
+        if reason := pretend_device.why_not():
+            pytest.skip(reason)
+        monkeypatch.setattr(devices, "available_devices", lambda: [name, "cpu"])
+    return name
 
 
 @pytest.fixture
@@ -39,16 +55,8 @@ def in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def digits() -> Digits:
-    """44 images to train on and 4 to validate, no two alike.
-
-    The row where the bar begins tells the label, the first pixel which image it is.
-    """
-    labels = torch.arange(48) % 10
-    images = torch.zeros(48, 28, 28, dtype=torch.uint8)
-    for i, (image, label) in enumerate(zip(images, labels.tolist(), strict=True)):
-        image[2 * label + 3 : 2 * label + 7, 6:22] = 255
-        image[0, 0] = 5 * i
-    return split(images, labels, "bars made by a test")
+    """44 images to train on and 4 to validate, no two alike."""
+    return bars()
 
 
 @pytest.fixture
@@ -64,3 +72,20 @@ def mnist_root() -> Path:
     if not named:
         pytest.skip("DDPM_TUTOR_DATA does not name a folder with the real MNIST")
     return Path(named)
+
+
+@pytest.fixture
+def tiny_mnist(tmp_path: Path) -> Path:
+    """A torchvision root with 480 bars for digits."""
+    raw = tmp_path / "tiny" / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    labels = np.arange(480, dtype=np.uint8) % 10
+    images = np.zeros((480, 28, 28), np.uint8)
+    for image, label in zip(images, labels, strict=True):
+        image[2 * label + 3 : 2 * label + 7, 6:22] = 255
+    for part in ("train", "t10k"):
+        header = bytes([0, 0, 8, 3]) + np.array([480, 28, 28], ">i4").tobytes()
+        (raw / f"{part}-images-idx3-ubyte").write_bytes(header + images.tobytes())
+        header = bytes([0, 0, 8, 1]) + np.array([480], ">i4").tobytes()
+        (raw / f"{part}-labels-idx1-ubyte").write_bytes(header + labels.tobytes())
+    return tmp_path / "tiny"

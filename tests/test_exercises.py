@@ -205,7 +205,8 @@ RIGHT = [
         return [*moments, (0, x)]
     """),
     (13, """
-        return torch.tensor([null_label if v < share else int(y) for v, y in zip(u, label)])
+        given = [null_label if v < share else int(y) for v, y in zip(u, label)]
+        return torch.tensor(given, device=label.device)
     """),
     (14, """
         both = model(torch.cat([x_t, x_t]), torch.cat([t, t]),

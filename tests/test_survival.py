@@ -4,9 +4,8 @@
 """
 
 import dataclasses
-import errno
+import multiprocessing
 import os
-import pty
 import random
 import shutil
 import signal
@@ -14,70 +13,59 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from functools import partial
+from multiprocessing import forkserver
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import pytest
 import torch
+from survivor import CPU, SETTINGS, train, train_in_a_terminal, train_stopped
 
 from ddpm_tutor.errors import TutorError
 from ddpm_tutor.files import remove_leftovers
 from ddpm_tutor.science.checkpoints import load_checkpoint
-from ddpm_tutor.science.run import Run, RunSettings, read_epoch
-from ddpm_tutor.science.training import StepReport, TrainingConfig
+from ddpm_tutor.science.run import Run, read_epoch
 
-CPU = torch.device("cpu")
-# five steps an epoch, 30 in all
-SETTINGS = RunSettings("unet", 4, True, TrainingConfig(epochs=6, batch_size=8, lr=1e-3))
+HERE = Path(__file__).parent
 KILLS = int(os.environ.get("DDPM_TUTOR_KILLS", "12"))
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that fork")
 
 
-def train(folder: Path, digits, steps: int | None = None, pause: float = 0) -> None:
-    """Starts the run in `folder`, or goes on with it, so many steps; saves and rests after each."""
-    started = (folder / "state.pt").exists()
-    run = (Run.resume if started else Run.start)(folder, SETTINGS, CPU)
-    with run.exclusive():
-        end = None if steps is None else run.state.step + steps
-        for report in run.train(digits):
-            if isinstance(report, StepReport):
-                run.save()
-                time.sleep(pause)
-                if report.step == end:
-                    return
+@pytest.fixture(scope="module", autouse=True)
+def server():
+    """Forks the processes. This one cannot where there is a GPU: autograd has threads for it then,
+    and does not work in a fork. The server sees none.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CUDA_VISIBLE_DEVICES", "")
+        patch.setenv("OMP_NUM_THREADS", "1")
+        patch.setenv("PYTHONPATH", str(HERE), prepend=os.pathsep)
+        multiprocessing.set_forkserver_preload(["survivor_server"])
+        forkserver.ensure_running()
 
 
-def forked(work: Callable[[], object], fork: Callable[[], int] = os.fork) -> int:
-    """Does `work` in a process of its own, which ends with 0, or 1 after an error; its id."""
-    child = fork()
-    if child == 0:
-        code = 1
-        try:
-            signal.signal(signal.SIGINT, signal.default_int_handler)  # as in a terminal
-            work()
-            code = 0
-        finally:
-            os._exit(code)
+def forked(work: Callable[..., object], *words: object) -> ForkServerProcess:
+    """Does `work` in a process of its own, which ends with 0, or 1 after an error."""
+    child = multiprocessing.get_context("forkserver").Process(target=work, args=words)
+    child.start()
     return child
 
 
-def end_of(child: int) -> int:
+def end_of(child: ForkServerProcess) -> int | None:
     """Waits for a process: its exit code, or the negative number of the signal that ended it."""
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    child.join(60)
+    return child.exitcode
 
 
-def killed_after(child: int, seconds: float) -> bool:
+def killed_after(child: ForkServerProcess, seconds: float) -> bool:
     """Lets a process live for so long; whether it was killed before it had come to its end."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        ended, status = os.waitpid(child, os.WNOHANG)
-        if ended:
-            assert os.waitstatus_to_exitcode(status) == 0
-            return False
-        time.sleep(0.001)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
+    child.join(seconds)
+    if child.exitcode is not None:
+        assert child.exitcode == 0
+        return False
+    child.kill()
+    child.join()
     return True
 
 
@@ -103,13 +91,10 @@ def made_once(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def straight(made_once, one_thread, digits) -> Path:
-    """A run that nobody disturbed.
-
-    It also makes this process import what PyTorch imports late, once and not in every fork.
-    """
+def straight(made_once, one_thread) -> Path:
+    """A run that nobody disturbed."""
     if not made_once.exists():
-        train(made_once, digits)
+        train(made_once)
     return made_once
 
 
@@ -143,11 +128,11 @@ def hidden(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir() if path.name.startswith(".")]
 
 
-def test_killed_at_random_moments_it_comes_to_the_same_end(tmp_path, digits, straight):
+def test_killed_at_random_moments_it_comes_to_the_same_end(tmp_path, straight):
     folder, chance = tmp_path / "killed", random.Random(KILLS)
     kills, during_a_save, steps, ends = 0, 0, [0], 0
     while kills < KILLS:
-        child = forked(partial(train, folder, digits))
+        child = forked(train, folder)
         if not killed_after(child, chance.uniform(0.02, 1)):
             assert_same_run(folder, straight)
             folder, ends = tmp_path / f"killed {ends}", ends + 1
@@ -160,97 +145,63 @@ def test_killed_at_random_moments_it_comes_to_the_same_end(tmp_path, digits, str
             assert steps[-1] == 1 or steps[-1] >= steps[-2]
             if (folder / "weights.safetensors").exists():
                 load_checkpoint(folder / "weights.safetensors")
-    train(folder, digits)
+    train(folder)
     assert_same_run(folder, straight)
     assert hidden(folder) == [".lock"]
     inside = sum(step % 5 != 0 for step in steps)
     print(f"{kills} kills, {during_a_save} during a save, {inside} inside an epoch")
 
 
-def stopping_at(moment: int, how: str) -> None:
-    """Lets the call number `moment` of those that put files in place fail, or end the process."""
-    calls: list[int] = []
-
-    def watched(call):
-        def instead(*words, **named):
-            calls.append(1)
-            if len(calls) == moment and how == "killed":
-                os._exit(9)
-            if len(calls) == moment:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            return call(*words, **named)
-
-        return instead
-
-    for name in ("fsync", "replace", "chmod"):
-        setattr(os, name, watched(getattr(os, name)))
-
-
 @pytest.mark.parametrize("how", ["killed", "disk full"])
-def test_whatever_moment_of_a_save_it_is(tmp_path, digits, straight, how):
-    train(tmp_path / "before", digits, steps=7)
+def test_whatever_moment_of_a_save_it_is(tmp_path, straight, how):
+    train(tmp_path / "before", steps=7)
     moment, code = 0, 1
     while code:  # the last time, the save has fewer moments than that and is done
         moment += 1
         folder = tmp_path / str(moment)
         shutil.copytree(tmp_path / "before", folder)
-
-        def disturbed(folder=folder, moment=moment):
-            stopping_at(moment, how)
-            train(folder, digits, steps=1)
-
-        code = end_of(forked(disturbed))
+        code = end_of(forked(train_stopped, folder, moment, how))
         assert code in (0, 9 if how == "killed" else 1) and moment < 50
         assert how == "killed" or hidden(folder) == [".lock"]
         assert Run.resume(folder, SETTINGS, CPU).state.step in (7, 8)
         load_checkpoint(folder / "weights.safetensors")
     assert moment > 12
     print(f"{moment - 1} moments")
-    train(folder, digits)
+    train(folder)
     assert_same_run(folder, straight)
 
 
-def test_a_run_killed_in_its_first_save_is_no_dead_end(tmp_path, digits, straight):
+def test_a_run_killed_in_its_first_save_is_no_dead_end(tmp_path, straight):
     for moment in range(1, 14):
         folder = tmp_path / str(moment)
-
-        def disturbed(folder=folder, moment=moment):
-            stopping_at(moment, "killed")
-            train(folder, digits, steps=1)
-
-        assert end_of(forked(disturbed)) == 9
-        train(folder, digits, steps=1)
+        assert end_of(forked(train_stopped, folder, moment, "killed")) == 9
+        train(folder, steps=1)
         assert (folder / "weights.safetensors").exists() and hidden(folder) == [".lock"]
 
 
-def test_signals_and_a_pulled_terminal_leave_a_whole_run(tmp_path, digits, straight):
-    folder, terminals = tmp_path / "run", []
-
-    def slowly() -> None:  # 3 seconds at least: no machine is done before the signals have come
-        train(folder, digits, pause=0.1)
-
-    def in_a_terminal() -> int:
-        child, terminal = pty.fork()
-        terminals.append(terminal)
-        return child
-
+def test_signals_and_a_pulled_terminal_leave_a_whole_run(tmp_path, straight):
+    folder, slowly = tmp_path / "run", 0.1  # 3 seconds: nobody is done before the signals have come
     for number in (signal.SIGTERM, signal.SIGINT):
-        child = forked(slowly)
+        child = forked(train, folder, None, slowly)
         wait_for(folder / "state.pt")
         time.sleep(0.2)
-        os.kill(child, number)
+        os.kill(child.pid, number)
         assert end_of(child) in (-number, 1)  # Python makes an exception of Ctrl-C
-    child = forked(slowly, in_a_terminal)
-    time.sleep(0.5)
-    os.close(terminals[0])
+    ours, theirs = os.openpty()
+    before = (folder / "state.pt").stat().st_mtime_ns
+    child = forked(train_in_a_terminal, os.ttyname(theirs), folder, slowly)
+    while (folder / "state.pt").stat().st_mtime_ns == before:  # until it is at work
+        assert child.is_alive()
+        time.sleep(0.01)
+    os.close(ours)
     assert end_of(child) == -signal.SIGHUP
-    train(folder, digits)
+    train(folder)
     assert_same_run(folder, straight)
 
 
 @pytest.mark.parametrize("place", [200, 50_000, -2000])
-def test_a_state_with_another_bit_is_not_gone_on_with(tmp_path, digits, place):
-    train(tmp_path / "run", digits, steps=1)
+def test_a_state_with_another_bit_is_not_gone_on_with(tmp_path, place):
+    train(tmp_path / "run", steps=1)
     file = tmp_path / "run" / "state.pt"
     content = bytearray(file.read_bytes())
     content[place] ^= 4
@@ -259,28 +210,27 @@ def test_a_state_with_another_bit_is_not_gone_on_with(tmp_path, digits, place):
         Run.resume(tmp_path / "run", SETTINGS, CPU)
 
 
-def test_two_trainings_in_one_folder_the_second_is_refused(tmp_path, digits):
+def test_two_trainings_in_one_folder_the_second_is_refused(tmp_path):
     run = Run.start(tmp_path / "run", SETTINGS, CPU)
     script = (
         "import sys, torch; from pathlib import Path\n"
-        "from tests.test_survival import SETTINGS\n"
+        "from survivor import SETTINGS\n"
         "from ddpm_tutor.science.run import Run\n"
         "with Run(Path(sys.argv[1]), SETTINGS, torch.device('cpu')).exclusive(): print('in')"
     )
     command = [sys.executable, "-c", script, str(run.folder)]
-    place = Path(__file__).parents[1]
     with run.exclusive():
-        second = subprocess.run(command, capture_output=True, text=True, cwd=place, timeout=60)
+        second = subprocess.run(command, capture_output=True, text=True, cwd=HERE, timeout=60)
         assert "Another process is training in" in second.stderr and second.stdout != "in\n"
-    second = subprocess.run(command, capture_output=True, text=True, cwd=place, timeout=60)
+    second = subprocess.run(command, capture_output=True, text=True, cwd=HERE, timeout=60)
     assert second.stdout == "in\n"
 
 
-def test_the_lock_of_a_dead_process_is_not_in_the_way(tmp_path, digits):
+def test_the_lock_of_a_dead_process_is_not_in_the_way(tmp_path):
     folder = tmp_path / "run"
-    child = forked(lambda: train(folder, digits))
+    child = forked(train, folder)
     wait_for(folder / ".lock")
-    os.kill(child, signal.SIGKILL)
+    os.kill(child.pid, signal.SIGKILL)
     assert end_of(child) == -signal.SIGKILL
     with Run(folder, SETTINGS, CPU).exclusive():
         pass

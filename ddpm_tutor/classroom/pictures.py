@@ -64,7 +64,7 @@ def frame_times(schedule: Schedule, frames: int) -> list[int]:
     is sqrt(alpha_bar) turns as the picture changes; halfway between the two shows both the digit
     appearing and the estimate of x_0 settling early on.
     """
-    angle = schedule.alpha_bar.clamp(0, 1).sqrt().arccos()
+    angle = schedule.alpha_bar.cpu().clamp(0, 1).sqrt().arccos()
     share = angle / angle[-1] + torch.linspace(0, 1, schedule.T + 1, dtype=angle.dtype)
     wanted = torch.linspace(0, float(share[-1]), frames, dtype=share.dtype)
     times = torch.searchsorted(share.contiguous(), wanted).clamp(max=schedule.T)

@@ -3,13 +3,18 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from ddpm_tutor.cli.options import Device
+from ddpm_tutor.errors import TutorError, UsageError
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+    from torch.distributed import Store
+
+PATIENCE = timedelta(minutes=2)  # until all processes are there: some disks are slow
 
 
 class Process(NamedTuple):
@@ -20,32 +25,93 @@ class Process(NamedTuple):
     device: "torch.device"
 
 
+def by_torchrun() -> bool:
+    """Whether torchrun started this process.
+
+    RANK and WORLD_SIZE alone say nothing: many clusters set them in every shell.
+    """
+    return "TORCHELASTIC_RUN_ID" in os.environ
+
+
+def rank_of_world() -> tuple[int, int]:
+    """Which of how many processes this one is; 0 of 1 where torchrun did not start it.
+
+    Raises:
+        UsageError: torchrun's variables make no sense.
+    """
+    if not by_torchrun():
+        return 0, 1
+    try:
+        rank, world_size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+        if not 0 <= rank < world_size:
+            raise ValueError
+    except (KeyError, ValueError):
+        found = ", ".join(f"{name}={os.environ.get(name)}" for name in ("RANK", "WORLD_SIZE"))
+        raise UsageError(
+            f"TORCHELASTIC_RUN_ID is set as by torchrun, but with {found}.\n"
+            "Unset it, or start the command with torchrun."
+        ) from None
+    return rank, world_size
+
+
 def is_first() -> bool:
     """Whether this is the process that shows and writes; so is one that is alone."""
-    return os.environ.get("RANK", "0") == "0"
+    return rank_of_world()[0] == 0
 
 
 @contextmanager
 def processes(device: Device) -> Iterator[Process]:
-    """Joins the other processes when started by torchrun."""
+    """Joins the other processes when started by torchrun.
+
+    Raises:
+        TutorError: they do not come.
+    """
     import torch
     import torch.distributed as dist
 
     from ddpm_tutor.science.devices import choose_device
 
-    world_size = int(os.environ.get("WORLD_SIZE", "1"))
+    rank, world_size = rank_of_world()
     where = choose_device(device.value)
     if world_size == 1:
         yield Process(0, 1, where)
         return
+    backend = "gloo"
     if where.type == "cuda":
-        where = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        number, gpus = int(os.environ.get("LOCAL_RANK", rank)), torch.cuda.device_count()
+        where = torch.device("cuda", number % gpus)
         torch.cuda.set_device(where)
-    dist.init_process_group("nccl" if where.type == "cuda" else "gloo")
+        if int(os.environ.get("LOCAL_WORLD_SIZE", world_size)) <= gpus:
+            backend = "nccl"  # it refuses two processes on one GPU
+    store, backend = met(rank, world_size, backend)
+    dist.init_process_group(backend, store=store, rank=rank, world_size=world_size)
     try:
-        yield Process(dist.get_rank(), world_size, where)
+        yield Process(rank, world_size, where)
     finally:
         dist.destroy_process_group()
+
+
+def met(rank: int, world_size: int, backend: str) -> "tuple[Store, str]":
+    """The store through which the processes meet, and the backend that all of them can use.
+
+    Raises:
+        TutorError: some do not come.
+    """
+    import torch.distributed as dist
+
+    try:
+        store, _, _ = next(dist.rendezvous("env://", rank, world_size, timeout=PATIENCE))
+        store.set(f"backend of {rank}", backend)
+        names = [f"backend of {other}" for other in range(world_size)]
+        store.wait(names, PATIENCE)
+        backends = {store.get(name).decode() for name in names}
+    except (RuntimeError, ValueError) as error:
+        raise TutorError(
+            f"Not all of the {world_size} processes that torchrun announced have come "
+            f"within {PATIENCE.total_seconds():.0f} s.\n"
+            "Start it again, or run the command without torchrun."
+        ) from error
+    return store, backends.pop() if len(backends) == 1 else "gloo"
 
 
 def collect(images: "Tensor", process: Process | None) -> "list[Tensor]":

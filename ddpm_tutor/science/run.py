@@ -82,14 +82,17 @@ class EpochReport:
     seconds: float  # spent training in this epoch, validation left out
     images_per_second: float
 
-    def to_json(self) -> str:
-        return json.dumps({**dataclasses.asdict(self), "machine": machine()})
+    def to_json(self, machine: str) -> str:
+        """The line; `machine` says what computed."""
+        return json.dumps({**dataclasses.asdict(self), "machine": machine})
 
 
-def machine() -> str:
-    """What computes here, in words."""
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
+def machine(device: torch.device) -> str:
+    """What computes on `device`, in words."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    if device.type != "cpu":
+        return f"{platform.machine()}, {device.type}"
     return f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
 
 
@@ -252,7 +255,8 @@ class Run:
     @property
     def log(self) -> list[str]:
         """The lines of the log."""
-        return [report.to_json() for report in self.history]
+        what = machine(self.device)
+        return [report.to_json(what) for report in self.history]
 
     def save(self) -> None:
         """Writes state, weights and log, each whole or not at all."""

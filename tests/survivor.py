@@ -1,0 +1,80 @@
+"""What the processes of test_survival do: a small training, that may be brought to its end early."""
+
+import errno
+import os
+import signal
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+from ddpm_tutor.science.data import Digits, split
+from ddpm_tutor.science.run import Run, RunSettings
+from ddpm_tutor.science.training import StepReport, TrainingConfig
+
+CPU = torch.device("cpu")
+# five steps an epoch, 30 in all
+SETTINGS = RunSettings("unet", 4, True, TrainingConfig(epochs=6, batch_size=8, lr=1e-3))
+
+
+def bars() -> Digits:
+    """44 images to train on and 4 to validate, no two alike.
+
+    The row where the bar begins tells the label, the first pixel which image it is.
+    """
+    labels = torch.arange(48) % 10
+    images = torch.zeros(48, 28, 28, dtype=torch.uint8)
+    for i, (image, label) in enumerate(zip(images, labels.tolist(), strict=True)):
+        image[2 * label + 3 : 2 * label + 7, 6:22] = 255
+        image[0, 0] = 5 * i
+    return split(images, labels, "bars made by a test")
+
+
+def train(folder: Path, steps: int | None = None, pause: float = 0) -> None:
+    """Starts the run in `folder`, or goes on with it, so many steps; saves and rests after each."""
+    started = (folder / "state.pt").exists()
+    run = (Run.resume if started else Run.start)(folder, SETTINGS, CPU)
+    with run.exclusive():
+        end = None if steps is None else run.state.step + steps
+        for report in run.train(bars()):
+            if isinstance(report, StepReport):
+                run.save()
+                time.sleep(pause)
+                if report.step == end:
+                    return
+
+
+def train_in_a_terminal(terminal: str, folder: Path, pause: float) -> None:
+    """The same by a process that the terminal takes along when it goes."""
+    os.setsid()
+    file = os.open(terminal, os.O_RDWR)  # the first that is opened becomes the terminal
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    train(folder, pause=pause)
+    os.close(file)
+
+
+def train_stopped(folder: Path, moment: int, how: str) -> None:
+    """A step in which the call number `moment` of those that put files in place fails, or kills."""
+    calls: list[int] = []
+
+    def watched(call):
+        def instead(*words, **named):
+            calls.append(1)
+            if len(calls) == moment and how == "killed":
+                os._exit(9)
+            if len(calls) == moment:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return call(*words, **named)
+
+        return instead
+
+    for name in ("fsync", "replace", "chmod"):
+        setattr(os, name, watched(getattr(os, name)))
+    train(folder, steps=1)
+
+
+def warm_up() -> None:
+    """Makes this process import what PyTorch imports late, once and not in every fork of it."""
+    with tempfile.TemporaryDirectory() as folder:
+        train(Path(folder) / "run", steps=6)
