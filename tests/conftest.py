@@ -74,18 +74,29 @@ def mnist_root() -> Path:
     return Path(named)
 
 
-@pytest.fixture
-def tiny_mnist(tmp_path: Path) -> Path:
-    """A torchvision root with 480 bars for digits."""
-    raw = tmp_path / "tiny" / "MNIST" / "raw"
+def write_mnist(root: Path, count: int) -> Path:
+    """A torchvision root with so many bars for digits."""
+    raw = root / "MNIST" / "raw"
     raw.mkdir(parents=True)
-    labels = np.arange(480, dtype=np.uint8) % 10
-    images = np.zeros((480, 28, 28), np.uint8)
+    labels = np.arange(count, dtype=np.uint8) % 10
+    images = np.zeros((count, 28, 28), np.uint8)
     for image, label in zip(images, labels, strict=True):
         image[2 * label + 3 : 2 * label + 7, 6:22] = 255
     for part in ("train", "t10k"):
-        header = bytes([0, 0, 8, 3]) + np.array([480, 28, 28], ">i4").tobytes()
+        header = bytes([0, 0, 8, 3]) + np.array([count, 28, 28], ">i4").tobytes()
         (raw / f"{part}-images-idx3-ubyte").write_bytes(header + images.tobytes())
-        header = bytes([0, 0, 8, 1]) + np.array([480], ">i4").tobytes()
+        header = bytes([0, 0, 8, 1]) + np.array([count], ">i4").tobytes()
         (raw / f"{part}-labels-idx1-ubyte").write_bytes(header + labels.tobytes())
-    return tmp_path / "tiny"
+    return root
+
+
+@pytest.fixture
+def tiny_mnist(tmp_path: Path) -> Path:
+    """A torchvision root with 480 bars for digits."""
+    return write_mnist(tmp_path / "tiny", 480)
+
+
+@pytest.fixture
+def tiniest_mnist(tmp_path: Path) -> Path:
+    """The same with 24, 22 of them for training."""
+    return write_mnist(tmp_path / "tiniest", 24)

@@ -6,6 +6,8 @@ allows: copies between devices, CPU tensors without dimensions as operands of po
 and CPU tensors as indices of a tensor on the device (not the other way round). So code that has
 only ever run on one device stops here at the line at which it would stop on a GPU.
 
+Products of less precision (`torch.autocast`) can be asked for, and stay as they are.
+
 It rests on torch's Python backend for the dispatch key PrivateUse1. A tensor on the device is a
 wrapper around one on the CPU, and every operation comes by `__torch_dispatch__`.
 """
@@ -22,6 +24,8 @@ aten = torch.ops.aten
 # indices may be on the CPU, whatever they index: TensorAdvancedIndexingUtils.h of ATen moves them
 INDEXING = {aten.index.Tensor, aten.index_put.default, aten.index_put_.default,
             aten._unsafe_index.Tensor, aten._index_put_impl_.default}  # fmt: skip
+# these take a number from the CPU, too
+TAKE_NUMBERS = {aten.masked_fill.Tensor, aten.masked_fill_.Tensor} | INDEXING
 COPIES = {aten.copy_.default, aten._to_copy.default}
 
 
@@ -85,7 +89,7 @@ class Operation(NamedTuple):
     written: tuple[tuple[int, str], ...]  # the arguments that it changes: place and name
     returns: tuple[bool, ...]  # whether each result is one of them
     reshapes: bool  # it changes the shape of its first argument in place, as unsqueeze_ does
-    pointwise: bool
+    takes_numbers: bool  # tensors without dimensions may be on the CPU
 
 
 @cache
@@ -98,7 +102,7 @@ def known(func: Any) -> Operation:
         written,
         returns,
         torch.Tag.inplace_view in tags,
-        torch.Tag.pointwise in tags,
+        torch.Tag.pointwise in tags or func in TAKE_NUMBERS,
     )
 
 
@@ -166,7 +170,7 @@ def refuse_mixtures(
         for one in value if isinstance(value, list | tuple) else [value]:
             if not isinstance(one, torch.Tensor) or isinstance(one, PretendTensor):
                 continue
-            if one.ndim > 0 or not operation.pointwise or any(one is v for v in changed):
+            if one.ndim > 0 or not operation.takes_numbers or any(one is v for v in changed):
                 raise RuntimeError(
                     "Expected all tensors to be on the same device, but found at least two "
                     f"devices, {NAME}:0 and cpu! (in {func})"
@@ -209,7 +213,7 @@ def why_not() -> str:
     return ""
 
 
-_library: list[torch.library.Library] = []  # its registrations last as long as it does
+_libraries: list[torch.library.Library] = []  # what they register lasts as long as they do
 
 
 def set_up() -> None:
@@ -217,11 +221,13 @@ def set_up() -> None:
 
     It must come before the first backward pass: autograd counts the devices then.
     """
-    if _library or why_not():
+    if _libraries or why_not():
         return
     backend_registration._setup_privateuseone_for_python_backend(NAME, backend_module=Module())
     library = torch.library.Library("aten", "IMPL")
     library.impl("empty.memory_format", empty, "PrivateUse1")
     library.impl("empty_strided", empty_strided, "PrivateUse1")
     library.impl("_copy_from", copy_from, "PrivateUse1")
-    _library.append(library)
+    others = torch.library.Library("_", "IMPL")
+    others.fallback(torch.library.fallthrough_kernel, "AutocastPrivateUse1")
+    _libraries.extend([library, others])

@@ -1,4 +1,4 @@
-"""What the processes of test_survival do: a small training, that may be brought to its end early."""
+"""What the processes of test_survival do: a small training, ended early by this or that."""
 
 import errno
 import os
@@ -75,6 +75,10 @@ def train_stopped(folder: Path, moment: int, how: str) -> None:
 
 
 def warm_up() -> None:
-    """Makes this process import what PyTorch imports late, once and not in every fork of it."""
+    """Makes this process import what PyTorch imports late, once and not in every fork of it.
+
+    By one thread: a fork does not have the others, and would wait for them for ever.
+    """
+    torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         train(Path(folder) / "run", steps=6)

@@ -7,7 +7,6 @@ from torch import nn
 
 from ddpm_tutor.science import sampling
 from ddpm_tutor.science.checkpoints import load_checkpoint
-from ddpm_tutor.science.devices import available_devices
 from ddpm_tutor.science.diffusion import predict_eps
 from ddpm_tutor.science.noise import normal, stream, streams
 from ddpm_tutor.science.sampling import draw, draw_many, guided_eps, last, sample
@@ -445,11 +444,7 @@ def test_another_error_is_not_taken_for_one_of_memory(monkeypatch, schedule):
         list(draw_many(Small(0, RuntimeError("shapes")), schedule, None, 4, seed=0, steps=2))
 
 
-@pytest.mark.parametrize("device", ["cuda", "mps"])
 def test_another_device_draws_the_same_picture(schedule, device):
-    if device not in available_devices():
-        pytest.skip(f"this machine has no {device}")
-
     def picture(where):
         loaded = load_checkpoint(device=where)
         moments = draw(

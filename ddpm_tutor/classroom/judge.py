@@ -31,6 +31,7 @@ from ddpm_tutor.classroom.cases import (
 from ddpm_tutor.classroom.exercise import Exercise, Mistake
 from ddpm_tutor.classroom.terminal_images import as_uint8
 from ddpm_tutor.classroom.verdict import Picture, Verdict
+from ddpm_tutor.errors import is_out_of_memory
 
 ROWS = 5  # numbers shown of a wrong result
 
@@ -104,7 +105,7 @@ def from_error(error: BaseException, path: Path, case: str = "") -> Verdict:
     if isinstance(error, SyntaxError) and error.filename != str(path):
         return Verdict("error", f"{in_a_line(error)}, in {error.filename}", line, case=case)
     says = in_a_line(error)
-    if isinstance(error, MemoryError) or "can't allocate memory" in says:
+    if is_out_of_memory(error):
         says = "It wants more memory than there is for a check."
     elif isinstance(error, RecursionError):
         says = "It calls itself without an end (RecursionError)."

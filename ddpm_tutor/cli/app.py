@@ -103,6 +103,8 @@ def is_usage_error(error: Exception) -> bool:
 def speak_plainly() -> None:
     """Lets a terminal that knows no √ show a question mark, and one that is closed show nothing."""
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it talks about where it caches fonts
+    # PyTorch shows call stacks of its own of errors that are told in a line
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):

@@ -78,17 +78,22 @@ def processes(device: Device) -> Iterator[Process]:
         return
     backend = "gloo"
     if where.type == "cuda":
-        number, gpus = int(os.environ.get("LOCAL_RANK", rank)), torch.cuda.device_count()
-        where = torch.device("cuda", number % gpus)
+        number, backend = gpu_of(torch.cuda.device_count(), rank, world_size)
+        where = torch.device("cuda", number)
         torch.cuda.set_device(where)
-        if int(os.environ.get("LOCAL_WORLD_SIZE", world_size)) <= gpus:
-            backend = "nccl"  # it refuses two processes on one GPU
     store, backend = met(rank, world_size, backend)
     dist.init_process_group(backend, store=store, rank=rank, world_size=world_size)
     try:
         yield Process(rank, world_size, where)
     finally:
         dist.destroy_process_group()
+
+
+def gpu_of(gpus: int, rank: int, world_size: int) -> tuple[int, str]:
+    """Which GPU of this machine is this process's, and the backend that its processes can use."""
+    local_rank = int(os.environ.get("LOCAL_RANK", rank))
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", world_size))
+    return local_rank % gpus, "nccl" if here <= gpus else "gloo"  # nccl wants a GPU for each
 
 
 def met(rank: int, world_size: int, backend: str) -> "tuple[Store, str]":
@@ -98,6 +103,7 @@ def met(rank: int, world_size: int, backend: str) -> "tuple[Store, str]":
         TutorError: some do not come.
     """
     import torch.distributed as dist
+    from torch.distributed.constants import default_pg_timeout
 
     try:
         store, _, _ = next(dist.rendezvous("env://", rank, world_size, timeout=PATIENCE))
@@ -105,6 +111,7 @@ def met(rank: int, world_size: int, backend: str) -> "tuple[Store, str]":
         names = [f"backend of {other}" for other in range(world_size)]
         store.wait(names, PATIENCE)
         backends = {store.get(name).decode() for name in names}
+        store.set_timeout(default_pg_timeout)  # at work one may wait longer for another
     except (RuntimeError, ValueError) as error:
         raise TutorError(
             f"Not all of the {world_size} processes that torchrun announced have come "
