@@ -3,12 +3,14 @@
 import sys
 
 from ddpm_tutor.cli.memory import keep_freed_memory, search_less_for_garbage
+from ddpm_tutor.cli.threads import wait_briefly
 
 
 def main() -> None:
     """The command `ddpm-tutor`."""
     search_less_for_garbage()
     keep_freed_memory()
+    wait_briefly()
     try:
         from ddpm_tutor.cli.app import app, speak_plainly
     except KeyboardInterrupt:
