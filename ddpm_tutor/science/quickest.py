@@ -46,6 +46,7 @@ def quickest_device(
         why = f"done in about {on_cpu:.1f} s, before a GPU would be ready"
         return Choice(torch.device("cpu"), why)
     loaded.model.to(gpu)
+    seconds()  # the first time its libraries are loaded
     on_gpu = seconds()
     if on_gpu < on_cpu:
         return Choice(torch.device(gpu), f"about {on_gpu:.1f} s, on the CPU {on_cpu:.1f} s")
