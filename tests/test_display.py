@@ -1,13 +1,9 @@
 """What is shown: statistics, pictures of characters, grids, GIFs."""
 
 import io
-from pathlib import Path
 
-import imageio.v3 as imageio
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 from rich.console import Console
 
 from ddpm_tutor.classroom.display import (
@@ -20,15 +16,8 @@ from ddpm_tutor.classroom.display import (
 )
 from ddpm_tutor.classroom.films import frames_of, noising
 from ddpm_tutor.classroom.pictures import (
-    FRAME_MS,
-    HOLD_MS,
-    Frame,
-    enlarged,
-    film,
     frame_times,
     grid,
-    save_gif,
-    save_png,
 )
 from ddpm_tutor.classroom.terminal_images import SHADES, render_images
 from ddpm_tutor.science.sampling import draw, sample
@@ -119,43 +108,12 @@ def test_grids_are_about_square(count: int, shape: tuple[int, int]) -> None:
     assert sheet.shape == (shape[0] * 10 - 2, shape[1] * 10 - 2)
 
 
-def test_a_png_reads_back(tmp_path: Path) -> None:
-    pixels = np.arange(64, dtype=np.uint8).reshape(8, 8)
-    save_png(tmp_path / "a.png", enlarged(pixels, 3))
-    read = np.asarray(Image.open(tmp_path / "a.png"))
-    assert read.shape == (24, 24) and (read[::3, ::3] == pixels).all()
-
-
 def test_frames_are_spread_over_the_change_not_over_t() -> None:
     schedule = linear_schedule()
     times = frame_times(schedule, 60)
     assert times[0] == 0 and times[-1] == 1000 and len(times) <= 62
     # 36 % of the steps, t from 640 on, have a hundredth of the signal left: they get fewer frames
     assert sum(t > 640 for t in times) < 0.25 * len(times)
-
-
-def test_a_gif_loops_and_holds_its_last_frame(tmp_path: Path) -> None:
-    frames = [Frame(t, torch.randn(1, 1, 32, 32), torch.randn(1, 1, 32, 32)) for t in (2, 1, 0)]
-    save_gif(tmp_path / "a.gif", film(frames, "digit 7"))
-    read = imageio.imread(tmp_path / "a.gif")
-    assert len(read) == 3 and read.shape[1] >= 256 and read.shape[2] >= 512
-    with Image.open(tmp_path / "a.gif") as image:
-        durations = []
-        for index in range(image.n_frames):
-            image.seek(index)
-            durations.append(image.info["duration"])
-        assert image.info["loop"] == 0
-    assert durations == [FRAME_MS, FRAME_MS, HOLD_MS]
-
-
-def test_a_gifs_pixels_are_sharp(tmp_path: Path) -> None:
-    digit = torch.full((1, 1, 32, 32), -1.0)
-    digit[..., 10:20, 15] = 1.0
-    save_gif(tmp_path / "a.gif", film([Frame(1, digit, digit), Frame(0, digit, -digit)]))
-    first = imageio.imread(tmp_path / "a.gif")[0][..., 0]
-    inside = first[36 : 36 + 256, 16 : 16 + 256]  # below the caption, beside the margin
-    assert set(np.unique(inside)) == {0, 255}
-    assert (inside == 255).sum() == 10 * 8 * 8
 
 
 def test_a_film_of_few_steps_has_them_all_and_of_many_the_chosen() -> None:

@@ -11,7 +11,8 @@ from rich.text import Text
 from torch import Tensor
 
 from ddpm_tutor.classroom.figures import sheet
-from ddpm_tutor.classroom.pictures import enlarged, grid, save_png
+from ddpm_tutor.classroom.picture_files import write_picture
+from ddpm_tutor.classroom.pictures import enlarged, grid
 from ddpm_tutor.files import replacing
 from ddpm_tutor.science.data import Digits
 from ddpm_tutor.science.evaluation import Card, Drawn
@@ -112,7 +113,7 @@ def captions(drawn: Drawn, numbers: Tensor) -> list[str]:
 def save_pictures(drawn: Drawn, mnist: Digits | None, out: Path) -> list[Path]:
     """Writes the first digits, the worst, and those nearest to a training image, with that one."""
     pictures = [out / "grid.png"]
-    save_png(pictures[0], enlarged(grid(drawn.images[:IN_GRID], columns=10), 2))
+    write_picture(pictures[0], enlarged(grid(drawn.images[:IN_GRID], columns=10), 2))
     worst = worst_first(drawn)[:WORST]
     sheets = {"worst.png": sheet(drawn.images[worst], captions(drawn, worst))}
     if drawn.near is not None and mnist is not None:

@@ -25,7 +25,8 @@ from torch import Tensor
 
 from ddpm_tutor.classroom.display import render, table
 from ddpm_tutor.classroom.film_strips import save_film_strip
-from ddpm_tutor.classroom.pictures import Frame, enlarged, film, grid, save_gif, save_png
+from ddpm_tutor.classroom.picture_files import write_film, write_picture
+from ddpm_tutor.classroom.pictures import Frame, enlarged, film, grid
 from ddpm_tutor.classroom.terminal_images import render_images
 from ddpm_tutor.files import replacing
 from ddpm_tutor.science.film_strip import FilmStrip
@@ -138,7 +139,7 @@ def save_figure(figure: Any, name: str) -> Path:
 def save_film(frames: Iterable[Frame], name: str) -> Path:
     """Saves moments of noising or denoising as a GIF and prints its path."""
     path = output_path(name, ".gif")
-    save_gif(path, film(list(frames)))
+    write_film(path, film(list(frames)))
     saved_file(path, "GIF")
     return path
 
@@ -154,7 +155,7 @@ def save_strip(strip: FilmStrip) -> list[Path]:
 def save_grid(images: Tensor, name: str, columns: int | None = None) -> Path:
     """Saves images, (N, 1, H, W), in rows of `columns` as a PNG and prints its path."""
     path = output_path(name, ".png")
-    save_png(path, enlarged(grid(images, columns), 2))
+    write_picture(path, enlarged(grid(images, columns), 2))
     saved_file(path, "Picture")
     return path
 

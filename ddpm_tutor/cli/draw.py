@@ -1,4 +1,4 @@
-"""The commands that draw: a GIF, and grids of samples."""
+"""The commands that draw: a film, and grids of samples."""
 
 import time
 from collections.abc import Iterator
@@ -65,7 +65,11 @@ def gif(
     sampler: SamplerOption = Sampler.ddpm,
     steps: StepsOption = 1000,
     out: Annotated[
-        Path | None, typer.Option(help="File to write.", show_default="digit_7.gif")
+        Path | None,
+        typer.Option(
+            help="File to write: .gif, .png (animated), .apng, .webp or .avif.",
+            show_default="digit_7.gif",
+        ),
     ] = None,
     checkpoint: CheckpointOption = None,
     data: DataOption = None,
@@ -84,16 +88,19 @@ def gif(
         ),
     ] = None,
 ) -> None:
-    """Save a GIF of a digit appearing out of noise."""
+    """Save a GIF, or another film, of a digit appearing out of noise."""
     console, started = Console(), time.perf_counter()
     if bug == "list":
         show_bugs(console)
         return
     refuse_clashes(bug, with_my_code, direction, guidance)
-    target = check_target(out or default_name(digit, direction, bug))
+    from ddpm_tutor.classroom.picture_files import FILMS, film_endings, with_ending, write_film
+
+    named = out or default_name(digit, direction, bug)
+    target = check_target(with_ending(named, film_endings()))
     with console.status("Loading the model ..."):
         from ddpm_tutor.classroom.films import frames_of
-        from ddpm_tutor.classroom.pictures import NAMES, film, save_gif
+        from ddpm_tutor.classroom.pictures import NAMES, film
         from ddpm_tutor.classroom.session import track
         from ddpm_tutor.classroom.terminal_images import render_images
 
@@ -119,7 +126,7 @@ def gif(
         frames += frames_of(bar, loaded.schedule)
     hold.append(len(frames) - 1)
     title = "" if digit is None else f"digit {digit}"
-    save_gif(target, film(frames, title, names), hold)
+    write_film(target, film(frames, title, names), hold)
     captions = [names[:1] * len(numbers), names[1:] * len(numbers)] if bug else [None]
     for images, caption in zip((frames[-1].x_t, frames[-1].x_0), captions, strict=False):
         console.print(render_images(images, console, caption))
@@ -127,7 +134,7 @@ def gif(
     size = target.stat().st_size / 1e6
     console.print(
         Text.assemble(
-            ("GIF saved: ", "dim"),
+            (f"{FILMS[target.suffix.lower()].name} saved: ", "dim"),
             (str(target), "bold green"),
             (f"   {len(frames)} frames, {size:.1f} MB, {seconds:.1f} s", "dim"),
         )
@@ -149,9 +156,11 @@ def sample(
     guidance: GuidanceOption = 1.0,
     sampler: SamplerOption = Sampler.ddpm,
     steps: StepsOption = 1000,
-    out: Annotated[Path, typer.Option(help="The picture to write.")] = Path("samples.png"),
+    out: Annotated[Path, typer.Option(help="Picture to write: .png, .jpg, ...")] = Path(
+        "samples.png"
+    ),
     npz: Annotated[
-        Path | None, typer.Option(help="Also write images, labels and seed as NumPy arrays.")
+        Path | None, typer.Option(help="Also write images, labels and seed as NumPy arrays: .npz.")
     ] = None,
     checkpoint: CheckpointOption = None,
     device: DeviceOption = Device.auto,
@@ -160,13 +169,15 @@ def sample(
     if (digit is not None) + all_digits + unconditional != 1:
         raise UsageError("Say what to draw: --digit 3, --all-digits or --unconditional.")
     console = Console(quiet=not is_first())
-    for target in (out, npz):
-        if target is not None:
-            check_target(target)
+    from ddpm_tutor.classroom.picture_files import picture_endings, with_ending, write_picture
+
+    out = check_target(with_ending(out, picture_endings()))
+    if npz:
+        npz = check_target(with_ending(npz, [".npz"]))
     with console.status("Loading the model ..."):
         import torch
 
-        from ddpm_tutor.classroom.pictures import enlarged, grid, save_png
+        from ddpm_tutor.classroom.pictures import enlarged, grid
         from ddpm_tutor.classroom.session import Session, using
         from ddpm_tutor.classroom.terminal_images import render_images
         from ddpm_tutor.science.npz import writing_digits
@@ -193,7 +204,7 @@ def sample(
         return
     images = torch.cat(shown)
     columns = n if all_digits and n <= 20 else None
-    save_png(out, enlarged(grid(images, columns), 2))
+    write_picture(out, enlarged(grid(images, columns), 2))
     console.print(render_images(images[:40], console))
     for path in [out, npz] if npz else [out]:
         console.print(Text.assemble(("Saved: ", "dim"), (str(path), "bold green")))
