@@ -21,6 +21,7 @@ from ddpm_tutor.cli.options import (
     SamplerOption,
     SeedOption,
     StepsOption,
+    a_path,
     find_digits,
     open_checkpoint,
 )
@@ -65,7 +66,8 @@ def gif(
     sampler: SamplerOption = Sampler.ddpm,
     steps: StepsOption = 1000,
     out: Annotated[
-        Path | None, typer.Option(help="File to write.", show_default="digit_7.gif")
+        Path | None,
+        typer.Option(callback=a_path, help="File to write.", show_default="digit_7.gif"),
     ] = None,
     checkpoint: CheckpointOption = None,
     data: DataOption = None,
@@ -74,6 +76,7 @@ def gif(
         Path | None,
         typer.Option(
             metavar="FOLDER",
+            callback=a_path,
             help="Draw with your own functions, as far as your exercises there have passed.",
         ),
     ] = None,
@@ -149,9 +152,12 @@ def sample(
     guidance: GuidanceOption = 1.0,
     sampler: SamplerOption = Sampler.ddpm,
     steps: StepsOption = 1000,
-    out: Annotated[Path, typer.Option(help="The picture to write.")] = Path("samples.png"),
+    out: Annotated[Path, typer.Option(callback=a_path, help="The picture to write.")] = Path(
+        "samples.png"
+    ),
     npz: Annotated[
-        Path | None, typer.Option(help="Also write images, labels and seed as NumPy arrays.")
+        Path | None,
+        typer.Option(callback=a_path, help="Also write images, labels and seed as NumPy arrays."),
     ] = None,
     checkpoint: CheckpointOption = None,
     device: DeviceOption = Device.auto,

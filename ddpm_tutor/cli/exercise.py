@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ddpm_tutor.classroom.exercise import FOLDER
+from ddpm_tutor.cli.options import a_path
 from ddpm_tutor.errors import TutorError, UsageError
 
 if TYPE_CHECKING:
@@ -26,9 +27,11 @@ app = typer.Typer(
 )
 
 NameArgument = Annotated[
-    str, typer.Argument(metavar="N", help="An exercise's number, or your file.")
+    str, typer.Argument(metavar="N", callback=a_path, help="An exercise's number, or your file.")
 ]
-FolderOption = Annotated[Path, typer.Option("--folder", help="Where your files are.")]
+FolderOption = Annotated[
+    Path, typer.Option("--folder", callback=a_path, help="Where your files are.")
+]
 
 
 @app.callback(invoke_without_command=True)

@@ -4,11 +4,12 @@ import math
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from ddpm_tutor.errors import UsageError
+from ddpm_tutor.files import expanded
 
 if TYPE_CHECKING:
     from ddpm_tutor.science.checkpoints import Checkpoint
@@ -24,6 +25,16 @@ def a_number(value: float | None) -> float | None:
     if value is not None and math.isnan(value):
         raise typer.BadParameter("it is not a number")
     return value
+
+
+PathOrText = TypeVar("PathOrText", Path | None, str | None)
+
+
+def a_path(value: PathOrText) -> PathOrText:
+    """The value of an option that names a file or folder: many a shell leaves the `~` in
+    `--out=~/7.gif` as it is.
+    """
+    return value if value is None else type(value)(expanded(str(value)))
 
 
 class Device(StrEnum):
@@ -50,10 +61,16 @@ SeedOption = Annotated[
 ]
 DataOption = Annotated[
     Path | None,
-    typer.Option(help="Folder that holds MNIST/raw.", envvar="DDPM_TUTOR_DATA", show_envvar=True),
+    typer.Option(
+        callback=a_path,
+        help="Folder that holds MNIST/raw.",
+        envvar="DDPM_TUTOR_DATA",
+        show_envvar=True,
+    ),
 ]
 CheckpointOption = Annotated[
-    Path | None, typer.Option(help="Weights to draw with; by default those that ship.")
+    Path | None,
+    typer.Option(callback=a_path, help="Weights to draw with; by default those that ship."),
 ]
 GuidanceOption = Annotated[
     float,

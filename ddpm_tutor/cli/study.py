@@ -13,7 +13,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from ddpm_tutor.cli.options import LARGEST_SEED, DataOption, Device, is_terminal
+from ddpm_tutor.cli.options import LARGEST_SEED, DataOption, Device, a_path, is_terminal
 from ddpm_tutor.errors import TutorError, UsageError
 from ddpm_tutor.files import bundled
 
@@ -122,7 +122,10 @@ def lessons() -> None:
 
 
 def lesson(
-    name: Annotated[str, typer.Argument(metavar="N", help="A lesson's number, or a lesson file.")],
+    name: Annotated[
+        str,
+        typer.Argument(metavar="N", callback=a_path, help="A lesson's number, or a lesson file."),
+    ],
     pause: Annotated[
         bool, typer.Option("--pause/--no-pause", help="Wait for a key after each step.")
     ] = True,
@@ -137,7 +140,9 @@ def lesson(
         int | None, typer.Option(min=0, max=LARGEST_SEED, help="Another seed, other noise.")
     ] = None,
     device: Annotated[Device | None, typer.Option(help="Where to compute.")] = None,
-    out: Annotated[Path, typer.Option(help="Folder for pictures and GIFs.")] = Path("outputs"),
+    out: Annotated[
+        Path, typer.Option(callback=a_path, help="Folder for pictures and GIFs.")
+    ] = Path("outputs"),
     data: DataOption = None,
     trust: Annotated[
         bool, typer.Option("--trust", help="Run a lesson file that did not come along, unasked.")

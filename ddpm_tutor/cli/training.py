@@ -19,6 +19,7 @@ from ddpm_tutor.cli.options import (
     DeviceOption,
     SeedOption,
     a_number,
+    a_path,
     find_digits,
 )
 from ddpm_tutor.cli.processes import is_first, processes
@@ -96,10 +97,14 @@ def train(
     start_from: Annotated[
         str | None,
         typer.Option(
-            metavar="FILE", help="Begin with these weights; `shipped`: with the package's own."
+            metavar="FILE",
+            callback=a_path,
+            help="Begin with these weights; `shipped`: with the package's own.",
         ),
     ] = None,
-    run_dir: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/mnist"),
+    run_dir: Annotated[Path, typer.Option(callback=a_path, help="Folder of the run.")] = Path(
+        "runs/mnist"
+    ),
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run there; --epochs may be more.")
     ] = False,
