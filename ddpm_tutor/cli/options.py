@@ -37,6 +37,18 @@ def a_path(value: PathOrText) -> PathOrText:
     return value if value is None else type(value)(expanded(str(value)))
 
 
+def given(ctx: typer.Context, *names: str) -> list[object]:
+    """Those of these options that were typed, as words for the next command."""
+    words: list[object] = []
+    for param in ctx.command.params:
+        source = ctx.get_parameter_source(param.name or "")
+        if param.name in names and source and source.name == "COMMANDLINE":
+            value = ctx.params[param.name]
+            for each in value if isinstance(value, list | tuple) else [value]:
+                words += [param.opts[0]] if each is True else [param.opts[0], each]
+    return words
+
+
 class Device(StrEnum):
     """Where to compute."""
 

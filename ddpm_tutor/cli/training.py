@@ -23,6 +23,7 @@ from ddpm_tutor.cli.options import (
     find_digits,
 )
 from ddpm_tutor.cli.processes import is_first, processes
+from ddpm_tutor.commands import command
 from ddpm_tutor.errors import UsageError
 
 if TYPE_CHECKING:
@@ -152,10 +153,10 @@ def train(
 
 def run_results(conditional: bool, run: "Run") -> dict[str, str]:
     """What to type and what to open to see what was learned."""
-    what = "gif --digit 7" if conditional else "sample --unconditional"
+    what = ("gif", "--digit", 7) if conditional else ("sample", "--unconditional")
     return {
-        "Draw with it:": f"ddpm-tutor {what} --checkpoint {run.weights_file}",
-        "Score it:": f"ddpm-tutor evaluate --checkpoint {run.weights_file}",
+        "Draw with it:": command(*what, "--checkpoint", run.weights_file),
+        "Score it:": command("evaluate", "--checkpoint", run.weights_file),
         "See it learn:": str(run.folder / "film_strip.gif"),
     }
 
@@ -199,7 +200,7 @@ def follow(console: Console, run: "Run", digits: "Digits", rank: int, world_size
         TextColumn("epoch {task.fields[epoch]}"),
         BarColumn(bar_width=None),
         TextColumn("{task.percentage:.0f} %"),
-        TextColumn("[cyan]loss {task.fields[loss]:.4f}{task.fields[validation]}"),
+        TextColumn("loss {task.fields[loss]:.4f}{task.fields[validation]}", "cyan"),
         TextColumn("{task.fields[rate]:.0f} images/s"),
         TimeRemainingColumn(compact=True),
         console=console,
