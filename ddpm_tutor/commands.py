@@ -9,7 +9,7 @@ from pathlib import Path
 def command(*words: object) -> str:
     """`ddpm-tutor` with these words, each quoted where the shell would take it for something else.
 
-    A `Path` is never taken for an option or for a home folder.
+    A `Path` is taken for no option and no home folder, whatever it begins with.
     """
     return " ".join(["ddpm-tutor", *(quoted(as_word(word)) for word in words)])
 
@@ -17,7 +17,7 @@ def command(*words: object) -> str:
 def as_word(word: object) -> str:
     """A word as the command line is to see it."""
     if isinstance(word, Path) and str(word).startswith(("-", "~")):
-        return os.path.join(os.curdir, word)
+        return os.path.abspath(word)
     return str(word)
 
 

@@ -30,8 +30,9 @@ def bundled(name: str) -> Path:
 
 
 def user_folder(kind: str) -> Path:
-    """Where this user's "data" or "cache" is kept; where there is no home to write to, a
-    temporary folder.
+    """Where this user's "data" or "cache" is kept.
+
+    Where there is no home to write to, it is a temporary folder.
     """
     import platformdirs
 

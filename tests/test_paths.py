@@ -27,6 +27,7 @@ from ddpm_tutor.cli.app import app
 from ddpm_tutor.cli.options import a_path
 from ddpm_tutor.cli.training import run_results
 from ddpm_tutor.commands import command
+from ddpm_tutor.files import bundled
 from ddpm_tutor.science.checkpoints import save_checkpoint
 from ddpm_tutor.science.run import Run, RunSettings
 from ddpm_tutor.science.unet import UNet
@@ -278,17 +279,42 @@ def test_a_lesson_is_gone_on_with_as_it_was_begun(
     assert printed(tutor("lesson", "1", "--from=2", "--seed=5")) == ["lesson", "1", "--seed", "5"]
 
 
+def test_a_folder_that_is_called_tilde_is_not_taken_for_home(tutor, folder: Path) -> None:
+    start = ["exercise", "start", str(folder / "~" / "ex5.py")]
+    assert "a gap to fill" in tutor(*printed(tutor(*start))[:-1], code=1)
+    line = command("exercise", "check", Path("~", "ex5.py"))
+    assert "a gap to fill" in tutor(*printed(line), code=1)
+
+
+FILES = [*bundled("lessons").glob("*.py"), *bundled("exercises").glob("*.py")]
+WRITTEN = {
+    words
+    for file in FILES
+    for words in re.findall(r"`ddpm-tutor ([^`]+)`", file.read_text(encoding="utf-8"))
+}
+
+
+@pytest.mark.parametrize("line", sorted(WRITTEN))
+def test_commands_in_lessons_and_exercises_are_commands(line: str) -> None:
+    name, *words = shlex.split(line)
+    known = typer.main.get_command(app).commands[name]
+    known.make_context(name, words)  # or it says what is wrong
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="needs sh")
 @pytest.mark.parametrize("name", [*ODD, "$HOME", "a\nb", "ä ö"])
 def test_a_shell_reads_what_was_meant(name: str) -> None:
     line = command("exercise", "check", Path(name) / "ex.py").replace("ddpm-tutor", "printf '%s|'")
     words = subprocess.run(["sh", "-c", line], capture_output=True, text=True).stdout.split("|")
-    assert words[:2] == ["exercise", "check"] and Path(words[2]) == Path(name) / "ex.py"
+    assert (
+        words[:2] == ["exercise", "check"]
+        and Path(words[2]).absolute() == Path(name, "ex.py").absolute()
+    )
     assert not words[2].startswith(("-", "~"))
 
 
 def test_windows_has_other_quotes(monkeypatch: pytest.MonkeyPatch) -> None:
-    windows = types.SimpleNamespace(name="nt", path=commands.os.path, curdir=".")
+    windows = types.SimpleNamespace(name="nt", path=commands.os.path)
     monkeypatch.setattr(commands, "os", windows)
     assert command("gif", "--out", r"C:\work\7.gif") == r"ddpm-tutor gif --out C:\work\7.gif"
     assert command("gif", "--out", r"R & D\7.gif") == r'ddpm-tutor gif --out "R & D\7.gif"'

@@ -31,8 +31,9 @@ PathOrText = TypeVar("PathOrText", Path | None, str | None)
 
 
 def a_path(value: PathOrText) -> PathOrText:
-    """The value of an option that names a file or folder: many a shell leaves the `~` in
-    `--out=~/7.gif` as it is.
+    """The value of an option that names a file or folder, with its `~` expanded.
+
+    Many a shell does not do that in `--out=~/7.gif`, and none on Windows.
     """
     return value if value is None else type(value)(expanded(str(value)))
 
