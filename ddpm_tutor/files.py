@@ -175,8 +175,9 @@ def replacing(target: Path) -> Iterator[Path]:
 
 def cannot_write(target: Path, error: OSError) -> TutorError:
     """What to say where the system would not have it."""
-    reason = error.strerror or error
-    return TutorError(f"Cannot write {target}: {reason}. Choose another place or make room.")
+    too_long = error.errno == errno.ENAMETOOLONG
+    what_to_do = "Choose a shorter name." if too_long else "Choose another place or make room."
+    return TutorError(f"Cannot write {target}: {error.strerror or error}. {what_to_do}")
 
 
 def name_parts(target: Path) -> tuple[str, str]:
