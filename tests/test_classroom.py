@@ -422,6 +422,20 @@ def test_a_place_that_cannot_be_written_does_not_stop_a_lesson_and_is_named_once
     assert said.count("Your progress is not kept.") == 1 and str(tmp_path / "file") in said
 
 
+def test_a_progress_file_that_is_a_link_stays_one(
+    bookmark, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dotfiles = tmp_path / "dotfiles"
+    dotfiles.mkdir()
+    (tmp_path / "progress.json").symlink_to(dotfiles / "ddpm.json")
+    bookmark().at_step(3)
+    (dotfiles / "ddpm.json").write_text("{")
+    bookmark().at_step(5)
+    assert str(dotfiles / "ddpm.1.old") in capsys.readouterr().err
+    assert (tmp_path / "progress.json").is_symlink() and bookmark().lesson.step == 5
+    assert sorted(path.name for path in dotfiles.iterdir()) == ["ddpm.1.old", "ddpm.json"]
+
+
 def test_a_damaged_file_that_another_terminal_is_writing_is_left_to_it(
     bookmark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -361,7 +361,7 @@ def test_two_processes_train_what_one_does(
         (["sample", "--digit", "3", "--out", "file/grid.png"], 1, "Cannot make the folder file"),
         (["sample", "--digit", "3", "--npz", "file/a.npz"], 1, "Cannot make the folder file"),
         (["gif", "--digit", "7", "--out", "file/7.gif"], 1, "Cannot make the folder file"),
-        (["gif", "--digit", "7", "--out", "7" * 300], 1, "Name another file or folder"),
+        (["gif", "--digit", "7", "--out", "7" * 300], 1, "Choose a shorter name"),
         (["gif", "--digit", "7", "--checkpoint", "."], 1, "No weights at .: it is not a file"),
         (["evaluate", "-n", "1000000"], 2, "5000"),
         (["evaluate", "--steps", "1001"], 2, "--steps"),

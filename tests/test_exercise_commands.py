@@ -115,6 +115,17 @@ def test_start_never_writes_over_a_file_and_reset_keeps_it(tutor, folder: Path) 
         assert "def noisy_batch" in path.read_text(encoding="utf-8")
 
 
+def test_reset_keeps_a_link_and_what_it_led_to(tutor, folder: Path) -> None:
+    (folder / "exercises").mkdir()
+    (folder / "cloud").mkdir()
+    link = folder / "exercises" / "ex3_noisy_batch.py"
+    link.symlink_to(folder / "cloud" / "mine.py")
+    (folder / "cloud" / "mine.py").write_text("mine\n")
+    assert "mine.1.py" in tutor("exercise", "reset", "3").replace("\n", "")
+    assert link.is_symlink() and "def noisy_batch" in (folder / "cloud" / "mine.py").read_text()
+    assert (folder / "cloud" / "mine.1.py").read_text() == "mine\n"
+
+
 def test_points_count_with_those_of_the_lessons(tutor, folder: Path) -> None:
     assert "Points: 0 of 42" in tutor("lessons")
     passed(2, folder)

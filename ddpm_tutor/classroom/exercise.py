@@ -17,6 +17,7 @@ from typing import Any
 
 from ddpm_tutor.classroom.lesson import CELL_START, all_lessons
 from ddpm_tutor.classroom.points import questions
+from ddpm_tutor.commands import command
 from ddpm_tutor.errors import TutorError, UsageError
 from ddpm_tutor.files import bundled
 
@@ -93,6 +94,11 @@ class Exercise:
         return f"ex{self.number}_{self.path.stem[3:]}"
 
     @property
+    def file(self) -> Path:
+        """The learner's file, where no other place is named."""
+        return FOLDER / f"{self.name}.py"
+
+    @property
     def function(self) -> str:
         """The name of the function that the learner writes."""
         return self.start.definition.name
@@ -116,13 +122,19 @@ class Exercise:
         """The known wrong version of that name."""
         return next(mistake for mistake in self.mistakes if mistake.name == name)
 
-    def starter(self) -> str:
-        """The file that the learner is given."""
+    def starter(self, path: Path | None = None) -> str:
+        """The file that the learner is given, to be written to `path`."""
+        what, where = as_typed(path or self.file), ""
+        if isinstance(what, Path):
+            what, where = Path(what.name), ", in the folder of this file"
+        check = command("exercise", "check", what)
+        check = check.encode(errors="replace").decode()  # a name may be no text
+        check = check.replace("\\", r"\\").replace('"', r"\"")
         return (
             f'"""Exercise {self.number} · {self.title}\n\n'
             f"Lesson {self.lesson}; {self.facts['Paper']}.\n"
-            "Put your code where the `...` stands. Then:\n\n"
-            f'    ddpm-tutor exercise check {self.number}\n"""\n\n{self.start.source}\n'
+            f"Put your code where the `...` stands. Then{where}:\n\n"
+            f'    {check}\n"""\n\n{self.start.source}\n'
         )
 
     def solved(self) -> str:
@@ -206,6 +218,12 @@ def find_exercise(name: str) -> Exercise:
     )
 
 
+def as_typed(path: Path) -> str | Path:
+    """What to call the learner's file at `path` in a command: its number where that will do."""
+    number = next((str(e.number) for e in all_exercises() if e.file == path), None)
+    return number or path
+
+
 @dataclass(frozen=True)
 class Part:
     """A part of the assignment that exercises stand for."""
@@ -235,12 +253,11 @@ def read_answer(path: Path) -> str:
     """
     try:
         if path.stat().st_size > SIZE_LIMIT:
-            raise TutorError(f"{path} is larger than any answer. Start over with: reset")
+            again = command("exercise", "reset", as_typed(path))
+            raise TutorError(f"{path} is larger than any answer. Start over with: {again}")
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        number = (re.findall(r"\d+", path.name) or ["N"])[0]
-        raise TutorError(
-            f"There is no {path}. Write it with: ddpm-tutor exercise start {number}"
-        ) from None
+        write = command("exercise", "start", as_typed(path))
+        raise TutorError(f"There is no {path}. Write it with: {write}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise TutorError(f"Cannot read {path}: {error}.") from error

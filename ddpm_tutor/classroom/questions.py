@@ -33,7 +33,7 @@ def _pose(text: str, part: str, points: float, options: Sequence[str] = ()) -> N
     for letter, option in zip(LETTERS, options, strict=False):
         listed.add_row(f"{letter})", Sentence(option))
     content = Group(Sentence(text), listed) if options else Sentence(text)
-    panel = Panel(content, title=_heading(part, points), title_align="left", style="yellow")
+    panel = Panel(content, title=Text(_heading(part, points)), title_align="left", style="yellow")
     current().gap()
     current().print(Constrain(panel, PROSE_WIDTH))
 

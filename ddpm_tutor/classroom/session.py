@@ -180,11 +180,11 @@ def track(items: Iterable[T], total: int, description: str) -> Iterator[T]:
     """
     session = current()
     with Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(compact=True),
-        TextColumn("[cyan]{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", "cyan", markup=False),
         console=session.console,
         transient=True,
         disable=not session.console.is_terminal,

@@ -21,11 +21,13 @@ from ddpm_tutor.cli.options import (
     SamplerOption,
     SeedOption,
     StepsOption,
+    a_path,
     find_digits,
     open_checkpoint,
 )
 from ddpm_tutor.cli.own_code import bug_frames, check_bug, own_drawing, show_bugs
 from ddpm_tutor.cli.processes import Process, collect, is_first, processes
+from ddpm_tutor.commands import command
 from ddpm_tutor.errors import TutorError, UsageError
 from ddpm_tutor.files import check_target
 
@@ -67,6 +69,7 @@ def gif(
     out: Annotated[
         Path | None,
         typer.Option(
+            callback=a_path,
             help="File to write: .gif, .png (animated), .apng, .webp or .avif.",
             show_default="digit_7.gif",
         ),
@@ -78,6 +81,7 @@ def gif(
         Path | None,
         typer.Option(
             metavar="FOLDER",
+            callback=a_path,
             help="Draw with your own functions, as far as your exercises there have passed.",
         ),
     ] = None,
@@ -105,7 +109,7 @@ def gif(
         from ddpm_tutor.classroom.terminal_images import render_images
 
         loaded = open_checkpoint(checkpoint, device, steps)
-        labels = labels_for(loaded, digit, count)
+        labels = labels_for(loaded, digit, count, checkpoint)
         numbers = range(count if labels is None else len(labels))
         guide = guidance if loaded.conditional else 1.0
     how = {"seed": seed, "indices": numbers, "guidance": guide, "steps": steps}
@@ -156,11 +160,14 @@ def sample(
     guidance: GuidanceOption = 1.0,
     sampler: SamplerOption = Sampler.ddpm,
     steps: StepsOption = 1000,
-    out: Annotated[Path, typer.Option(help="Picture to write: .png, .jpg, ...")] = Path(
-        "samples.png"
-    ),
+    out: Annotated[
+        Path, typer.Option(callback=a_path, help="Picture to write: .png, .jpg, ...")
+    ] = Path("samples.png"),
     npz: Annotated[
-        Path | None, typer.Option(help="Also write images, labels and seed as NumPy arrays: .npz.")
+        Path | None,
+        typer.Option(
+            callback=a_path, help="Also write images, labels and seed as NumPy arrays: .npz."
+        ),
     ] = None,
     checkpoint: CheckpointOption = None,
     device: DeviceOption = Device.auto,
@@ -184,8 +191,8 @@ def sample(
 
         loaded = open_checkpoint(checkpoint, device, steps)
         if all_digits and not loaded.conditional:
-            raise no_labels()
-        labels = None if unconditional else labels_for(loaded, digit, n)
+            raise no_labels(checkpoint)
+        labels = None if unconditional else labels_for(loaded, digit, n, checkpoint)
         count = n if labels is None else len(labels)
 
     shown: list[Tensor] = []
@@ -238,7 +245,9 @@ def default_name(digit: int | None, direction: Direction, bug: str | None = None
     return Path(f"{what}.gif" if direction == Direction.denoise else f"{what}_{direction}.gif")
 
 
-def labels_for(loaded: "Checkpoint", digit: int | None, count: int) -> "Tensor | None":
+def labels_for(
+    loaded: "Checkpoint", digit: int | None, count: int, checkpoint: Path | None
+) -> "Tensor | None":
     """`count` labels of the digit, or of each of the ten; None for a model without labels.
 
     Raises:
@@ -248,17 +257,18 @@ def labels_for(loaded: "Checkpoint", digit: int | None, count: int) -> "Tensor |
 
     if not loaded.conditional:
         if digit is not None:
-            raise no_labels()
+            raise no_labels(checkpoint)
         return None
     digits = torch.arange(10) if digit is None else torch.tensor([digit])
     return digits.repeat_interleave(count)
 
 
-def no_labels() -> TutorError:
+def no_labels(checkpoint: Path | None) -> TutorError:
     """What to say when a digit is asked of weights that know none."""
+    own = ("--checkpoint", checkpoint) if checkpoint else ()
     return TutorError(
         "These weights were trained without labels: they draw no digit on request.\n"
-        "Use other weights, or draw with: ddpm-tutor sample --unconditional"
+        f"Use other weights, or draw with: {command('sample', '--unconditional', *own)}"
     )
 
 

@@ -20,6 +20,7 @@ from ddpm_tutor.cli.options import (
     SamplerOption,
     SeedOption,
     StepsOption,
+    a_path,
     open_checkpoint,
 )
 from ddpm_tutor.files import check_target
@@ -40,7 +41,9 @@ def evaluate(
     sampler: SamplerOption = Sampler.ddpm,
     steps: StepsOption = 100,
     as_json: Annotated[bool, typer.Option("--json", help="Print the scores as JSON.")] = False,
-    out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path("evaluation"),
+    out: Annotated[Path, typer.Option(callback=a_path, help="Folder for the pictures.")] = Path(
+        "evaluation"
+    ),
     checkpoint: CheckpointOption = None,
     data: DataOption = None,
     device: DeviceOption = Device.auto,

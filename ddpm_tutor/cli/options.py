@@ -4,11 +4,12 @@ import math
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from ddpm_tutor.errors import UsageError
+from ddpm_tutor.files import expanded
 
 if TYPE_CHECKING:
     from ddpm_tutor.science.checkpoints import Checkpoint
@@ -24,6 +25,29 @@ def a_number(value: float | None) -> float | None:
     if value is not None and math.isnan(value):
         raise typer.BadParameter("it is not a number")
     return value
+
+
+PathOrText = TypeVar("PathOrText", Path | None, str | None)
+
+
+def a_path(value: PathOrText) -> PathOrText:
+    """The value of an option that names a file or folder, with its `~` expanded.
+
+    Many a shell does not do that in `--out=~/7.gif`, and none on Windows.
+    """
+    return value if value is None else type(value)(expanded(str(value)))
+
+
+def given(ctx: typer.Context, *names: str) -> list[object]:
+    """Those of these options that were typed, as words for the next command."""
+    words: list[object] = []
+    for param in ctx.command.params:
+        source = ctx.get_parameter_source(param.name or "")
+        if param.name in names and source and source.name == "COMMANDLINE":
+            value = ctx.params[param.name]
+            for each in value if isinstance(value, list | tuple) else [value]:
+                words += [param.opts[0]] if each is True else [param.opts[0], each]
+    return words
 
 
 class Device(StrEnum):
@@ -50,10 +74,16 @@ SeedOption = Annotated[
 ]
 DataOption = Annotated[
     Path | None,
-    typer.Option(help="Folder that holds MNIST/raw.", envvar="DDPM_TUTOR_DATA", show_envvar=True),
+    typer.Option(
+        callback=a_path,
+        help="Folder that holds MNIST/raw.",
+        envvar="DDPM_TUTOR_DATA",
+        show_envvar=True,
+    ),
 ]
 CheckpointOption = Annotated[
-    Path | None, typer.Option(help="Weights to draw with; by default those that ship.")
+    Path | None,
+    typer.Option(callback=a_path, help="Weights to draw with; by default those that ship."),
 ]
 GuidanceOption = Annotated[
     float,

@@ -13,7 +13,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from ddpm_tutor.cli.options import LARGEST_SEED, DataOption, Device, is_terminal
+from ddpm_tutor.cli.options import LARGEST_SEED, DataOption, Device, a_path, given, is_terminal
+from ddpm_tutor.commands import command
 from ddpm_tutor.errors import TutorError, UsageError
 from ddpm_tutor.files import bundled
 
@@ -64,7 +65,7 @@ def welcome() -> None:
         mine = progress.lesson(lesson.path.stem)
         if not mine.finished:
             unfinished.append((mine.step <= 1, lesson))  # one left in the middle comes first
-        rows.add_row(Text(str(lesson.number), "bold"), lesson.title, state_of(lesson, mine))
+        rows.add_row(Text(str(lesson.number), "bold"), Text(lesson.title), state_of(lesson, mine))
     console.print(rows)
     console.print()
     if unfinished:
@@ -104,7 +105,7 @@ def lessons() -> None:
         table.add_row(
             str(lesson.number),
             Text.assemble(lesson.title, "\n", (lesson.fact("Paper"), "dim")),
-            lesson.fact("Time"),
+            Text(lesson.fact("Time")),
             f"{points:g} of {of:g}",
             state_of(lesson, done),
         )
@@ -122,7 +123,11 @@ def lessons() -> None:
 
 
 def lesson(
-    name: Annotated[str, typer.Argument(metavar="N", help="A lesson's number, or a lesson file.")],
+    ctx: typer.Context,
+    name: Annotated[
+        str,
+        typer.Argument(metavar="N", callback=a_path, help="A lesson's number, or a lesson file."),
+    ],
     pause: Annotated[
         bool, typer.Option("--pause/--no-pause", help="Wait for a key after each step.")
     ] = True,
@@ -137,7 +142,9 @@ def lesson(
         int | None, typer.Option(min=0, max=LARGEST_SEED, help="Another seed, other noise.")
     ] = None,
     device: Annotated[Device | None, typer.Option(help="Where to compute.")] = None,
-    out: Annotated[Path, typer.Option(help="Folder for pictures and GIFs.")] = Path("outputs"),
+    out: Annotated[
+        Path, typer.Option(callback=a_path, help="Folder for pictures and GIFs.")
+    ] = Path("outputs"),
     data: DataOption = None,
     trust: Annotated[
         bool, typer.Option("--trust", help="Run a lesson file that did not come along, unasked.")
@@ -176,12 +183,12 @@ def lesson(
 
     def ask(prompt: str) -> str:
         with showing_keys(True):
-            return console.input(prompt)
+            return console.input(prompt, markup=False, emoji=False)
 
     # what is typed while something computes would stand in its output
     with showing_keys(False) if bookmark else nullcontext():
         # from here on torch is needed: say at once what will come
-        with console.status(f"Opening lesson {chosen.number or chosen.path.name} ..."):
+        with console.status(Text(f"Opening lesson {chosen.number or chosen.path.name} ...")):
             from ddpm_tutor.classroom.session import Session
             from ddpm_tutor.classroom.stepper import Stepper
             from ddpm_tutor.files import make_folder
@@ -195,7 +202,8 @@ def lesson(
         finished = stepper.run(start or 1)
     if bookmark and finished:
         bookmark.finished()
-    say_goodbye(console, chosen, session.saved, finished)
+    options = given(ctx, "settings", "seed", "device", "out", "data", "trust")
+    say_goodbye(console, chosen, session.saved, finished, options)
     if bookmark:
         say_points(console, chosen, bookmark.lesson)
 
@@ -310,23 +318,26 @@ def say_points(console: Console, lesson: "Lesson", progress: "LessonProgress") -
         console.print(Sentence(f"{points}. To be had: {names}" if names else f"{points}."))
 
 
-def say_goodbye(console: Console, lesson: "Lesson", saved: list[Path], finished: bool) -> None:
-    """The files that were saved, and the next command."""
+def say_goodbye(
+    console: Console, lesson: "Lesson", saved: list[Path], finished: bool, options: list[object]
+) -> None:
+    """The files that were saved, and the next command; the same lesson keeps its options."""
     from ddpm_tutor.classroom.lesson import all_lessons
 
     console.print()
     if saved:
         console.print(Text("Saved by this lesson:", "bold"))
         for path in saved:
-            console.print(Text(f"  {path}", "green"))
+            console.print(Text(f"  {path}", "green"), soft_wrap=True)
         console.print()
     if not finished:
         name = lesson.number if lesson.path.parent == bundled("lessons") else lesson.path
-        console.print(Text(f"See you. Go on with: ddpm-tutor lesson {name}"))
+        again = command("lesson", name, *options)
+        console.print(Text(f"See you. Go on with: {again}"), soft_wrap=True)
         return
     following = [other for other in all_lessons() if other.number == lesson.number + 1]
     if following:
-        say, command = "Next", f"ddpm-tutor lesson {following[0].number}"
+        say, typed = "Next", command("lesson", following[0].number)
     else:
-        say, command = "Your points", "ddpm-tutor lessons"
-    console.print(Text.assemble(f"Lesson done. {say}: ", (command, "bold cyan")))
+        say, typed = "Your points", command("lessons")
+    console.print(Text.assemble(f"Lesson done. {say}: ", (typed, "bold cyan")))

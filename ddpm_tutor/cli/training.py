@@ -19,9 +19,11 @@ from ddpm_tutor.cli.options import (
     DeviceOption,
     SeedOption,
     a_number,
+    a_path,
     find_digits,
 )
 from ddpm_tutor.cli.processes import is_first, processes
+from ddpm_tutor.commands import command
 from ddpm_tutor.errors import UsageError
 
 if TYPE_CHECKING:
@@ -96,10 +98,14 @@ def train(
     start_from: Annotated[
         str | None,
         typer.Option(
-            metavar="FILE", help="Begin with these weights; `shipped`: with the package's own."
+            metavar="FILE",
+            callback=a_path,
+            help="Begin with these weights; `shipped`: with the package's own.",
         ),
     ] = None,
-    run_dir: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/mnist"),
+    run_dir: Annotated[Path, typer.Option(callback=a_path, help="Folder of the run.")] = Path(
+        "runs/mnist"
+    ),
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run there; --epochs may be more.")
     ] = False,
@@ -147,10 +153,10 @@ def train(
 
 def run_results(conditional: bool, run: "Run") -> dict[str, str]:
     """What to type and what to open to see what was learned."""
-    what = "gif --digit 7" if conditional else "sample --unconditional"
+    what = ("gif", "--digit", 7) if conditional else ("sample", "--unconditional")
     return {
-        "Draw with it:": f"ddpm-tutor {what} --checkpoint {run.weights_file}",
-        "Score it:": f"ddpm-tutor evaluate --checkpoint {run.weights_file}",
+        "Draw with it:": command(*what, "--checkpoint", run.weights_file),
+        "Score it:": command("evaluate", "--checkpoint", run.weights_file),
         "See it learn:": str(run.folder / "film_strip.gif"),
     }
 
@@ -194,7 +200,7 @@ def follow(console: Console, run: "Run", digits: "Digits", rank: int, world_size
         TextColumn("epoch {task.fields[epoch]}"),
         BarColumn(bar_width=None),
         TextColumn("{task.percentage:.0f} %"),
-        TextColumn("[cyan]loss {task.fields[loss]:.4f}{task.fields[validation]}"),
+        TextColumn("loss {task.fields[loss]:.4f}{task.fields[validation]}", "cyan"),
         TextColumn("{task.fields[rate]:.0f} images/s"),
         TimeRemainingColumn(compact=True),
         console=console,

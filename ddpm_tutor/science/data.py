@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ddpm_tutor.errors import TutorError
-from ddpm_tutor.files import bundled, check_target, replacing
+from ddpm_tutor.files import bundled, check_target, expanded, replacing, user_folder
 from ddpm_tutor.science.noise import stream
 
 TRAINING_FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte")
@@ -80,9 +80,7 @@ def split(images: Tensor, labels: Tensor, source: str) -> Digits:
 
 def cache_folder() -> Path:
     """Where a downloaded MNIST is kept, a torchvision root."""
-    from platformdirs import user_cache_path
-
-    return user_cache_path("ddpm-tutor")
+    return user_folder("cache")
 
 
 def has_mnist(root: Path) -> bool:
@@ -93,10 +91,8 @@ def has_mnist(root: Path) -> bool:
 
 def chosen_root(data: Path | None = None) -> Path | None:
     """The root named by --data or DDPM_TUTOR_DATA, or None when neither is given."""
-    if data is not None:
-        return data.expanduser()
-    named = os.environ.get("DDPM_TUTOR_DATA")
-    return Path(named).expanduser() if named else None
+    named = data or os.environ.get("DDPM_TUTOR_DATA")
+    return Path(expanded(str(named))) if named else None
 
 
 def load_digits(
