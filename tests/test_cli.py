@@ -73,23 +73,6 @@ def tutor(empty: Path, environment: dict[str, str]):
     return run
 
 
-@pytest.fixture
-def tiny_mnist(tmp_path: Path) -> Path:
-    """A torchvision root with 480 bars for digits."""
-    raw = tmp_path / "tiny" / "MNIST" / "raw"
-    raw.mkdir(parents=True)
-    labels = np.arange(480, dtype=np.uint8) % 10
-    images = np.zeros((480, 28, 28), np.uint8)
-    for image, label in zip(images, labels, strict=True):
-        image[2 * label + 3 : 2 * label + 7, 6:22] = 255
-    for part in ("train", "t10k"):
-        header = bytes([0, 0, 8, 3]) + np.array([480, 28, 28], ">i4").tobytes()
-        (raw / f"{part}-images-idx3-ubyte").write_bytes(header + images.tobytes())
-        header = bytes([0, 0, 8, 1]) + np.array([480], ">i4").tobytes()
-        (raw / f"{part}-labels-idx1-ubyte").write_bytes(header + labels.tobytes())
-    return tmp_path / "tiny"
-
-
 def test_help_and_lists_do_not_load_torch(empty: Path, environment: dict[str, str]) -> None:
     script = """
 import sys

@@ -7,7 +7,7 @@ what is right. See CONTRIBUTING.md. Nothing here needs torch, so that lists are 
 
 import ast
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -15,7 +15,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from ddpm_tutor.classroom.lesson import CELL_START, all_lessons
+from ddpm_tutor.classroom.cells import cut, read_source
+from ddpm_tutor.classroom.lesson import all_lessons
 from ddpm_tutor.classroom.points import questions
 from ddpm_tutor.commands import command
 from ddpm_tutor.errors import TutorError, UsageError
@@ -166,34 +167,26 @@ def read_exercise(path: Path) -> Exercise:
         TutorError: it cannot be read, or has not all that an exercise needs.
     """
     try:
-        cells = list(cut(path.read_text(encoding="utf-8").splitlines()))
-        title = re.sub(r"^# Exercise \d+\W*", "", cells[0][1].source.splitlines()[0])
-        facts = dict(re.findall(r"\*\*(\w+):\*\* *(.+)", cells[0][1].source))
-        named = {name: code for name, code in cells if name in ("start", "solution", "check")}
+        prose, *cells = cut(read_source(path))
+        if prose.kind != "markdown":
+            raise ValueError("it does not begin with a cell of prose")
+        title = re.sub(r"^# Exercise \d+\W*", "", prose.source.splitlines()[0])
+        facts = dict(re.findall(r"\*\*(\w+):\*\* *(.+)", prose.source))
+        codes = [(cell.title, Code(cell.source, cell.line)) for cell in cells]
+        named = {name: code for name, code in codes if name in ("start", "solution", "check")}
         hints = [
-            Hint(prose.source, code)
-            for (of_prose, prose), (of_code, code) in pairwise(cells)
-            if (of_prose, of_code) == ("[markdown] hint", "hint")
+            Hint(words.source, Code(cell.source, cell.line))
+            for words, cell in pairwise(cells)
+            if (words.kind, words.title, cell.title) == ("markdown", "hint", "hint")
         ]
         mistakes = [
             Mistake(words[1], code, "".join(words[2:]))
-            for name, code in cells
-            if (words := name.split())[0] == "mistake"
+            for name, code in codes
+            if (words := name.split()) and words[0] == "mistake"
         ]
         return Exercise(path, title, facts, hints=tuple(hints), mistakes=tuple(mistakes), **named)
     except (OSError, ValueError, IndexError, TypeError) as error:
         raise TutorError(f"{path} is not an exercise ({error}). See CONTRIBUTING.md.") from error
-
-
-def cut(lines: list[str]) -> Iterator[tuple[str, Code]]:
-    """The cells: what stands behind `# %%`, and the text; prose without its comment marks."""
-    starts = [i for i, line in enumerate(lines) if CELL_START.match(line)]
-    for start, end in pairwise([*starts, len(lines)]):
-        name = lines[start].removeprefix("# %%").strip()
-        body = lines[start + 1 : end]
-        if name.startswith("[markdown]"):
-            body = [re.sub(r"^# ?", "", line) for line in body]
-        yield name, Code("\n".join(body).rstrip(), start + 2)
 
 
 def all_exercises() -> list[Exercise]:
@@ -255,9 +248,9 @@ def read_answer(path: Path) -> str:
         if path.stat().st_size > SIZE_LIMIT:
             again = command("exercise", "reset", as_typed(path))
             raise TutorError(f"{path} is larger than any answer. Start over with: {again}")
-        return path.read_text(encoding="utf-8")
+        return read_source(path)
     except FileNotFoundError:
         write = command("exercise", "start", as_typed(path))
         raise TutorError(f"There is no {path}. Write it with: {write}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise TutorError(f"Cannot read {path}: {error}.") from error
+    except OSError as error:
+        raise TutorError(f"Cannot read {path}: {error.strerror}.") from error

@@ -24,11 +24,11 @@ from rich.text import Text
 from torch import Tensor
 
 from ddpm_tutor.classroom.display import render, table
+from ddpm_tutor.classroom.figures import save_figure_as
 from ddpm_tutor.classroom.film_strips import save_film_strip
 from ddpm_tutor.classroom.picture_files import write_film, write_picture
 from ddpm_tutor.classroom.pictures import Frame, enlarged, film, grid
 from ddpm_tutor.classroom.terminal_images import render_images
-from ddpm_tutor.files import replacing
 from ddpm_tutor.science.film_strip import FilmStrip
 
 T = TypeVar("T")
@@ -130,8 +130,7 @@ def output_path(name: str, suffix: str) -> Path:
 def save_figure(figure: Any, name: str) -> Path:
     """Saves a matplotlib figure as a PNG and prints its path."""
     path = output_path(name, ".png")
-    with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=120, bbox_inches="tight")
+    save_figure_as(path, figure, dpi=120, bbox_inches="tight")
     saved_file(path, "Figure")
     return path
 

@@ -53,6 +53,7 @@ def evaluate(
     with console.status("Loading the model ..."):
         import torch
 
+        from ddpm_tutor.classroom.figures import going_on_without
         from ddpm_tutor.classroom.scorecard import REAL, save_pictures
         from ddpm_tutor.classroom.session import Session, using
         from ddpm_tutor.science.classifier import load_classifier
@@ -77,7 +78,10 @@ def evaluate(
         cards = {name: drawn.card for name, drawn in evaluated.items()}
         cards[REAL] = real_card(classifier.model, real, n)
         first = next(iter(evaluated.values()))  # the pictures are of the weights asked for
-        pictures = save_pictures(first, mnist, out)
+        pictures: list[Path] = []
+        with going_on_without(console, "some of the pictures"):
+            for path in save_pictures(first, mnist, out):
+                pictures.append(path)
 
     settings: dict[str, Any] = {"n": n, "steps": steps, "sampler": sampler.value, "seed": seed}
     if first.asked is not None:

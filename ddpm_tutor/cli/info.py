@@ -2,7 +2,7 @@
 
 import platform
 import time
-from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -11,6 +11,7 @@ from rich.text import Text
 
 from ddpm_tutor import __version__
 from ddpm_tutor.cli.options import CheckpointOption, DataOption, Device, DeviceOption
+from ddpm_tutor.errors import TutorError
 
 if TYPE_CHECKING:
     from ddpm_tutor.science.checkpoints import Checkpoint
@@ -26,24 +27,20 @@ def info(
 
         from ddpm_tutor.classroom.progress import progress_file
         from ddpm_tutor.science.checkpoints import load_checkpoint, network_name, shipped_weights
-        from ddpm_tutor.science.data import cache_folder, chosen_root, has_mnist
         from ddpm_tutor.science.devices import available_devices, choose_device, has_bf16
 
         chosen = choose_device(device.value)
         loaded = load_checkpoint(checkpoint, chosen)
-        root = chosen_root(data) or cache_folder()
         parameters = sum(p.numel() for p in loaded.model.parameters())
         last_epoch = last_of_log(loaded.log)
         rows = {
             "ddpm-tutor": __version__,
             "Python": platform.python_version(),
-            "torch": f"{torch.__version__}, torchvision {version('torchvision')}",
+            "torch": f"{torch.__version__}, torchvision {torchvision_version()}",
             "device": f"{chosen} (there is: {', '.join(available_devices())})",
             "CPU threads": str(torch.get_num_threads()),
             "bfloat16": "fast" if has_bf16(chosen) else "not used",
-            "data": f"MNIST in {root}"
-            if has_mnist(root)
-            else f"no MNIST in {root}: downloaded when it is first needed, or the offline digits",
+            "data": data_found(data),
             "weights": str(checkpoint or shipped_weights()),
             "network": f"{network_name(loaded.model)}, width {loaded.model.width}, "
             f"{parameters / 1e6:.1f} M parameters, "
@@ -58,6 +55,31 @@ def info(
     for name, value in rows.items():
         table.add_row(name, Text(value))
     console.print(table)
+
+
+def torchvision_version() -> str:
+    """Its version, or why it cannot be loaded: only a download of MNIST needs it."""
+    try:
+        import torchvision
+    except Exception as error:  # not there; without lzma; made for another torch
+        return f"cannot be loaded ({error}): MNIST cannot be downloaded"
+    return torchvision.__version__
+
+
+def data_found(data: Path | None) -> str:
+    """The digits that commands will use, as far as they are on this machine."""
+    from ddpm_tutor.science.data import cache_folder, find_mnist
+
+    try:
+        found = find_mnist(data)
+    except TutorError as error:
+        return str(error).splitlines()[0]
+    if found is None:
+        return (
+            f"no MNIST in {cache_folder()}: downloaded when it is first needed, or the offline "
+            "digits"
+        )
+    return found.source
 
 
 def last_of_log(log: list[dict[str, Any]]) -> dict[str, Any]:

@@ -136,9 +136,9 @@ def train(
         )
         settings = RunSettings(network.value, width, conditional, config, start_from)
         run = (Run.resume if resume else Run.start)(run_dir, settings, where)
+        digits = find_digits(data)  # before anything is begun in the folder
         if rank == 0:
             stack.enter_context(run.exclusive())
-        digits = find_digits(data)
         announce(console, run, digits, world_size)
         if run.is_done(len(digits.train_images)):
             console.print(Text(f"This run has done its {epochs} epochs already.", "yellow"))
@@ -187,7 +187,8 @@ def follow(console: Console, run: "Run", digits: "Digits", rank: int, world_size
     """Trains to the end with live figures; True when the learner stopped it."""
     from torch.nn.parallel import DistributedDataParallel
 
-    from ddpm_tutor.science.film_strip import load_film_strip
+    from ddpm_tutor.classroom.figures import going_on_without
+    from ddpm_tutor.science.film_strip import FilmStrip, load_film_strip
     from ddpm_tutor.science.run import EpochReport
     from ddpm_tutor.science.training import steps_per_epoch
 
@@ -216,18 +217,20 @@ def follow(console: Console, run: "Run", digits: "Digits", rank: int, world_size
         validation=f", validation {run.history[-1].validation}" if run.history else "",
         rate=0.0,
     )
-    strip = load_film_strip(run.film_strip_file)
+    strip = FilmStrip()
+    with going_on_without(console, "the film strip of before"):
+        strip = load_film_strip(run.film_strip_file)
     if rank == 0 and run.state.step == 0:
         run.save()  # from now on the folder always holds a run to go on with
-        extend(strip, run, 0)
+        extend(console, strip, run, 0)
     smooth, since, saved = None, time.perf_counter(), time.monotonic()
     with stop_after_step() as stop, bar:
         for report in run.train(digits, call=call, rank=rank, world_size=world_size):
             if isinstance(report, EpochReport):
                 print_epoch(console, report, config.epochs)
                 bar.update(task, validation=f", validation {report.validation}")
-                extend(strip, run, report.epoch)
-                save_loss_curve(run)
+                extend(console, strip, run, report.epoch)
+                save_loss_curve(console, run)
                 since, saved = time.perf_counter(), time.monotonic()
                 continue
             now = time.perf_counter()
@@ -237,7 +240,7 @@ def follow(console: Console, run: "Run", digits: "Digits", rank: int, world_size
             epoch = f"{report.epoch}/{config.epochs}"
             bar.update(task, completed=report.step, epoch=epoch, loss=smooth, rate=shown)
             if rank == 0 and report.step in early:
-                extend(strip, run, early[report.step])
+                extend(console, strip, run, early[report.step])
             if rank == 0 and time.monotonic() - saved > SAVE_SECONDS:
                 run.save()
                 saved = time.monotonic()
@@ -278,23 +281,22 @@ def print_epoch(console: Console, report: "EpochReport", epochs: int) -> None:
     )
 
 
-def extend(strip: "FilmStrip", run: "Run", epoch: float) -> None:
+def extend(console: Console, strip: "FilmStrip", run: "Run", epoch: float) -> None:
     """Adds what the averaged weights draw now to the run's film strip, and writes it."""
+    from ddpm_tutor.classroom.figures import going_on_without
     from ddpm_tutor.classroom.film_strips import save_film_strip
 
-    strip.add(epoch, run.state.ema, run.schedule)
-    strip.save(run.film_strip_file)
-    save_film_strip(strip, run.folder)
+    with going_on_without(console, "a row of the film strip"):
+        strip.add(epoch, run.state.ema, run.schedule)
+        strip.save(run.film_strip_file)
+        save_film_strip(strip, run.folder)
 
 
-def save_loss_curve(run: "Run") -> None:
+def save_loss_curve(console: Console, run: "Run") -> None:
     """Training and validation loss by epoch, as a picture."""
-    from ddpm_tutor.classroom.figures import loss_curve
-    from ddpm_tutor.files import replacing
+    from ddpm_tutor.classroom.figures import going_on_without, loss_curve, save_figure_as
 
-    figure = loss_curve(
-        [(report.epoch, report.train_loss) for report in run.history],
-        [(report.epoch, report.validation.mean) for report in run.history],
-    )
-    with replacing(run.folder / "loss.png") as temporary:
-        figure.savefig(temporary, dpi=120)
+    train = [(report.epoch, report.train_loss) for report in run.history]
+    validation = [(report.epoch, report.validation.mean) for report in run.history]
+    with going_on_without(console, "loss.png"):
+        save_figure_as(run.folder / "loss.png", loss_curve(train, validation), dpi=120)

@@ -19,10 +19,14 @@ from torch import Tensor
 
 from ddpm_tutor.errors import TutorError
 from ddpm_tutor.files import bundled, check_target, expanded, replacing, user_folder
+from ddpm_tutor.science.mnist import (
+    find_training_files,
+    is_mnist,
+    no_mnist,
+    read_training_files,
+)
 from ddpm_tutor.science.noise import stream
 
-TRAINING_FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte")
-FEWEST = 24  # images that a training and a validation set can be made of
 PADDING = 2  # pixels on each side
 VALIDATION_SHARE = 12  # one image in 12: 5,000 of MNIST's 60,000
 CONNECT_SECONDS = 2.5  # patience with a mirror that does not answer; there are two
@@ -83,12 +87,6 @@ def cache_folder() -> Path:
     return user_folder("cache")
 
 
-def has_mnist(root: Path) -> bool:
-    """Whether the torchvision root has MNIST's training images and labels."""
-    raw = root / "MNIST" / "raw"
-    return all((raw / name).is_file() for name in TRAINING_FILES)
-
-
 def chosen_root(data: Path | None = None) -> Path | None:
     """The root named by --data or DDPM_TUTOR_DATA, or None when neither is given."""
     named = data or os.environ.get("DDPM_TUTOR_DATA")
@@ -105,22 +103,17 @@ def load_digits(
     """MNIST from `data` or DDPM_TUTOR_DATA, the cache, or a download; else the offline digits.
 
     Args:
-        data: a torchvision root, the folder that holds MNIST/raw.
+        data: a torchvision root, the folder that holds MNIST/raw; or one of these two.
         download: whether the network may be asked.
         progress: called while a download goes on.
         offline: whether the offline digits may stand in. Without them, no MNIST is an error.
 
     Raises:
-        TutorError: a folder was named and has no MNIST, or its files are damaged; or there is no
-            MNIST anywhere and `offline` is False.
+        TutorError: a folder was named and has no MNIST, or its files are of no use; or there is
+            no MNIST anywhere and `offline` is False.
     """
     root = chosen_root(data)
     if root is not None:
-        if not has_mnist(root):
-            raise TutorError(
-                f"No MNIST in {root}: expected {root}/MNIST/raw/train-images-idx3-ubyte.\n"
-                "Name a torchvision root with --data or DDPM_TUTOR_DATA, or leave both out."
-            )
         return read_mnist(root)
     cached = read_cache()
     if cached:
@@ -159,18 +152,19 @@ def read_cache() -> Digits | None:
         TutorError: they are damaged, and cannot be set aside.
     """
     root = cache_folder()
-    if not has_mnist(root):
+    files = find_training_files(root)
+    if not files:
         return None
-    raw = root / "MNIST" / "raw"
     try:
-        for name in TRAINING_FILES:
-            if (md5 := raw / f"{name}.md5").is_file() and md5.read_text() != _md5(raw / name):
-                raise TutorError(f"{raw / name} has changed since it was downloaded.")
+        for file in files:
+            md5 = file.with_name(f"{file.name}.md5")
+            if md5.is_file() and md5.read_text() != _md5(file):
+                raise TutorError(f"{file} has changed since it was downloaded.")
         return read_mnist(root)
     except TutorError as error:
         try:
-            for name in TRAINING_FILES:
-                os.replace(raw / name, raw / f"{name}.damaged")
+            for file in files:
+                os.replace(file, file.with_name(f"{file.name}.damaged"))
         except OSError:
             raise error from None
         return None
@@ -185,21 +179,14 @@ def read_mnist(root: Path) -> Digits:
     """The 60,000 training images of MNIST in the torchvision root `root`, split.
 
     Raises:
-        TutorError: the files are not what they should be.
+        TutorError: there are none, or the files are not what they should be.
     """
-    from torchvision.datasets.mnist import read_image_file, read_label_file
-
-    raw = root / "MNIST" / "raw"
-    try:
-        images = read_image_file(str(raw / TRAINING_FILES[0]))  # (60000, 28, 28) uint8
-        labels = read_label_file(str(raw / TRAINING_FILES[1]))  # (60000,)
-        if images.shape[1:] != (28, 28) or len(images) != len(labels) or len(images) < FEWEST:
-            raise ValueError(f"{len(labels)} labels for images of shape {tuple(images.shape)}")
-    except Exception as error:  # torchvision meets a damaged file with many kinds of errors
-        raise TutorError(
-            f"The MNIST files in {raw} are damaged ({error}).\nDelete them, then run this again."
-        ) from error
-    return split(images, labels, f"MNIST from {root}")
+    files = find_training_files(root)
+    if not files:
+        raise no_mnist(root)
+    images, labels = read_training_files(*files)  # (60000, 28, 28), (60000,)
+    what = "MNIST" if is_mnist(labels) else "images in MNIST's format, not MNIST itself,"
+    return split(torch.from_numpy(images), torch.from_numpy(labels), f"{what} from {root}")
 
 
 def load_offline_digits(reason: str = "") -> Digits:
@@ -216,9 +203,15 @@ def download_mnist(root: Path, progress: DownloadProgress | None = None) -> None
 
     Raises:
         OSError: no mirror answers.
-        TutorError: what came is not MNIST (by its md5), or came too slowly, or cannot be written.
+        TutorError: what came is not MNIST (by its md5), or came too slowly, or cannot be written;
+            or torchvision, which knows the mirrors and the md5s, cannot be loaded.
     """
-    from torchvision.datasets import MNIST
+    try:
+        from torchvision.datasets import MNIST
+    except Exception as error:  # not there; without lzma; made for another torch
+        raise TutorError(
+            f"torchvision, which knows where MNIST is, cannot be loaded: {error}"
+        ) from error
 
     wanted = [(name, md5) for name, md5 in MNIST.resources if name.startswith("train")]
     for name, md5 in wanted:

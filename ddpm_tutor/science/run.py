@@ -131,7 +131,6 @@ class Run:
             )
         if settings.start_from:
             run.begin_with(None if settings.start_from == SHIPPED else Path(settings.start_from))
-        make_folder(folder)  # better to fail now than after an epoch
         return run
 
     def begin_with(self, path: Path | None) -> None:
@@ -202,7 +201,7 @@ class Run:
         Raises:
             TutorError: another process is training there, or the folder cannot be written to.
         """
-        lock = FileLock(self.folder / ".lock")
+        lock = FileLock(make_folder(self.folder) / ".lock")
         try:
             held = lock.acquire(timeout=0)
         except Timeout:
