@@ -26,6 +26,7 @@ from torch import Tensor
 from ddpm_tutor.classroom.display import render, table
 from ddpm_tutor.classroom.film_strips import save_film_strip
 from ddpm_tutor.classroom.pictures import Frame, enlarged, film, grid, save_gif, save_png
+from ddpm_tutor.classroom.screen import make_console
 from ddpm_tutor.classroom.terminal_images import render_images
 from ddpm_tutor.files import replacing
 from ddpm_tutor.science.film_strip import FilmStrip
@@ -37,7 +38,7 @@ T = TypeVar("T")
 class Session:
     """One sitting with a lesson."""
 
-    console: Console = field(default_factory=Console)
+    console: Console = field(default_factory=make_console)
     out: Path = Path("outputs")
     # asks the learner a question and returns the answer; None where nobody is there to ask
     ask: Callable[[str], str] | None = None

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from ddpm_tutor.classroom.screen import make_console
 from ddpm_tutor.cli.options import (
     CheckpointOption,
     DataOption,
@@ -85,7 +86,7 @@ def gif(
     ] = None,
 ) -> None:
     """Save a GIF of a digit appearing out of noise."""
-    console, started = Console(), time.perf_counter()
+    console, started = make_console(), time.perf_counter()
     if bug == "list":
         show_bugs(console)
         return
@@ -159,7 +160,7 @@ def sample(
     """Draw digits as a grid, and as arrays."""
     if (digit is not None) + all_digits + unconditional != 1:
         raise UsageError("Say what to draw: --digit 3, --all-digits or --unconditional.")
-    console = Console(quiet=not is_first())
+    console = make_console(quiet=not is_first())
     for target in (out, npz):
         if target is not None:
             check_target(target)
