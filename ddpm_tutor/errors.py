@@ -1,5 +1,7 @@
 """The errors whose messages are meant for the learner, and what those of others mean."""
 
+import os
+
 
 class TutorError(Exception):
     """Something went wrong that the learner can mend.
@@ -46,7 +48,7 @@ def why_no_answer(error: OSError) -> str:
             why = "no mirror answers in time"
         case _:
             why = f"no mirror answers: {cause.strerror or cause}"
-    proxies = urllib.request.getproxies()
+    proxies = {} if os.environ.get("no_proxy") == "*" else urllib.request.getproxies()
     proxy = proxies.get("https") or proxies.get("http")
     # its name and password, if there are, stay out of what may be shown to others
     return f"{why}; the proxy is {proxy.rpartition('@')[2]}" if proxy else why
