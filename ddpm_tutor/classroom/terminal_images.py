@@ -6,7 +6,8 @@ that mix two: each pair of pixels gets the one that is nearest.
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from itertools import product
+from itertools import groupby, product
+from operator import itemgetter
 
 import torch
 import torch.nn.functional as F
@@ -99,8 +100,9 @@ def _lines(image: Tensor, drawn: Callable[[int, int], Drawn]) -> list[Text]:
     lines = []
     for row_above, row_below in zip(upper, lower, strict=True):
         line = Text(no_wrap=True)
-        for a, b in zip(row_above, row_below, strict=True):
-            line.append(*drawn(a, b))
+        cells = (drawn(a, b) for a, b in zip(row_above, row_below, strict=True))
+        for style, alike in groupby(cells, key=itemgetter(1)):  # codes fill a log quickly
+            line.append("".join(glyph for glyph, _ in alike), style)
         lines.append(line)
     return lines
 
