@@ -1,10 +1,13 @@
 """What is shown: statistics, pictures of characters, grids, GIFs."""
 
 import io
+import re
+from collections.abc import Iterator
 
 import pytest
 import torch
 from rich.console import Console
+from rich.style import Style
 
 from ddpm_tutor.classroom.display import (
     column_of,
@@ -19,7 +22,7 @@ from ddpm_tutor.classroom.pictures import (
     frame_times,
     grid,
 )
-from ddpm_tutor.classroom.terminal_images import SHADES, render_images
+from ddpm_tutor.classroom.terminal_images import GLYPHS, GREYS, SHADES, _mixed, render_images
 from ddpm_tutor.science.sampling import draw, sample
 from ddpm_tutor.science.schedule import linear_schedule
 from ddpm_tutor.science.unet import UNet
@@ -80,6 +83,59 @@ def test_with_colour_an_image_is_half_blocks_of_its_greys(
     image = torch.zeros(1, 1, 8, 8)  # 0 in [-1, 1] is grey 128
     text = shown(lambda console: render_images(image, console), color=True)
     assert text.count("▀") == 32 and "38;2;128;128;128" in text and "48;2;128;128;128" in text
+
+
+def ramp(color_system: str, encoding: str = "utf-8") -> tuple[str, set[tuple[str, str]]]:
+    """An image of every grey, 2 rows high, as one line of text; its characters with their style."""
+    file = io.TextIOWrapper(io.BytesIO(), encoding)
+    console = Console(file=file, width=256, force_terminal=True, color_system=color_system)
+    image = torch.arange(256, dtype=torch.uint8).expand(2, 256)
+    (line,) = render_images(image[None], console).renderables
+    looks = {(glyph, str(s.style)) for s in line.spans for glyph in line.plain[s.start : s.end]}
+    return line.plain, looks
+
+
+@pytest.fixture
+def in_color(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Colours, in which rich forgets the codes of a terminal with more or fewer of them."""
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    for remembered in (caches := (Style.parse, Style._add)):
+        remembered.cache_clear()
+    yield
+    for remembered in caches:
+        remembered.cache_clear()
+
+
+def test_a_terminal_of_16_colours_mixes_its_four_greys(in_color) -> None:
+    characters, looks = ramp("standard")
+    assert set(characters) >= set("░▒▓") and len(looks) >= 12
+
+
+def test_16_colours_get_brighter_with_the_picture_and_keep_edges(in_color) -> None:
+    def brightness(upper: int, lower: int) -> tuple[float, float]:
+        glyph, style = _mixed(upper, lower)
+        front, back = (GREYS[name] for name in style.split(" on "))
+        above, below = (share * front + (1 - share) * back for share in GLYPHS[glyph])
+        return above, below
+
+    means = [sum(brightness(grey, grey)) / 2 for grey in range(256)]
+    assert means == sorted(means)
+    assert max(abs(mean - grey) for grey, mean in enumerate(means)) <= 20
+    assert brightness(255, 0) == (250, 0) and brightness(0, 255) == (0, 250)
+    # some consoles have no bright backgrounds
+    assert _mixed(0, 255)[1] == "bright_white on black" == _mixed(255, 255)[1]
+
+
+@pytest.mark.parametrize(("color_system", "greys"), [("256", 26), ("truecolor", 256)])
+def test_more_colours_give_their_own_greys(in_color, color_system: str, greys: int) -> None:
+    console = Console(file=io.StringIO(), width=256, force_terminal=True, color_system=color_system)
+    console.print(render_images(torch.arange(256, dtype=torch.uint8).expand(1, 2, 256), console))
+    assert len(set(re.findall(r"38;[\d;]+;48", console.file.getvalue()))) == greys
+
+
+def test_where_blocks_cannot_be_written_pictures_are_letters(in_color) -> None:
+    characters, looks = ramp("truecolor", "ascii")
+    assert set(characters) == set(SHADES) and not {style for _, style in looks} - {""}
 
 
 @pytest.mark.parametrize("width", [40, 80, 120])

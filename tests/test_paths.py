@@ -184,7 +184,7 @@ def test_no_bar_and_no_question_takes_text_for_markup(
 ask_number("How many [/b]?", 1, tolerance=0, why="[/b]", part="[/b]", points=1)
 """
     (folder / "asks [red].py").write_text(f"{LESSON}\n# %%\n{asking}")
-    monkeypatch.setattr(study, "is_terminal", lambda: True)
+    monkeypatch.setattr(study, "learner_is_there", lambda pause=None: True)
     keys = iter("\r\r\rq")
     monkeypatch.setattr(study, "read_key", lambda: next(keys))
     shown = tutor("lesson", "asks [red].py", "--trust")
@@ -271,7 +271,7 @@ def test_weights_with_odd_names_are_drawn_with_as_printed(tutor, folder: Path) -
 def test_a_lesson_is_gone_on_with_as_it_was_begun(
     tutor, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(study, "is_terminal", lambda: True)
+    monkeypatch.setattr(study, "learner_is_there", lambda pause=None: True)
     monkeypatch.setattr(study, "read_key", lambda: "q")
     (folder / "my [b] lesson.py").write_text(LESSON)
     begun = ["lesson", "my [b] lesson.py", "--set", "digit=3", "--out", "my pictures", "--trust"]

@@ -156,7 +156,8 @@ class Exercise:
         module = ModuleType(f"ddpm_tutor_{self.name}")
         for part in (self.start, code):
             tree = ast.parse("\n" * (part.line - 1) + part.source, str(self.path))
-            exec(compile(tree, str(self.path), "exec", dont_inherit=True), module.__dict__)
+            compiled = compile(tree, str(self.path), "exec", dont_inherit=True, optimize=0)
+            exec(compiled, module.__dict__)
         return module.__dict__
 
 
@@ -200,10 +201,20 @@ def find_exercise(name: str) -> Exercise:
     Raises:
         UsageError: there is none.
     """
-    found = re.match(r"(?:ex)?(\d+)", Path(name).name)
+    path = Path(name)
+    if path.suffix == ".ipynb":
+        raise UsageError(
+            f"{name} is a notebook; a check reads a .py file. Put your imports and your function\n"
+            f"into a cell below the line %%writefile {path.stem}.py, run it, and check that file."
+        )
+    is_number = re.fullmatch(r"(?:ex)?\d+", name)
+    if path.suffix not in ("", ".py") or (path.is_dir() and not is_number):
+        what = "a folder" if path.is_dir() else "no .py file"
+        raise UsageError(f"{name} is {what}. Give an exercise's number, or your .py file for it.")
+    found = re.match(r"(?:ex)?(\d+)", path.name)
     exercises = all_exercises()
     for exercise in exercises:
-        if found and int(found.group(1)) == exercise.number:
+        if found and int(found[1]) == exercise.number:
             return exercise
     raise UsageError(
         f"There is no exercise {name}. Choose from 1 to {exercises[-1].number}; "

@@ -151,8 +151,8 @@ def compile_cell(cell: Cell, path: Path) -> tuple[CodeType, CodeType | None]:
     last = None
     if tree.body and isinstance(tree.body[-1], ast.Expr):
         expression = ast.Expression(tree.body.pop().value)  # type: ignore[attr-defined]
-        last = compile(expression, str(path), "eval", dont_inherit=True)
-    return compile(tree, str(path), "exec", dont_inherit=True), last
+        last = compile(expression, str(path), "eval", dont_inherit=True, optimize=0)
+    return compile(tree, str(path), "exec", dont_inherit=True, optimize=0), last
 
 
 def shown_source(cell: Cell) -> str:

@@ -28,6 +28,7 @@ from ddpm_tutor.classroom.figures import save_figure_as
 from ddpm_tutor.classroom.film_strips import save_film_strip
 from ddpm_tutor.classroom.picture_files import write_film, write_picture
 from ddpm_tutor.classroom.pictures import Frame, enlarged, film, grid
+from ddpm_tutor.classroom.screen import make_console
 from ddpm_tutor.classroom.terminal_images import render_images
 from ddpm_tutor.science.film_strip import FilmStrip
 
@@ -38,7 +39,7 @@ T = TypeVar("T")
 class Session:
     """One sitting with a lesson."""
 
-    console: Console = field(default_factory=Console)
+    console: Console = field(default_factory=make_console)
     out: Path = Path("outputs")
     # asks the learner a question and returns the answer; None where nobody is there to ask
     ask: Callable[[str], str] | None = None

@@ -1,6 +1,8 @@
 """The Typer application: its commands, and what happens when one fails."""
 
+import ast
 import errno
+import inspect
 import io
 import logging
 import os
@@ -10,7 +12,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 from typer.core import TyperGroup
@@ -151,3 +153,17 @@ app.command("sample")(draw.sample)
 app.command("train")(training.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("info")(info.info)
+
+
+def keep_help(commands: typer.Typer) -> None:
+    """Gives each command its docstring as help; from the source where -OO has dropped it."""
+    for command in commands.registered_commands:
+        function = command.callback
+        if function is not None and not function.__doc__:
+            definition = ast.parse(inspect.getsource(function)).body[0]
+            command.help = ast.get_docstring(cast(ast.FunctionDef, definition))
+
+
+if sys.flags.optimize > 1:
+    for commands in (app, exercise.app):
+        keep_help(commands)

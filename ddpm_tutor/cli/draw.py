@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from ddpm_tutor.classroom.screen import make_console
 from ddpm_tutor.cli.options import (
     CheckpointOption,
     DataOption,
@@ -93,7 +94,7 @@ def gif(
     ] = None,
 ) -> None:
     """Save a GIF, or another film, of a digit appearing out of noise."""
-    console, started = Console(), time.perf_counter()
+    console, started = make_console(), time.perf_counter()
     if bug == "list":
         show_bugs(console)
         return
@@ -175,7 +176,7 @@ def sample(
     """Draw digits as a grid, and as arrays."""
     if (digit is not None) + all_digits + unconditional != 1:
         raise UsageError("Say what to draw: --digit 3, --all-digits or --unconditional.")
-    console = Console(quiet=not is_first())
+    console = make_console(quiet=not is_first())
     from ddpm_tutor.classroom.picture_files import picture_endings, with_ending, write_picture
 
     out = check_target(with_ending(out, picture_endings()))

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from ddpm_tutor.classroom.screen import make_console
 from ddpm_tutor.cli.draw import drawn_chunks
 from ddpm_tutor.cli.options import (
     CheckpointOption,
@@ -49,7 +50,7 @@ def evaluate(
     device: DeviceOption = Device.auto,
 ) -> None:
     """Score the digits that weights draw, beside real ones."""
-    console = Console(stderr=as_json)
+    console = make_console(stderr=as_json)
     with console.status("Loading the model ..."):
         import torch
 

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ddpm_tutor.classroom.exercise import FOLDER, as_typed
+from ddpm_tutor.classroom.screen import make_console
 from ddpm_tutor.cli.options import a_path
 from ddpm_tutor.commands import command
 from ddpm_tutor.errors import TutorError, UsageError
@@ -39,7 +40,7 @@ FolderOption = Annotated[
 def exercises(ctx: typer.Context) -> None:
     """Write the equations yourself: a gap to fill, and an exact answer."""
     if ctx.invoked_subcommand is None:
-        show_list(Console())
+        show_list(make_console())
 
 
 def show_list(console: Console) -> None:
@@ -140,7 +141,7 @@ def opened(name: str, folder: Path) -> "tuple[Exercise, Path]":
 def start(name: NameArgument, folder: FolderOption = FOLDER) -> None:
     """Write the file of an exercise here: what to do, and a gap to fill."""
     exercise, path = opened(name, folder)
-    console = Console()
+    console = make_console()
     if path.exists():
         raise TutorError(
             f"{path} is there already, and stays as it is.\n"
@@ -171,7 +172,7 @@ def check(
 ) -> None:
     """Run your code, and say what is right, or just how it is wrong."""
     exercise, path = opened(name, folder)
-    console = Console()
+    console = make_console()
     if not watch:
         if not check_once(console, exercise, path):
             raise typer.Exit(1)
@@ -261,7 +262,7 @@ def hint(name: NameArgument) -> None:
     from ddpm_tutor.classroom.progress import change_progress, load_progress
     from ddpm_tutor.classroom.prose import Prose, highlighted
 
-    exercise, console = find_exercise(name), Console()
+    exercise, console = find_exercise(name), make_console()
     count = len(exercise.hints)
     number = min(load_progress().exercise(exercise.name).hints + 1, count)
     change_progress(lambda p: setattr(p.exercise(exercise.name), "hints", number))
@@ -293,7 +294,7 @@ def solution(
     from ddpm_tutor.classroom.progress import change_progress, load_progress
     from ddpm_tutor.classroom.prose import highlighted
 
-    exercise, console = find_exercise(name), Console()
+    exercise, console = find_exercise(name), make_console()
     progress = load_progress().exercise(exercise.name)
     if not progress.passed and not give_up and not progress.given_up:
         raise UsageError(
@@ -317,7 +318,7 @@ def reset(name: NameArgument, folder: FolderOption = FOLDER) -> None:
     from ddpm_tutor.files import pointed_at
 
     exercise, path = opened(name, folder)
-    console = Console()
+    console = make_console()
     if path.exists():
         number, place = 1, pointed_at(path)
         while (kept := place.with_name(f"{place.stem}.{number}.py")).exists():

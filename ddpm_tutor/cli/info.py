@@ -5,11 +5,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from ddpm_tutor import __version__
+from ddpm_tutor.classroom.screen import make_console
 from ddpm_tutor.cli.options import CheckpointOption, DataOption, Device, DeviceOption
 from ddpm_tutor.errors import TutorError
 
@@ -21,7 +21,7 @@ def info(
     data: DataOption = None, checkpoint: CheckpointOption = None, device: DeviceOption = Device.auto
 ) -> None:
     """Show versions, device, data and weights found, and the speed of one step."""
-    console = Console()
+    console = make_console()
     with console.status("Looking around ..."):
         import torch
 

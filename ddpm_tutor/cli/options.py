@@ -1,7 +1,6 @@
 """What several commands share: their options, and the digits."""
 
 import math
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -100,11 +99,6 @@ SamplerOption = Annotated[
 StepsOption = Annotated[
     int, typer.Option(min=1, max=1000, help="Network calls: 1000 is the full chain.")
 ]
-
-
-def is_terminal() -> bool:
-    """Whether a learner sits there: keys can be read and screens drawn."""
-    return sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def find_digits(data: Path | None) -> "Digits":

@@ -13,7 +13,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from ddpm_tutor.cli.options import LARGEST_SEED, DataOption, Device, a_path, given, is_terminal
+from ddpm_tutor.classroom.keyboard import in_notebook, is_terminal, read_key, showing_keys
+from ddpm_tutor.classroom.screen import make_console
+from ddpm_tutor.cli.options import LARGEST_SEED, DataOption, Device, a_path, given
 from ddpm_tutor.commands import command
 from ddpm_tutor.errors import TutorError, UsageError
 from ddpm_tutor.files import bundled
@@ -21,6 +23,11 @@ from ddpm_tutor.files import bundled
 if TYPE_CHECKING:
     from ddpm_tutor.classroom.lesson import Lesson
     from ddpm_tutor.classroom.progress import LessonProgress, Progress
+
+NO_KEYS = (
+    "No keys can be typed here: the lesson runs straight through, as with --no-pause.\n"
+    "In a terminal it waits after each step, and asks you its questions."
+)
 
 
 def state_of(lesson: "Lesson", progress: "LessonProgress") -> Text:
@@ -46,7 +53,7 @@ def welcome() -> None:
     """What this is, where the learner is, and what to type next."""
     from ddpm_tutor.classroom.lesson import all_lessons
 
-    console = Console()
+    console = make_console()
     progress = open_progress(console)
     console.print(
         Panel(
@@ -86,7 +93,7 @@ def lessons() -> None:
     from ddpm_tutor.classroom.lesson import all_lessons
     from ddpm_tutor.classroom.points import earned, worth
 
-    console = Console()
+    console = make_console()
     progress = open_progress(console)
     table = Table(title="Lessons", title_justify="left", title_style="bold", box=box.SIMPLE)
     table.add_column("", justify="right", style="bold")
@@ -129,8 +136,13 @@ def lesson(
         typer.Argument(metavar="N", callback=a_path, help="A lesson's number, or a lesson file."),
     ],
     pause: Annotated[
-        bool, typer.Option("--pause/--no-pause", help="Wait for a key after each step.")
-    ] = True,
+        bool | None,
+        typer.Option(
+            "--pause/--no-pause",
+            help="Wait for a key after each step; by default where keys can be typed.",
+            show_default=False,
+        ),
+    ] = None,
     start: Annotated[
         int | None, typer.Option("--from", min=1, help="Start at this step.", show_default=False)
     ] = None,
@@ -169,17 +181,17 @@ def lesson(
         os.environ["DDPM_TUTOR_DATA"] = str(data)  # where the lesson's load_digits() looks
 
     # the stepper catches what lesson code prints: the console must not follow sys.stdout there
-    console = Console(file=sys.stdout)
+    console = make_console(file=sys.stdout)
     if not trust:
         ask_for_trust(console, chosen)
     bookmark = None
-    if pause and is_terminal():
+    if learner_is_there(pause):
         open_progress(console)
         bookmark = Bookmark(chosen.path.stem)
+    elif pause is not False:
+        console.print(Text(NO_KEYS, "yellow"))
     if bookmark and start is None and 1 < bookmark.lesson.step <= count:
         start = ask_where_to_start(console, bookmark.lesson.step, count)
-
-    from ddpm_tutor.classroom.keyboard import showing_keys
 
     def ask(prompt: str) -> str:
         with showing_keys(True):
@@ -208,6 +220,12 @@ def lesson(
         say_points(console, chosen, bookmark.lesson)
 
 
+def learner_is_there(pause: bool | None = None) -> bool:
+    """Whether somebody can type keys and see screens; --pause says so of a notebook's cell too."""
+    at_terminal = is_terminal(sys.stdin) and is_terminal(sys.stdout)
+    return at_terminal and (not in_notebook() if pause is None else pause)
+
+
 def ask_for_trust(console: Console, lesson: "Lesson") -> None:
     """Asks before the code of a lesson file is run that did not come with the package.
 
@@ -217,7 +235,7 @@ def ask_for_trust(console: Console, lesson: "Lesson") -> None:
     path = lesson.path.resolve()
     if path.parent == bundled("lessons").resolve():
         return
-    if not is_terminal():
+    if not learner_is_there():
         raise UsageError(
             f"{path} did not come with ddpm-tutor, and a lesson runs its code on this machine.\n"
             "Read it first; if you trust it, add --trust."
@@ -279,14 +297,6 @@ def parse_settings(settings: list[str]) -> dict[str, str]:
     return values
 
 
-def read_key() -> str:
-    """One key from the terminal; end of input reads as q."""
-    try:
-        return typer.getchar()
-    except EOFError:
-        return "q"
-
-
 def ask_where_to_start(console: Console, step: int, count: int) -> int:
     """Offers to go on where the learner left."""
     console.print(Text(f"You left at step {step} of {count}."))
@@ -298,9 +308,9 @@ def ask_where_to_start(console: Console, step: int, count: int) -> int:
             )
         )  # fmt: skip
         key = read_key()
-        if key in ("q", "\x04"):
+        if key == "q":
             raise typer.Exit
-        if key in ("\r", "\n", "s"):
+        if key in ("\r", "s"):
             return 1 if key == "s" else step
 
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from ddpm_tutor.classroom.screen import make_console
 from ddpm_tutor.cli.options import (
     DataOption,
     Device,
@@ -114,7 +115,7 @@ def train(
     seed: SeedOption = 0,
 ) -> None:
     """Train a noise predictor: Algorithm 1 on MNIST."""
-    console = Console(quiet=not is_first())
+    console = make_console(quiet=not is_first())
     with console.status("Starting ..."):
         from ddpm_tutor.science.devices import has_bf16
         from ddpm_tutor.science.run import Run, RunSettings

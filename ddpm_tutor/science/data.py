@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ddpm_tutor.errors import TutorError
+from ddpm_tutor.errors import TutorError, why_no_answer
 from ddpm_tutor.files import bundled, check_target, expanded, replacing, user_folder
 from ddpm_tutor.science.mnist import (
     find_training_files,
@@ -126,8 +126,8 @@ def load_digits(
             return read_mnist(root)
         except TutorError as error:
             reason = str(error)
-        except OSError:
-            reason = "no mirror of it answers"
+        except OSError as error:
+            reason = why_no_answer(error)
     if offline:
         return load_offline_digits(reason)
     raise TutorError(
@@ -241,7 +241,7 @@ def _open(url: str) -> http.client.HTTPResponse:
     try:
         got = answer.get(timeout=CONNECT_SECONDS + 0.5)
     except queue.Empty:
-        raise OSError("no answer") from None
+        raise TimeoutError("no answer") from None
     if isinstance(got, Exception):
         raise got
     return got
