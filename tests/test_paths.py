@@ -132,9 +132,10 @@ def test_a_tilde_is_the_home_folder(tutor, folder: Path) -> None:
     tutor("gif", "--digit", "3", *QUICK, "--out=~/3.gif", "--checkpoint=~/own.safetensors")
     (home / "mine.py").write_text(LESSON)
     tutor("lesson", "~/mine.py", "--no-pause", "--trust", "--out=~/pictures")
-    train = ["train", "--run-dir=~/run", "--data=~/none"]
-    assert f"No MNIST in {home}" in tutor(*train, code=1)
-    assert {"3.png", "3.npz", "3.gif", "hw", "pictures", "run"} <= {
+    train = ["train", "--run-dir=~/run"]
+    assert f"No MNIST in {home}" in tutor(*train, "--data=~/none", code=1)
+    assert f"No run to resume in {home / 'run'}" in tutor(*train, "--resume", code=1)
+    assert {"3.png", "3.npz", "3.gif", "hw", "pictures"} <= {
         path.name for path in home.iterdir()
     }
     assert list(folder.iterdir()) == []
