@@ -53,7 +53,8 @@ DataOption = Annotated[
     typer.Option(help="Folder that holds MNIST/raw.", envvar="DDPM_TUTOR_DATA", show_envvar=True),
 ]
 CheckpointOption = Annotated[
-    Path | None, typer.Option(help="Weights to draw with; by default those that ship.")
+    Path | None,
+    typer.Option(help="Weights to draw with, or the folder of a run; else those that ship."),
 ]
 GuidanceOption = Annotated[
     float,
