@@ -33,7 +33,7 @@ from ddpm_tutor.classroom.prose import (
     without_title,
 )
 from ddpm_tutor.classroom.session import Session, ends_blank, show, using
-from ddpm_tutor.errors import TutorError, UsageError
+from ddpm_tutor.errors import Stopped, TutorError, UsageError
 
 KEYS = {
     "Enter": "next",
@@ -238,8 +238,9 @@ class Stepper:
         try:
             with showing_keys(True):
                 code.interact(banner=banner, local=self.namespace, exitmsg="")
-        except SystemExit:
-            pass
+        except SystemExit as end:
+            if isinstance(end, Stopped):
+                raise
         finally:
             for name in ("exit", "quit"):
                 self.namespace.pop(name)
