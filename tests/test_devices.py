@@ -119,6 +119,16 @@ def test_a_device_that_fails_later_is_named_too(error):
     assert str(error)[:20] in first and "More" not in first and "--device cpu" in second
 
 
+def test_a_lesson_too_says_what_to_do_where_the_device_fails(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text("# %% [markdown]\n# # Mine\n# %%\nraise RuntimeError('cuDNN error: x')\n")
+    words = ["lesson", str(file), "--no-pause", "--trust", "--out", str(tmp_path)]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 1
+    says, advice = done.stderr.splitlines()
+    assert says.startswith("mine.py, line 4: ") and "--device cpu" in advice
+
+
 def test_a_mistake_of_ours_is_not_blamed_on_the_device():
     mixed = RuntimeError("Expected all tensors to be on the same device, cuda:0 and cpu!")
     assert "report it" in in_words(mixed)

@@ -261,7 +261,7 @@ def stop_after_step(world_size: int) -> Iterator[Callable[[], int]]:
     came: list[int] = []
 
     def remember(number: int, frame: Any) -> None:
-        if world_size == 1 and came == [signal.SIGINT] == [number]:
+        if world_size == 1 and came and number == came[0] == signal.SIGINT:
             raise KeyboardInterrupt
         came.append(number)
 

@@ -68,13 +68,14 @@ def why_unusable(name: str) -> str:
 def overlook_broken_gpu() -> None:
     """Lets PyTorch overlook a GPU that does not even start.
 
-    Its optimizers ask the GPU whether a graph is being captured, also where the CPU trains.
+    In newer versions Adam asks it whether a graph is being captured, also where the CPU trains.
     """
-    if not torch.cuda.is_available():
+    if not torch.cuda.is_available() or not hasattr(
+        torch.optim.Optimizer, "_accelerator_graph_capture_health_check"
+    ):
         return
     try:
-        torch.cuda.current_stream()
-        torch.cuda.is_current_stream_capturing()
+        torch.accelerator.current_stream()
     except (RuntimeError, AssertionError):
         torch.cuda.is_available = lambda: False
 

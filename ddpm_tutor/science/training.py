@@ -72,7 +72,8 @@ class TrainingState:
     @classmethod
     def start(cls, model: NoisePredictor, config: TrainingConfig) -> "TrainingState":
         """A state at step 0 for `model`, which is trained in place."""
-        overlook_broken_gpu()
+        if config.optimizer == "adam":
+            overlook_broken_gpu()
         ema = copy.deepcopy(model).requires_grad_(False)
         optimizer: torch.optim.Optimizer
         if config.optimizer == "muon":
