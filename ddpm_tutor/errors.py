@@ -1,6 +1,9 @@
 """The errors whose messages are meant for the learner, and what those of others mean."""
 
 import os
+import signal
+
+LINE = 200  # characters of an error that are quoted
 
 
 class TutorError(Exception):
@@ -17,6 +20,21 @@ class UsageError(TutorError):
     """A command or an option was given a value that it cannot take."""
 
     exit_code = 2
+
+
+class DeviceWarning(UserWarning):
+    """A device was passed over because it cannot compute."""
+
+
+class Stopped(SystemExit):
+    """The system has asked the command to end, by a signal; shells expect 128 and its number."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(128 + number)
+        self.number = number
+
+    def __str__(self) -> str:
+        return f"{signal.strsignal(self.number)}."
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -52,3 +70,20 @@ def why_no_answer(error: OSError) -> str:
     proxy = proxies.get("https") or proxies.get("http")
     # its name and password, if there are, stay out of what may be shown to others
     return f"{why}; the proxy is {proxy.rpartition('@')[2]}" if proxy else why
+
+
+def is_device_error(error: BaseException) -> bool:
+    """Whether a GPU, its driver or its libraries refused to compute, as PyTorch says it."""
+    said = (
+        "cuda error", "cuda driver", "cudnn", "cublas", "no kernel image", "nvidia driver",
+        "not compiled with cuda", "hip error", "the mps device", "mps backend",
+    )  # fmt: skip
+    if isinstance(error, RuntimeError | AssertionError):  # NotImplementedError is a RuntimeError
+        return any(words in str(error).lower() for words in said)
+    return False
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what an error says, or its kind; PyTorch adds paragraphs of advice."""
+    line = str(error).strip().split("\n", 1)[0].split(". ", 1)[0].rstrip(".")
+    return line[:LINE] or type(error).__name__

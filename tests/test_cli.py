@@ -363,7 +363,11 @@ def test_two_processes_train_what_one_does(
         (["sample", "--digit", "3", "--npz", "file/a.npz"], 1, "Cannot make the folder file"),
         (["gif", "--digit", "7", "--out", "file/7.gif"], 1, "Cannot make the folder file"),
         (["gif", "--digit", "7", "--out", "7" * 300], 1, "Choose a shorter name"),
-        (["gif", "--digit", "7", "--checkpoint", "."], 1, "No weights at .: it is not a file"),
+        (
+            ["gif", "--digit", "7", "--checkpoint", "."],
+            1,
+            "the folder holds no weights.safetensors",
+        ),
         (["evaluate", "-n", "1000000"], 2, "5000"),
         (["evaluate", "--steps", "1001"], 2, "--steps"),
         (["lesson", "9"], 2, "Choose from 1, 2, 3, 4, 5"),

@@ -135,9 +135,7 @@ def test_a_tilde_is_the_home_folder(tutor, folder: Path) -> None:
     train = ["train", "--run-dir=~/run"]
     assert f"No MNIST in {home}" in tutor(*train, "--data=~/none", code=1)
     assert f"No run to resume in {home / 'run'}" in tutor(*train, "--resume", code=1)
-    assert {"3.png", "3.npz", "3.gif", "hw", "pictures"} <= {
-        path.name for path in home.iterdir()
-    }
+    assert {"3.png", "3.npz", "3.gif", "hw", "pictures"} <= {path.name for path in home.iterdir()}
     assert list(folder.iterdir()) == []
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ddpm_tutor.science.data import load_offline_digits, to_unit_range
-from ddpm_tutor.science.devices import available_devices
+from ddpm_tutor.science.devices import available_devices, why_unusable
 from ddpm_tutor.science.network import NoisePredictor
 from ddpm_tutor.science.noise import normal, stream
 from ddpm_tutor.science.schedule import Schedule, linear_schedule
@@ -113,7 +113,7 @@ def draws(device: str) -> list[Draw]:
 
 def devices_at_hand() -> list[str]:
     """Where a function is tried."""
-    return available_devices()[::-1]
+    return [device for device in available_devices()[::-1] if not why_unusable(device)]
 
 
 def shapes_only() -> Draw:

@@ -33,7 +33,7 @@ from ddpm_tutor.classroom.prose import (
     without_title,
 )
 from ddpm_tutor.classroom.session import Session, ends_blank, show, using
-from ddpm_tutor.errors import TutorError, UsageError
+from ddpm_tutor.errors import Stopped, TutorError, UsageError, is_device_error
 
 KEYS = {
     "Enter": "next",
@@ -195,7 +195,8 @@ class Stepper:
             if frame.filename == str(self.lesson.path)
         ]
         line = f", line {own[-1].lineno}" if own else ""
-        return f"{self.lesson.path.name}{line}: {type(error).__name__}: {error}"
+        advice = "\nUse the CPU: --device cpu" if is_device_error(error) else ""
+        return f"{self.lesson.path.name}{line}: {type(error).__name__}: {error}{advice}"
 
     def _prompt(self, number: int) -> int:
         """Waits for a key and does what it says; the steps to move by, 0 to stop."""
@@ -243,8 +244,9 @@ class Stepper:
         try:
             with showing_keys(True):
                 code.interact(banner=banner, local=self.namespace, exitmsg="")
-        except SystemExit:
-            pass
+        except SystemExit as end:
+            if isinstance(end, Stopped):
+                raise
         finally:
             for name in ("exit", "quit"):
                 self.namespace.pop(name)

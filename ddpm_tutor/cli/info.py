@@ -2,6 +2,7 @@
 
 import platform
 import time
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +12,11 @@ from rich.text import Text
 from ddpm_tutor import __version__
 from ddpm_tutor.classroom.screen import make_console
 from ddpm_tutor.cli.options import CheckpointOption, DataOption, Device, DeviceOption
-from ddpm_tutor.errors import TutorError
+from ddpm_tutor.errors import DeviceWarning, TutorError
 
 if TYPE_CHECKING:
+    import torch
+
     from ddpm_tutor.science.checkpoints import Checkpoint
 
 
@@ -26,10 +29,10 @@ def info(
         import torch
 
         from ddpm_tutor.classroom.progress import progress_file
-        from ddpm_tutor.science.checkpoints import load_checkpoint, network_name, shipped_weights
-        from ddpm_tutor.science.devices import available_devices, choose_device, has_bf16
+        from ddpm_tutor.science.checkpoints import load_checkpoint, network_name, weights_file
+        from ddpm_tutor.science.devices import available_devices, has_bf16
 
-        chosen = choose_device(device.value)
+        chosen, unusable = usable_device(device)
         loaded = load_checkpoint(checkpoint, chosen)
         parameters = sum(p.numel() for p in loaded.model.parameters())
         last_epoch = last_of_log(loaded.log)
@@ -38,10 +41,11 @@ def info(
             "Python": platform.python_version(),
             "torch": f"{torch.__version__}, torchvision {torchvision_version()}",
             "device": f"{chosen} (there is: {', '.join(available_devices())})",
+            **unusable,
             "CPU threads": str(torch.get_num_threads()),
             "bfloat16": "fast" if has_bf16(chosen) else "not used",
             "data": data_found(data),
-            "weights": str(checkpoint or shipped_weights()),
+            "weights": str(weights_file(checkpoint)),
             "network": f"{network_name(loaded.model)}, width {loaded.model.width}, "
             f"{parameters / 1e6:.1f} M parameters, "
             f"{'conditional' if loaded.conditional else 'unconditional'}",
@@ -80,6 +84,21 @@ def data_found(data: Path | None) -> str:
             "digits"
         )
     return found.source
+
+
+def usable_device(device: Device) -> "tuple[torch.device, dict[str, str]]":
+    """The device asked for, or the CPU where that cannot compute; a row for each that cannot.
+
+    Raises:
+        UsageError: this machine has no such device.
+    """
+    from ddpm_tutor.science.devices import available_devices, choose_device, why_unusable
+
+    reasons = {name: why_unusable(name) for name in available_devices()}
+    rows = {name: f"cannot compute: {reason}" for name, reason in reasons.items() if reason}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeviceWarning)  # the rows say it
+        return choose_device("cpu" if device.value in rows else device.value), rows
 
 
 def last_of_log(log: list[dict[str, Any]]) -> dict[str, Any]:

@@ -82,7 +82,9 @@ DataOption = Annotated[
 ]
 CheckpointOption = Annotated[
     Path | None,
-    typer.Option(callback=a_path, help="Weights to draw with; by default those that ship."),
+    typer.Option(
+        callback=a_path, help="Weights to draw with, or the folder of a run; else those that ship."
+    ),
 ]
 GuidanceOption = Annotated[
     float,

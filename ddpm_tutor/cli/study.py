@@ -204,7 +204,9 @@ def lesson(
             from ddpm_tutor.classroom.session import Session
             from ddpm_tutor.classroom.stepper import Stepper
             from ddpm_tutor.files import make_folder
+            from ddpm_tutor.science.devices import choose_device
 
+            choose_device(values.get("device", Device.auto.value))  # better to fail now
             make_folder(out)
         session = Session(console, out)
         stepper = Stepper(chosen, session, settings=values)

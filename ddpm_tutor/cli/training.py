@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -24,6 +24,7 @@ from ddpm_tutor.cli.options import (
     find_digits,
 )
 from ddpm_tutor.cli.processes import is_first, processes
+from ddpm_tutor.cli.signals import ending, signals_to
 from ddpm_tutor.commands import command
 from ddpm_tutor.errors import UsageError
 
@@ -140,6 +141,7 @@ def train(
         digits = find_digits(data)  # before anything is begun in the folder
         if rank == 0:
             stack.enter_context(run.exclusive())
+        run.take(digits)  # better to fail now than with a run begun
         announce(console, run, digits, world_size)
         if run.is_done(len(digits.train_images)):
             console.print(Text(f"This run has done its {epochs} epochs already.", "yellow"))
@@ -147,7 +149,7 @@ def train(
         stopped = follow(console, run, digits, rank, world_size)
         if stopped:
             console.print(Text("Stopped and saved. Go on with the same command and --resume."))
-            raise KeyboardInterrupt
+            raise ending(stopped)
         for name, what in run_results(conditional, run).items():
             console.print(Text.assemble((f"{name:15}", "dim"), (what, "bold cyan")), soft_wrap=True)
 
@@ -184,8 +186,8 @@ def announce(console: Console, run: "Run", digits: "Digits", world_size: int) ->
         console.print(Text.assemble((f"{name:10}", "bold"), text), soft_wrap=True)
 
 
-def follow(console: Console, run: "Run", digits: "Digits", rank: int, world_size: int) -> bool:
-    """Trains to the end with live figures; True when the learner stopped it."""
+def follow(console: Console, run: "Run", digits: "Digits", rank: int, world_size: int) -> int:
+    """Trains to the end with live figures; the number of the signal that stopped it, or 0."""
     from torch.nn.parallel import DistributedDataParallel
 
     from ddpm_tutor.classroom.figures import going_on_without
@@ -198,17 +200,7 @@ def follow(console: Console, run: "Run", digits: "Digits", rank: int, world_size
     total = epoch_steps * config.epochs
     call = DistributedDataParallel(run.state.model) if world_size > 1 else None
     early = {max(1, int(share * epoch_steps)): share for share in EARLY}
-    bar = Progress(
-        TextColumn("epoch {task.fields[epoch]}"),
-        BarColumn(bar_width=None),
-        TextColumn("{task.percentage:.0f} %"),
-        TextColumn("loss {task.fields[loss]:.4f}{task.fields[validation]}", "cyan"),
-        TextColumn("{task.fields[rate]:.0f} images/s"),
-        TimeRemainingColumn(compact=True),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal or rank > 0,
-    )
+    bar = progress_bar(console, rank)
     task = bar.add_task(
         "",
         total=total,
@@ -224,8 +216,9 @@ def follow(console: Console, run: "Run", digits: "Digits", rank: int, world_size
     if rank == 0 and run.state.step == 0:
         run.save()  # from now on the folder always holds a run to go on with
         extend(console, strip, run, 0)
+    largest = agreement(world_size)
     smooth, since, saved = None, time.perf_counter(), time.monotonic()
-    with stop_after_step() as stop, bar:
+    with stop_after_step(world_size) as stop, bar:
         for report in run.train(digits, call=call, rank=rank, world_size=world_size):
             if isinstance(report, EpochReport):
                 print_epoch(console, report, config.epochs)
@@ -240,33 +233,71 @@ def follow(console: Console, run: "Run", digits: "Digits", rank: int, world_size
             shown = 0.9 * bar.tasks[task].fields["rate"] + 0.1 * rate
             epoch = f"{report.epoch}/{config.epochs}"
             bar.update(task, completed=report.step, epoch=epoch, loss=smooth, rate=shown)
-            if rank == 0 and report.step in early:
-                extend(console, strip, run, early[report.step])
-            if rank == 0 and time.monotonic() - saved > SAVE_SECONDS:
+            stopped = largest(stop())
+            at_end = report.step % epoch_steps == 0  # validation comes next, and takes its time
+            if rank == 0 and (stopped or at_end or time.monotonic() - saved > SAVE_SECONDS):
                 run.save()
                 saved = time.monotonic()
-            if stop():
-                if rank == 0:
-                    run.save()
-                return True
-    return False
+            if stopped:
+                largest(0)  # the others wait for the save: torchrun ends all when one has ended
+                return stopped
+            if rank == 0 and report.step in early:
+                extend(console, strip, run, early[report.step])
+    return 0
+
+
+def progress_bar(console: Console, rank: int) -> Progress:
+    """The line of live figures; only the first process of several shows one."""
+    return Progress(
+        TextColumn("epoch {task.fields[epoch]}"),
+        BarColumn(bar_width=None),
+        TextColumn("{task.percentage:.0f} %"),
+        TextColumn("loss {task.fields[loss]:.4f}{task.fields[validation]}", "cyan"),
+        TextColumn("{task.fields[rate]:.0f} images/s"),
+        TimeRemainingColumn(compact=True),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal or rank > 0,
+    )
 
 
 @contextmanager
-def stop_after_step() -> Iterator[Any]:
-    """Turns Ctrl-C into a question: has it been pressed? So no step is left half done."""
-    pressed: list[int] = []
+def stop_after_step(world_size: int) -> Iterator[Callable[[], int]]:
+    """Turns Ctrl-C and its like into a question: which has come? So no step is left half done.
+
+    The answer is the number of the first signal, or 0. A second Ctrl-C ends at once; but torchrun
+    hands its processes the one that they have had from the terminal already.
+    """
+    came: list[int] = []
 
     def remember(number: int, frame: Any) -> None:
-        if pressed:
-            raise KeyboardInterrupt  # the second time, at once
-        pressed.append(number)
+        if world_size == 1 and came and number == came[0] == signal.SIGINT:
+            raise KeyboardInterrupt
+        came.append(number)
 
-    before = signal.signal(signal.SIGINT, remember)
-    try:
-        yield lambda: bool(pressed)
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with signals_to(remember):
+        yield lambda: came[0] if came else 0
+
+
+def agreement(world_size: int) -> Callable[[int], int]:
+    """Tells each of the processes the largest number that one of them has.
+
+    So all of them stop after the same step: one that stopped alone would leave the others waiting
+    for its gradients.
+    """
+    if world_size == 1:
+        return lambda number: number
+    import torch
+    import torch.distributed as dist
+
+    group: Any = dist.new_group(backend="gloo")  # from CPU to CPU: no GPU has to finish first
+
+    def largest(number: int) -> int:
+        numbers = torch.tensor(number)
+        dist.all_reduce(numbers, dist.ReduceOp.MAX, group=group)
+        return int(numbers)
+
+    return largest
 
 
 def print_epoch(console: Console, report: "EpochReport", epochs: int) -> None:

@@ -15,6 +15,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from ddpm_tutor.errors import TutorError, is_out_of_memory
 from ddpm_tutor.science.ahead import ahead
 from ddpm_tutor.science.data import to_unit_range
+from ddpm_tutor.science.devices import overlook_broken_gpu
 from ddpm_tutor.science.diffusion import losses_simple, weight_of_v
 from ddpm_tutor.science.graph import Function, replayed
 from ddpm_tutor.science.muon import Muon
@@ -75,6 +76,8 @@ class TrainingState:
     @classmethod
     def start(cls, model: NoisePredictor, config: TrainingConfig) -> "TrainingState":
         """A state at step 0 for `model`, which is trained in place."""
+        if config.optimizer == "adam":
+            overlook_broken_gpu()
         ema = copy.deepcopy(model).requires_grad_(False)
         optimizer: torch.optim.Optimizer
         if config.optimizer == "muon":
