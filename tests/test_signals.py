@@ -20,7 +20,6 @@ from ddpm_tutor.cli.app import app, signals_by_name
 from ddpm_tutor.cli.signals import signals_to
 from ddpm_tutor.errors import Stopped
 from ddpm_tutor.science import film_strip
-from tests.test_cli import tiny_mnist as tiny_mnist
 from tests.test_survival import end_of, forked
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that fork")
