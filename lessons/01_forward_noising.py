@@ -396,7 +396,7 @@ show_table("Fewer steps, same β from 0.0001 to 0.02", ["T", "ᾱ_T"], rows)
 # picture is just that, the mean of 1,000 digits.
 
 # %%
-where = choose_device(device)
+where = choose_device(device, cpu_seconds=1)  # a GPU takes longer to start
 trained = load_checkpoint(device=where)
 frames = list(track(noising(
     trained.model, trained.schedule, x_0.to(where), None,

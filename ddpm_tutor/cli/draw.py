@@ -25,6 +25,7 @@ from ddpm_tutor.cli.options import (
     a_path,
     find_digits,
     open_checkpoint,
+    take_device,
 )
 from ddpm_tutor.cli.own_code import bug_frames, check_bug, own_drawing, show_bugs
 from ddpm_tutor.cli.processes import Process, collect, is_first, processes
@@ -104,15 +105,17 @@ def gif(
     named = out or default_name(digit, direction, bug)
     target = check_target(with_ending(named, film_endings()))
     with console.status("Loading the model ..."):
-        from ddpm_tutor.classroom.films import frames_of
+        from ddpm_tutor.classroom.films import FRAMES, frames_of
         from ddpm_tutor.classroom.pictures import NAMES, film
         from ddpm_tutor.classroom.session import track
         from ddpm_tutor.classroom.terminal_images import render_images
 
-        loaded = open_checkpoint(checkpoint, device, steps)
+        loaded = open_checkpoint(checkpoint, steps)
         labels = labels_for(loaded, digit, count, checkpoint)
         numbers = range(count if labels is None else len(labels))
         guide = guidance if loaded.conditional else 1.0
+    calls = FRAMES if direction == Direction.noise else steps
+    take_device(console, loaded, device, len(numbers), calls, guidance=guide)
     how = {"seed": seed, "indices": numbers, "guidance": guide, "steps": steps}
     frames: list[Frame] = []
     hold, names = [], NAMES
@@ -190,7 +193,7 @@ def sample(
         from ddpm_tutor.classroom.terminal_images import render_images
         from ddpm_tutor.science.npz import writing_digits
 
-        loaded = open_checkpoint(checkpoint, device, steps)
+        loaded = open_checkpoint(checkpoint, steps)
         if all_digits and not loaded.conditional:
             raise no_labels(checkpoint)
         labels = None if unconditional else labels_for(loaded, digit, n, checkpoint)
@@ -198,7 +201,11 @@ def sample(
 
     shown: list[Tensor] = []
     with processes(device) as process, using(Session(console)), ExitStack() as files:
-        loaded.model.to(process.device)
+        if process.world_size > 1:
+            loaded.model.to(process.device)
+        else:
+            told = labels is not None
+            take_device(console, loaded, device, count, steps, labels=told, guidance=guidance)
         chunks = drawn_chunks(
             loaded, labels, count, seed, guidance, sampler, steps, f"Drawing {count:,}", process
         )

@@ -23,6 +23,7 @@ from ddpm_tutor.cli.options import (
     StepsOption,
     a_path,
     open_checkpoint,
+    take_device,
 )
 from ddpm_tutor.files import check_target
 
@@ -61,13 +62,14 @@ def evaluate(
         from ddpm_tutor.science.data import find_mnist
         from ddpm_tutor.science.evaluation import judge, load_real_digits, real_card
 
-        networks = {"shipped": open_checkpoint(None, device, steps)}
+        networks = {"shipped": open_checkpoint(None, steps)}
         if checkpoint is not None:
-            networks = {"yours": open_checkpoint(checkpoint, device, steps), **networks}
+            networks = {"yours": open_checkpoint(checkpoint, steps), **networks}
         classifier, real, mnist = load_classifier(), load_real_digits(), find_mnist(data)
     check_target(out / "grid.png")  # better to fail now than after the drawing
     evaluated: dict[str, Drawn] = {}
     for name, network in networks.items():
+        take_device(console, network, device, n, steps, guidance=guidance)
         with using(Session(console=console)):
             asked = torch.arange(n) % 10 if network.conditional else None
             bar = f"Drawing {n:,} digits ({name})"

@@ -1,7 +1,6 @@
 """The command that says what there is on this machine."""
 
 import platform
-import time
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,13 +10,14 @@ from rich.text import Text
 
 from ddpm_tutor import __version__
 from ddpm_tutor.classroom.screen import make_console
+from ddpm_tutor.cli.draw import GUIDANCE
 from ddpm_tutor.cli.options import CheckpointOption, DataOption, Device, DeviceOption
 from ddpm_tutor.errors import DeviceWarning, TutorError
 
 if TYPE_CHECKING:
-    import torch
-
     from ddpm_tutor.science.checkpoints import Checkpoint
+
+STEPS = 30  # that are timed
 
 
 def info(
@@ -30,20 +30,19 @@ def info(
 
         from ddpm_tutor.classroom.progress import progress_file
         from ddpm_tutor.science.checkpoints import load_checkpoint, network_name, weights_file
-        from ddpm_tutor.science.devices import available_devices, has_bf16
+        from ddpm_tutor.science.devices import has_bf16
 
-        chosen, unusable = usable_device(device)
-        loaded = load_checkpoint(checkpoint, chosen)
+        loaded = load_checkpoint(checkpoint)
+        devices = devices_found(device, loaded)
         parameters = sum(p.numel() for p in loaded.model.parameters())
         last_epoch = last_of_log(loaded.log)
         rows = {
             "ddpm-tutor": __version__,
             "Python": platform.python_version(),
             "torch": f"{torch.__version__}, torchvision {torchvision_version()}",
-            "device": f"{chosen} (there is: {', '.join(available_devices())})",
-            **unusable,
+            **devices,
             "CPU threads": str(torch.get_num_threads()),
-            "bfloat16": "fast" if has_bf16(chosen) else "not used",
+            "bfloat16": f"{'fast' if has_bf16(torch.device('cpu')) else 'not used'} on the CPU",
             "data": data_found(data),
             "weights": str(weights_file(checkpoint)),
             "network": f"{network_name(loaded.model)}, width {loaded.model.width}, "
@@ -51,7 +50,6 @@ def info(
             f"{'conditional' if loaded.conditional else 'unconditional'}",
             "trained on": f"{last_epoch['images_seen']:,} images",
             "validation loss": validation_text(last_epoch),
-            "one step": step_speed(loaded),
             "progress in": str(progress_file()),
         }
     table = Table.grid(padding=(0, 2))
@@ -86,19 +84,34 @@ def data_found(data: Path | None) -> str:
     return found.source
 
 
-def usable_device(device: Device) -> "tuple[torch.device, dict[str, str]]":
-    """The device asked for, or the CPU where that cannot compute; a row for each that cannot.
+def devices_found(device: Device, loaded: "Checkpoint") -> dict[str, str]:
+    """What `--device` means here, and how fast each device takes a step; or only the one named.
 
     Raises:
         UsageError: this machine has no such device.
     """
     from ddpm_tutor.science.devices import available_devices, choose_device, why_unusable
+    from ddpm_tutor.science.quickest import quickest_device
 
-    reasons = {name: why_unusable(name) for name in available_devices()}
-    rows = {name: f"cannot compute: {reason}" for name, reason in reasons.items() if reason}
+    if device != Device.auto:
+        if device.value in available_devices() and (reason := why_unusable(device.value)):
+            return {
+                "device": f"{device.value} cannot compute: {reason}",
+                **step_speed(loaded, "cpu"),
+            }
+        chosen = choose_device(device.value)
+        return {"device": str(chosen), **step_speed(loaded, chosen.type)}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeviceWarning)  # the rows say it
-        return choose_device("cpu" if device.value in rows else device.value), rows
+        # before anything else starts a GPU: so it is when a command begins
+        choice = quickest_device(
+            loaded.model, loaded.schedule, 1, loaded.schedule.T, guidance=GUIDANCE
+        )
+    rows = {"device": f"auto is {choice.device} for one digit: {choice.why}"}
+    for name in available_devices():
+        reason = why_unusable(name)
+        rows |= {name: f"cannot compute: {reason}"} if reason else step_speed(loaded, name)
+    return rows
 
 
 def last_of_log(log: list[dict[str, Any]]) -> dict[str, Any]:
@@ -121,24 +134,13 @@ def validation_text(last_epoch: dict[str, Any]) -> str:
     return f"{mean:.4f} ± {error:.4f} on held-out MNIST, when it was trained"
 
 
-def step_speed(loaded: "Checkpoint") -> str:
-    """How long one network call takes here, made ready as sampling does, and so a whole digit."""
-    import torch
+def step_speed(loaded: "Checkpoint", device: str) -> dict[str, str]:
+    """How long a step of sampling takes on a device, and so a whole digit."""
+    from ddpm_tutor.science.quickest import seconds_to_draw
 
-    from ddpm_tutor.science.fast import for_sampling
-
-    model = for_sampling(loaded.model, [1], batch=1)
-    device = next(loaded.model.parameters()).device
-    x_t, t = (
-        torch.zeros(1, 1, 32, 32, device=device),
-        torch.ones(1, dtype=torch.long, device=device),
-    )
-    times = []
-    with torch.no_grad():
-        for _ in range(20):
-            started = time.perf_counter()
-            model(x_t, t).cpu()  # a copy to the CPU waits for the device
-            times.append(time.perf_counter() - started)
-    median = sorted(times)[len(times) // 2]
     steps = loaded.schedule.T
-    return f"{median * 1000:.1f} ms for one image: about {median * steps:.0f} s for {steps} steps"
+    loaded.model.to(device)
+    seconds_to_draw(loaded.model, loaded.schedule, 1, steps)  # the first time much is loaded
+    seconds = seconds_to_draw(loaded.model, loaded.schedule, 1, steps, tried=STEPS)
+    ms = 1000 * seconds / steps
+    return {f"one step, {device}": f"{ms:.1f} ms for one image: {seconds:.1f} s for {steps} steps"}

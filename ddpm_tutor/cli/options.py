@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
+from rich.console import Console
+from rich.text import Text
 
 from ddpm_tutor.errors import UsageError
 from ddpm_tutor.files import expanded
@@ -111,18 +113,47 @@ def find_digits(data: Path | None) -> "Digits":
     return load_digits(data, progress=show_download)
 
 
-def open_checkpoint(path: Path | None, device: Device, steps: int) -> "Checkpoint":
-    """The weights to draw with in so many steps, on the chosen device.
+def open_checkpoint(path: Path | None, steps: int) -> "Checkpoint":
+    """The weights to draw with in so many steps, on the CPU; see `take_device`.
 
     Raises:
         UsageError: their schedule is shorter than that.
         TutorError: they cannot be loaded.
     """
     from ddpm_tutor.science.checkpoints import load_checkpoint
-    from ddpm_tutor.science.devices import choose_device
 
-    loaded = load_checkpoint(path, choose_device(device.value))
+    loaded = load_checkpoint(path)
     most = loaded.schedule.T
     if steps > most:
         raise UsageError(f"These weights know {most} steps. Add: --steps {most}")
     return loaded
+
+
+def take_device(
+    console: Console,
+    loaded: "Checkpoint",
+    device: Device,
+    images: int,
+    steps: int,
+    *,
+    labels: bool = True,
+    guidance: float = 1.0,
+) -> None:
+    """Moves the network to the device asked for, or to the quickest for this drawing; says which.
+
+    Raises:
+        UsageError: this machine has no such device.
+        TutorError: it has, but the device cannot compute.
+    """
+    from ddpm_tutor.science.devices import choose_device
+    from ddpm_tutor.science.quickest import Choice, quickest_device
+
+    with console.status("Choosing a device ..."):
+        if device == Device.auto:
+            choice = quickest_device(
+                loaded.model, loaded.schedule, images, steps, labels=labels, guidance=guidance
+            )
+        else:
+            choice = Choice(choose_device(device.value), "as asked")
+            loaded.model.to(choice.device)
+    console.print(Text(f"Computing on {choice.device}: {choice.why}.", "dim"))

@@ -206,7 +206,8 @@ def lesson(
             from ddpm_tutor.files import make_folder
             from ddpm_tutor.science.devices import choose_device
 
-            choose_device(values.get("device", Device.auto.value))  # better to fail now
+            if (named := values.get("device", "auto")) != "auto":
+                choose_device(named)  # better to fail now
             make_folder(out)
         session = Session(console, out)
         stepper = Stepper(chosen, session, settings=values)

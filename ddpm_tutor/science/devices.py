@@ -8,6 +8,14 @@ import torch.nn.functional as F
 
 from ddpm_tutor.errors import DeviceWarning, TutorError, UsageError, first_line
 
+# seconds until a GPU is ready to compute: its driver and its libraries have to be loaded first
+GPU_START = 3.0
+
+
+def is_started() -> bool:
+    """Whether a GPU is ready already, since it has computed before."""
+    return torch.cuda.is_available() and torch.cuda.is_initialized()
+
 
 def available_devices() -> list[str]:
     """The devices of this machine, best first."""
@@ -19,10 +27,15 @@ def available_devices() -> list[str]:
     return [*devices, "cpu"]
 
 
-def choose_device(name: str = "auto") -> torch.device:
+def choose_device(name: str = "auto", cpu_seconds: float | None = None) -> torch.device:
     """The device called `name`: auto, cpu, cuda or mps.
 
-    With auto, a device that is here but cannot compute is passed over, with a warning.
+    With auto, a GPU where there is one; but work that the CPU has done before a GPU would be ready
+    stays on the CPU. A device that is here and cannot compute is passed over, with a warning.
+    `quickest_device` compares the two by trying.
+
+    Args:
+        cpu_seconds: how long the work takes on a CPU, about; None where it is long.
 
     Raises:
         UsageError: this machine has no such device.
@@ -30,6 +43,8 @@ def choose_device(name: str = "auto") -> torch.device:
     """
     devices = available_devices()
     if name == "auto":
+        if cpu_seconds is not None and cpu_seconds < GPU_START and not is_started():
+            return torch.device("cpu")
         for device in devices:
             if not (reason := why_unusable(device)):
                 return torch.device(device)

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 
 import torch
 
-from ddpm_tutor.science.checkpoints import Checkpoint
-from ddpm_tutor.science.devices import available_devices
+from ddpm_tutor.science.devices import GPU_START, available_devices, choose_device, is_started
+from ddpm_tutor.science.network import NoisePredictor
 from ddpm_tutor.science.sampling import chunk_size, draw
+from ddpm_tutor.science.schedule import Schedule
 
-# seconds until a GPU is ready to draw: its driver and its libraries have to be loaded first
-GPU_START = 3.0
 TRIAL_STEPS = 4
 
 
@@ -23,52 +22,70 @@ class Choice:
 
 
 def quickest_device(
-    loaded: Checkpoint, images: int, steps: int, labels: bool = True, guidance: float = 1.0
+    model: NoisePredictor,
+    schedule: Schedule,
+    images: int,
+    steps: int,
+    *,
+    labels: bool = True,
+    guidance: float = 1.0,
 ) -> Choice:
     """The device that draws so many images in so many steps soonest.
 
-    A GPU is tried only where the CPU would take longer than it takes a GPU to start.
+    A GPU is tried only where the CPU would take longer than a GPU takes to start.
 
     Args:
-        loaded: on the CPU; its network is on the device that is chosen afterwards.
+        model: on the CPU; afterwards it is on the device that was chosen.
         labels: whether the network is told what to draw.
     """
-    gpu = available_devices()[0]
-    if gpu == "cpu":
+    if len(available_devices()) == 1:
         return Choice(torch.device("cpu"), "there is no other device")
 
     def seconds() -> float:
-        return seconds_to_draw(loaded, images, steps, labels, guidance)
+        return seconds_to_draw(model, schedule, images, steps, labels=labels, guidance=guidance)
 
     on_cpu = seconds()
-    started = gpu == "cuda" and torch.cuda.is_initialized()
-    if on_cpu < GPU_START and not started:
-        why = f"done in about {on_cpu:.1f} s, before a GPU would be ready"
+    if on_cpu < GPU_START and not is_started():
+        why = f"done in about {on_cpu:.1f} s, sooner than a GPU is ready"
         return Choice(torch.device("cpu"), why)
-    loaded.model.to(gpu)
+    gpu = choose_device("auto")
+    if gpu.type == "cpu":
+        return Choice(gpu, "no other device can compute")
+    model.to(gpu)
     seconds()  # the first time its libraries are loaded
     on_gpu = seconds()
     if on_gpu < on_cpu:
-        return Choice(torch.device(gpu), f"about {on_gpu:.1f} s, on the CPU {on_cpu:.1f} s")
-    loaded.model.to("cpu")
+        return Choice(gpu, f"about {on_gpu:.1f} s, on the CPU {on_cpu:.1f} s")
+    model.to("cpu")
     return Choice(torch.device("cpu"), f"about {on_cpu:.1f} s, on {gpu} {on_gpu:.1f} s")
 
 
 def seconds_to_draw(
-    loaded: Checkpoint, images: int, steps: int, labels: bool = True, guidance: float = 1.0
+    model: NoisePredictor,
+    schedule: Schedule,
+    images: int,
+    steps: int,
+    *,
+    labels: bool = True,
+    guidance: float = 1.0,
+    tried: int = TRIAL_STEPS,
 ) -> float:
-    """How long it would take on the device where the network is, from a few steps of one chunk."""
-    chunk = min(images, chunk_size(loaded.model, images))
-    asked = torch.zeros(chunk, dtype=torch.long) if labels and loaded.conditional else None
-    tried = min(TRIAL_STEPS, steps)
+    """How long that would take on the device where the network is, from a few steps of one chunk.
+
+    Args:
+        tried: how many steps.
+    """
+    chunk = min(images, chunk_size(model, images))
+    asked = None
+    if labels and model.num_classes is not None:
+        asked = torch.zeros(chunk, dtype=torch.long)
     chain = draw(
-        loaded.model, loaded.schedule, asked, seed=0, indices=range(chunk),
-        guidance=guidance, steps=steps,
-    )  # fmt: skip
-    moments = []  # when each came
+        model, schedule, asked, seed=0, indices=range(chunk), guidance=guidance, steps=steps
+    )
+    came = []  # when each state of the chain did
     started = time.perf_counter()
-    for _ in range(tried + 1):
+    for _ in range(min(tried, steps) + 1):
         float(next(chain).x_t.sum())  # waits for the device
-        moments.append(time.perf_counter() - started)
-    first, rest = moments[0], (moments[-1] - moments[0]) / tried
-    return (first + steps * rest) * images / chunk
+        came.append(time.perf_counter() - started)
+    one_step = (came[-1] - came[0]) / (len(came) - 1)
+    return (came[0] + steps * one_step) * images / chunk
