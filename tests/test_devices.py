@@ -94,7 +94,7 @@ def test_info_tells_of_a_gpu_that_cannot_compute_and_goes_on(broken_gpu, device)
     assert done.exit_code == 0
     shown = " ".join(done.stdout.split())
     assert "cuda cannot compute: " in shown and "ms for one image" in shown
-    assert "device cpu (there is: cuda, cpu)" in shown
+    assert "one step, cpu" in shown and "one step, cuda" not in shown
 
 
 def test_the_cpu_trains_beside_a_gpu_that_cannot_compute(broken_gpu, tmp_path, digits):

@@ -110,7 +110,7 @@ def gif(
         from ddpm_tutor.classroom.session import track
         from ddpm_tutor.classroom.terminal_images import render_images
 
-        loaded = open_checkpoint(checkpoint, steps)
+        loaded = open_checkpoint(checkpoint, device, steps)
         labels = labels_for(loaded, digit, count, checkpoint)
         numbers = range(count if labels is None else len(labels))
         guide = guidance if loaded.conditional else 1.0
@@ -193,7 +193,7 @@ def sample(
         from ddpm_tutor.classroom.terminal_images import render_images
         from ddpm_tutor.science.npz import writing_digits
 
-        loaded = open_checkpoint(checkpoint, steps)
+        loaded = open_checkpoint(checkpoint, device, steps)
         if all_digits and not loaded.conditional:
             raise no_labels(checkpoint)
         labels = None if unconditional else labels_for(loaded, digit, n, checkpoint)

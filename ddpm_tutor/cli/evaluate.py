@@ -62,9 +62,9 @@ def evaluate(
         from ddpm_tutor.science.data import find_mnist
         from ddpm_tutor.science.evaluation import judge, load_real_digits, real_card
 
-        networks = {"shipped": open_checkpoint(None, steps)}
+        networks = {"shipped": open_checkpoint(None, device, steps)}
         if checkpoint is not None:
-            networks = {"yours": open_checkpoint(checkpoint, steps), **networks}
+            networks = {"yours": open_checkpoint(checkpoint, device, steps), **networks}
         classifier, real, mnist = load_classifier(), load_real_digits(), find_mnist(data)
     check_target(out / "grid.png")  # better to fail now than after the drawing
     evaluated: dict[str, Drawn] = {}

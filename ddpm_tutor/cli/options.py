@@ -113,15 +113,18 @@ def find_digits(data: Path | None) -> "Digits":
     return load_digits(data, progress=show_download)
 
 
-def open_checkpoint(path: Path | None, steps: int) -> "Checkpoint":
-    """The weights to draw with in so many steps, on the CPU; see `take_device`.
+def open_checkpoint(path: Path | None, device: Device, steps: int) -> "Checkpoint":
+    """The weights to draw with in so many steps, still on the CPU; see `take_device`.
 
     Raises:
-        UsageError: their schedule is shorter than that.
-        TutorError: they cannot be loaded.
+        UsageError: their schedule is shorter than that, or there is no such device.
+        TutorError: they cannot be loaded, or the device cannot compute.
     """
     from ddpm_tutor.science.checkpoints import load_checkpoint
+    from ddpm_tutor.science.devices import choose_device
 
+    if device != Device.auto:
+        choose_device(device.value)  # better to fail now
     loaded = load_checkpoint(path)
     most = loaded.schedule.T
     if steps > most:
@@ -139,12 +142,7 @@ def take_device(
     labels: bool = True,
     guidance: float = 1.0,
 ) -> None:
-    """Moves the network to the device asked for, or to the quickest for this drawing; says which.
-
-    Raises:
-        UsageError: this machine has no such device.
-        TutorError: it has, but the device cannot compute.
-    """
+    """Moves the network to the device asked for, or to the quickest for this drawing; says which."""
     from ddpm_tutor.science.devices import choose_device
     from ddpm_tutor.science.quickest import Choice, quickest_device
 
