@@ -142,7 +142,7 @@ def take_device(
     labels: bool = True,
     guidance: float = 1.0,
 ) -> None:
-    """Moves the network to the device asked for, or to the quickest for this drawing; says which."""
+    """Moves the network to the device asked for, or to the quickest for the work; says which."""
     from ddpm_tutor.science.devices import choose_device
     from ddpm_tutor.science.quickest import Choice, quickest_device
 
