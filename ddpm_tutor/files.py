@@ -1,7 +1,12 @@
 """Where the package's files are, and how files are written so that none is ever half there."""
 
+import contextlib
 import errno
+import functools
+import glob
 import os
+import re
+import stat
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -10,6 +15,11 @@ from pathlib import Path
 from ddpm_tutor.errors import TutorError
 
 RANDOM = "[a-z0-9_]" * 8  # what tempfile puts into a name
+STEM_BYTES, SUFFIX_BYTES = 60, 20  # of a target that its temporary is named after
+# what disks answer that do not know modes, or owners, or how to sync
+UNABLE = (errno.EPERM, errno.EACCES, errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF)
+MAKESHIFT = "ddpm-tutor-home-"  # and the user's number: a folder for those who have no home
+AT_HOME = {"data": ".local/share/ddpm-tutor", "cache": ".cache/ddpm-tutor"}
 
 
 def bundled(name: str) -> Path:
@@ -19,19 +29,119 @@ def bundled(name: str) -> Path:
     return inside if inside.is_dir() else package.parent / name
 
 
+def user_folder(kind: str) -> Path:
+    """Where this user's "data" or "cache" is kept.
+
+    Where there is no home to write to, it is a temporary folder.
+    """
+    import platformdirs
+
+    where = {"data": platformdirs.user_data_path, "cache": platformdirs.user_cache_path}[kind]
+    with contextlib.suppress(RuntimeError):  # no home
+        folder = where("ddpm-tutor")
+        # versions of platformdirs that raise nothing leave the ~ in its place
+        if folder.is_absolute() and (os.path.isdir(folder) or can_be_made(folder)):
+            return folder
+    return makeshift_home() / AT_HOME[kind]
+
+
+def can_be_made(folder: Path) -> bool:
+    """Whether this user may make `folder`."""
+    there = next(parent for parent in folder.parents if os.path.lexists(parent))
+    return os.path.isdir(there) and os.access(there, os.W_OK | os.X_OK)
+
+
+@functools.cache
+def makeshift_home() -> Path:
+    """A temporary folder of this user's own, the same each time where that is safe."""
+    user = getattr(os, "getuid", int)()  # Windows has no such numbers
+    try:
+        folder = Path(tempfile.gettempdir(), f"{MAKESHIFT}{user}")
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+        found = folder.lstat()
+        # anybody can make a folder or a link of this name, and let us write through it
+        if stat.S_ISDIR(found.st_mode) and found.st_uid == user and not found.st_mode & 0o022:
+            return folder
+        return Path(tempfile.mkdtemp(prefix=MAKESHIFT))
+    except OSError:  # nothing can be written anywhere; who tries will say so
+        return Path.cwd() / f".{MAKESHIFT}{user}"
+
+
+def is_makeshift(path: Path) -> bool:
+    """Whether it is in `makeshift_home`."""
+    return any(part.lstrip(".").startswith(MAKESHIFT) for part in path.parts)
+
+
+def expanded(path: str) -> str:
+    """What was typed, with a `~` or `~name` at its start as a shell expands it."""
+    return os.path.expanduser(path)
+
+
+def pointed_at(path: Path) -> Path:
+    """The file that `path` stands for: where a link leads, whether or not a file is there yet."""
+    return Path(os.path.realpath(path)) if os.path.islink(path) else path
+
+
 def check_target(target: Path) -> Path:
     """`target`, when a file can be written there: better to know before long work than after.
 
     Raises:
-        TutorError: it is a folder, a pipe or a device, or its folder cannot be made or written to.
+        TutorError: it cannot be replaced, or its folder cannot be made or written to.
     """
-    if target.is_dir():
-        raise TutorError(f"{target} is a folder. Name a file instead.")
-    if target.exists() and not target.is_file():  # a file would take the place of /dev/null itself
-        raise TutorError(f"{target} is a pipe or a device. Name a file instead.")
-    if not os.access(make_folder(target.parent), os.W_OK):
-        raise TutorError(f"Cannot write to the folder {target.parent}. Choose another place.")
+    try:
+        os.unlink(new_temporary(checked_place(target)))
+    except OSError as error:
+        raise cannot_write(target, error) from error
     return target
+
+
+def checked_place(target: Path) -> Path:
+    """The file to write for `target`, through links; its folder is made.
+
+    Raises:
+        TutorError: it cannot be replaced, saying why.
+        OSError: as said by the system.
+    """
+    place = pointed_at(target)
+    make_folder(place.parent)
+    try:
+        found = place.stat()
+    except FileNotFoundError:
+        return place
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise TutorError(f"{target} is a link that leads round in a circle.") from error
+    if stat.S_ISDIR(found.st_mode):
+        raise TutorError(f"{target} is a folder. Name a file instead.")
+    if not stat.S_ISREG(found.st_mode):  # a file would take the place of /dev/null itself
+        raise TutorError(f"{target} is a pipe or a device. Name a file instead.")
+    if not os.access(place, os.W_OK):
+        raise TutorError(f"{target} is write-protected. Name another file, or allow writing to it.")
+    if is_mounted(place):
+        raise TutorError(
+            f"{target} is mounted on its own, so no new file can take its place. "
+            "Name another file, or mount its folder."
+        )
+    return place
+
+
+def is_mounted(file: Path) -> bool:
+    """Whether a file is mounted in its folder, as containers do; known on Linux only."""
+    if not hasattr(os, "O_PATH"):
+        return False
+    mounts = []
+    for path in (file, file.parent):
+        handle = os.open(path, os.O_PATH)  # needs no right to read it
+        try:
+            facts = Path(f"/proc/self/fdinfo/{handle}").read_text()
+        except OSError:
+            return False
+        finally:
+            os.close(handle)
+        mounts.append(re.findall(r"^mnt_id:\s*(\d+)", facts, re.MULTILINE))
+    return mounts[0] != mounts[1]
 
 
 @contextmanager
@@ -39,55 +149,109 @@ def replacing(target: Path) -> Iterator[Path]:
     """Yields a temporary path beside `target`; what was written there becomes `target` at the end.
 
     The rename is atomic, so a reader sees the old file or the new one, never half of one. After
-    an error the temporary file is removed and `target` is as it was.
+    an error the temporary file is removed and `target` is as it was. Where `target` is a link, the
+    file that it leads to is replaced. A file that was there keeps its mode and owner.
 
     Raises:
-        TutorError: the folder cannot be made or written to.
+        TutorError: it cannot be replaced, or its folder cannot be made or written to.
     """
     temporary = None
     try:
-        check_target(target)
-        handle, name = tempfile.mkstemp(
-            prefix=f".{target.stem}-", suffix=target.suffix, dir=target.parent
-        )
-        os.close(handle)
-        temporary = Path(name)
+        place = checked_place(target)
+        temporary = new_temporary(place)
         yield temporary
-        # a temporary file is private; what we write is as public as any other new file
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        with open(temporary, "r+b") as written:  # Windows syncs none that was opened to read
+        # Windows syncs no file that was opened to read
+        with open(temporary, "r+b") as written, where_possible():
             os.fsync(written.fileno())
-        os.replace(temporary, target)
-        sync_folder(target.parent)
+        set_mode(temporary, place)
+        os.replace(temporary, place)
+        sync_folder(place.parent)
     except OSError as error:
-        raise TutorError(
-            f"Cannot write {target}: {error.strerror or error}. Choose another place or make room."
-        ) from error
+        raise cannot_write(target, error) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
 
 
+def cannot_write(target: Path, error: OSError) -> TutorError:
+    """What to say where the system would not have it."""
+    too_long = error.errno == errno.ENAMETOOLONG
+    what_to_do = "Choose a shorter name." if too_long else "Choose another place or make room."
+    return TutorError(f"Cannot write {target}: {error.strerror or error}. {what_to_do}")
+
+
+def name_parts(target: Path) -> tuple[str, str]:
+    """What the name of a temporary for `target` begins and ends with.
+
+    The ending is the target's, as some writers go by it. The name is short enough for any file
+    system, however long that of the target is.
+    """
+    suffix = target.suffix if len(os.fsencode(target.suffix)) <= SUFFIX_BYTES else ""
+    stem = os.fsencode(target.stem)[:STEM_BYTES].decode(errors="ignore")  # no half letter
+    return f".{stem}-", suffix
+
+
+def new_temporary(place: Path) -> Path:
+    """A new, empty, private file beside `place`."""
+    prefix, suffix = name_parts(place)
+    handle, name = tempfile.mkstemp(prefix=prefix, suffix=suffix, dir=place.parent)
+    os.close(handle)
+    return Path(name)
+
+
+def set_mode(temporary: Path, place: Path) -> None:
+    """Gives a file the mode and owner of the one that it will replace, or those of any new file.
+
+    A disk that keeps no modes, or lets nobody change them, has its own way.
+    """
+    try:
+        old = place.stat()
+    except FileNotFoundError:
+        umask = os.umask(0)
+        os.umask(umask)
+        mode = 0o666 & ~umask
+    else:
+        mode = old.st_mode & 0o777
+        new = temporary.stat()
+        if new.st_gid != old.st_gid:
+            with where_possible():
+                os.chown(temporary, -1, old.st_gid)
+            if temporary.stat().st_gid != old.st_gid:
+                mode &= ~0o070  # what one group may do is not for another
+        if new.st_uid != old.st_uid:
+            with where_possible():
+                os.chown(temporary, old.st_uid, -1)
+    with where_possible():
+        temporary.chmod(mode)
+
+
+@contextmanager
+def where_possible() -> Iterator[None]:
+    """Goes on where a disk is unable to do something, and to do without it harms nobody."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in UNABLE:
+            raise
+
+
 def sync_folder(folder: Path) -> None:
     """Makes sure that a rename in `folder` outlives a power cut, where folders can be synced."""
     if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        except OSError as error:
-            if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some file systems cannot
-                raise
-        finally:
-            os.close(handle)
+        with where_possible():  # one may also write in a folder and not list it
+            handle = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
 
 
 def remove_leftovers(folder: Path, names: Iterable[str]) -> None:
-    """Removes what `replacing` left in `folder` of the files so named when it was killed."""
+    """Removes what `replacing` left of these files of `folder` when it was killed."""
     for name in names:
-        path = Path(name)
-        for leftover in folder.glob(f".{path.stem}-{RANDOM}{path.suffix}"):
+        place = pointed_at(folder / name)
+        prefix, suffix = map(glob.escape, name_parts(place))
+        for leftover in place.parent.glob(f"{prefix}{RANDOM}{suffix}"):
             leftover.unlink(missing_ok=True)
 
 
@@ -98,7 +262,7 @@ def make_folder(path: Path) -> Path:
         TutorError: it cannot be made, or a file stands in its place.
     """
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        pointed_at(path).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise TutorError(
             f"Cannot make the folder {path}: {error.strerror}. Choose another place."

@@ -199,14 +199,14 @@ show_table("The schedule", ["t", "β_t", "ᾱ_t", "signal / noise"], rows)
 # %%
 signal, noise = power * schedule.alpha_bar, 1 - schedule.alpha_bar
 ratio = signal[1:] / noise[1:]  # at t = 0 there is no noise
-picture, (left, right) = figure(9, 3.2, columns=2)
-left.plot(signal, label="the picture")
-left.plot(noise, label="the noise")
-left.set(xlabel="t", title="Power")
-left.legend()
-right.semilogy(range(1, schedule.T + 1), ratio)
-right.axhline(1, color="grey", linewidth=0.8)
-right.set(xlabel="t", title="Signal-to-noise ratio")
+with figure(9, 3.2, columns=2) as (picture, (left, right)):
+    left.plot(signal, label="the picture")
+    left.plot(noise, label="the noise")
+    left.set(xlabel="t", title="Power")
+    left.legend()
+    right.semilogy(range(1, schedule.T + 1), ratio)
+    right.axhline(1, color="grey", linewidth=0.8)
+    right.set(xlabel="t", title="Signal-to-noise ratio")
 show(picture, "lesson 1 schedule")
 print(f"The ratio falls below 1 at t = {1 + int((ratio >= 1).sum())}.")
 small = 1 + int((4 * ratio >= 1).sum())  # a mean of 4: a quarter of the noise
@@ -396,7 +396,7 @@ show_table("Fewer steps, same β from 0.0001 to 0.02", ["T", "ᾱ_T"], rows)
 # picture is just that, the mean of 1,000 digits.
 
 # %%
-where = choose_device(device)
+where = choose_device(device, cpu_seconds=1)  # a GPU takes longer to start
 trained = load_checkpoint(device=where)
 frames = list(track(noising(
     trained.model, trained.schedule, x_0.to(where), None,

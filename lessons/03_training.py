@@ -177,11 +177,11 @@ ask_choice(
 # %%
 t = torch.arange(1, 1001)
 encoding = time_encoding(t, 128)  # (1000, 128)
-picture, (axis,) = figure(7, 3.6)
-waves = axis.imshow(encoding.T, aspect="auto", cmap="RdBu",
-                    extent=(1, 1000, 127, 0))
-axis.set(xlabel="t", ylabel="channel", title="Sines, then cosines")
-picture.colorbar(waves)
+with figure(7, 3.6) as (picture, (axis,)):
+    waves = axis.imshow(encoding.T, aspect="auto", cmap="RdBu",
+                        extent=(1, 1000, 127, 0))
+    axis.set(xlabel="t", ylabel="channel", title="Sines, then cosines")
+    picture.colorbar(waves)
 show(picture, "lesson 3 time encoding")
 for other in (501, 510, 550, 1000):
     alike = encoding[499] @ encoding[other - 1] / 64
@@ -663,14 +663,15 @@ show_table("Your run, and the shipped one",
 print("the shipped one was trained on:", log[-1]["machine"])
 
 # %%
-picture, (axis,) = figure()
-axis.loglog([n * batch_size for n, _ in curve], [loss for _, loss in curve],
-            marker="o", label="yours, width 32")
-axis.loglog([e["images_seen"] for e in log],
-            [e["validation_unlabelled"]["mean"] for e in log],
-            marker="o", label="shipped, width 64")
-axis.set(xlabel="pictures seen", ylabel="validation loss (Eq. 14)")
-axis.legend()
+seen = [n * batch_size for n, _ in curve]
+with figure() as (picture, (axis,)):
+    axis.loglog(seen, [loss for _, loss in curve],
+                marker="o", label="yours, width 32")
+    axis.loglog([e["images_seen"] for e in log],
+                [e["validation_unlabelled"]["mean"] for e in log],
+                marker="o", label="shipped, width 64")
+    axis.set(xlabel="pictures seen", ylabel="validation loss (Eq. 14)")
+    axis.legend()
 show(picture, "lesson 3 both runs")
 
 # %% [markdown]

@@ -45,13 +45,15 @@ from ddpm_tutor.classroom.tools import (
     ask_choice, ask_number, find_bug, frames_of, save_film, sheet, show,
     show_download, show_images, show_table, track,
 )
+from ddpm_tutor.errors import UsageError
 from ddpm_tutor.science.evaluation import load_real_digits, real_card, score
 
 where = choose_device(device)
 trained = load_checkpoint(Path(checkpoint) if checkpoint else None, where)
 model, schedule = trained.model, trained.schedule.to(where)
 generator = stream(seed, "lesson 4")
-assert 1000 % steps == 1000 % chain_steps == 0, "steps must divide 1000"
+if not all(n > 0 and 1000 % n == 0 for n in (steps, chain_steps)):
+    raise UsageError("steps and chain_steps must divide 1000, as 500, 200 and 100 do.")
 
 # %% [markdown]
 # ## If you knew the picture

@@ -1,5 +1,7 @@
 """How fast it is, beside the assignment's own code and diffusers: python -m tests.benchmarks
 
+With --device cuda it measures a GPU instead, in under five minutes: see `benchmarks_gpu`.
+
 Both sides run in turn, several rounds; the table shows medians and their ratio. Long work is
 measured by some of its steps, which all cost the same, and scaled; "one digit" runs whole.
 """
@@ -235,6 +237,57 @@ def time_to_the_goal() -> Result:
     )
 
 
+# Beside other work
+
+
+def busy() -> subprocess.Popen[bytes]:
+    """A process that keeps a core busy."""
+    return subprocess.Popen([PYTHON, "-c", "while True: pass"])
+
+
+def beside(work: str, alone: Callable[[], float], rounds: int = 3) -> Result:
+    """Seconds alone on the machine, and beside two processes that do nothing but compute."""
+
+    def crowded() -> float:
+        others = [busy(), busy()]
+        try:
+            return alone()
+        finally:
+            for other in others:
+                other.kill()
+                other.wait()
+
+    return in_turn(f"{work}: alone, and beside two busy processes", "s", alone, crowded, rounds)
+
+
+def beside_each_other(folder: Path) -> Result:
+    """One digit alone on the machine, and while another is drawn."""
+
+    def alone() -> float:
+        return seconds(lambda: run(*TUTOR, "gif", "--digit", "7", "--out", str(folder / "a.gif")))
+
+    def together() -> float:
+        command = [*TUTOR, "gif", "--digit", "3", "--out", str(folder / "b.gif")]
+        other = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        try:
+            return alone()
+        finally:
+            other.wait()
+
+    return in_turn("one digit: alone, and beside another", "s", alone, together)
+
+
+def crowds(folder: Path) -> list[Result]:
+    """What becomes of commands when they are not alone: the ratio is the share of speed left."""
+    gif = [*TUTOR, "gif", "--digit", "7", "--out", str(folder / "crowd.gif")]
+    lesson = [*TUTOR, "lesson", "3", "--no-pause", "--set", "steps=60", "--out", str(folder)]
+    return [
+        beside("one digit", lambda: seconds(lambda: run(*gif))),
+        beside("lesson 3 with 60 training steps", lambda: seconds(lambda: run(*lesson)), rounds=1),
+        beside_each_other(folder),
+    ]
+
+
 # Waiting
 
 
@@ -419,6 +472,7 @@ def benchmarks(plots: Path | None) -> dict[str, object]:
                     lambda: apart(our_sampling, shipped, 100, 40)),
             *waiting(folder),
             *two_processes(folder),
+            *crowds(folder),
         ]  # fmt: skip
     grown = growth()
     if plots:
@@ -438,21 +492,27 @@ def show(report: dict) -> None:
             r["work"], f"{r['baseline']:.3g} {unit}", f"{r['ours']:.3g} {unit}", f"{r['ratio']:.2f}"
         )
     CONSOLE.print(table)
-    for name in ("floor", "shares of a call"):
-        for key, value in report[name].items():
-            CONSOLE.print(f"{name}: {key} {value:.3g}")
+    for name in ("floor", "shares of a call", "differences", "calls", "compiled"):
+        for key, value in report.get(name, {}).items():
+            CONSOLE.print(f"{name}: {key} {value:.3g}", markup=False)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--grow", nargs=2, type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--json", type=Path, help="also write the figures here")
     parser.add_argument("--plots", type=Path, help="folder for the plot")
     arguments = parser.parse_args()
     if arguments.grow:
         print(json.dumps(grow(*arguments.grow)))
     else:
-        report = benchmarks(arguments.plots)
+        if arguments.device == "cuda":
+            from tests.benchmarks_gpu import benchmarks_gpu
+
+            report = benchmarks_gpu()
+        else:
+            report = benchmarks(arguments.plots)
         show(report)
         if arguments.json:
             arguments.json.write_text(json.dumps(report, indent=2))

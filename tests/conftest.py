@@ -15,8 +15,9 @@ import torch
 from survivor import bars
 from torch import Tensor
 
-from ddpm_tutor.science import devices, fast
+from ddpm_tutor.science import devices, fast, quickest
 from ddpm_tutor.science.data import Digits
+from ddpm_tutor.science.network import NoisePredictor
 from ddpm_tutor.science.schedule import Schedule, linear_schedule
 from ddpm_tutor.science.unet import UNet
 
@@ -30,7 +31,14 @@ def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
     if name == pretend_device.NAME:
         if reason := pretend_device.why_not():
             pytest.skip(reason)
-        monkeypatch.setattr(devices, "available_devices", lambda: [name, "cpu"])
+        for module in (devices, quickest):
+            monkeypatch.setattr(module, "available_devices", lambda: [name, "cpu"])
+
+    def seconds(model: NoisePredictor, *words: object, **named: object) -> float:
+        return 1000.0 if next(model.parameters()).device.type == "cpu" else 1.0
+
+    monkeypatch.setattr(quickest, "seconds_to_draw", seconds)
+    monkeypatch.setattr(devices, "GPU_START", 0)
     return name
 
 

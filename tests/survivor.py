@@ -1,14 +1,16 @@
-"""What the processes of test_survival do: a small training, ended early by this or that."""
+"""What processes of the tests do: a small training, or a command, ended early by this or that."""
 
 import errno
 import os
 import signal
+import sys
 import tempfile
 import time
 from pathlib import Path
 
 import torch
 
+from ddpm_tutor.science import film_strip
 from ddpm_tutor.science.data import Digits, split
 from ddpm_tutor.science.run import Run, RunSettings
 from ddpm_tutor.science.training import StepReport, TrainingConfig
@@ -45,13 +47,50 @@ def train(folder: Path, steps: int | None = None, pause: float = 0) -> None:
                     return
 
 
-def train_in_a_terminal(terminal: str, folder: Path, pause: float) -> None:
-    """The same by a process that the terminal takes along when it goes."""
+def enter(terminal: str) -> int:
+    """Makes `terminal` the one that takes this process along when it goes."""
     os.setsid()
-    file = os.open(terminal, os.O_RDWR)  # the first that is opened becomes the terminal
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    return os.open(terminal, os.O_RDWR)  # the first that is opened becomes it
+
+
+def train_in_a_terminal(terminal: str, folder: Path, pause: float) -> None:
+    """A training in a terminal that may be closed."""
+    file = enter(terminal)
     train(folder, pause=pause)
     os.close(file)
+
+
+def command(
+    words: list[str],
+    folder: Path,
+    environment: dict[str, str],
+    terminal: str | None = None,
+    ignored: tuple[int, ...] = (),
+) -> None:
+    """`ddpm-tutor` with these words; what it says goes into files called out and err.
+
+    Args:
+        terminal: speaks to it instead.
+        ignored: signals that it is started without, as by nohup.
+    """
+    from ddpm_tutor.cli.app import app
+
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    tempfile.tempdir = None  # it is found anew
+    film_strip.STEPS = 2  # a training's pictures are soon drawn
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
+    how = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    there = None if terminal is None else enter(terminal)
+    for stream, name in ((1, "out"), (2, "err")):
+        os.dup2(os.open(name, how) if there is None else there, stream)
+        setattr(sys, f"std{name}", open(stream, "w", buffering=1, closefd=False))  # noqa: SIM115
+    try:
+        app(words, prog_name="ddpm-tutor")
+    except SystemExit as end:
+        os._exit(int(end.code or 0))
 
 
 def train_stopped(folder: Path, moment: int, how: str) -> None:
@@ -80,5 +119,7 @@ def warm_up() -> None:
     By one thread: a fork does not have the others, and would wait for them for ever.
     """
     torch.set_num_threads(1)
+    import ddpm_tutor.cli.app  # noqa: F401
+
     with tempfile.TemporaryDirectory() as folder:
         train(Path(folder) / "run", steps=6)

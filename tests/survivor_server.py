@@ -1,4 +1,4 @@
-"""What the server of test_survival does before it forks."""
+"""What the server of processes does before it forks (see forks.py)."""
 
 from survivor import warm_up
 

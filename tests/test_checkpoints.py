@@ -14,7 +14,13 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from ddpm_tutor.errors import TutorError
-from ddpm_tutor.science.checkpoints import build_network, load_checkpoint, save_checkpoint
+from ddpm_tutor.science.checkpoints import (
+    build_network,
+    load_checkpoint,
+    save_checkpoint,
+    shipped_weights,
+    weights_file,
+)
 from ddpm_tutor.science.unet import UNet
 
 
@@ -331,3 +337,19 @@ def test_what_is_no_file_is_refused(tmp_path):
     for name in ("folder", "pipe", "nowhere", "missing"):
         with pytest.raises(TutorError, match="No weights at"):
             load_checkpoint(tmp_path / name)
+
+
+def test_the_folder_of_a_run_stands_for_its_weights(tmp_path, network):
+    file = tmp_path / "weights.safetensors"
+    save_checkpoint(file, network, {})
+    assert weights_file(tmp_path) == weights_file(file) == file
+    assert weights_file() == shipped_weights()
+    loaded = load_checkpoint(tmp_path).model.state_dict()
+    assert all(torch.equal(loaded[name], value) for name, value in network.state_dict().items())
+
+
+def test_a_folder_without_weights_is_refused_in_a_line(tmp_path):
+    (tmp_path / "state.pt").touch()
+    with pytest.raises(TutorError, match=r"holds no weights\.safetensors") as raised:
+        load_checkpoint(tmp_path)
+    assert str(tmp_path) in str(raised.value) and "\n" not in str(raised.value)

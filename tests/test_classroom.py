@@ -247,6 +247,36 @@ def test_wrong_answers_get_their_own_reply_and_the_truth(lesson: Lesson) -> None
     assert "✗ wrong REPLY" in shown and "It is b) that\nright REPLY" in shown
 
 
+@pytest.mark.parametrize(
+    ("typed", "said", "right"),
+    [
+        ("3", "", True),
+        ("3,05", "3,05 = 3.05", True),
+        ("6/2", "6/2 = 3", True),
+        ("300%", "300%, read as 3", True),
+        ("1,024", "1,024, read as 1.024", False),
+    ],
+)
+def test_what_was_understood_is_said_where_the_text_does_not(
+    lesson: Lesson, typed: str, said: str, right: bool
+) -> None:
+    shown, scored = answering(lesson, typed, "b")
+    assert scored["How many?"] is right
+    assert f"You said {said}" in shown if said else "You said 3" not in shown
+
+
+def test_nonsense_is_asked_again_and_a_thousand_is_one(tmp_path: Path) -> None:
+    path = tmp_path / "many.py"
+    path.write_text(
+        "# %% [markdown]\n# # Many\n\n# %%\n"
+        "from ddpm_tutor.classroom.tools import ask_number\n"
+        "ask_number('How many?', 1024, tolerance=1, why='It is.')\n"
+    )
+    shown, scored = answering(read_lesson(path), "nan", "1/0", "[/b]", "1,024")
+    assert scored == {"How many?": True} and "You said 1,024, read as 1024" in shown
+    assert "a finite number" in shown and "division by 0" in shown and "off" not in shown
+
+
 def test_skipped_questions_tell_the_answer_and_earn_nothing(lesson: Lesson) -> None:
     shown, scored = answering(lesson, "", "")
     assert scored == {"How many?": False, "Which?": False}
@@ -294,6 +324,29 @@ def test_lines_printed_beside_a_progress_bar_are_remembered(tmp_path: Path) -> N
     console = screen(force_terminal=True)
     Stepper(read_lesson(path), Session(console), keys=keys_of("\rbq")).run()
     assert text_of(console).count("row 1") == 2
+
+
+def test_arrows_space_and_page_keys_step(lesson: Lesson) -> None:
+    console, moves = screen(), iter(["right", "page down", "left", "up", "up", " ", "down", "q"])
+    at: list[int] = []
+    stepper = Stepper(lesson, Session(console), keys=lambda: next(moves), at_step=at.append)
+    assert not stepper.run()
+    assert at == [1, 2, 3, 2, 1, 2, 3] and "This is the first step." in text_of(console)
+
+
+def test_assertions_and_docstrings_of_lesson_code_count_under_OO(tmp_path: Path) -> None:
+    path = tmp_path / "strict.py"
+    path.write_text('# %% [markdown]\n# # Strict\n\n# %%\nassert 1 > 2, "no"\n')
+    script = (
+        "import sys; from pathlib import Path\n"
+        "from ddpm_tutor.classroom.lesson import compile_cell, read_lesson\n"
+        "path = Path(sys.argv[1]); cell = read_lesson(path).steps[0].code[0]\n"
+        "exec(compile_cell(cell, path)[0])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-OO", "-c", script, str(path)], capture_output=True, text=True
+    )
+    assert "AssertionError: no" in done.stderr
 
 
 @pytest.fixture
@@ -420,6 +473,20 @@ def test_a_place_that_cannot_be_written_does_not_stop_a_lesson_and_is_named_once
     assert place.answered("11.2 a", True) and place.lesson.step == 5
     said = capsys.readouterr().err
     assert said.count("Your progress is not kept.") == 1 and str(tmp_path / "file") in said
+
+
+def test_a_progress_file_that_is_a_link_stays_one(
+    bookmark, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dotfiles = tmp_path / "dotfiles"
+    dotfiles.mkdir()
+    (tmp_path / "progress.json").symlink_to(dotfiles / "ddpm.json")
+    bookmark().at_step(3)
+    (dotfiles / "ddpm.json").write_text("{")
+    bookmark().at_step(5)
+    assert str(dotfiles / "ddpm.1.old") in capsys.readouterr().err
+    assert (tmp_path / "progress.json").is_symlink() and bookmark().lesson.step == 5
+    assert sorted(path.name for path in dotfiles.iterdir()) == ["ddpm.1.old", "ddpm.json"]
 
 
 def test_a_damaged_file_that_another_terminal_is_writing_is_left_to_it(

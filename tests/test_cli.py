@@ -92,6 +92,24 @@ assert not heavy, heavy
     assert done.returncode == 0, done.stderr
 
 
+def test_help_is_the_same_without_docstrings(empty: Path, environment: dict[str, str]) -> None:
+    script = """
+from typer.testing import CliRunner
+from ddpm_tutor.cli.app import app
+names = [c.name for c in app.registered_commands]
+for words in ([], ["exercise"], ["exercise", "check"], *([name] for name in names)):
+    print(CliRunner().invoke(app, [*words, "--help"]).output)
+"""
+    told = [
+        subprocess.run(
+            [sys.executable, *flags, "-c", script], cwd=empty, env=environment,
+            capture_output=True, text=True, check=True,
+        ).stdout
+        for flags in ([], ["-OO"])
+    ]  # fmt: skip
+    assert told[0] == told[1] and "Step through a lesson." in told[0]
+
+
 def test_the_welcome_says_where_to_begin(tutor) -> None:
     shown = tutor().stdout
     assert "ddpm-tutor lesson 1" in shown and "ddpm-tutor gif --digit 7" in shown
@@ -345,8 +363,12 @@ def test_two_processes_train_what_one_does(
         (["sample", "--digit", "3", "--out", "file/grid.png"], 1, "Cannot make the folder file"),
         (["sample", "--digit", "3", "--npz", "file/a.npz"], 1, "Cannot make the folder file"),
         (["gif", "--digit", "7", "--out", "file/7.gif"], 1, "Cannot make the folder file"),
-        (["gif", "--digit", "7", "--out", "7" * 300], 1, "Name another file or folder"),
-        (["gif", "--digit", "7", "--checkpoint", "."], 1, "No weights at .: it is not a file"),
+        (["gif", "--digit", "7", "--out", "7" * 300], 1, "Choose a shorter name"),
+        (
+            ["gif", "--digit", "7", "--checkpoint", "."],
+            1,
+            "the folder holds no weights.safetensors",
+        ),
         (["evaluate", "-n", "1000000"], 2, "5000"),
         (["evaluate", "--steps", "1001"], 2, "--steps"),
         (["lesson", "9"], 2, "Choose from 1, 2, 3, 4, 5"),

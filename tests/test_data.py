@@ -2,20 +2,26 @@
 
 import gzip
 import hashlib
+import os
 import socket
 import struct
+import subprocess
+import sys
 import threading
 import time
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 import torch
 from torchvision.datasets import MNIST
+from typer.testing import CliRunner
 
+from ddpm_tutor.cli.app import app
 from ddpm_tutor.errors import TutorError
-from ddpm_tutor.science import data
+from ddpm_tutor.science import data, film_strip
 from ddpm_tutor.science.data import (
     download_mnist,
     find_mnist,
@@ -26,6 +32,7 @@ from ddpm_tutor.science.data import (
     to_uint8,
     to_unit_range,
 )
+from ddpm_tutor.science.mnist import read_training_files
 
 IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 TEST_FILES = ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
@@ -192,7 +199,10 @@ DAMAGED = {
     "empty": (IMAGES, b""),
     "truncated": (IMAGES, idx(unlike(24)[0])[:-100]),
     "a web page": (IMAGES, b"<html>Log in to this hotel's network</html>" * 100),
-    "still packed": (IMAGES, gzip.compress(idx(unlike(24)[0]))),
+    "a header alone, in part": (IMAGES, idx(unlike(24)[0])[:10]),
+    "longer than it says": (IMAGES, idx(unlike(24)[0]) + b"x"),
+    "packed, and cut short": (IMAGES, gzip.compress(idx(unlike(24)[0]))[:-20]),
+    "packed, with other bytes in it": (IMAGES, b"\x1f\x8b" + bytes(range(100))),
     "images in floats": (IMAGES, struct.pack(">HBB3I", 0, 13, 3, 24, 28, 28) + bytes(75264)),
     "an unknown type": (IMAGES, struct.pack(">HBB3I", 0, 10, 3, 24, 28, 28) + bytes(75264)),
     "images of another size": (IMAGES, idx(np.zeros((24, 32, 32)))),
@@ -207,9 +217,199 @@ DAMAGED = {
 def test_damaged_files_are_an_error_that_says_where_they_are(nowhere, tmp_path, name, content):
     raw = write_mnist(tmp_path / "root")
     (raw / name).write_bytes(content)
-    with pytest.raises(TutorError, match="damaged") as refused:
+    with pytest.raises(TutorError, match=r"of no use as MNIST: .{10}") as refused:
         load_digits(tmp_path / "root")
     assert str(tmp_path / "root" / "MNIST" / "raw") in str(refused.value)
+    assert len(str(refused.value).splitlines()) == 2
+
+
+# Where the files stand, and what they are called
+
+
+def dotted(name):
+    return name.replace("-idx", ".idx")
+
+
+def packed_as_downloaded(folder):
+    for name in (IMAGES, LABELS):
+        (folder / f"{name}.gz").write_bytes(gzip.compress((folder / name).read_bytes()))
+        (folder / name).unlink()
+
+
+def named_as_by_kaggle(folder):
+    for name in (IMAGES, LABELS):
+        (folder / name).rename(folder / dotted(name))
+        (folder / name).mkdir()  # Kaggle's archive has folders with these names as well
+
+
+def packed_in_part_and_named_at_random(folder):
+    (folder / IMAGES).rename(folder / f"{dotted(IMAGES)}.gz")  # a browser has unpacked it
+    (folder / LABELS).write_bytes(gzip.compress((folder / LABELS).read_bytes()))
+
+
+@pytest.mark.parametrize(
+    "rearrange", [packed_as_downloaded, named_as_by_kaggle, packed_in_part_and_named_at_random]
+)
+@pytest.mark.parametrize("given", ["", "MNIST", "MNIST/raw"])
+def test_the_files_are_read_however_they_are_kept(nowhere, tmp_path, rearrange, given):
+    write_mnist(tmp_path / "root")
+    expected = load_digits(tmp_path / "root")
+    rearrange(tmp_path / "root" / "MNIST" / "raw")
+    digits = load_digits(tmp_path / "root" / given)
+    assert torch.equal(digits.train_images, expected.train_images)
+    assert torch.equal(digits.train_labels, expected.train_labels)
+
+
+def other_labels(labels):
+    return idx(np.asarray(labels, dtype=np.uint8))
+
+
+OTHER_DATA = {
+    "EMNIST's letters": ({LABELS: other_labels(np.arange(52) % 26 + 1)}, 52, "1 to 26, as EMNIST"),
+    "KMNIST-49": ({LABELS: other_labels(np.arange(98) % 49)}, 98, "labels from 0 to 48"),
+    "two kinds": ({LABELS: other_labels(np.arange(24) % 2 + 3)}, 24, "only the labels 3, 4;"),
+    "32x32": ({IMAGES: idx(np.zeros((24, 32, 32)))}, 24, "32×32 pixels, not of 28×28"),
+    "8x8": ({IMAGES: idx(np.zeros((24, 8, 8)))}, 24, "8×8 pixels"),
+    "in colour": ({IMAGES: idx(np.zeros((24, 28, 28, 3)))}, 24, "begins with 00 00 08 04"),
+    "of the test files": ({LABELS: other_labels(np.arange(36) % 10)}, 24, "24 images and 36 lab"),
+    "few": ({}, 12, "only 12 images"),
+    "too much": ({IMAGES: idx(np.zeros((0, 28, 28)))[:4] + b"\xff" * 4 + bytes([0, 0, 0, 28] * 2)},
+                 24, "4,294,967,295 images"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("files", "count", "says"), OTHER_DATA.values(), ids=OTHER_DATA)
+def test_other_data_in_mnists_place_is_refused_by_what_it_is(nowhere, tmp_path, files, count, says):
+    raw = write_mnist(tmp_path / "root", count)
+    for name, content in files.items():
+        (raw / name).write_bytes(content)
+    with pytest.raises(TutorError, match=says) as refused:
+        load_digits(tmp_path / "root")
+    assert str(raw) in str(refused.value) and len(str(refused.value).splitlines()) == 2
+
+
+LAYOUTS = {
+    "Kaggle": (["train.csv", "test.csv"], r"found test.csv \(a table, as Kaggle"),
+    "Hugging Face": (["mnist/train-00000-of-00001.parquet"], r"found mnist/train-0.*Hugging Face"),
+    "Keras": (["mnist.npz"], r"found mnist.npz \(NumPy arrays, as Keras"),
+    "an archive": (["archive.zip"], "found archive.zip .not unpacked"),
+    "FashionMNIST": ([f"FashionMNIST/raw/{IMAGES}", f"FashionMNIST/raw/{LABELS}"],
+                     "found FashionMNIST .another data set"),
+    "EMNIST": (["EMNIST/raw/emnist-letters-train-images-idx3-ubyte"], "found EMNIST .another"),
+    "one of two": ([f"MNIST/raw/{IMAGES}.gz"], f"found MNIST/raw/{IMAGES}.gz .one of the two"),
+    "test files": ([f"MNIST/raw/{TEST_FILES[0]}"], "for testing, not for training"),
+    "pictures": (["0/1.png", "1/2.png"], "found 0/1.png .a picture"),
+    "something": (["a.txt", "b.txt", "c.txt", "d.txt"], "found a.txt, b.txt, c.txt and others"),
+    "one too high": ([f"data/MNIST/raw/{IMAGES}", f"data/MNIST/raw/{LABELS}"], "it is in .*/data;"),
+    "nothing": ([], "it is empty"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("files", "says"), LAYOUTS.values(), ids=LAYOUTS)
+def test_a_folder_without_mnist_is_refused_by_what_is_in_it(nowhere, tmp_path, files, says):
+    root = tmp_path / "root"
+    root.mkdir()
+    for name in files:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    with pytest.raises(TutorError, match=says) as refused:
+        load_digits(root)
+    assert len(str(refused.value).splitlines()) == 2
+
+
+def test_a_file_or_nothing_in_place_of_the_folder_is_said(nowhere, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(TutorError, match="it is a file, not a folder"):
+        load_digits(tmp_path / "file")
+    with pytest.raises(TutorError, match="there is no such folder"):
+        load_digits(tmp_path / "misspelt")
+
+
+def test_only_mnist_itself_is_called_so(mnist_root, nowhere, tmp_path):
+    write_mnist(tmp_path / "root")
+    assert "in MNIST's format, not MNIST itself, from" in load_digits(tmp_path / "root").source
+    assert load_digits(mnist_root).source == f"MNIST from {mnist_root}"
+
+
+def test_torchvision_reads_the_same_arrays(mnist_root):
+    from torchvision.datasets.mnist import read_image_file, read_label_file
+
+    raw = mnist_root / "MNIST" / "raw"
+    images, labels = read_training_files(raw / IMAGES, raw / LABELS)
+    assert torch.equal(torch.from_numpy(images), read_image_file(str(raw / IMAGES)))
+    assert torch.equal(torch.from_numpy(labels).long(), read_label_file(str(raw / LABELS)))
+
+
+TRAIN = "train --network unet --width 4 --batch-size 512 --device cpu --epochs 1 --run-dir run"
+
+
+def test_nothing_is_begun_before_the_data_is_known_to_be_good(
+    nowhere, tiny_mnist, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(film_strip, "STEPS", 2)
+    labels = tiny_mnist / "MNIST" / "raw" / LABELS
+    good = labels.read_bytes()
+    labels.write_bytes(other_labels(np.arange(480) % 26 + 1))
+    refused = CliRunner().invoke(app, [*TRAIN.split(), "--data", "tiny"])
+    assert refused.exit_code == 1 and "labels from 1 to 26" in refused.output
+    assert not (tmp_path / "run").exists()
+    labels.write_bytes(good)
+    done = CliRunner().invoke(app, [*TRAIN.split(), "--data", "tiny"])
+    assert done.exit_code == 0 and (tmp_path / "run" / "weights.safetensors").exists(), done.output
+
+
+# Without torchvision
+
+WITHOUT_LZMA = """
+import sys
+sys.modules["_lzma"] = None  # as where Python was built without it
+from pathlib import Path
+from typer.testing import CliRunner
+from ddpm_tutor.cli.app import app
+from ddpm_tutor.science.data import find_mnist, load_digits
+assert len(find_mnist(Path("tiny")).train_images) == 440
+assert "torchvision" not in sys.modules
+print(load_digits().source)
+print(CliRunner().invoke(app, ["info", "--data", "tiny", "--device", "cpu"]).output)
+"""
+
+
+def test_only_a_download_needs_torchvision(tiny_mnist, tmp_path):
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("DDPM_TUTOR")}
+    folders = {name: str(tmp_path / name) for name in ("HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME")}
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_LZMA],
+        cwd=tmp_path,
+        env=environment | folders | {"COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stderr
+    offline, *shown = done.stdout.splitlines()
+    assert "2,000 offline digits" in offline and "torchvision, which knows where" in offline
+    (torch_line,) = [line for line in shown if line.startswith("torch ")]
+    assert "torchvision cannot be loaded" in torch_line and "lzma" in torch_line
+    (data_line,) = [line for line in shown if line.startswith("data ")]
+    assert "from tiny" in data_line
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("operator torchvision::nms does not exist"), OSError("libcudart.so.12")]
+)
+def test_a_torchvision_that_does_not_match_torch_is_said_and_not_the_end(
+    nowhere, monkeypatch, error
+):
+    def fails(name, path=None, target=None):
+        if name.startswith("torchvision"):
+            raise error
+
+    for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "meta_path", [Mock(find_spec=fails), *sys.meta_path])
+    digits = load_digits()
+    assert "36 offline digits" in digits.source and str(error) in digits.source
 
 
 def test_the_real_mnist_is_split_into_55_000_and_5_000(mnist_root):
@@ -470,8 +670,8 @@ def test_a_cached_file_that_has_changed_is_set_aside_and_fetched_again(nowhere, 
     file.write_bytes(content)
     assert find_mnist() is None
     assert (file.parent / f"{name}.damaged").read_bytes() == content
-    assert load_digits().source.startswith("MNIST")
-    assert find_mnist().source.startswith("MNIST")
+    assert "offline" not in load_digits().source
+    assert "format" in find_mnist().source
 
 
 def test_a_cached_file_that_is_cut_short_is_set_aside(nowhere, served):
@@ -479,7 +679,7 @@ def test_a_cached_file_that_is_cut_short_is_set_aside(nowhere, served):
     file = nowhere / "MNIST" / "raw" / IMAGES
     file.write_bytes(file.read_bytes()[:500])
     (file.parent / f"{file.name}.md5").unlink()  # as torchvision leaves it
-    assert load_digits().source.startswith("MNIST")
+    assert "offline" not in load_digits().source
     assert (file.parent / f"{file.name}.damaged").stat().st_size == 500
 
 

@@ -1,14 +1,13 @@
 """What is shown: statistics, pictures of characters, grids, GIFs."""
 
 import io
-from pathlib import Path
+import re
+from collections.abc import Iterator
 
-import imageio.v3 as imageio
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 from rich.console import Console
+from rich.style import Style
 
 from ddpm_tutor.classroom.display import (
     column_of,
@@ -20,17 +19,10 @@ from ddpm_tutor.classroom.display import (
 )
 from ddpm_tutor.classroom.films import frames_of, noising
 from ddpm_tutor.classroom.pictures import (
-    FRAME_MS,
-    HOLD_MS,
-    Frame,
-    enlarged,
-    film,
     frame_times,
     grid,
-    save_gif,
-    save_png,
 )
-from ddpm_tutor.classroom.terminal_images import SHADES, render_images
+from ddpm_tutor.classroom.terminal_images import GLYPHS, GREYS, SHADES, _mixed, render_images
 from ddpm_tutor.science.sampling import draw, sample
 from ddpm_tutor.science.schedule import linear_schedule
 from ddpm_tutor.science.unet import UNet
@@ -93,6 +85,59 @@ def test_with_colour_an_image_is_half_blocks_of_its_greys(
     assert text.count("▀") == 32 and "38;2;128;128;128" in text and "48;2;128;128;128" in text
 
 
+def ramp(color_system: str, encoding: str = "utf-8") -> tuple[str, set[tuple[str, str]]]:
+    """An image of every grey, 2 rows high, as one line of text; its characters with their style."""
+    file = io.TextIOWrapper(io.BytesIO(), encoding)
+    console = Console(file=file, width=256, force_terminal=True, color_system=color_system)
+    image = torch.arange(256, dtype=torch.uint8).expand(2, 256)
+    (line,) = render_images(image[None], console).renderables
+    looks = {(glyph, str(s.style)) for s in line.spans for glyph in line.plain[s.start : s.end]}
+    return line.plain, looks
+
+
+@pytest.fixture
+def in_color(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Colours, in which rich forgets the codes of a terminal with more or fewer of them."""
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    for remembered in (caches := (Style.parse, Style._add)):
+        remembered.cache_clear()
+    yield
+    for remembered in caches:
+        remembered.cache_clear()
+
+
+def test_a_terminal_of_16_colours_mixes_its_four_greys(in_color) -> None:
+    characters, looks = ramp("standard")
+    assert set(characters) >= set("░▒▓") and len(looks) >= 12
+
+
+def test_16_colours_get_brighter_with_the_picture_and_keep_edges(in_color) -> None:
+    def brightness(upper: int, lower: int) -> tuple[float, float]:
+        glyph, style = _mixed(upper, lower)
+        front, back = (GREYS[name] for name in style.split(" on "))
+        above, below = (share * front + (1 - share) * back for share in GLYPHS[glyph])
+        return above, below
+
+    means = [sum(brightness(grey, grey)) / 2 for grey in range(256)]
+    assert means == sorted(means)
+    assert max(abs(mean - grey) for grey, mean in enumerate(means)) <= 20
+    assert brightness(255, 0) == (250, 0) and brightness(0, 255) == (0, 250)
+    # some consoles have no bright backgrounds
+    assert _mixed(0, 255)[1] == "bright_white on black" == _mixed(255, 255)[1]
+
+
+@pytest.mark.parametrize(("color_system", "greys"), [("256", 26), ("truecolor", 256)])
+def test_more_colours_give_their_own_greys(in_color, color_system: str, greys: int) -> None:
+    console = Console(file=io.StringIO(), width=256, force_terminal=True, color_system=color_system)
+    console.print(render_images(torch.arange(256, dtype=torch.uint8).expand(1, 2, 256), console))
+    assert len(set(re.findall(r"38;[\d;]+;48", console.file.getvalue()))) == greys
+
+
+def test_where_blocks_cannot_be_written_pictures_are_letters(in_color) -> None:
+    characters, looks = ramp("truecolor", "ascii")
+    assert set(characters) == set(SHADES) and not {style for _, style in looks} - {""}
+
+
 @pytest.mark.parametrize("width", [40, 80, 120])
 def test_pictures_never_exceed_the_width(width: int) -> None:
     names = [f"t = {t}" for t in range(10)]
@@ -119,43 +164,12 @@ def test_grids_are_about_square(count: int, shape: tuple[int, int]) -> None:
     assert sheet.shape == (shape[0] * 10 - 2, shape[1] * 10 - 2)
 
 
-def test_a_png_reads_back(tmp_path: Path) -> None:
-    pixels = np.arange(64, dtype=np.uint8).reshape(8, 8)
-    save_png(tmp_path / "a.png", enlarged(pixels, 3))
-    read = np.asarray(Image.open(tmp_path / "a.png"))
-    assert read.shape == (24, 24) and (read[::3, ::3] == pixels).all()
-
-
 def test_frames_are_spread_over_the_change_not_over_t() -> None:
     schedule = linear_schedule()
     times = frame_times(schedule, 60)
     assert times[0] == 0 and times[-1] == 1000 and len(times) <= 62
     # 36 % of the steps, t from 640 on, have a hundredth of the signal left: they get fewer frames
     assert sum(t > 640 for t in times) < 0.25 * len(times)
-
-
-def test_a_gif_loops_and_holds_its_last_frame(tmp_path: Path) -> None:
-    frames = [Frame(t, torch.randn(1, 1, 32, 32), torch.randn(1, 1, 32, 32)) for t in (2, 1, 0)]
-    save_gif(tmp_path / "a.gif", film(frames, "digit 7"))
-    read = imageio.imread(tmp_path / "a.gif")
-    assert len(read) == 3 and read.shape[1] >= 256 and read.shape[2] >= 512
-    with Image.open(tmp_path / "a.gif") as image:
-        durations = []
-        for index in range(image.n_frames):
-            image.seek(index)
-            durations.append(image.info["duration"])
-        assert image.info["loop"] == 0
-    assert durations == [FRAME_MS, FRAME_MS, HOLD_MS]
-
-
-def test_a_gifs_pixels_are_sharp(tmp_path: Path) -> None:
-    digit = torch.full((1, 1, 32, 32), -1.0)
-    digit[..., 10:20, 15] = 1.0
-    save_gif(tmp_path / "a.gif", film([Frame(1, digit, digit), Frame(0, digit, -digit)]))
-    first = imageio.imread(tmp_path / "a.gif")[0][..., 0]
-    inside = first[36 : 36 + 256, 16 : 16 + 256]  # below the caption, beside the margin
-    assert set(np.unique(inside)) == {0, 255}
-    assert (inside == 255).sum() == 10 * 8 * 8
 
 
 def test_a_film_of_few_steps_has_them_all_and_of_many_the_chosen() -> None:

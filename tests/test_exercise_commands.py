@@ -57,6 +57,34 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checking, "check", in_here)
 
 
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("ex2.ipynb", "%%writefile ex2.py"),
+        ("ex2.txt", "no .py file"),
+        ("ex2_closed_form.py.bak", "no .py file"),
+        ("ex2_folder", "a folder"),
+        ("2/", "a folder"),
+        ("ex99.py", "no exercise ex99.py"),
+    ],
+)
+def test_what_is_no_python_file_is_not_taken_for_another_one(
+    tutor, folder: Path, name: str, says: str
+) -> None:
+    (folder / "ex2_folder").mkdir()
+    (folder / "2").mkdir()
+    right = solve(2, folder)  # the file that must not be checked in its place
+    assert says in tutor("exercise", "check", name, code=2)
+    assert not load_progress().exercise("ex2_closed_form").passed and right.exists()
+
+
+def test_a_number_is_an_exercise_beside_a_folder_of_that_name(tutor, folder: Path, quick) -> None:
+    (folder / "2").mkdir()
+    solve(2, folder)
+    for name in ("2", "ex2", "ex2_closed_form"):
+        assert "is right" in tutor("exercise", "check", name)
+
+
 def solve(number: int, folder: Path) -> Path:
     """The learner's file of an exercise, with the solution in it."""
     exercise = find_exercise(str(number))
@@ -113,6 +141,17 @@ def test_start_never_writes_over_a_file_and_reset_keeps_it(tutor, folder: Path) 
         kept = path.with_name(f"ex3_noisy_batch.{i}.py")
         assert kept.read_text(encoding="utf-8") == f"mine = {i}\n"
         assert "def noisy_batch" in path.read_text(encoding="utf-8")
+
+
+def test_reset_keeps_a_link_and_what_it_led_to(tutor, folder: Path) -> None:
+    (folder / "exercises").mkdir()
+    (folder / "cloud").mkdir()
+    link = folder / "exercises" / "ex3_noisy_batch.py"
+    link.symlink_to(folder / "cloud" / "mine.py")
+    (folder / "cloud" / "mine.py").write_text("mine\n")
+    assert "mine.1.py" in tutor("exercise", "reset", "3").replace("\n", "")
+    assert link.is_symlink() and "def noisy_batch" in (folder / "cloud" / "mine.py").read_text()
+    assert (folder / "cloud" / "mine.1.py").read_text() == "mine\n"
 
 
 def test_points_count_with_those_of_the_lessons(tutor, folder: Path) -> None:

@@ -1,12 +1,21 @@
 """A file is written whole or not at all."""
 
+import errno
 import os
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from ddpm_tutor.errors import TutorError
-from ddpm_tutor.files import make_folder, replacing
+from ddpm_tutor.files import check_target, make_folder, remove_leftovers, replacing
+
+posix = pytest.mark.skipif(os.name == "nt", reason="Windows has other permissions")
+needs_root = pytest.mark.skipif(
+    os.name == "nt" or os.getuid() != 0, reason="only root gives files away"
+)
 
 
 @pytest.fixture
@@ -73,7 +82,7 @@ def test_the_temporary_file_keeps_the_ending(tmp_path):
         assert temporary.parent == tmp_path  # on the same disk, or the rename is not atomic
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows has other permissions")
+@posix
 @pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
 def test_permissions_are_those_of_any_new_file(tmp_path, umask, mode):
     before = os.umask(umask)
@@ -114,3 +123,173 @@ def test_a_pipe_or_a_device_is_not_replaced_by_a_file(tmp_path):
         with pytest.raises(TutorError, match="a pipe or a device"), replacing(target):
             pass
     assert not (tmp_path / "pipe").is_file()
+
+
+def write(target, text="new"):
+    with replacing(target) as temporary:
+        temporary.write_text(text)
+
+
+def unable(number=errno.EPERM):
+    """What does not go on this disk."""
+
+    def call(*words, **named):
+        raise OSError(number, os.strerror(number))
+
+    return call
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["old", "new"])
+def test_a_disk_that_knows_no_modes_and_cannot_sync_will_do(tmp_path, monkeypatch, known):
+    target = tmp_path / "notes.txt"
+    if known:
+        target.write_text("old")
+    for name in ("chmod", "fsync"):
+        monkeypatch.setattr(os, name, unable())
+    write(check_target(target))
+    assert target.read_text() == "new" and names(tmp_path) == ["notes.txt"]
+
+
+@posix
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o755, 0o664])
+def test_a_file_keeps_its_mode(target, mode):
+    target.chmod(mode)
+    write(target)
+    assert target.stat().st_mode & 0o777 == mode
+
+
+@needs_root
+def test_a_file_keeps_its_owner_and_its_group(target):
+    os.chown(target, 12345, 23456)
+    target.chmod(0o640)
+    write(target)
+    found = target.stat()
+    assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (12345, 23456, 0o640)
+
+
+@needs_root
+def test_where_the_group_cannot_be_kept_no_other_group_reads_the_file(target, monkeypatch):
+    os.chown(target, 12345, 23456)
+    target.chmod(0o640)
+    monkeypatch.setattr(os, "chown", unable())
+    write(target)
+    found = target.stat()
+    assert (found.st_gid, found.st_mode & 0o777) == (os.getgid(), 0o600)
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["leads to a file", "leads nowhere"])
+def test_a_link_stays_and_what_it_leads_to_is_written(tmp_path, there):
+    real = tmp_path / "disk" / "deep" / "real.txt"
+    (tmp_path / "disk").mkdir()
+    if there:
+        real.parent.mkdir()
+        real.write_text("old")
+        real.chmod(0o600)
+    (tmp_path / "disk" / "second").symlink_to("deep/real.txt")  # from where the link lies
+    link = tmp_path / "link.txt"
+    link.symlink_to(tmp_path / "disk" / "second")
+    check_target(link)
+    with replacing(link) as temporary:
+        temporary.write_text("new")
+        assert temporary.parent == real.parent
+    assert link.is_symlink() and (tmp_path / "disk" / "second").is_symlink()
+    assert real.read_text() == link.read_text() == "new"
+    assert names(real.parent) == ["real.txt"] and names(tmp_path) == ["disk", "link.txt"]
+    assert not there or os.name == "nt" or real.stat().st_mode & 0o777 == 0o600
+
+
+def test_links_that_cannot_be_written_to_are_named_before_the_work(tmp_path):
+    (tmp_path / "circle").symlink_to(tmp_path / "round")
+    (tmp_path / "round").symlink_to(tmp_path / "circle")
+    (tmp_path / "folder").symlink_to(tmp_path)
+    for name, says in (("circle", "round in a circle"), ("folder", "is a folder")):
+        with pytest.raises(TutorError, match=says):
+            check_target(tmp_path / name)
+    (tmp_path / "later").symlink_to(tmp_path / "not yet")
+    assert make_folder(tmp_path / "later").is_dir() and (tmp_path / "not yet").is_dir()
+
+
+def test_leftovers_are_found_where_a_link_leads(tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "state.pt").symlink_to(tmp_path / "disk" / "old [1].pt")
+    for name in (".old [1]-abc12_xy.pt", "old [1].pt", ".old 1-abc12_xy.pt"):
+        (tmp_path / "disk" / name).touch()
+    remove_leftovers(tmp_path / "run", ["state.pt"])
+    assert names(tmp_path / "disk") == [".old 1-abc12_xy.pt", "old [1].pt"]
+
+
+LONG = ["a" * 246 + ".gif", "ü" * 125 + ".gif", "x" * 255, "a." + "b" * 250, "." + "c" * 250]
+
+
+@pytest.mark.parametrize("name", LONG, ids=range(len(LONG)))
+def test_a_long_name_is_a_name(tmp_path, name):
+    for _ in range(2):
+        write(check_target(tmp_path / name))
+    assert names(tmp_path) == [name] and (tmp_path / name).read_text() == "new"
+
+    with replacing(tmp_path / name) as temporary:
+        pass
+    temporary.touch()  # as after a kill
+    remove_leftovers(tmp_path, [name])
+    assert names(tmp_path) == [name]
+
+
+def test_a_name_that_is_too_long_is_told_before_the_work(tmp_path):
+    with pytest.raises(TutorError, match=r"Cannot write .*too long. Choose a shorter name"):
+        check_target(tmp_path / ("a" * 252 + ".gif"))
+    assert names(tmp_path) == []
+
+
+def test_check_target_leaves_nothing_behind(target):
+    check_target(target)
+    check_target(target.with_name("other.gif"))
+    assert names(target.parent) == ["notes.txt"] and target.read_text() == "old"
+
+
+def test_check_target_tries(tmp_path, monkeypatch):
+    # what a disk says of its permissions is not always so, and least of all to root
+    monkeypatch.setattr(tempfile, "mkstemp", unable(errno.EROFS))
+    with pytest.raises(TutorError, match=r"Cannot write .*Read-only"):
+        check_target(tmp_path / "7.gif")
+
+
+def test_a_write_protected_file_is_not_replaced(target, monkeypatch):
+    target.chmod(0o444)
+    if os.access(target, os.W_OK):  # root may
+        monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != target)
+    with pytest.raises(TutorError, match="write-protected"):
+        check_target(target)
+
+
+@pytest.mark.skipif(not hasattr(os, "O_PATH"), reason="Linux mounts files")
+def test_a_file_that_is_mounted_is_refused_before_the_work(target):
+    script = """
+import sys
+from pathlib import Path
+from ddpm_tutor.errors import TutorError
+from ddpm_tutor.files import check_target
+try:
+    check_target(Path(sys.argv[1]))
+except TutorError as error:
+    print(error)
+"""
+    outside = target.with_name("outside.txt")
+    outside.write_text("outside")
+    words = ["unshare", "-Urm", "sh", "-c", 'mount --bind "$1" "$2" && exec "$3" -c "$4" "$2"', "-"]
+    done = subprocess.run(
+        [*words, outside, target, sys.executable, script], capture_output=True, text=True,
+        cwd=Path(__file__).parents[1],
+    )  # fmt: skip
+    if done.returncode:
+        pytest.skip(f"nothing can be mounted here: {done.stderr}")
+    assert "is mounted on its own" in done.stdout
+    assert outside.read_text() == "outside" and target.read_text() == "old"
+    assert check_target(target) == target  # out here nothing is mounted
+
+
+def test_a_file_in_use_stays_as_it_is(target, monkeypatch):
+    monkeypatch.setattr(os, "replace", unable(errno.EBUSY))
+    with pytest.raises(TutorError, match=r"Cannot write .*notes\.txt: .*busy"):
+        write(target)
+    assert target.read_text() == "old" and names(target.parent) == ["notes.txt"]

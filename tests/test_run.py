@@ -2,12 +2,16 @@
 
 import dataclasses
 import json
+import tarfile
+import timeit
+from pathlib import Path
 
 import pytest
 import torch
 
 from ddpm_tutor.errors import TutorError, UsageError
-from ddpm_tutor.science.checkpoints import load_checkpoint
+from ddpm_tutor.science.checkpoints import load_checkpoint, save_checkpoint
+from ddpm_tutor.science.data import Digits
 from ddpm_tutor.science.devices import choose_device
 from ddpm_tutor.science.run import SHIPPED, EpochReport, Run, RunSettings, machine, read_epoch
 from ddpm_tutor.science.training import StepReport, TrainingConfig, validation_loss
@@ -200,7 +204,7 @@ def test_first_weights_come_from_the_seed(tmp_path):
 def test_only_the_first_of_several_processes_writes(tmp_path, digits):
     reports = list(Run.start(tmp_path / "run", UNET, CPU).train(digits, rank=1, world_size=2))
     assert all(isinstance(report, StepReport) for report in reports)
-    assert not list((tmp_path / "run").iterdir())
+    assert not (tmp_path / "run").exists()
 
 
 # What is refused
@@ -381,3 +385,83 @@ def test_a_run_folder_that_cannot_be_written_to_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr("ddpm_tutor.science.run.FileLock.acquire", refuse)
     with pytest.raises(TutorError, match="Permission denied"), run.exclusive():
         pass
+
+
+# Whose digits
+
+
+def other(digits, **change):
+    return dataclasses.replace(digits, **change)
+
+
+def test_other_digits_of_the_same_number_are_not_gone_on_with(tmp_path, digits):
+    interrupted(tmp_path, UNET, digits, steps=3)  # saved after the second
+    images, labels = digits.train_images.clone(), digits.train_labels
+    images[-1, 0, 9, 9] += 1
+    for changed in ({"train_images": images}, {"train_labels": labels.flip(0)}):
+        run = Run.resume(tmp_path, UNET, CPU)
+        with pytest.raises(TutorError, match="started on other images or labels") as raised:
+            finish(run, other(digits, source="Fashion", **changed))
+        assert "Fashion" in str(raised.value) and "--data" in str(raised.value)
+    assert len(finish(Run.resume(tmp_path, UNET, CPU), digits)) == 1
+
+
+def test_the_fingerprint_of_as_many_digits_as_mnist_has_takes_no_time():
+    labels, images = torch.zeros(55_000, dtype=torch.long), torch.zeros(55_000, 1, 32, 32).byte()
+    seconds = timeit.timeit(
+        lambda: Digits(images, labels, images[:1], labels[:1], "zeros").fingerprint, number=1
+    )
+    assert seconds < 2
+
+
+def test_labels_that_the_network_does_not_know_are_refused(tmp_path, digits):
+    letters = other(digits, train_labels=digits.train_labels + 17)
+    run = Run.start(tmp_path, UNET, CPU)
+    with pytest.raises(TutorError, match="The labels go from 3 to 26; the network knows 0 to 9"):
+        finish(run, letters)
+    assert list(tmp_path.iterdir()) == []
+    unlabelled = dataclasses.replace(UNET, conditional=False)
+    assert len(finish(Run.start(tmp_path, unlabelled, CPU), letters)) == 2
+
+
+def test_a_run_of_an_earlier_version_goes_on(tmp_path, digits):
+    """The archive was written before states had a fingerprint: UNET, stopped at step 3 of 4.
+
+    Its weights were rounded, so that it packs well.
+    """
+    with tarfile.open(Path(__file__).with_name("earlier_run.tar.xz")) as archive:
+        archive.extractall(tmp_path, filter="data")
+    settings = dataclasses.replace(UNET, training=dataclasses.replace(TRAINING, epochs=3))
+    run = Run.resume(tmp_path, settings, CPU)
+    assert run.state.step == 3 and len(run.losses) == 1 and run.fingerprint is None
+    assert [report.epoch for report in run.history] == [1]
+    with run.exclusive():
+        assert [report.epoch for report in finish(run, digits)] == [2, 3]
+    assert run.state.step == 6
+    assert Run.resume(tmp_path, settings, CPU).fingerprint == digits.fingerprint
+    assert load_checkpoint(tmp_path).training["log"][0]["machine"].startswith("x86_64 CPU")
+
+
+# A run that has come to no step is in nobody's way
+
+
+def test_a_run_without_a_step_can_be_started_again_with_other_settings(tmp_path, digits):
+    Run.start(tmp_path, UNET, CPU).save()  # then it failed, or was killed
+    assert Run.resume(tmp_path, UNET, CPU).state.step == 0
+    run = Run.start(tmp_path, LEAN, CPU)
+    with run.exclusive():
+        assert len(finish(run, digits)) == 2
+    with pytest.raises(TutorError, match="already holds a run"):
+        Run.start(tmp_path, UNET, CPU)
+
+
+def test_weights_alone_are_not_written_over(tmp_path, network):
+    save_checkpoint(tmp_path / "weights.safetensors", network, {})
+    with pytest.raises(TutorError, match=r"already holds weights\.safetensors"):
+        Run.start(tmp_path, UNET, CPU)
+
+
+def test_a_damaged_state_is_not_written_over(tmp_path):
+    (tmp_path / "state.pt").write_bytes(b"half of a state")
+    with pytest.raises(TutorError, match="already holds a run"):
+        Run.start(tmp_path, UNET, CPU)

@@ -4,7 +4,6 @@
 """
 
 import dataclasses
-import multiprocessing
 import os
 import random
 import shutil
@@ -12,13 +11,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from multiprocessing import forkserver
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import pytest
 import torch
+from forks import HERE, end_of, forked
 from survivor import CPU, SETTINGS, train, train_in_a_terminal, train_stopped
 
 from ddpm_tutor.errors import TutorError
@@ -26,36 +24,9 @@ from ddpm_tutor.files import remove_leftovers
 from ddpm_tutor.science.checkpoints import load_checkpoint
 from ddpm_tutor.science.run import Run, read_epoch
 
-HERE = Path(__file__).parent
 KILLS = int(os.environ.get("DDPM_TUTOR_KILLS", "12"))
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that fork")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def server():
-    """Forks the processes. This one cannot where there is a GPU: autograd has threads for it then,
-    and does not work in a fork. The server sees none.
-    """
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CUDA_VISIBLE_DEVICES", "")
-        patch.setenv("OMP_NUM_THREADS", "1")
-        patch.setenv("PYTHONPATH", str(HERE), prepend=os.pathsep)
-        multiprocessing.set_forkserver_preload(["survivor_server"])
-        forkserver.ensure_running()
-
-
-def forked(work: Callable[..., object], *words: object) -> ForkServerProcess:
-    """Does `work` in a process of its own, which ends with 0, or 1 after an error."""
-    child = multiprocessing.get_context("forkserver").Process(target=work, args=words)
-    child.start()
-    return child
-
-
-def end_of(child: ForkServerProcess) -> int | None:
-    """Waits for a process: its exit code, or the negative number of the signal that ended it."""
-    child.join(60)
-    return child.exitcode
 
 
 def killed_after(child: ForkServerProcess, seconds: float) -> bool:

@@ -17,27 +17,31 @@ ALPHA_BAR = torch.cumprod(ALPHA, dim=0)
 
 
 @torch.no_grad()
-def sample(network: nn.Module, count: int, steps: int = T) -> list[Tensor]:
+def sample(
+    network: nn.Module, count: int, steps: int = T, device: torch.device | str = "cpu"
+) -> list[Tensor]:
     """Algorithm 2, its first `steps` steps: x_t after each of them, (count, 1, 32, 32)."""
-    x = torch.randn(count, 1, 32, 32)
+    beta, alpha, alpha_bar = (v.to(device) for v in (BETA, ALPHA, ALPHA_BAR))
+    x = torch.randn(count, 1, 32, 32, device=device)
     history = []
     for i in range(T - 1, T - 1 - steps, -1):  # index i is the paper's t = i + 1
         z = torch.randn_like(x) if i > 0 else torch.zeros_like(x)
-        eps = network(x, torch.full((count,), i + 1))
-        mean = (x - (1 - ALPHA[i]) / torch.sqrt(1 - ALPHA_BAR[i]) * eps) / torch.sqrt(ALPHA[i])
-        x = mean + torch.sqrt(BETA[i]) * z
+        eps = network(x, torch.full((count,), i + 1, device=device))
+        mean = (x - (1 - alpha[i]) / torch.sqrt(1 - alpha_bar[i]) * eps) / torch.sqrt(alpha[i])
+        x = mean + torch.sqrt(beta[i]) * z
         history.append(x)
     return history
 
 
 def train(network: nn.Module, images: Tensor, steps: int, batch_size: int = 128) -> None:
-    """Algorithm 1 for `steps` batches of `images`, (N, 1, 32, 32) in [-1, 1]."""
+    """Algorithm 1 for `steps` batches of `images`, (N, 1, 32, 32) in [-1, 1], on their device."""
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)
+    of_t = ALPHA_BAR.to(images.device)
     for step in range(steps):
         x_0 = images[step * batch_size : (step + 1) * batch_size]
-        i = torch.randint(0, T, (len(x_0),))
+        i = torch.randint(0, T, (len(x_0),), device=x_0.device)
         eps = torch.randn_like(x_0)
-        alpha_bar = ALPHA_BAR[i][:, None, None, None]
+        alpha_bar = of_t[i][:, None, None, None]
         x_t = torch.sqrt(alpha_bar) * x_0 + torch.sqrt(1 - alpha_bar) * eps
         loss = F.mse_loss(network(x_t, i + 1), eps)
         optimizer.zero_grad()

@@ -113,7 +113,8 @@ def draws(device: str) -> list[Draw]:
 
 def devices_at_hand() -> list[str]:
     """Where a function is tried."""
-    return devices.available_devices()[::-1]
+    found = devices.available_devices()[::-1]
+    return [device for device in found if not devices.why_unusable(device)]
 
 
 def shapes_only() -> Draw:

@@ -7,7 +7,7 @@ what is right. See CONTRIBUTING.md. Nothing here needs torch, so that lists are 
 
 import ast
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -15,8 +15,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from ddpm_tutor.classroom.lesson import CELL_START, all_lessons
+from ddpm_tutor.classroom.cells import cut, read_source
+from ddpm_tutor.classroom.lesson import all_lessons
 from ddpm_tutor.classroom.points import questions
+from ddpm_tutor.commands import command
 from ddpm_tutor.errors import TutorError, UsageError
 from ddpm_tutor.files import bundled
 
@@ -93,6 +95,11 @@ class Exercise:
         return f"ex{self.number}_{self.path.stem[3:]}"
 
     @property
+    def file(self) -> Path:
+        """The learner's file, where no other place is named."""
+        return FOLDER / f"{self.name}.py"
+
+    @property
     def function(self) -> str:
         """The name of the function that the learner writes."""
         return self.start.definition.name
@@ -116,13 +123,19 @@ class Exercise:
         """The known wrong version of that name."""
         return next(mistake for mistake in self.mistakes if mistake.name == name)
 
-    def starter(self) -> str:
-        """The file that the learner is given."""
+    def starter(self, path: Path | None = None) -> str:
+        """The file that the learner is given, to be written to `path`."""
+        what, where = as_typed(path or self.file), ""
+        if isinstance(what, Path):
+            what, where = Path(what.name), ", in the folder of this file"
+        check = command("exercise", "check", what)
+        check = check.encode(errors="replace").decode()  # a name may be no text
+        check = check.replace("\\", r"\\").replace('"', r"\"")
         return (
             f'"""Exercise {self.number} · {self.title}\n\n'
             f"Lesson {self.lesson}; {self.facts['Paper']}.\n"
-            "Put your code where the `...` stands. Then:\n\n"
-            f'    ddpm-tutor exercise check {self.number}\n"""\n\n{self.start.source}\n'
+            f"Put your code where the `...` stands. Then{where}:\n\n"
+            f'    {check}\n"""\n\n{self.start.source}\n'
         )
 
     def solved(self) -> str:
@@ -143,7 +156,8 @@ class Exercise:
         module = ModuleType(f"ddpm_tutor_{self.name}")
         for part in (self.start, code):
             tree = ast.parse("\n" * (part.line - 1) + part.source, str(self.path))
-            exec(compile(tree, str(self.path), "exec", dont_inherit=True), module.__dict__)
+            compiled = compile(tree, str(self.path), "exec", dont_inherit=True, optimize=0)
+            exec(compiled, module.__dict__)
         return module.__dict__
 
 
@@ -154,34 +168,26 @@ def read_exercise(path: Path) -> Exercise:
         TutorError: it cannot be read, or has not all that an exercise needs.
     """
     try:
-        cells = list(cut(path.read_text(encoding="utf-8").splitlines()))
-        title = re.sub(r"^# Exercise \d+\W*", "", cells[0][1].source.splitlines()[0])
-        facts = dict(re.findall(r"\*\*(\w+):\*\* *(.+)", cells[0][1].source))
-        named = {name: code for name, code in cells if name in ("start", "solution", "check")}
+        prose, *cells = cut(read_source(path))
+        if prose.kind != "markdown":
+            raise ValueError("it does not begin with a cell of prose")
+        title = re.sub(r"^# Exercise \d+\W*", "", prose.source.splitlines()[0])
+        facts = dict(re.findall(r"\*\*(\w+):\*\* *(.+)", prose.source))
+        codes = [(cell.title, Code(cell.source, cell.line)) for cell in cells]
+        named = {name: code for name, code in codes if name in ("start", "solution", "check")}
         hints = [
-            Hint(prose.source, code)
-            for (of_prose, prose), (of_code, code) in pairwise(cells)
-            if (of_prose, of_code) == ("[markdown] hint", "hint")
+            Hint(words.source, Code(cell.source, cell.line))
+            for words, cell in pairwise(cells)
+            if (words.kind, words.title, cell.title) == ("markdown", "hint", "hint")
         ]
         mistakes = [
             Mistake(words[1], code, "".join(words[2:]))
-            for name, code in cells
-            if (words := name.split())[0] == "mistake"
+            for name, code in codes
+            if (words := name.split()) and words[0] == "mistake"
         ]
         return Exercise(path, title, facts, hints=tuple(hints), mistakes=tuple(mistakes), **named)
     except (OSError, ValueError, IndexError, TypeError) as error:
         raise TutorError(f"{path} is not an exercise ({error}). See CONTRIBUTING.md.") from error
-
-
-def cut(lines: list[str]) -> Iterator[tuple[str, Code]]:
-    """The cells: what stands behind `# %%`, and the text; prose without its comment marks."""
-    starts = [i for i, line in enumerate(lines) if CELL_START.match(line)]
-    for start, end in pairwise([*starts, len(lines)]):
-        name = lines[start].removeprefix("# %%").strip()
-        body = lines[start + 1 : end]
-        if name.startswith("[markdown]"):
-            body = [re.sub(r"^# ?", "", line) for line in body]
-        yield name, Code("\n".join(body).rstrip(), start + 2)
 
 
 def all_exercises() -> list[Exercise]:
@@ -195,15 +201,31 @@ def find_exercise(name: str) -> Exercise:
     Raises:
         UsageError: there is none.
     """
-    found = re.match(r"(?:ex)?(\d+)", Path(name).name)
+    path = Path(name)
+    if path.suffix == ".ipynb":
+        raise UsageError(
+            f"{name} is a notebook; a check reads a .py file. Put your imports and your function\n"
+            f"into a cell below the line %%writefile {path.stem}.py, run it, and check that file."
+        )
+    is_number = re.fullmatch(r"(?:ex)?\d+", name)
+    if path.suffix not in ("", ".py") or (path.is_dir() and not is_number):
+        what = "a folder" if path.is_dir() else "no .py file"
+        raise UsageError(f"{name} is {what}. Give an exercise's number, or your .py file for it.")
+    found = re.match(r"(?:ex)?(\d+)", path.name)
     exercises = all_exercises()
     for exercise in exercises:
-        if found and int(found.group(1)) == exercise.number:
+        if found and int(found[1]) == exercise.number:
             return exercise
     raise UsageError(
         f"There is no exercise {name}. Choose from 1 to {exercises[-1].number}; "
         "see: ddpm-tutor exercise"
     )
+
+
+def as_typed(path: Path) -> str | Path:
+    """What to call the learner's file at `path` in a command: its number where that will do."""
+    number = next((str(e.number) for e in all_exercises() if e.file == path), None)
+    return number or path
 
 
 @dataclass(frozen=True)
@@ -235,12 +257,11 @@ def read_answer(path: Path) -> str:
     """
     try:
         if path.stat().st_size > SIZE_LIMIT:
-            raise TutorError(f"{path} is larger than any answer. Start over with: reset")
-        return path.read_text(encoding="utf-8")
+            again = command("exercise", "reset", as_typed(path))
+            raise TutorError(f"{path} is larger than any answer. Start over with: {again}")
+        return read_source(path)
     except FileNotFoundError:
-        number = (re.findall(r"\d+", path.name) or ["N"])[0]
-        raise TutorError(
-            f"There is no {path}. Write it with: ddpm-tutor exercise start {number}"
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise TutorError(f"Cannot read {path}: {error}.") from error
+        write = command("exercise", "start", as_typed(path))
+        raise TutorError(f"There is no {path}. Write it with: {write}") from None
+    except OSError as error:
+        raise TutorError(f"Cannot read {path}: {error.strerror}.") from error

@@ -9,7 +9,8 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from ddpm_tutor.classroom.pictures import Pixels, enlarged, grid, save_gif, save_png
+from ddpm_tutor.classroom.picture_files import Pixels, write_film, write_picture
+from ddpm_tutor.classroom.pictures import enlarged, grid
 from ddpm_tutor.science.film_strip import FilmStrip
 
 FRAME_MS = 400
@@ -55,8 +56,8 @@ def save_film_strip(strip: FilmStrip, folder: Path) -> list[Path]:
         middle = (i + 0.5) * digits.shape[0] / len(names)
         draw.text((LEGEND - 10, middle), name, fill=230, font=font, anchor="rm")
     png, gif = folder / "film_strip.png", folder / "film_strip.gif"
-    save_png(png, np.asarray(sheet))
-    save_gif(gif, film_of(strip), frame_ms=FRAME_MS)
+    write_picture(png, np.asarray(sheet))
+    write_film(gif, film_of(strip), frame_ms=FRAME_MS)
     return [png, gif]
 
 

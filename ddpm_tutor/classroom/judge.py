@@ -83,7 +83,7 @@ def run_module(tree: ast.Module, path: Path) -> ModuleType:
     sys.modules[path.stem] = module
     sys.path.insert(0, folder)
     try:
-        exec(compile(tree, str(path), "exec", dont_inherit=True), module.__dict__)
+        exec(compile(tree, str(path), "exec", dont_inherit=True, optimize=0), module.__dict__)
     finally:
         sys.path.remove(folder)
     return module

@@ -1,7 +1,7 @@
 """Reading a lesson: one plain Python file in percent format, cut into steps of cells.
 
-A cell starts at a line `# %%`; `# %% [markdown]` cells hold prose behind `# `. A step is a cell of
-prose with the code cells that follow it. The cell tagged "parameters" holds what --set changes.
+A step is a cell of prose with the code cells that follow it. The cell tagged "parameters" holds
+what --set changes.
 """
 
 import ast
@@ -10,27 +10,16 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from itertools import pairwise
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
+from ddpm_tutor.classroom.cells import Cell, cut, read_source
 from ddpm_tutor.errors import TutorError, UsageError
 from ddpm_tutor.files import bundled
 
 # what --set may give to parameters that have these names in every lesson
 RANGES = {"digit": range(10), "seed": range(2**63)}
-CELL_START = re.compile(r"^# %%(?P<rest>.*)$")
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A cell of prose or code."""
-
-    kind: str  # "markdown" or "code"
-    source: str  # prose without its comment marks, or code
-    line: int  # where the source starts in the file, from 1
-    is_parameters: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,22 +66,7 @@ def read_lesson(path: Path) -> Lesson:
     Raises:
         TutorError: it cannot be read, or has no cells.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise TutorError(f"Cannot read the lesson {path}: {error}.") from error
-    starts = [i for i, line in enumerate(lines) if CELL_START.match(line)]
-    cells = []
-    for start, end in pairwise([*starts, len(lines)]):
-        rest = lines[start].removeprefix("# %%")
-        body = lines[start + 1 : end]
-        if "[markdown]" in rest:
-            prose = "\n".join(re.sub(r"^# ?", "", line) for line in body).strip("\n")
-            cells.append(Cell("markdown", prose, start + 2))
-        elif any(line.strip() for line in body):
-            while not body[-1].strip():
-                body.pop()
-            cells.append(Cell("code", "\n".join(body), start + 2, "parameters" in rest))
+    cells = cut(read_source(path))
     if not cells:
         raise TutorError(f"{path} has no cells. A lesson's cells start with a line `# %%`.")
     return Lesson(path, _steps(cells))
@@ -104,6 +78,8 @@ def _steps(cells: list[Cell]) -> tuple[Step, ...]:
     for cell in cells:
         if cell.kind == "markdown":
             steps.append(Step(cell.source, ()))
+        elif cell.kind == "raw" or not cell.source.strip():
+            continue
         elif steps:
             steps[-1] = Step(steps[-1].prose, (*steps[-1].code, cell))
         else:
@@ -175,8 +151,8 @@ def compile_cell(cell: Cell, path: Path) -> tuple[CodeType, CodeType | None]:
     last = None
     if tree.body and isinstance(tree.body[-1], ast.Expr):
         expression = ast.Expression(tree.body.pop().value)  # type: ignore[attr-defined]
-        last = compile(expression, str(path), "eval", dont_inherit=True)
-    return compile(tree, str(path), "exec", dont_inherit=True), last
+        last = compile(expression, str(path), "eval", dont_inherit=True, optimize=0)
+    return compile(tree, str(path), "exec", dont_inherit=True, optimize=0), last
 
 
 def shown_source(cell: Cell) -> str:

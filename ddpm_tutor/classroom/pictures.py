@@ -1,26 +1,20 @@
-"""Pictures as files: grids, PNGs, and the GIFs of noising and denoising."""
+"""Digits as pictures: grids of them, and the frames of films of noising and denoising."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from ddpm_tutor.classroom.picture_files import Pixels
 from ddpm_tutor.classroom.terminal_images import as_uint8
-from ddpm_tutor.files import replacing
 from ddpm_tutor.science.schedule import Schedule
-
-Pixels = NDArray[np.uint8]  # (H, W), shades of grey
 
 GAP = 2  # pixels of a digit between two digits of a grid
 GREY = 40  # of the gaps
-SIDE = 256  # of one digit in a GIF, at least
-FRAME_MS = 60
-HOLD_MS = 2500  # the last frame stays
+SIDE = 256  # of one digit in a film, at least
 
 
 def grid(images: Tensor, columns: int | None = None) -> Pixels:
@@ -49,12 +43,6 @@ def _balanced(n: int) -> int:
 def enlarged(pixels: Pixels, factor: int) -> Pixels:
     """Each pixel as a sharp square of `factor` pixels a side."""
     return pixels.repeat(factor, axis=0).repeat(factor, axis=1)
-
-
-def save_png(path: Path, pixels: Pixels) -> None:
-    """Writes a picture, whole or not at all."""
-    with replacing(path) as temporary:
-        Image.fromarray(pixels).save(temporary, format="PNG")
 
 
 def frame_times(schedule: Schedule, frames: int) -> list[int]:
@@ -116,32 +104,3 @@ def _captioned(left: Pixels, right: Pixels, names: tuple[str, str], t: int, titl
     draw.text((middle_left, below), f"t = {t}", fill=230, font=font, anchor="mm")
     draw.text((middle_right, below), title, fill=150, font=font, anchor="mm")
     return np.asarray(sheet)
-
-
-def save_gif(
-    path: Path,
-    pictures: Sequence[Pixels],
-    hold: Sequence[int] = (-1,),
-    frame_ms: int = FRAME_MS,
-) -> None:
-    """Writes a looping GIF, whole or not at all; the frames numbered in `hold` stay longer."""
-    durations = [frame_ms] * len(pictures)
-    for index in hold:
-        durations[index] = HOLD_MS
-    # one palette of greys for all frames, a little cool: some readers stumble over a file whose
-    # frames are grey in part and have palettes in part, as Pillow would write them otherwise
-    palette = bytes(shade for grey in range(256) for shade in (grey, grey, min(255, grey + 6)))
-    frames = []
-    for picture in pictures:
-        frame = Image.fromarray(picture).convert("P")
-        frame.putpalette(palette)
-        frames.append(frame)
-    with replacing(path) as temporary:
-        frames[0].save(
-            temporary,
-            format="GIF",
-            save_all=True,
-            append_images=frames[1:],
-            duration=durations,
-            loop=0,
-        )

@@ -13,11 +13,12 @@ from filelock import FileLock, Timeout
 
 from ddpm_tutor.classroom.exercise import Exercise, parts
 from ddpm_tutor.errors import TutorError
-from ddpm_tutor.files import make_folder, replacing
+from ddpm_tutor.files import is_makeshift, make_folder, pointed_at, replacing, user_folder
 
 VERSION = 2
 READABLE = (1, VERSION)  # version 1 had no exercises
 UNREADABLE = "Your progress could not be read, so it starts anew."
+NO_HOME = "There is no home folder to write to. Until HOME names one, progress is kept in {}."
 LOCK_SECONDS = 5.0  # how long to wait for another terminal that is writing
 
 
@@ -62,9 +63,7 @@ class Progress:
 
 def progress_file() -> Path:
     """Where progress is kept for this user."""
-    from platformdirs import user_data_path
-
-    return user_data_path("ddpm-tutor") / "progress.json"
+    return user_folder("data") / "progress.json"
 
 
 def load_progress() -> Progress:
@@ -124,10 +123,10 @@ def _set_aside(path: Path) -> Path | None:
     except FileNotFoundError:
         pass
     except ValueError:
-        number = 1
-        while (kept := path.with_name(f"progress.{number}.old")).exists():
+        number, place = 1, pointed_at(path)
+        while (kept := place.with_name(f"{place.stem}.{number}.old")).exists():
             number += 1
-        path.replace(kept)
+        place.replace(kept)
         return kept
     return None
 
@@ -143,6 +142,8 @@ def change_progress(change: Callable[[Progress], object]) -> None:
         with progress_lock():
             if kept := _set_aside(path):
                 print(f"{UNREADABLE} The old file is kept: {kept}", file=sys.stderr)
+            if is_makeshift(path) and not path.exists():
+                print(NO_HOME.format(path.parent), file=sys.stderr)
             progress = load_progress()
             change(progress)
             with replacing(path) as temporary:

@@ -16,6 +16,7 @@ from rich.text import Text
 from ddpm_tutor.classroom.display import number
 from ddpm_tutor.classroom.prose import HOLD, PROSE_WIDTH, Sentence
 from ddpm_tutor.classroom.session import current
+from ddpm_tutor.classroom.typed_numbers import read_number, understood
 
 LETTERS = "abcdefgh"
 KEYS_LATER = "Enter skips the question; the keys b, r, q and so on work after it."
@@ -33,7 +34,7 @@ def _pose(text: str, part: str, points: float, options: Sequence[str] = ()) -> N
     for letter, option in zip(LETTERS, options, strict=False):
         listed.add_row(f"{letter})", Sentence(option))
     content = Group(Sentence(text), listed) if options else Sentence(text)
-    panel = Panel(content, title=_heading(part, points), title_align="left", style="yellow")
+    panel = Panel(content, title=Text(_heading(part, points)), title_align="left", style="yellow")
     current().gap()
     current().print(Constrain(panel, PROSE_WIDTH))
 
@@ -96,7 +97,7 @@ def ask_choice(
         session.gap()
         return
     prompt = f"Your choice ({'/'.join(letters)}, Enter to skip): "
-    while (given := _asked(prompt).lower().rstrip(").")) != "":
+    while (given := _asked(prompt).lower().strip("(). ")) != "":
         if given in list(letters):
             break
         session.console.print(Sentence(f"Please type {' or '.join(letters)}. {KEYS_LATER}"))
@@ -139,15 +140,17 @@ def ask_number(
         return
     while text := _asked("Your number (Enter to skip): "):
         try:
-            given = float(text.replace(",", "."))
+            given = read_number(text, answer, tolerance)
             break
-        except ValueError:
-            session.console.print(Sentence(f"Please type a number, such as 0.5. {KEYS_LATER}"))
+        except ValueError as error:
+            session.console.print(Sentence(f"{error} {KEYS_LATER}"))
     if not text:
         session.print(Sentence(f"It is {number(answer)}. {why}"))
         _close(question, part, points, right=False)
         return
-    session.shown.append(Text(f"You said {text}"))
+    said = understood(text, given)
+    remember = session.shown.append if said == text else session.print  # the text is on the screen
+    remember(Text(f"You said {said}"))
     right = abs(given - answer) <= tolerance
     difference = abs(given - float(number(answer).replace(",", "")))  # as it is shown
     off = "" if right else f" You were {number(difference)} off."

@@ -15,9 +15,16 @@ import torch
 from torch import Tensor
 
 from ddpm_tutor.classroom.cases import in_a_line
-from ddpm_tutor.classroom.exercise import Exercise, Mistake, all_exercises, read_answer
+from ddpm_tutor.classroom.exercise import (
+    Exercise,
+    Mistake,
+    all_exercises,
+    as_typed,
+    read_answer,
+)
 from ddpm_tutor.classroom.judge import line_in, run_module
 from ddpm_tutor.classroom.progress import fingerprint, load_progress
+from ddpm_tutor.commands import command
 from ddpm_tutor.errors import TutorError, UsageError
 from ddpm_tutor.science.checkpoints import Checkpoint, load_checkpoint
 from ddpm_tutor.science.diffusion import predict_eps
@@ -272,7 +279,8 @@ def own_code(folder: Path, method: Method) -> OwnCode:
         source, passed = read_answer(path), progress.exercise(exercise.name).passed
         if passed != fingerprint(source):
             why = "has changed since it passed" if passed else "has not passed yet"
-            found.left_out.append(f"{path} {why}: ddpm-tutor exercise check {exercise.number}")
+            check = command("exercise", "check", as_typed(path))
+            found.left_out.append(f"{path} {why}: {check}")
             continue
         module = run_module(ast.parse(source, str(path)), path)
         function = getattr(module, exercise.function)

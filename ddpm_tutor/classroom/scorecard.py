@@ -1,6 +1,6 @@
 """The scorecard on the screen, and its pictures."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -10,15 +10,16 @@ from rich.table import Table
 from rich.text import Text
 from torch import Tensor
 
-from ddpm_tutor.classroom.figures import sheet
-from ddpm_tutor.classroom.pictures import enlarged, grid, save_png
-from ddpm_tutor.files import replacing
+from ddpm_tutor.classroom.figures import save_figure_as, sheet
+from ddpm_tutor.classroom.picture_files import write_picture
+from ddpm_tutor.classroom.pictures import enlarged, grid
 from ddpm_tutor.science.data import Digits
 from ddpm_tutor.science.evaluation import Card, Drawn
 
 IN_GRID = 100  # digits in the picture of all
 WORST = 20  # in that of the worst
 NEAREST = 10  # in that of those nearest to a training image
+DPI = 150
 REAL = "real digits"  # the card that the others are held against
 
 MEANING = {
@@ -109,20 +110,17 @@ def captions(drawn: Drawn, numbers: Tensor) -> list[str]:
     return [f"{drawn.asked[i]}, read {read[i]}" for i in numbers]
 
 
-def save_pictures(drawn: Drawn, mnist: Digits | None, out: Path) -> list[Path]:
+def save_pictures(drawn: Drawn, mnist: Digits | None, out: Path) -> Iterator[Path]:
     """Writes the first digits, the worst, and those nearest to a training image, with that one."""
-    pictures = [out / "grid.png"]
-    save_png(pictures[0], enlarged(grid(drawn.images[:IN_GRID], columns=10), 2))
+    (out / "nearest.png").unlink(missing_ok=True)  # of an earlier run, when there was MNIST
+    write_picture(out / "grid.png", enlarged(grid(drawn.images[:IN_GRID], columns=10), 2))
+    yield out / "grid.png"
     worst = worst_first(drawn)[:WORST]
-    sheets = {"worst.png": sheet(drawn.images[worst], captions(drawn, worst))}
+    save_figure_as(out / "worst.png", sheet(drawn.images[worst], captions(drawn, worst)), DPI)
+    yield out / "worst.png"
     if drawn.near is not None and mnist is not None:
         numbers = drawn.near.distances.argsort()[:NEAREST]
         pairs = [drawn.images[numbers], mnist.train_images[drawn.near.numbers[numbers]]]
         titles = [f"{d:.1f} from" for d in drawn.near.distances[numbers].tolist()]
-        sheets["nearest.png"] = sheet(torch.cat(pairs), titles)
-    (out / "nearest.png").unlink(missing_ok=True)  # of an earlier run, when there was MNIST
-    for name, figure in sheets.items():
-        with replacing(out / name) as temporary:
-            figure.savefig(temporary, dpi=150)
-        pictures.append(out / name)
-    return pictures
+        save_figure_as(out / "nearest.png", sheet(torch.cat(pairs), titles), DPI)
+        yield out / "nearest.png"

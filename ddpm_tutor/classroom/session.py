@@ -24,10 +24,12 @@ from rich.text import Text
 from torch import Tensor
 
 from ddpm_tutor.classroom.display import render, table
+from ddpm_tutor.classroom.figures import save_figure_as
 from ddpm_tutor.classroom.film_strips import save_film_strip
-from ddpm_tutor.classroom.pictures import Frame, enlarged, film, grid, save_gif, save_png
+from ddpm_tutor.classroom.picture_files import write_film, write_picture
+from ddpm_tutor.classroom.pictures import Frame, enlarged, film, grid
+from ddpm_tutor.classroom.screen import make_console
 from ddpm_tutor.classroom.terminal_images import render_images
-from ddpm_tutor.files import replacing
 from ddpm_tutor.science.film_strip import FilmStrip
 
 T = TypeVar("T")
@@ -37,7 +39,7 @@ T = TypeVar("T")
 class Session:
     """One sitting with a lesson."""
 
-    console: Console = field(default_factory=Console)
+    console: Console = field(default_factory=make_console)
     out: Path = Path("outputs")
     # asks the learner a question and returns the answer; None where nobody is there to ask
     ask: Callable[[str], str] | None = None
@@ -129,8 +131,7 @@ def output_path(name: str, suffix: str) -> Path:
 def save_figure(figure: Any, name: str) -> Path:
     """Saves a matplotlib figure as a PNG and prints its path."""
     path = output_path(name, ".png")
-    with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=120, bbox_inches="tight")
+    save_figure_as(path, figure, dpi=120, bbox_inches="tight")
     saved_file(path, "Figure")
     return path
 
@@ -138,7 +139,7 @@ def save_figure(figure: Any, name: str) -> Path:
 def save_film(frames: Iterable[Frame], name: str) -> Path:
     """Saves moments of noising or denoising as a GIF and prints its path."""
     path = output_path(name, ".gif")
-    save_gif(path, film(list(frames)))
+    write_film(path, film(list(frames)))
     saved_file(path, "GIF")
     return path
 
@@ -154,7 +155,7 @@ def save_strip(strip: FilmStrip) -> list[Path]:
 def save_grid(images: Tensor, name: str, columns: int | None = None) -> Path:
     """Saves images, (N, 1, H, W), in rows of `columns` as a PNG and prints its path."""
     path = output_path(name, ".png")
-    save_png(path, enlarged(grid(images, columns), 2))
+    write_picture(path, enlarged(grid(images, columns), 2))
     saved_file(path, "Picture")
     return path
 
@@ -179,11 +180,11 @@ def track(items: Iterable[T], total: int, description: str) -> Iterator[T]:
     """
     session = current()
     with Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(compact=True),
-        TextColumn("[cyan]{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", "cyan", markup=False),
         console=session.console,
         transient=True,
         disable=not session.console.is_terminal,

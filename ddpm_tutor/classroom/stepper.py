@@ -14,7 +14,7 @@ from rich.panel import Panel
 from rich.rule import Rule
 from rich.text import Text
 
-from ddpm_tutor.classroom.keyboard import showing_keys
+from ddpm_tutor.classroom.keyboard import forget_keys, showing_keys
 from ddpm_tutor.classroom.lesson import (
     Cell,
     Lesson,
@@ -33,7 +33,7 @@ from ddpm_tutor.classroom.prose import (
     without_title,
 )
 from ddpm_tutor.classroom.session import Session, ends_blank, show, using
-from ddpm_tutor.errors import TutorError, UsageError
+from ddpm_tutor.errors import Stopped, TutorError, UsageError, is_device_error
 
 KEYS = {
     "Enter": "next",
@@ -45,13 +45,17 @@ KEYS = {
     "q": "quit",
 }
 HELP = """\
-Enter  go on to the next step; its code runs as it opens
-b      back: the step before, as it was shown
+Enter  go on to the next step; its code runs as it opens; also Space, →, ↓, Page Down
+b      back: the step before, as it was shown; also ←, ↑, Page Up
 r      run this step again
 p      play: a Python with the lesson's variables; Ctrl-D comes back
 s      the source of a function that this step used
 ?      this help
 q      quit; the same command offers to go on from here"""
+
+
+NEXT = ("\r", " ", "right", "down", "page down")
+BACK = ("b", "left", "up", "page up")
 
 
 class LessonError(TutorError):
@@ -62,7 +66,7 @@ class Stepper:
     """Runs a lesson's steps and keeps what each has shown.
 
     Args:
-        keys: reads one key from the learner; None runs straight through.
+        keys: reads one key from the learner, as `read_key` does; None runs straight through.
         settings: parameters to override, as text.
         at_step: told the number of each step when it begins.
     """
@@ -191,7 +195,8 @@ class Stepper:
             if frame.filename == str(self.lesson.path)
         ]
         line = f", line {own[-1].lineno}" if own else ""
-        return f"{self.lesson.path.name}{line}: {type(error).__name__}: {error}"
+        advice = "\nUse the CPU: --device cpu" if is_device_error(error) else ""
+        return f"{self.lesson.path.name}{line}: {type(error).__name__}: {error}{advice}"
 
     def _prompt(self, number: int) -> int:
         """Waits for a key and does what it says; the steps to move by, 0 to stop."""
@@ -204,13 +209,13 @@ class Stepper:
                 console.print()
             console.print(key_hints())
             key, blank = self.keys(), False
-            if key in ("\r", "\n", " "):
+            if key in NEXT:
                 return 1
-            if key in ("q", "\x04", ""):
+            if key == "q":
                 return 0
-            if key == "b" and number > 1:
+            if key in BACK and number > 1:
                 return -1
-            if key == "b":
+            if key in BACK:
                 console.print(Text("This is the first step.", style="dim"))
             elif key == "r" and step.code:
                 self._execute_or_explain(number)
@@ -222,6 +227,7 @@ class Stepper:
             elif key == "s":
                 self._show_source(step)
             else:
+                forget_keys()  # what came with an unknown key, such as a paste, is not for us
                 console.print(Panel(Text(HELP), title="Keys", title_align="left", expand=False))
 
     def _play(self) -> None:
@@ -238,8 +244,9 @@ class Stepper:
         try:
             with showing_keys(True):
                 code.interact(banner=banner, local=self.namespace, exitmsg="")
-        except SystemExit:
-            pass
+        except SystemExit as end:
+            if isinstance(end, Stopped):
+                raise
         finally:
             for name in ("exit", "quit"):
                 self.namespace.pop(name)

@@ -1,6 +1,8 @@
 """The Typer application: its commands, and what happens when one fails."""
 
+import ast
 import errno
+import inspect
 import io
 import logging
 import os
@@ -8,20 +10,29 @@ import signal
 import sys
 import time
 import traceback
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 from typer.core import TyperGroup
 
 from ddpm_tutor import __version__
 from ddpm_tutor.cli import draw, evaluate, exercise, info, study, training
-from ddpm_tutor.errors import TutorError, is_out_of_memory
+from ddpm_tutor.cli.signals import ending, signals_to
+from ddpm_tutor.errors import (
+    DeviceWarning,
+    Stopped,
+    TutorError,
+    first_line,
+    is_device_error,
+    is_out_of_memory,
+)
 
 INTERRUPTED = 130
 NO_ROOM = (errno.ENOSPC, errno.EROFS)
-AT_ONCE = 1.0  # seconds from Ctrl-C to the error that it led to
+AT_ONCE = 1.0  # seconds from a signal to the error that it led to
 
 
 class Commands(TyperGroup):
@@ -29,7 +40,7 @@ class Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            with interrupts_by_name():
+            with signals_by_name():
                 return super().invoke(ctx)
         except TutorError as error:
             if ctx.params.get("debug"):
@@ -39,6 +50,9 @@ class Commands(TyperGroup):
         except KeyboardInterrupt:
             complain("Interrupted.")
             raise typer.Exit(INTERRUPTED) from None
+        except Stopped as stopped:
+            complain(str(stopped))
+            raise typer.Exit(128 + stopped.number) from None
         except BrokenPipeError:
             # the reader, such as `head`, has gone: so shall we, without a word
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -53,38 +67,39 @@ class Commands(TyperGroup):
 
 
 @contextmanager
-def interrupts_by_name() -> Iterator[None]:
-    """Makes a KeyboardInterrupt of an error that Ctrl-C led to.
+def signals_by_name() -> Iterator[None]:
+    """Ends a command that is asked to end by a signal, as by Ctrl-C: temporary files are removed.
 
-    In the middle of an import it can end as an ImportError, or worse.
+    An error that the signal led to gets its name: in the middle of an import it can end as an
+    ImportError, or worse.
     """
-    pressed = -AT_ONCE
+    came, last = -AT_ONCE, signal.SIGINT.value
 
     def note(number: int, frame: Any) -> None:
-        nonlocal pressed
-        pressed = time.monotonic()
-        signal.default_int_handler(number, frame)
+        nonlocal came, last
+        again = time.monotonic() - came < AT_ONCE
+        if again and number != signal.SIGINT:
+            return  # a closed terminal says so twice: what is being tidied up is to be finished
+        came, last = time.monotonic(), number
+        raise ending(number)
 
-    ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    if ours:  # and neither ignored, nor somebody else's
-        signal.signal(signal.SIGINT, note)
-    try:
-        yield
-    except (TutorError, typer.Exit, typer.Abort):
-        raise
-    except Exception:
-        if time.monotonic() - pressed < AT_ONCE:
-            raise KeyboardInterrupt from None
-        raise
-    finally:
-        if ours:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+    with signals_to(note):
+        try:
+            yield
+        except (TutorError, typer.Exit, typer.Abort):
+            raise
+        except Exception:
+            if time.monotonic() - came < AT_ONCE:
+                raise ending(last) from None
+            raise
 
 
 def in_words(error: Exception) -> str:
     """What to say of an error that no command foresaw."""
     if is_out_of_memory(error):
         return "Too little memory. Ask for less at once: a smaller --count or --width."
+    if is_device_error(error):
+        return f"The device cannot compute this: {first_line(error)}.\nUse the CPU: --device cpu"
     if isinstance(error, OSError) and error.errno in NO_ROOM:
         return f"Cannot write: {error.strerror}. Make room, or write elsewhere."
     if isinstance(error, OSError) and error.filename is not None:
@@ -110,6 +125,13 @@ def speak_plainly() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+    usual = warnings.formatwarning
+
+    def plain(message: Warning | str, category: type[Warning], *place: Any, **named: Any) -> str:
+        ours = issubclass(category, DeviceWarning)  # and meant for the learner
+        return f"{message}\n" if ours else usual(message, category, *place, **named)
+
+    warnings.formatwarning = plain
 
 
 def complain(message: str) -> None:
@@ -153,3 +175,17 @@ app.command("sample")(draw.sample)
 app.command("train")(training.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("info")(info.info)
+
+
+def keep_help(commands: typer.Typer) -> None:
+    """Gives each command its docstring as help; from the source where -OO has dropped it."""
+    for command in commands.registered_commands:
+        function = command.callback
+        if function is not None and not function.__doc__:
+            definition = ast.parse(inspect.getsource(function)).body[0]
+            command.help = ast.get_docstring(cast(ast.FunctionDef, definition))
+
+
+if sys.flags.optimize > 1:
+    for commands in (app, exercise.app):
+        keep_help(commands)

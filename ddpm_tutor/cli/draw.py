@@ -1,4 +1,4 @@
-"""The commands that draw: a GIF, and grids of samples."""
+"""The commands that draw: a film, and grids of samples."""
 
 import time
 from collections.abc import Iterator
@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from ddpm_tutor.classroom.screen import make_console
 from ddpm_tutor.cli.options import (
     CheckpointOption,
     DataOption,
@@ -21,11 +22,14 @@ from ddpm_tutor.cli.options import (
     SamplerOption,
     SeedOption,
     StepsOption,
+    a_path,
     find_digits,
     open_checkpoint,
+    take_device,
 )
 from ddpm_tutor.cli.own_code import bug_frames, check_bug, own_drawing, show_bugs
 from ddpm_tutor.cli.processes import Process, collect, is_first, processes
+from ddpm_tutor.commands import command
 from ddpm_tutor.errors import TutorError, UsageError
 from ddpm_tutor.files import check_target
 
@@ -65,7 +69,12 @@ def gif(
     sampler: SamplerOption = Sampler.ddpm,
     steps: StepsOption = 1000,
     out: Annotated[
-        Path | None, typer.Option(help="File to write.", show_default="digit_7.gif")
+        Path | None,
+        typer.Option(
+            callback=a_path,
+            help="File to write: .gif, .png (animated), .apng, .webp or .avif.",
+            show_default="digit_7.gif",
+        ),
     ] = None,
     checkpoint: CheckpointOption = None,
     data: DataOption = None,
@@ -74,6 +83,7 @@ def gif(
         Path | None,
         typer.Option(
             metavar="FOLDER",
+            callback=a_path,
             help="Draw with your own functions, as far as your exercises there have passed.",
         ),
     ] = None,
@@ -84,23 +94,28 @@ def gif(
         ),
     ] = None,
 ) -> None:
-    """Save a GIF of a digit appearing out of noise."""
-    console, started = Console(), time.perf_counter()
+    """Save a GIF, or another film, of a digit appearing out of noise."""
+    console, started = make_console(), time.perf_counter()
     if bug == "list":
         show_bugs(console)
         return
     refuse_clashes(bug, with_my_code, direction, guidance)
-    target = check_target(out or default_name(digit, direction, bug))
+    from ddpm_tutor.classroom.picture_files import FILMS, film_endings, with_ending, write_film
+
+    named = out or default_name(digit, direction, bug)
+    target = check_target(with_ending(named, film_endings()))
     with console.status("Loading the model ..."):
-        from ddpm_tutor.classroom.films import frames_of
-        from ddpm_tutor.classroom.pictures import NAMES, film, save_gif
+        from ddpm_tutor.classroom.films import FRAMES, frames_of
+        from ddpm_tutor.classroom.pictures import NAMES, film
         from ddpm_tutor.classroom.session import track
         from ddpm_tutor.classroom.terminal_images import render_images
 
         loaded = open_checkpoint(checkpoint, device, steps)
-        labels = labels_for(loaded, digit, count)
+        labels = labels_for(loaded, digit, count, checkpoint)
         numbers = range(count if labels is None else len(labels))
         guide = guidance if loaded.conditional else 1.0
+    calls = FRAMES if direction == Direction.noise else steps
+    take_device(console, loaded, device, len(numbers), calls, guidance=guide)
     how = {"seed": seed, "indices": numbers, "guidance": guide, "steps": steps}
     frames: list[Frame] = []
     hold, names = [], NAMES
@@ -119,7 +134,7 @@ def gif(
         frames += frames_of(bar, loaded.schedule)
     hold.append(len(frames) - 1)
     title = "" if digit is None else f"digit {digit}"
-    save_gif(target, film(frames, title, names), hold)
+    write_film(target, film(frames, title, names), hold)
     captions = [names[:1] * len(numbers), names[1:] * len(numbers)] if bug else [None]
     for images, caption in zip((frames[-1].x_t, frames[-1].x_0), captions, strict=False):
         console.print(render_images(images, console, caption))
@@ -127,7 +142,7 @@ def gif(
     size = target.stat().st_size / 1e6
     console.print(
         Text.assemble(
-            ("GIF saved: ", "dim"),
+            (f"{FILMS[target.suffix.lower()].name} saved: ", "dim"),
             (str(target), "bold green"),
             (f"   {len(frames)} frames, {size:.1f} MB, {seconds:.1f} s", "dim"),
         )
@@ -149,9 +164,14 @@ def sample(
     guidance: GuidanceOption = 1.0,
     sampler: SamplerOption = Sampler.ddpm,
     steps: StepsOption = 1000,
-    out: Annotated[Path, typer.Option(help="The picture to write.")] = Path("samples.png"),
+    out: Annotated[
+        Path, typer.Option(callback=a_path, help="Picture to write: .png, .jpg, ...")
+    ] = Path("samples.png"),
     npz: Annotated[
-        Path | None, typer.Option(help="Also write images, labels and seed as NumPy arrays.")
+        Path | None,
+        typer.Option(
+            callback=a_path, help="Also write images, labels and seed as NumPy arrays: .npz."
+        ),
     ] = None,
     checkpoint: CheckpointOption = None,
     device: DeviceOption = Device.auto,
@@ -159,27 +179,33 @@ def sample(
     """Draw digits as a grid, and as arrays."""
     if (digit is not None) + all_digits + unconditional != 1:
         raise UsageError("Say what to draw: --digit 3, --all-digits or --unconditional.")
-    console = Console(quiet=not is_first())
-    for target in (out, npz):
-        if target is not None:
-            check_target(target)
+    console = make_console(quiet=not is_first())
+    from ddpm_tutor.classroom.picture_files import picture_endings, with_ending, write_picture
+
+    out = check_target(with_ending(out, picture_endings()))
+    if npz:
+        npz = check_target(with_ending(npz, [".npz"]))
     with console.status("Loading the model ..."):
         import torch
 
-        from ddpm_tutor.classroom.pictures import enlarged, grid, save_png
+        from ddpm_tutor.classroom.pictures import enlarged, grid
         from ddpm_tutor.classroom.session import Session, using
         from ddpm_tutor.classroom.terminal_images import render_images
         from ddpm_tutor.science.npz import writing_digits
 
         loaded = open_checkpoint(checkpoint, device, steps)
         if all_digits and not loaded.conditional:
-            raise no_labels()
-        labels = None if unconditional else labels_for(loaded, digit, n)
+            raise no_labels(checkpoint)
+        labels = None if unconditional else labels_for(loaded, digit, n, checkpoint)
         count = n if labels is None else len(labels)
 
     shown: list[Tensor] = []
     with processes(device) as process, using(Session(console)), ExitStack() as files:
-        loaded.model.to(process.device)
+        if process.world_size > 1:
+            loaded.model.to(process.device)
+        else:
+            told = labels is not None
+            take_device(console, loaded, device, count, steps, labels=told, guidance=guidance)
         chunks = drawn_chunks(
             loaded, labels, count, seed, guidance, sampler, steps, f"Drawing {count:,}", process
         )
@@ -193,7 +219,7 @@ def sample(
         return
     images = torch.cat(shown)
     columns = n if all_digits and n <= 20 else None
-    save_png(out, enlarged(grid(images, columns), 2))
+    write_picture(out, enlarged(grid(images, columns), 2))
     console.print(render_images(images[:40], console))
     for path in [out, npz] if npz else [out]:
         console.print(Text.assemble(("Saved: ", "dim"), (str(path), "bold green")))
@@ -227,7 +253,9 @@ def default_name(digit: int | None, direction: Direction, bug: str | None = None
     return Path(f"{what}.gif" if direction == Direction.denoise else f"{what}_{direction}.gif")
 
 
-def labels_for(loaded: "Checkpoint", digit: int | None, count: int) -> "Tensor | None":
+def labels_for(
+    loaded: "Checkpoint", digit: int | None, count: int, checkpoint: Path | None
+) -> "Tensor | None":
     """`count` labels of the digit, or of each of the ten; None for a model without labels.
 
     Raises:
@@ -237,17 +265,18 @@ def labels_for(loaded: "Checkpoint", digit: int | None, count: int) -> "Tensor |
 
     if not loaded.conditional:
         if digit is not None:
-            raise no_labels()
+            raise no_labels(checkpoint)
         return None
     digits = torch.arange(10) if digit is None else torch.tensor([digit])
     return digits.repeat_interleave(count)
 
 
-def no_labels() -> TutorError:
+def no_labels(checkpoint: Path | None) -> TutorError:
     """What to say when a digit is asked of weights that know none."""
+    own = ("--checkpoint", checkpoint) if checkpoint else ()
     return TutorError(
         "These weights were trained without labels: they draw no digit on request.\n"
-        "Use other weights, or draw with: ddpm-tutor sample --unconditional"
+        f"Use other weights, or draw with: {command('sample', '--unconditional', *own)}"
     )
 
 

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from ddpm_tutor.classroom.screen import make_console
 from ddpm_tutor.cli.draw import drawn_chunks
 from ddpm_tutor.cli.options import (
     CheckpointOption,
@@ -20,7 +21,9 @@ from ddpm_tutor.cli.options import (
     SamplerOption,
     SeedOption,
     StepsOption,
+    a_path,
     open_checkpoint,
+    take_device,
 )
 from ddpm_tutor.files import check_target
 
@@ -40,16 +43,19 @@ def evaluate(
     sampler: SamplerOption = Sampler.ddpm,
     steps: StepsOption = 100,
     as_json: Annotated[bool, typer.Option("--json", help="Print the scores as JSON.")] = False,
-    out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path("evaluation"),
+    out: Annotated[Path, typer.Option(callback=a_path, help="Folder for the pictures.")] = Path(
+        "evaluation"
+    ),
     checkpoint: CheckpointOption = None,
     data: DataOption = None,
     device: DeviceOption = Device.auto,
 ) -> None:
     """Score the digits that weights draw, beside real ones."""
-    console = Console(stderr=as_json)
+    console = make_console(stderr=as_json)
     with console.status("Loading the model ..."):
         import torch
 
+        from ddpm_tutor.classroom.figures import going_on_without
         from ddpm_tutor.classroom.scorecard import REAL, save_pictures
         from ddpm_tutor.classroom.session import Session, using
         from ddpm_tutor.science.classifier import load_classifier
@@ -63,6 +69,7 @@ def evaluate(
     check_target(out / "grid.png")  # better to fail now than after the drawing
     evaluated: dict[str, Drawn] = {}
     for name, network in networks.items():
+        take_device(console, network, device, n, steps, guidance=guidance)
         with using(Session(console=console)):
             asked = torch.arange(n) % 10 if network.conditional else None
             bar = f"Drawing {n:,} digits ({name})"
@@ -74,7 +81,10 @@ def evaluate(
         cards = {name: drawn.card for name, drawn in evaluated.items()}
         cards[REAL] = real_card(classifier.model, real, n)
         first = next(iter(evaluated.values()))  # the pictures are of the weights asked for
-        pictures = save_pictures(first, mnist, out)
+        pictures: list[Path] = []
+        with going_on_without(console, "some of the pictures"):
+            for path in save_pictures(first, mnist, out):
+                pictures.append(path)
 
     settings: dict[str, Any] = {"n": n, "steps": steps, "sampler": sampler.value, "seed": seed}
     if first.asked is not None:

@@ -10,7 +10,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ddpm_tutor.classroom.exercise import FOLDER
+from ddpm_tutor.classroom.exercise import FOLDER, as_typed
+from ddpm_tutor.classroom.screen import make_console
+from ddpm_tutor.cli.options import a_path
+from ddpm_tutor.commands import command
 from ddpm_tutor.errors import TutorError, UsageError
 
 if TYPE_CHECKING:
@@ -26,16 +29,18 @@ app = typer.Typer(
 )
 
 NameArgument = Annotated[
-    str, typer.Argument(metavar="N", help="An exercise's number, or your file.")
+    str, typer.Argument(metavar="N", callback=a_path, help="An exercise's number, or your file.")
 ]
-FolderOption = Annotated[Path, typer.Option("--folder", help="Where your files are.")]
+FolderOption = Annotated[
+    Path, typer.Option("--folder", callback=a_path, help="Where your files are.")
+]
 
 
 @app.callback(invoke_without_command=True)
 def exercises(ctx: typer.Context) -> None:
     """Write the equations yourself: a gap to fill, and an exact answer."""
     if ctx.invoked_subcommand is None:
-        show_list(Console())
+        show_list(make_console())
 
 
 def show_list(console: Console) -> None:
@@ -60,9 +65,9 @@ def show_list(console: Console) -> None:
             upcoming = exercise
         table.add_row(
             str(exercise.number),
-            exercise.title,
+            Text(exercise.title),
             exercise.lesson,
-            exercise.part,
+            Text(exercise.part),
             Text(points_of(exercise, worth)),
             state_of(exercise, mine),
         )
@@ -74,15 +79,30 @@ def show_list(console: Console) -> None:
     if shared:
         console.print(Text("½: two exercises earn that point together.", "dim"))
     if upcoming:
-        begun = (FOLDER / f"{upcoming.name}.py").exists()
-        word = "check" if begun else "start"
-        console.print(Text(f"Go on with: ddpm-tutor exercise {word} {upcoming.number}", "dim"))
+        console.print(Text(f"Go on with: {going_on(upcoming, FOLDER)}", "dim"), soft_wrap=True)
     else:
-        console.print(
-            Text(
-                "All done. Draw with it: ddpm-tutor gif --digit 7 --with-my-code exercises/", "dim"
-            )
-        )
+        say_all_done(console, "All done.", FOLDER)
+
+
+def going_on(exercise: "Exercise", folder: Path) -> str:
+    """The command that starts an exercise in `folder`, or checks it where it has been started."""
+    path = folder / exercise.file.name
+    return command("exercise", "check" if path.exists() else "start", as_typed(path))
+
+
+def say_all_done(console: Console, say: str, folder: Path) -> None:
+    """What to do when every exercise has passed: draw with the functions in `folder`."""
+    from ddpm_tutor.classroom.exercise import all_exercises
+
+    if any((folder / exercise.file.name).exists() for exercise in all_exercises()):
+        say = f"{say} Draw with it"
+    elif folder == FOLDER:
+        say, folder = f"{say} Draw with it, in the folder of your files", Path()
+    else:  # they have names of their own, and a drawing would not find them
+        console.print(Text(say, "dim"))
+        return
+    draw = command("gif", "--digit", 7, "--with-my-code", folder)
+    console.print(Text(f"{say}: {draw}", "dim"), soft_wrap=True)
 
 
 def points_of(exercise: "Exercise", worth: "dict[str, Part]") -> str:
@@ -102,7 +122,7 @@ def state_of(exercise: "Exercise", progress: "ExerciseProgress") -> Text:
         return Text("✓ solution seen", "yellow")
     if progress.given_up:
         return Text("solution seen", "yellow")
-    if (FOLDER / f"{exercise.name}.py").exists():
+    if exercise.file.exists():
         return Text("begun", "yellow")
     return Text("–", "dim")
 
@@ -114,23 +134,24 @@ def opened(name: str, folder: Path) -> "tuple[Exercise, Path]":
     exercise = find_exercise(name)
     if name.endswith(".py"):
         return exercise, Path(name)
-    return exercise, folder / f"{exercise.name}.py"
+    return exercise, folder / exercise.file.name
 
 
 @app.command("start")
 def start(name: NameArgument, folder: FolderOption = FOLDER) -> None:
     """Write the file of an exercise here: what to do, and a gap to fill."""
     exercise, path = opened(name, folder)
-    console = Console()
+    console = make_console()
     if path.exists():
         raise TutorError(
             f"{path} is there already, and stays as it is.\n"
-            f"Start over with: ddpm-tutor exercise reset {exercise.number}"
+            f"Start over with: {command('exercise', 'reset', as_typed(path))}"
         )
-    write(path, exercise.starter())
+    write(path, exercise.starter(path))
     console.print(Text.assemble(("Written: ", "dim"), (str(path), "bold green")))
     console.print(Text("Open it in your editor, and fill the gap. Then:"))
-    console.print(Text(f"  ddpm-tutor exercise check {exercise.number} --watch", "bold"))
+    checking = command("exercise", "check", as_typed(path), "--watch")
+    console.print(Text(f"  {checking}", "bold"), soft_wrap=True)
 
 
 def write(path: Path, text: str) -> None:
@@ -151,7 +172,7 @@ def check(
 ) -> None:
     """Run your code, and say what is right, or just how it is wrong."""
     exercise, path = opened(name, folder)
-    console = Console()
+    console = make_console()
     if not watch:
         if not check_once(console, exercise, path):
             raise typer.Exit(1)
@@ -183,17 +204,17 @@ def check_once(console: Console, exercise: "Exercise", path: Path) -> bool:
     from ddpm_tutor.classroom.checking import check
     from ddpm_tutor.classroom.telling import tell
 
-    with console.status(f"Checking {path} ..."):
+    with console.status(Text(f"Checking {path} ...")):
         checked = check(exercise, path)
     tell(console, exercise, path, checked)
     if checked.verdict.passed:
-        keep(console, exercise, checked)
+        keep(console, exercise, path, checked)
     else:
-        say_help(console, exercise)
+        say_help(console, exercise, path)
     return checked.verdict.passed
 
 
-def keep(console: Console, exercise: "Exercise", checked: "Checked") -> None:
+def keep(console: Console, exercise: "Exercise", path: Path, checked: "Checked") -> None:
     """Keeps that the exercise has passed, and says what it has earned and what comes next."""
     from ddpm_tutor.classroom.exercise import all_exercises, parts
     from ddpm_tutor.classroom.progress import exercise_passed, load_progress
@@ -217,12 +238,12 @@ def keep(console: Console, exercise: "Exercise", checked: "Checked") -> None:
     following = [e for e in all_exercises() if not progress.exercise(e.name).passed]
     later = [e for e in following if e.number > exercise.number] or following
     if later:
-        console.print(Text(f"  Next: ddpm-tutor exercise start {later[0].number}", "dim"))
+        console.print(Text(f"  Next: {going_on(later[0], path.parent)}", "dim"), soft_wrap=True)
     else:
-        console.print(Text("  All done: ddpm-tutor gif --digit 7 --with-my-code exercises/", "dim"))
+        say_all_done(console, "  All done.", path.parent)
 
 
-def say_help(console: Console, exercise: "Exercise") -> None:
+def say_help(console: Console, exercise: "Exercise", path: Path) -> None:
     """Where help is to be had."""
     from ddpm_tutor.classroom.progress import load_progress
 
@@ -230,7 +251,8 @@ def say_help(console: Console, exercise: "Exercise") -> None:
     left = len(exercise.hints) - shown
     if left > 0:
         word = "A hint" if shown == 0 else "The next hint"
-        console.print(Text(f"  {word}: ddpm-tutor exercise hint {exercise.number}", "dim"))
+        hint = command("exercise", "hint", as_typed(path))
+        console.print(Text(f"  {word}: {hint}", "dim"), soft_wrap=True)
 
 
 @app.command("hint")
@@ -240,7 +262,7 @@ def hint(name: NameArgument) -> None:
     from ddpm_tutor.classroom.progress import change_progress, load_progress
     from ddpm_tutor.classroom.prose import Prose, highlighted
 
-    exercise, console = find_exercise(name), Console()
+    exercise, console = find_exercise(name), make_console()
     count = len(exercise.hints)
     number = min(load_progress().exercise(exercise.name).hints + 1, count)
     change_progress(lambda p: setattr(p.exercise(exercise.name), "hints", number))
@@ -251,9 +273,13 @@ def hint(name: NameArgument) -> None:
     console.print(highlighted(shown.code.source))
     if number == count:
         console.print()
-        console.print(
-            Text(f"All of it: ddpm-tutor exercise solution {exercise.number} --give-up", "dim")
-        )
+        solution = command("exercise", "solution", typed_again(name, exercise), "--give-up")
+        console.print(Text(f"All of it: {solution}", "dim"), soft_wrap=True)
+
+
+def typed_again(name: str, exercise: "Exercise") -> str | Path:
+    """What names an exercise in the next command, after `name` did in this one."""
+    return Path(name) if name.endswith(".py") else str(exercise.number)
 
 
 @app.command("solution")
@@ -268,7 +294,7 @@ def solution(
     from ddpm_tutor.classroom.progress import change_progress, load_progress
     from ddpm_tutor.classroom.prose import highlighted
 
-    exercise, console = find_exercise(name), Console()
+    exercise, console = find_exercise(name), make_console()
     progress = load_progress().exercise(exercise.name)
     if not progress.passed and not give_up and not progress.given_up:
         raise UsageError(
@@ -280,7 +306,8 @@ def solution(
         change_progress(lambda p: setattr(p.exercise(exercise.name), "given_up", True))
         console.print()
         console.print(Text("Read it until you can say why each part is there. Then close it, and:"))
-        console.print(Text(f"  ddpm-tutor exercise reset {exercise.number}", "bold"))
+        again = command("exercise", "reset", typed_again(name, exercise))
+        console.print(Text(f"  {again}", "bold"), soft_wrap=True)
         console.print(Text("Written from memory, it earns its points after all.", "dim"))
 
 
@@ -288,19 +315,20 @@ def solution(
 def reset(name: NameArgument, folder: FolderOption = FOLDER) -> None:
     """Start an exercise over; your old file is kept beside the new one."""
     from ddpm_tutor.classroom.progress import change_progress
+    from ddpm_tutor.files import pointed_at
 
     exercise, path = opened(name, folder)
-    console = Console()
+    console = make_console()
     if path.exists():
-        number = 1
-        while (kept := path.with_name(f"{path.stem}.{number}.py")).exists():
+        number, place = 1, pointed_at(path)
+        while (kept := place.with_name(f"{place.stem}.{number}.py")).exists():
             number += 1
         try:
-            path.rename(kept)
+            place.rename(kept)
         except OSError as error:
             raise TutorError(f"Cannot set {path} aside: {error.strerror}.") from error
         console.print(Text.assemble(("Kept: ", "dim"), (str(kept), "green")))
-    write(path, exercise.starter())
+    write(path, exercise.starter(path))
     # hints and a solution that was shown are forgotten; what has passed stays passed
 
     def forget(progress: "ExerciseProgress") -> None:

@@ -1,56 +1,55 @@
 """The command that says what there is on this machine."""
 
 import platform
-import time
-from importlib.metadata import version
+import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from ddpm_tutor import __version__
+from ddpm_tutor.classroom.screen import make_console
+from ddpm_tutor.cli.draw import GUIDANCE
 from ddpm_tutor.cli.options import CheckpointOption, DataOption, Device, DeviceOption
+from ddpm_tutor.errors import DeviceWarning, TutorError
 
 if TYPE_CHECKING:
     from ddpm_tutor.science.checkpoints import Checkpoint
+
+STEPS = 30  # that are timed
 
 
 def info(
     data: DataOption = None, checkpoint: CheckpointOption = None, device: DeviceOption = Device.auto
 ) -> None:
     """Show versions, device, data and weights found, and the speed of one step."""
-    console = Console()
+    console = make_console()
     with console.status("Looking around ..."):
         import torch
 
         from ddpm_tutor.classroom.progress import progress_file
-        from ddpm_tutor.science.checkpoints import load_checkpoint, network_name, shipped_weights
-        from ddpm_tutor.science.data import cache_folder, chosen_root, has_mnist
-        from ddpm_tutor.science.devices import available_devices, choose_device, has_bf16
+        from ddpm_tutor.science.checkpoints import load_checkpoint, network_name, weights_file
+        from ddpm_tutor.science.devices import has_bf16
 
-        chosen = choose_device(device.value)
-        loaded = load_checkpoint(checkpoint, chosen)
-        root = chosen_root(data) or cache_folder()
+        loaded = load_checkpoint(checkpoint)
+        devices = devices_found(device, loaded)
         parameters = sum(p.numel() for p in loaded.model.parameters())
         last_epoch = last_of_log(loaded.log)
         rows = {
             "ddpm-tutor": __version__,
             "Python": platform.python_version(),
-            "torch": f"{torch.__version__}, torchvision {version('torchvision')}",
-            "device": f"{chosen} (there is: {', '.join(available_devices())})",
+            "torch": f"{torch.__version__}, torchvision {torchvision_version()}",
+            **devices,
             "CPU threads": str(torch.get_num_threads()),
-            "bfloat16": "fast" if has_bf16(chosen) else "not used",
-            "data": f"MNIST in {root}"
-            if has_mnist(root)
-            else f"no MNIST in {root}: downloaded when it is first needed, or the offline digits",
-            "weights": str(checkpoint or shipped_weights()),
+            "bfloat16": f"{'fast' if has_bf16(torch.device('cpu')) else 'not used'} on the CPU",
+            "data": data_found(data),
+            "weights": str(weights_file(checkpoint)),
             "network": f"{network_name(loaded.model)}, width {loaded.model.width}, "
             f"{parameters / 1e6:.1f} M parameters, "
             f"{'conditional' if loaded.conditional else 'unconditional'}",
             "trained on": f"{last_epoch['images_seen']:,} images",
             "validation loss": validation_text(last_epoch),
-            "one step": step_speed(loaded),
             "progress in": str(progress_file()),
         }
     table = Table.grid(padding=(0, 2))
@@ -58,6 +57,61 @@ def info(
     for name, value in rows.items():
         table.add_row(name, Text(value))
     console.print(table)
+
+
+def torchvision_version() -> str:
+    """Its version, or why it cannot be loaded: only a download of MNIST needs it."""
+    try:
+        import torchvision
+    except Exception as error:  # not there; without lzma; made for another torch
+        return f"cannot be loaded ({error}): MNIST cannot be downloaded"
+    return torchvision.__version__
+
+
+def data_found(data: Path | None) -> str:
+    """The digits that commands will use, as far as they are on this machine."""
+    from ddpm_tutor.science.data import cache_folder, find_mnist
+
+    try:
+        found = find_mnist(data)
+    except TutorError as error:
+        return str(error).splitlines()[0]
+    if found is None:
+        return (
+            f"no MNIST in {cache_folder()}: downloaded when it is first needed, or the offline "
+            "digits"
+        )
+    return found.source
+
+
+def devices_found(device: Device, loaded: "Checkpoint") -> dict[str, str]:
+    """What `--device` means here, and how fast each device takes a step; or only the one named.
+
+    Raises:
+        UsageError: this machine has no such device.
+    """
+    from ddpm_tutor.science.devices import available_devices, choose_device, why_unusable
+    from ddpm_tutor.science.quickest import quickest_device
+
+    if device != Device.auto:
+        if device.value in available_devices() and (reason := why_unusable(device.value)):
+            return {
+                "device": f"{device.value} cannot compute: {reason}",
+                **step_speed(loaded, "cpu"),
+            }
+        chosen = choose_device(device.value)
+        return {"device": str(chosen), **step_speed(loaded, chosen.type)}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeviceWarning)  # the rows say it
+        # before anything else starts a GPU: so it is when a command begins
+        choice = quickest_device(
+            loaded.model, loaded.schedule, 1, loaded.schedule.T, guidance=GUIDANCE
+        )
+    rows = {"device": f"auto is {choice.device} for one digit: {choice.why}"}
+    for name in available_devices():
+        reason = why_unusable(name)
+        rows |= {name: f"cannot compute: {reason}"} if reason else step_speed(loaded, name)
+    return rows
 
 
 def last_of_log(log: list[dict[str, Any]]) -> dict[str, Any]:
@@ -80,24 +134,13 @@ def validation_text(last_epoch: dict[str, Any]) -> str:
     return f"{mean:.4f} ± {error:.4f} on held-out MNIST, when it was trained"
 
 
-def step_speed(loaded: "Checkpoint") -> str:
-    """How long one network call takes here, made ready as sampling does, and so a whole digit."""
-    import torch
+def step_speed(loaded: "Checkpoint", device: str) -> dict[str, str]:
+    """How long a step of sampling takes on a device, and so a whole digit."""
+    from ddpm_tutor.science.quickest import seconds_to_draw
 
-    from ddpm_tutor.science.fast import for_sampling
-
-    model = for_sampling(loaded.model, [1], batch=1)
-    device = next(loaded.model.parameters()).device
-    x_t, t = (
-        torch.zeros(1, 1, 32, 32, device=device),
-        torch.ones(1, dtype=torch.long, device=device),
-    )
-    times = []
-    with torch.no_grad():
-        for _ in range(20):
-            started = time.perf_counter()
-            model(x_t, t).cpu()  # a copy to the CPU waits for the device
-            times.append(time.perf_counter() - started)
-    median = sorted(times)[len(times) // 2]
     steps = loaded.schedule.T
-    return f"{median * 1000:.1f} ms for one image: about {median * steps:.0f} s for {steps} steps"
+    loaded.model.to(device)
+    seconds_to_draw(loaded.model, loaded.schedule, 1, steps)  # the first time much is loaded
+    seconds = seconds_to_draw(loaded.model, loaded.schedule, 1, steps, tried=STEPS)
+    ms = 1000 * seconds / steps
+    return {f"one step, {device}": f"{ms:.1f} ms for one image: {seconds:.1f} s for {steps} steps"}

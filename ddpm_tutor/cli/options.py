@@ -1,14 +1,16 @@
 """What several commands share: their options, and the digits."""
 
 import math
-import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
+from rich.console import Console
+from rich.text import Text
 
 from ddpm_tutor.errors import UsageError
+from ddpm_tutor.files import expanded
 
 if TYPE_CHECKING:
     from ddpm_tutor.science.checkpoints import Checkpoint
@@ -24,6 +26,29 @@ def a_number(value: float | None) -> float | None:
     if value is not None and math.isnan(value):
         raise typer.BadParameter("it is not a number")
     return value
+
+
+PathOrText = TypeVar("PathOrText", Path | None, str | None)
+
+
+def a_path(value: PathOrText) -> PathOrText:
+    """The value of an option that names a file or folder, with its `~` expanded.
+
+    Many a shell does not do that in `--out=~/7.gif`, and none on Windows.
+    """
+    return value if value is None else type(value)(expanded(str(value)))
+
+
+def given(ctx: typer.Context, *names: str) -> list[object]:
+    """Those of these options that were typed, as words for the next command."""
+    words: list[object] = []
+    for param in ctx.command.params:
+        source = ctx.get_parameter_source(param.name or "")
+        if param.name in names and source and source.name == "COMMANDLINE":
+            value = ctx.params[param.name]
+            for each in value if isinstance(value, list | tuple) else [value]:
+                words += [param.opts[0]] if each is True else [param.opts[0], each]
+    return words
 
 
 class Device(StrEnum):
@@ -50,10 +75,18 @@ SeedOption = Annotated[
 ]
 DataOption = Annotated[
     Path | None,
-    typer.Option(help="Folder that holds MNIST/raw.", envvar="DDPM_TUTOR_DATA", show_envvar=True),
+    typer.Option(
+        callback=a_path,
+        help="Folder that holds MNIST/raw.",
+        envvar="DDPM_TUTOR_DATA",
+        show_envvar=True,
+    ),
 ]
 CheckpointOption = Annotated[
-    Path | None, typer.Option(help="Weights to draw with; by default those that ship.")
+    Path | None,
+    typer.Option(
+        callback=a_path, help="Weights to draw with, or the folder of a run; else those that ship."
+    ),
 ]
 GuidanceOption = Annotated[
     float,
@@ -72,11 +105,6 @@ StepsOption = Annotated[
 ]
 
 
-def is_terminal() -> bool:
-    """Whether a learner sits there: keys can be read and screens drawn."""
-    return sys.stdin.isatty() and sys.stdout.isatty()
-
-
 def find_digits(data: Path | None) -> "Digits":
     """The digits to work with, found in the order of `load_digits`; a download shows itself."""
     from ddpm_tutor.classroom.session import show_download
@@ -86,17 +114,44 @@ def find_digits(data: Path | None) -> "Digits":
 
 
 def open_checkpoint(path: Path | None, device: Device, steps: int) -> "Checkpoint":
-    """The weights to draw with in so many steps, on the chosen device.
+    """The weights to draw with in so many steps, still on the CPU; see `take_device`.
 
     Raises:
-        UsageError: their schedule is shorter than that.
-        TutorError: they cannot be loaded.
+        UsageError: their schedule is shorter than that, or there is no such device.
+        TutorError: they cannot be loaded, or the device cannot compute.
     """
     from ddpm_tutor.science.checkpoints import load_checkpoint
     from ddpm_tutor.science.devices import choose_device
 
-    loaded = load_checkpoint(path, choose_device(device.value))
+    if device != Device.auto:
+        choose_device(device.value)  # better to fail now
+    loaded = load_checkpoint(path)
     most = loaded.schedule.T
     if steps > most:
         raise UsageError(f"These weights know {most} steps. Add: --steps {most}")
     return loaded
+
+
+def take_device(
+    console: Console,
+    loaded: "Checkpoint",
+    device: Device,
+    images: int,
+    steps: int,
+    *,
+    labels: bool = True,
+    guidance: float = 1.0,
+) -> None:
+    """Moves the network to the device asked for, or to the quickest for the work; says which."""
+    from ddpm_tutor.science.devices import choose_device
+    from ddpm_tutor.science.quickest import Choice, quickest_device
+
+    with console.status("Choosing a device ..."):
+        if device == Device.auto:
+            choice = quickest_device(
+                loaded.model, loaded.schedule, images, steps, labels=labels, guidance=guidance
+            )
+        else:
+            choice = Choice(choose_device(device.value), "as asked")
+            loaded.model.to(choice.device)
+    console.print(Text(f"Computing on {choice.device}: {choice.why}.", "dim"))

@@ -32,7 +32,7 @@ def show_bugs(console: Console) -> None:
         if bug.exercise.function != function:
             function = bug.exercise.function
             table.add_row("", Text(f"in {function}, exercise {bug.exercise.number}", "dim"))
-        table.add_row(bug.name, Text(bug.mistake.what))
+        table.add_row(Text(bug.name), Text(bug.mistake.what))
     console.print(table)
     console.print(Text("Draw one: ddpm-tutor gif --digit 7 --bug sign", "dim"))
 

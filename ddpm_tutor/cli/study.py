@@ -13,13 +13,21 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from ddpm_tutor.cli.options import LARGEST_SEED, DataOption, Device, is_terminal
+from ddpm_tutor.classroom.keyboard import in_notebook, is_terminal, read_key, showing_keys
+from ddpm_tutor.classroom.screen import make_console
+from ddpm_tutor.cli.options import LARGEST_SEED, DataOption, Device, a_path, given
+from ddpm_tutor.commands import command
 from ddpm_tutor.errors import TutorError, UsageError
 from ddpm_tutor.files import bundled
 
 if TYPE_CHECKING:
     from ddpm_tutor.classroom.lesson import Lesson
     from ddpm_tutor.classroom.progress import LessonProgress, Progress
+
+NO_KEYS = (
+    "No keys can be typed here: the lesson runs straight through, as with --no-pause.\n"
+    "In a terminal it waits after each step, and asks you its questions."
+)
 
 
 def state_of(lesson: "Lesson", progress: "LessonProgress") -> Text:
@@ -45,7 +53,7 @@ def welcome() -> None:
     """What this is, where the learner is, and what to type next."""
     from ddpm_tutor.classroom.lesson import all_lessons
 
-    console = Console()
+    console = make_console()
     progress = open_progress(console)
     console.print(
         Panel(
@@ -64,7 +72,7 @@ def welcome() -> None:
         mine = progress.lesson(lesson.path.stem)
         if not mine.finished:
             unfinished.append((mine.step <= 1, lesson))  # one left in the middle comes first
-        rows.add_row(Text(str(lesson.number), "bold"), lesson.title, state_of(lesson, mine))
+        rows.add_row(Text(str(lesson.number), "bold"), Text(lesson.title), state_of(lesson, mine))
     console.print(rows)
     console.print()
     if unfinished:
@@ -85,7 +93,7 @@ def lessons() -> None:
     from ddpm_tutor.classroom.lesson import all_lessons
     from ddpm_tutor.classroom.points import earned, worth
 
-    console = Console()
+    console = make_console()
     progress = open_progress(console)
     table = Table(title="Lessons", title_justify="left", title_style="bold", box=box.SIMPLE)
     table.add_column("", justify="right", style="bold")
@@ -104,7 +112,7 @@ def lessons() -> None:
         table.add_row(
             str(lesson.number),
             Text.assemble(lesson.title, "\n", (lesson.fact("Paper"), "dim")),
-            lesson.fact("Time"),
+            Text(lesson.fact("Time")),
             f"{points:g} of {of:g}",
             state_of(lesson, done),
         )
@@ -122,10 +130,19 @@ def lessons() -> None:
 
 
 def lesson(
-    name: Annotated[str, typer.Argument(metavar="N", help="A lesson's number, or a lesson file.")],
+    ctx: typer.Context,
+    name: Annotated[
+        str,
+        typer.Argument(metavar="N", callback=a_path, help="A lesson's number, or a lesson file."),
+    ],
     pause: Annotated[
-        bool, typer.Option("--pause/--no-pause", help="Wait for a key after each step.")
-    ] = True,
+        bool | None,
+        typer.Option(
+            "--pause/--no-pause",
+            help="Wait for a key after each step; by default where keys can be typed.",
+            show_default=False,
+        ),
+    ] = None,
     start: Annotated[
         int | None, typer.Option("--from", min=1, help="Start at this step.", show_default=False)
     ] = None,
@@ -137,7 +154,9 @@ def lesson(
         int | None, typer.Option(min=0, max=LARGEST_SEED, help="Another seed, other noise.")
     ] = None,
     device: Annotated[Device | None, typer.Option(help="Where to compute.")] = None,
-    out: Annotated[Path, typer.Option(help="Folder for pictures and GIFs.")] = Path("outputs"),
+    out: Annotated[
+        Path, typer.Option(callback=a_path, help="Folder for pictures and GIFs.")
+    ] = Path("outputs"),
     data: DataOption = None,
     trust: Annotated[
         bool, typer.Option("--trust", help="Run a lesson file that did not come along, unasked.")
@@ -162,30 +181,33 @@ def lesson(
         os.environ["DDPM_TUTOR_DATA"] = str(data)  # where the lesson's load_digits() looks
 
     # the stepper catches what lesson code prints: the console must not follow sys.stdout there
-    console = Console(file=sys.stdout)
+    console = make_console(file=sys.stdout)
     if not trust:
         ask_for_trust(console, chosen)
     bookmark = None
-    if pause and is_terminal():
+    if learner_is_there(pause):
         open_progress(console)
         bookmark = Bookmark(chosen.path.stem)
+    elif pause is not False:
+        console.print(Text(NO_KEYS, "yellow"))
     if bookmark and start is None and 1 < bookmark.lesson.step <= count:
         start = ask_where_to_start(console, bookmark.lesson.step, count)
 
-    from ddpm_tutor.classroom.keyboard import showing_keys
-
     def ask(prompt: str) -> str:
         with showing_keys(True):
-            return console.input(prompt)
+            return console.input(prompt, markup=False, emoji=False)
 
     # what is typed while something computes would stand in its output
     with showing_keys(False) if bookmark else nullcontext():
         # from here on torch is needed: say at once what will come
-        with console.status(f"Opening lesson {chosen.number or chosen.path.name} ..."):
+        with console.status(Text(f"Opening lesson {chosen.number or chosen.path.name} ...")):
             from ddpm_tutor.classroom.session import Session
             from ddpm_tutor.classroom.stepper import Stepper
             from ddpm_tutor.files import make_folder
+            from ddpm_tutor.science.devices import choose_device
 
+            if (named := values.get("device", "auto")) != "auto":
+                choose_device(named)  # better to fail now
             make_folder(out)
         session = Session(console, out)
         stepper = Stepper(chosen, session, settings=values)
@@ -195,9 +217,16 @@ def lesson(
         finished = stepper.run(start or 1)
     if bookmark and finished:
         bookmark.finished()
-    say_goodbye(console, chosen, session.saved, finished)
+    options = given(ctx, "settings", "seed", "device", "out", "data", "trust")
+    say_goodbye(console, chosen, session.saved, finished, options)
     if bookmark:
         say_points(console, chosen, bookmark.lesson)
+
+
+def learner_is_there(pause: bool | None = None) -> bool:
+    """Whether somebody can type keys and see screens; --pause says so of a notebook's cell too."""
+    at_terminal = is_terminal(sys.stdin) and is_terminal(sys.stdout)
+    return at_terminal and (not in_notebook() if pause is None else pause)
 
 
 def ask_for_trust(console: Console, lesson: "Lesson") -> None:
@@ -209,7 +238,7 @@ def ask_for_trust(console: Console, lesson: "Lesson") -> None:
     path = lesson.path.resolve()
     if path.parent == bundled("lessons").resolve():
         return
-    if not is_terminal():
+    if not learner_is_there():
         raise UsageError(
             f"{path} did not come with ddpm-tutor, and a lesson runs its code on this machine.\n"
             "Read it first; if you trust it, add --trust."
@@ -271,14 +300,6 @@ def parse_settings(settings: list[str]) -> dict[str, str]:
     return values
 
 
-def read_key() -> str:
-    """One key from the terminal; end of input reads as q."""
-    try:
-        return typer.getchar()
-    except EOFError:
-        return "q"
-
-
 def ask_where_to_start(console: Console, step: int, count: int) -> int:
     """Offers to go on where the learner left."""
     console.print(Text(f"You left at step {step} of {count}."))
@@ -290,9 +311,9 @@ def ask_where_to_start(console: Console, step: int, count: int) -> int:
             )
         )  # fmt: skip
         key = read_key()
-        if key in ("q", "\x04"):
+        if key == "q":
             raise typer.Exit
-        if key in ("\r", "\n", "s"):
+        if key in ("\r", "s"):
             return 1 if key == "s" else step
 
 
@@ -310,23 +331,26 @@ def say_points(console: Console, lesson: "Lesson", progress: "LessonProgress") -
         console.print(Sentence(f"{points}. To be had: {names}" if names else f"{points}."))
 
 
-def say_goodbye(console: Console, lesson: "Lesson", saved: list[Path], finished: bool) -> None:
-    """The files that were saved, and the next command."""
+def say_goodbye(
+    console: Console, lesson: "Lesson", saved: list[Path], finished: bool, options: list[object]
+) -> None:
+    """The files that were saved, and the next command; the same lesson keeps its options."""
     from ddpm_tutor.classroom.lesson import all_lessons
 
     console.print()
     if saved:
         console.print(Text("Saved by this lesson:", "bold"))
         for path in saved:
-            console.print(Text(f"  {path}", "green"))
+            console.print(Text(f"  {path}", "green"), soft_wrap=True)
         console.print()
     if not finished:
         name = lesson.number if lesson.path.parent == bundled("lessons") else lesson.path
-        console.print(Text(f"See you. Go on with: ddpm-tutor lesson {name}"))
+        again = command("lesson", name, *options)
+        console.print(Text(f"See you. Go on with: {again}"), soft_wrap=True)
         return
     following = [other for other in all_lessons() if other.number == lesson.number + 1]
     if following:
-        say, command = "Next", f"ddpm-tutor lesson {following[0].number}"
+        say, typed = "Next", command("lesson", following[0].number)
     else:
-        say, command = "Your points", "ddpm-tutor lessons"
-    console.print(Text.assemble(f"Lesson done. {say}: ", (command, "bold cyan")))
+        say, typed = "Your points", command("lessons")
+    console.print(Text.assemble(f"Lesson done. {say}: ", (typed, "bold cyan")))

@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -13,15 +13,19 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from ddpm_tutor.classroom.screen import make_console
 from ddpm_tutor.cli.options import (
     DataOption,
     Device,
     DeviceOption,
     SeedOption,
     a_number,
+    a_path,
     find_digits,
 )
 from ddpm_tutor.cli.processes import is_first, processes
+from ddpm_tutor.cli.signals import ending, signals_to
+from ddpm_tutor.commands import command
 from ddpm_tutor.errors import UsageError
 
 if TYPE_CHECKING:
@@ -96,10 +100,14 @@ def train(
     start_from: Annotated[
         str | None,
         typer.Option(
-            metavar="FILE", help="Begin with these weights; `shipped`: with the package's own."
+            metavar="FILE",
+            callback=a_path,
+            help="Begin with these weights; `shipped`: with the package's own.",
         ),
     ] = None,
-    run_dir: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/mnist"),
+    run_dir: Annotated[Path, typer.Option(callback=a_path, help="Folder of the run.")] = Path(
+        "runs/mnist"
+    ),
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run there; --epochs may be more.")
     ] = False,
@@ -108,7 +116,7 @@ def train(
     seed: SeedOption = 0,
 ) -> None:
     """Train a noise predictor: Algorithm 1 on MNIST."""
-    console = Console(quiet=not is_first())
+    console = make_console(quiet=not is_first())
     with console.status("Starting ..."):
         from ddpm_tutor.science.devices import has_bf16
         from ddpm_tutor.science.run import Run, RunSettings
@@ -130,9 +138,10 @@ def train(
         )
         settings = RunSettings(network.value, width, conditional, config, start_from)
         run = (Run.resume if resume else Run.start)(run_dir, settings, where)
+        digits = find_digits(data)  # before anything is begun in the folder
         if rank == 0:
             stack.enter_context(run.exclusive())
-        digits = find_digits(data)
+        run.take(digits)  # better to fail now than with a run begun
         announce(console, run, digits, world_size)
         if run.is_done(len(digits.train_images)):
             console.print(Text(f"This run has done its {epochs} epochs already.", "yellow"))
@@ -140,17 +149,17 @@ def train(
         stopped = follow(console, run, digits, rank, world_size)
         if stopped:
             console.print(Text("Stopped and saved. Go on with the same command and --resume."))
-            raise KeyboardInterrupt
+            raise ending(stopped)
         for name, what in run_results(conditional, run).items():
             console.print(Text.assemble((f"{name:15}", "dim"), (what, "bold cyan")), soft_wrap=True)
 
 
 def run_results(conditional: bool, run: "Run") -> dict[str, str]:
     """What to type and what to open to see what was learned."""
-    what = "gif --digit 7" if conditional else "sample --unconditional"
+    what = ("gif", "--digit", 7) if conditional else ("sample", "--unconditional")
     return {
-        "Draw with it:": f"ddpm-tutor {what} --checkpoint {run.weights_file}",
-        "Score it:": f"ddpm-tutor evaluate --checkpoint {run.weights_file}",
+        "Draw with it:": command(*what, "--checkpoint", run.weights_file),
+        "Score it:": command("evaluate", "--checkpoint", run.weights_file),
         "See it learn:": str(run.folder / "film_strip.gif"),
     }
 
@@ -177,11 +186,12 @@ def announce(console: Console, run: "Run", digits: "Digits", world_size: int) ->
         console.print(Text.assemble((f"{name:10}", "bold"), text), soft_wrap=True)
 
 
-def follow(console: Console, run: "Run", digits: "Digits", rank: int, world_size: int) -> bool:
-    """Trains to the end with live figures; True when the learner stopped it."""
+def follow(console: Console, run: "Run", digits: "Digits", rank: int, world_size: int) -> int:
+    """Trains to the end with live figures; the number of the signal that stopped it, or 0."""
     from torch.nn.parallel import DistributedDataParallel
 
-    from ddpm_tutor.science.film_strip import load_film_strip
+    from ddpm_tutor.classroom.figures import going_on_without
+    from ddpm_tutor.science.film_strip import FilmStrip, load_film_strip
     from ddpm_tutor.science.run import EpochReport
     from ddpm_tutor.science.training import steps_per_epoch
 
@@ -190,17 +200,7 @@ def follow(console: Console, run: "Run", digits: "Digits", rank: int, world_size
     total = epoch_steps * config.epochs
     call = DistributedDataParallel(run.state.model) if world_size > 1 else None
     early = {max(1, int(share * epoch_steps)): share for share in EARLY}
-    bar = Progress(
-        TextColumn("epoch {task.fields[epoch]}"),
-        BarColumn(bar_width=None),
-        TextColumn("{task.percentage:.0f} %"),
-        TextColumn("[cyan]loss {task.fields[loss]:.4f}{task.fields[validation]}"),
-        TextColumn("{task.fields[rate]:.0f} images/s"),
-        TimeRemainingColumn(compact=True),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal or rank > 0,
-    )
+    bar = progress_bar(console, rank)
     task = bar.add_task(
         "",
         total=total,
@@ -210,18 +210,21 @@ def follow(console: Console, run: "Run", digits: "Digits", rank: int, world_size
         validation=f", validation {run.history[-1].validation}" if run.history else "",
         rate=0.0,
     )
-    strip = load_film_strip(run.film_strip_file)
+    strip = FilmStrip()
+    with going_on_without(console, "the film strip of before"):
+        strip = load_film_strip(run.film_strip_file)
     if rank == 0 and run.state.step == 0:
         run.save()  # from now on the folder always holds a run to go on with
-        extend(strip, run, 0)
+        extend(console, strip, run, 0)
+    largest = agreement(world_size)
     smooth, since, saved = None, time.perf_counter(), time.monotonic()
-    with stop_after_step() as stop, bar:
+    with stop_after_step(world_size) as stop, bar:
         for report in run.train(digits, call=call, rank=rank, world_size=world_size):
             if isinstance(report, EpochReport):
                 print_epoch(console, report, config.epochs)
                 bar.update(task, validation=f", validation {report.validation}")
-                extend(strip, run, report.epoch)
-                save_loss_curve(run)
+                extend(console, strip, run, report.epoch)
+                save_loss_curve(console, run)
                 since, saved = time.perf_counter(), time.monotonic()
                 continue
             now = time.perf_counter()
@@ -230,33 +233,71 @@ def follow(console: Console, run: "Run", digits: "Digits", rank: int, world_size
             shown = 0.9 * bar.tasks[task].fields["rate"] + 0.1 * rate
             epoch = f"{report.epoch}/{config.epochs}"
             bar.update(task, completed=report.step, epoch=epoch, loss=smooth, rate=shown)
-            if rank == 0 and report.step in early:
-                extend(strip, run, early[report.step])
-            if rank == 0 and time.monotonic() - saved > SAVE_SECONDS:
+            stopped = largest(stop())
+            at_end = report.step % epoch_steps == 0  # validation comes next, and takes its time
+            if rank == 0 and (stopped or at_end or time.monotonic() - saved > SAVE_SECONDS):
                 run.save()
                 saved = time.monotonic()
-            if stop():
-                if rank == 0:
-                    run.save()
-                return True
-    return False
+            if stopped:
+                largest(0)  # the others wait for the save: torchrun ends all when one has ended
+                return stopped
+            if rank == 0 and report.step in early:
+                extend(console, strip, run, early[report.step])
+    return 0
+
+
+def progress_bar(console: Console, rank: int) -> Progress:
+    """The line of live figures; only the first process of several shows one."""
+    return Progress(
+        TextColumn("epoch {task.fields[epoch]}"),
+        BarColumn(bar_width=None),
+        TextColumn("{task.percentage:.0f} %"),
+        TextColumn("loss {task.fields[loss]:.4f}{task.fields[validation]}", "cyan"),
+        TextColumn("{task.fields[rate]:.0f} images/s"),
+        TimeRemainingColumn(compact=True),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal or rank > 0,
+    )
 
 
 @contextmanager
-def stop_after_step() -> Iterator[Any]:
-    """Turns Ctrl-C into a question: has it been pressed? So no step is left half done."""
-    pressed: list[int] = []
+def stop_after_step(world_size: int) -> Iterator[Callable[[], int]]:
+    """Turns Ctrl-C and its like into a question: which has come? So no step is left half done.
+
+    The answer is the number of the first signal, or 0. A second Ctrl-C ends at once; but torchrun
+    hands its processes the one that they have had from the terminal already.
+    """
+    came: list[int] = []
 
     def remember(number: int, frame: Any) -> None:
-        if pressed:
-            raise KeyboardInterrupt  # the second time, at once
-        pressed.append(number)
+        if world_size == 1 and came and number == came[0] == signal.SIGINT:
+            raise KeyboardInterrupt
+        came.append(number)
 
-    before = signal.signal(signal.SIGINT, remember)
-    try:
-        yield lambda: bool(pressed)
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with signals_to(remember):
+        yield lambda: came[0] if came else 0
+
+
+def agreement(world_size: int) -> Callable[[int], int]:
+    """Tells each of the processes the largest number that one of them has.
+
+    So all of them stop after the same step: one that stopped alone would leave the others waiting
+    for its gradients.
+    """
+    if world_size == 1:
+        return lambda number: number
+    import torch
+    import torch.distributed as dist
+
+    group: Any = dist.new_group(backend="gloo")  # from CPU to CPU: no GPU has to finish first
+
+    def largest(number: int) -> int:
+        numbers = torch.tensor(number)
+        dist.all_reduce(numbers, dist.ReduceOp.MAX, group=group)
+        return int(numbers)
+
+    return largest
 
 
 def print_epoch(console: Console, report: "EpochReport", epochs: int) -> None:
@@ -272,23 +313,22 @@ def print_epoch(console: Console, report: "EpochReport", epochs: int) -> None:
     )
 
 
-def extend(strip: "FilmStrip", run: "Run", epoch: float) -> None:
+def extend(console: Console, strip: "FilmStrip", run: "Run", epoch: float) -> None:
     """Adds what the averaged weights draw now to the run's film strip, and writes it."""
+    from ddpm_tutor.classroom.figures import going_on_without
     from ddpm_tutor.classroom.film_strips import save_film_strip
 
-    strip.add(epoch, run.state.ema, run.schedule)
-    strip.save(run.film_strip_file)
-    save_film_strip(strip, run.folder)
+    with going_on_without(console, "a row of the film strip"):
+        strip.add(epoch, run.state.ema, run.schedule)
+        strip.save(run.film_strip_file)
+        save_film_strip(strip, run.folder)
 
 
-def save_loss_curve(run: "Run") -> None:
+def save_loss_curve(console: Console, run: "Run") -> None:
     """Training and validation loss by epoch, as a picture."""
-    from ddpm_tutor.classroom.figures import loss_curve
-    from ddpm_tutor.files import replacing
+    from ddpm_tutor.classroom.figures import going_on_without, loss_curve, save_figure_as
 
-    figure = loss_curve(
-        [(report.epoch, report.train_loss) for report in run.history],
-        [(report.epoch, report.validation.mean) for report in run.history],
-    )
-    with replacing(run.folder / "loss.png") as temporary:
-        figure.savefig(temporary, dpi=120)
+    train = [(report.epoch, report.train_loss) for report in run.history]
+    validation = [(report.epoch, report.validation.mean) for report in run.history]
+    with going_on_without(console, "loss.png"):
+        save_figure_as(run.folder / "loss.png", loss_curve(train, validation), dpi=120)

@@ -21,6 +21,7 @@ from ddpm_tutor.science.unet import UNet
 
 NETWORKS: dict[str, type[NoisePredictor]] = {"unet": UNet, "lean": LeanUNet}
 NUM_CLASSES = 10  # of the digits
+WEIGHTS = "weights.safetensors"  # in the folder of a run
 FORMAT = "ddpm-tutor weights 1"
 # a stranger's file may say anything: what is beyond these is not believed
 MOST_STEPS = 100_000  # T of a schedule
@@ -81,7 +82,7 @@ def network_name(model: NoisePredictor) -> str:
 
 def shipped_weights() -> Path:
     """The weights that come with the package."""
-    return bundled("assets") / "weights.safetensors"
+    return bundled("assets") / WEIGHTS
 
 
 def save_checkpoint(
@@ -118,16 +119,33 @@ def save_checkpoint(
         temporary.write_bytes(save(tensors, metadata))
 
 
+def weights_file(path: Path | None = None) -> Path:
+    """The file of the weights at `path`, a file or the folder of a run; None: those that ship.
+
+    Raises:
+        TutorError: there are none.
+    """
+    if path is None:
+        return shipped_weights()
+    file = path / WEIGHTS if path.is_dir() else path
+    if file.is_file():
+        return file
+    what = f": the folder holds no {WEIGHTS}" if path.is_dir() else ""
+    if file.exists():
+        what = ": it is not a file"
+    raise TutorError(f"No weights at {path}{what}. Train some with: ddpm-tutor train")
+
+
 def load_checkpoint(path: Path | None = None, device: torch.device | str = "cpu") -> Checkpoint:
     """The network saved in `path`, or the one that ships, ready to draw, in float32.
+
+    Args:
+        path: a file of weights, or the folder of a run that holds one.
 
     Raises:
         TutorError: there is no such file, or it is not a checkpoint of this project.
     """
-    path = path or shipped_weights()
-    if not path.is_file():
-        what = ": it is not a file" if path.exists() else ""
-        raise TutorError(f"No weights at {path}{what}. Train some with: ddpm-tutor train")
+    path = weights_file(path)
     import safetensors  # noqa: F401 - an import that fails says nothing of the file
 
     try:
@@ -138,7 +156,7 @@ def load_checkpoint(path: Path | None = None, device: torch.device | str = "cpu"
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise TutorError(
             f"{path} is not a checkpoint of ddpm-tutor ({reason[:LONGEST_REASON]}).\n"
-            "Name a weights.safetensors written by: ddpm-tutor train"
+            f"Name a {WEIGHTS} written by: ddpm-tutor train"
         ) from error
     # channels_last: the convolutions of both networks run faster so
     model = loaded.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]

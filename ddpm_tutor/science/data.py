@@ -1,5 +1,6 @@
 """The digits: MNIST from a folder, the cache or the network, or the offline digits that ship."""
 
+import functools
 import gzip
 import hashlib
 import http.client
@@ -17,12 +18,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ddpm_tutor.errors import TutorError
-from ddpm_tutor.files import bundled, check_target, replacing
+from ddpm_tutor.errors import TutorError, why_no_answer
+from ddpm_tutor.files import bundled, check_target, expanded, replacing, user_folder
+from ddpm_tutor.science.mnist import (
+    find_training_files,
+    is_mnist,
+    no_mnist,
+    read_training_files,
+)
 from ddpm_tutor.science.noise import stream
 
-TRAINING_FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte")
-FEWEST = 24  # images that a training and a validation set can be made of
 PADDING = 2  # pixels on each side
 VALIDATION_SHARE = 12  # one image in 12: 5,000 of MNIST's 60,000
 CONNECT_SECONDS = 2.5  # patience with a mirror that does not answer; there are two
@@ -43,6 +48,14 @@ class Digits:
     validation_images: Tensor
     validation_labels: Tensor
     source: str  # where they came from, in words
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """What tells these training digits from any others, in this order: 16 hexadecimals."""
+        hashed = hashlib.sha256()
+        for part in (self.train_images, self.train_labels):
+            hashed.update(part.contiguous().numpy().data)
+        return hashed.hexdigest()[:16]
 
     def of_class(self, digit: int) -> Tensor:
         """All training images of one digit, (n, 1, 32, 32) uint8."""
@@ -80,23 +93,13 @@ def split(images: Tensor, labels: Tensor, source: str) -> Digits:
 
 def cache_folder() -> Path:
     """Where a downloaded MNIST is kept, a torchvision root."""
-    from platformdirs import user_cache_path
-
-    return user_cache_path("ddpm-tutor")
-
-
-def has_mnist(root: Path) -> bool:
-    """Whether the torchvision root has MNIST's training images and labels."""
-    raw = root / "MNIST" / "raw"
-    return all((raw / name).is_file() for name in TRAINING_FILES)
+    return user_folder("cache")
 
 
 def chosen_root(data: Path | None = None) -> Path | None:
     """The root named by --data or DDPM_TUTOR_DATA, or None when neither is given."""
-    if data is not None:
-        return data.expanduser()
-    named = os.environ.get("DDPM_TUTOR_DATA")
-    return Path(named).expanduser() if named else None
+    named = data or os.environ.get("DDPM_TUTOR_DATA")
+    return Path(expanded(str(named))) if named else None
 
 
 def load_digits(
@@ -109,22 +112,17 @@ def load_digits(
     """MNIST from `data` or DDPM_TUTOR_DATA, the cache, or a download; else the offline digits.
 
     Args:
-        data: a torchvision root, the folder that holds MNIST/raw.
+        data: a torchvision root, the folder that holds MNIST/raw; or one of these two.
         download: whether the network may be asked.
         progress: called while a download goes on.
         offline: whether the offline digits may stand in. Without them, no MNIST is an error.
 
     Raises:
-        TutorError: a folder was named and has no MNIST, or its files are damaged; or there is no
-            MNIST anywhere and `offline` is False.
+        TutorError: a folder was named and has no MNIST, or its files are of no use; or there is
+            no MNIST anywhere and `offline` is False.
     """
     root = chosen_root(data)
     if root is not None:
-        if not has_mnist(root):
-            raise TutorError(
-                f"No MNIST in {root}: expected {root}/MNIST/raw/train-images-idx3-ubyte.\n"
-                "Name a torchvision root with --data or DDPM_TUTOR_DATA, or leave both out."
-            )
         return read_mnist(root)
     cached = read_cache()
     if cached:
@@ -137,8 +135,8 @@ def load_digits(
             return read_mnist(root)
         except TutorError as error:
             reason = str(error)
-        except OSError:
-            reason = "no mirror of it answers"
+        except OSError as error:
+            reason = why_no_answer(error)
     if offline:
         return load_offline_digits(reason)
     raise TutorError(
@@ -163,18 +161,19 @@ def read_cache() -> Digits | None:
         TutorError: they are damaged, and cannot be set aside.
     """
     root = cache_folder()
-    if not has_mnist(root):
+    files = find_training_files(root)
+    if not files:
         return None
-    raw = root / "MNIST" / "raw"
     try:
-        for name in TRAINING_FILES:
-            if (md5 := raw / f"{name}.md5").is_file() and md5.read_text() != _md5(raw / name):
-                raise TutorError(f"{raw / name} has changed since it was downloaded.")
+        for file in files:
+            md5 = file.with_name(f"{file.name}.md5")
+            if md5.is_file() and md5.read_text() != _md5(file):
+                raise TutorError(f"{file} has changed since it was downloaded.")
         return read_mnist(root)
     except TutorError as error:
         try:
-            for name in TRAINING_FILES:
-                os.replace(raw / name, raw / f"{name}.damaged")
+            for file in files:
+                os.replace(file, file.with_name(f"{file.name}.damaged"))
         except OSError:
             raise error from None
         return None
@@ -189,21 +188,14 @@ def read_mnist(root: Path) -> Digits:
     """The 60,000 training images of MNIST in the torchvision root `root`, split.
 
     Raises:
-        TutorError: the files are not what they should be.
+        TutorError: there are none, or the files are not what they should be.
     """
-    from torchvision.datasets.mnist import read_image_file, read_label_file
-
-    raw = root / "MNIST" / "raw"
-    try:
-        images = read_image_file(str(raw / TRAINING_FILES[0]))  # (60000, 28, 28) uint8
-        labels = read_label_file(str(raw / TRAINING_FILES[1]))  # (60000,)
-        if images.shape[1:] != (28, 28) or len(images) != len(labels) or len(images) < FEWEST:
-            raise ValueError(f"{len(labels)} labels for images of shape {tuple(images.shape)}")
-    except Exception as error:  # torchvision meets a damaged file with many kinds of errors
-        raise TutorError(
-            f"The MNIST files in {raw} are damaged ({error}).\nDelete them, then run this again."
-        ) from error
-    return split(images, labels, f"MNIST from {root}")
+    files = find_training_files(root)
+    if not files:
+        raise no_mnist(root)
+    images, labels = read_training_files(*files)  # (60000, 28, 28), (60000,)
+    what = "MNIST" if is_mnist(labels) else "images in MNIST's format, not MNIST itself,"
+    return split(torch.from_numpy(images), torch.from_numpy(labels), f"{what} from {root}")
 
 
 def load_offline_digits(reason: str = "") -> Digits:
@@ -220,9 +212,15 @@ def download_mnist(root: Path, progress: DownloadProgress | None = None) -> None
 
     Raises:
         OSError: no mirror answers.
-        TutorError: what came is not MNIST (by its md5), or came too slowly, or cannot be written.
+        TutorError: what came is not MNIST (by its md5), or came too slowly, or cannot be written;
+            or torchvision, which knows the mirrors and the md5s, cannot be loaded.
     """
-    from torchvision.datasets import MNIST
+    try:
+        from torchvision.datasets import MNIST
+    except Exception as error:  # not there; without lzma; made for another torch
+        raise TutorError(
+            f"torchvision, which knows where MNIST is, cannot be loaded: {error}"
+        ) from error
 
     wanted = [(name, md5) for name, md5 in MNIST.resources if name.startswith("train")]
     for name, md5 in wanted:
@@ -252,7 +250,7 @@ def _open(url: str) -> http.client.HTTPResponse:
     try:
         got = answer.get(timeout=CONNECT_SECONDS + 0.5)
     except queue.Empty:
-        raise OSError("no answer") from None
+        raise TimeoutError("no answer") from None
     if isinstance(got, Exception):
         raise got
     return got

@@ -3,11 +3,12 @@
 On a CPU, for a few images, half of a call goes into putting the weights of each layer in the order
 that its arithmetic wants; here that is done once. On CPUs made for it the products of convolutions
 are in bfloat16, and of many images all products: they take less time, and half as many bytes of
-weights are fetched. On a GPU the network is used as it is.
+weights are fetched. On a GPU the network is used as it is; see `graph` for what is quick there.
 """
 
 import copy
 from collections.abc import Sequence
+from typing import TypeGuard
 
 import torch
 import torch.nn.functional as F
@@ -33,9 +34,20 @@ def for_sampling(model: NoisePredictor, times: Sequence[int], batch: int) -> Noi
         times: the time steps in the order in which they will be asked for.
         batch: images in each call.
     """
-    if not isinstance(model, UNet | LeanUNet) or next(model.parameters()).device.type != "cpu":
+    if not is_plain(model) or next(model.parameters()).device.type != "cpu":
         return model
     return SamplingNetwork(model, times, batch)
+
+
+def is_plain(model: nn.Module) -> TypeGuard[UNet | LeanUNet]:
+    """Whether `model` is one of our networks as we know it.
+
+    A class derived from one may have a `forward` of its own, and a hook sees each call: both would
+    be left out by whoever goes round them.
+    """
+    return type(model) in (UNet, LeanUNet) and not any(
+        part._forward_hooks or part._forward_pre_hooks for part in model.modules()
+    )
 
 
 class SamplingNetwork(NoisePredictor):

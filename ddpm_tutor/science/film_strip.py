@@ -35,8 +35,9 @@ class FilmStrip:
         moments = draw(
             model, schedule, labels, seed=0, indices=range(DIGITS), steps=STEPS, variance="beta"
         )
+        images = to_uint8(last(moments)).cpu()
         self.epochs.append(epoch)
-        self.images.append(to_uint8(last(moments)).cpu())
+        self.images.append(images)
 
     def save(self, path: Path) -> None:
         """Writes the strip as NumPy arrays, whole or not at all."""

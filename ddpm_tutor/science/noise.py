@@ -4,11 +4,16 @@ Noise is drawn on the CPU whatever the device, so that one seed gives one pictur
 """
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from ddpm_tutor.science.ahead import ahead
+
+BLOCK = 2**22  # numbers drawn at once, and copied to a device at once: 16 MB
+VECTOR = 16  # torch fills a tensor of so many, or a multiple, as it fills several in turn
 
 # one generator for a batch, or one for each of its images
 Generators = torch.Generator | Sequence[torch.Generator] | None
@@ -34,6 +39,45 @@ def normal(shape: Sequence[int], generator: Generators, device: torch.device | s
     """Noise from N(0, I) of `shape` (B, ...), drawn on the CPU, then moved to `device`."""
     if generator is None or isinstance(generator, torch.Generator):
         return torch.randn(tuple(shape), generator=generator).to(device)
-    if len(generator) != shape[0]:
-        raise ValueError(f"{len(generator)} generators for a batch of {shape[0]}")
+    check_one_an_image(generator, shape)
     return torch.stack([torch.randn(tuple(shape[1:]), generator=g) for g in generator]).to(device)
+
+
+def check_one_an_image(generators: Sequence[torch.Generator], shape: Sequence[int]) -> None:
+    """Refuses a number of generators that is not that of the images.
+
+    Raises:
+        ValueError: it is another.
+    """
+    if len(generators) != shape[0]:
+        raise ValueError(f"{len(generators)} generators for a batch of {shape[0]}")
+
+
+def normals(
+    shape: Sequence[int], generator: Generators, device: torch.device | str, count: int
+) -> Iterator[Tensor]:
+    """What `count` calls of `normal` give in turn: the same numbers, sooner on a GPU.
+
+    There a thread draws the noise of many steps at once while the GPU computes.
+    """
+    device = torch.device(device)
+    one = torch.Size(shape)[1:].numel()
+    if device.type != "cuda" or one % VECTOR:
+        for _ in range(count):
+            yield normal(shape, generator, device)
+        return
+    for block in ahead(blocks(shape, generator, count)):
+        yield from block.pin_memory().to(device, non_blocking=True)
+
+
+def blocks(shape: Sequence[int], generator: Generators, count: int) -> Iterator[Tensor]:
+    """The noise of `count` steps, that of some steps at a time: (steps, *shape), on the CPU."""
+    most = max(1, BLOCK // torch.Size(shape).numel())
+    for start in range(0, count, most):
+        steps = min(most, count - start)
+        if generator is None or isinstance(generator, torch.Generator):
+            yield torch.randn((steps, *shape), generator=generator)
+        else:
+            check_one_an_image(generator, shape)
+            of_image = [torch.randn((steps, *shape[1:]), generator=g) for g in generator]
+            yield torch.stack(of_image, dim=1)

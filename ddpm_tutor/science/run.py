@@ -29,6 +29,7 @@ from ddpm_tutor.errors import TutorError, UsageError, is_out_of_memory
 from ddpm_tutor.files import make_folder, remove_leftovers, replacing
 from ddpm_tutor.science.checkpoints import (
     NUM_CLASSES,
+    WEIGHTS,
     build_network,
     load_checkpoint,
     network_name,
@@ -50,7 +51,7 @@ from ddpm_tutor.science.training import (
 
 SHIPPED = "shipped"  # the name of the weights that come with the package
 FILES = (
-    "weights.safetensors", "state.pt", "log.jsonl", "config.json",
+    WEIGHTS, "state.pt", "log.jsonl", "config.json",
     "film_strip.npz", "film_strip.png", "film_strip.gif", "loss.png",
 )  # fmt: skip
 
@@ -81,10 +82,10 @@ class EpochReport:
     validation_unlabelled: Estimate | None  # without, where it takes them
     seconds: float  # spent training in this epoch, validation left out
     images_per_second: float
+    machine: str  # what computed it
 
-    def to_json(self, machine: str) -> str:
-        """The line; `machine` says what computed."""
-        return json.dumps({**dataclasses.asdict(self), "machine": machine})
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self))
 
 
 def machine(device: torch.device) -> str:
@@ -114,6 +115,7 @@ class Run:
         self.state = TrainingState.start(model, settings.training)
         self.history: list[EpochReport] = []
         self.images: int | None = None  # in the training set; a resumed run must have as many
+        self.fingerprint: str | None = None  # of them; runs of earlier versions kept none
         self.losses: list[float] = []  # of the steps of this epoch
         self.seconds = 0.0  # spent on them
         self.saved_step = 0  # what the files in the folder hold
@@ -122,19 +124,20 @@ class Run:
 
     @classmethod
     def start(cls, folder: Path, settings: RunSettings, device: torch.device) -> "Run":
-        """A new run in `folder`, which must not hold one already.
+        """A new run in `folder`, which must not hold one already that has come to a step.
 
         Raises:
             TutorError: there is a run in `folder`, or the settings cannot be.
         """
         run = cls(folder, settings, device)
-        if run.state_file.exists() or run.weights_file.exists():
+        if run.state_file.exists() and has_steps(run.state_file):
             raise TutorError(
                 f"{folder} already holds a run. Go on with --resume, or choose another --run-dir."
             )
+        if run.weights_file.exists() and not run.state_file.exists():
+            raise TutorError(f"{folder} already holds {WEIGHTS}. Choose another --run-dir.")
         if settings.start_from:
             run.begin_with(None if settings.start_from == SHIPPED else Path(settings.start_from))
-        make_folder(folder)  # better to fail now than after an epoch
         return run
 
     def begin_with(self, path: Path | None) -> None:
@@ -174,6 +177,7 @@ class Run:
                 run.state.optimizer.load_state_dict(saved["optimizer"])
                 run.state.step = run.saved_step = saved["step"]
                 run.images = saved.get("images")
+                run.fingerprint = saved.get("fingerprint")
                 run.earlier = saved.get("earlier")
                 run.losses, run.seconds = saved.get("losses", []), saved.get("seconds", 0.0)
                 run.history = [read_epoch(line) for line in saved["log"]]
@@ -190,6 +194,32 @@ class Run:
             )
         return run
 
+    def take(self, digits: Digits) -> None:
+        """Sees to it that the run goes on with the digits that it was started on.
+
+        Raises:
+            TutorError: these are others, or have labels that the network does not know.
+        """
+        count = len(digits.train_images)
+        if self.images not in (None, count):
+            raise TutorError(
+                f"The run in {self.folder} was started on {self.images:,} training images; "
+                f"here are {count:,}.\nName the same data with --data."
+            )
+        if self.fingerprint not in (None, digits.fingerprint):
+            raise TutorError(
+                f"The run in {self.folder} was started on other images or labels than these: "
+                f"{digits.source}.\nName the same data with --data."
+            )
+        labels = torch.cat([digits.train_labels, digits.validation_labels])
+        low, high = (int(label) for label in labels.aminmax())
+        if self.settings.conditional and not 0 <= low <= high < NUM_CLASSES:
+            raise TutorError(
+                f"The labels go from {low} to {high}; the network knows 0 to {NUM_CLASSES - 1}.\n"
+                "Name other data with --data, or train without labels: --unconditional"
+            )
+        self.images, self.fingerprint = count, digits.fingerprint
+
     def is_done(self, images: int) -> bool:
         """Whether nothing is left to do in a run on so many training images."""
         config = self.settings.training
@@ -205,7 +235,7 @@ class Run:
         Raises:
             TutorError: another process is training there, or the folder cannot be written to.
         """
-        lock = FileLock(self.folder / ".lock")
+        lock = FileLock(make_folder(self.folder) / ".lock")
         try:
             held = lock.acquire(timeout=0)
         except Timeout:
@@ -242,7 +272,7 @@ class Run:
 
     @property
     def weights_file(self) -> Path:
-        return self.folder / "weights.safetensors"
+        return self.folder / WEIGHTS
 
     @property
     def film_strip_file(self) -> Path:
@@ -255,8 +285,7 @@ class Run:
     @property
     def log(self) -> list[str]:
         """The lines of the log."""
-        what = machine(self.device)
-        return [report.to_json(what) for report in self.history]
+        return [report.to_json() for report in self.history]
 
     def save(self) -> None:
         """Writes state, weights and log, each whole or not at all."""
@@ -268,6 +297,7 @@ class Run:
             "optimizer": self.state.optimizer.state_dict(),
             "step": self.state.step,
             "images": self.images,
+            "fingerprint": self.fingerprint,
             "earlier": self.earlier,
             "losses": self.losses,
             "seconds": self.seconds,
@@ -334,13 +364,7 @@ class Run:
     def _train(
         self, digits: Digits, call: nn.Module | None, rank: int, world_size: int
     ) -> Iterator[StepReport | EpochReport]:
-        count = len(digits.train_images)
-        if self.images not in (None, count):
-            raise TutorError(
-                f"The run in {self.folder} was started on {self.images:,} training images; "
-                f"here are {count:,}.\nName the same data with --data."
-            )
-        self.images = count
+        self.take(digits)
         config = self.settings.training
         labels = digits.train_labels if self.settings.conditional else None
         epoch_steps = steps_per_epoch(len(digits.train_images), config)
@@ -376,6 +400,7 @@ class Run:
             validation_unlabelled=validate(None) if self.settings.conditional else None,
             seconds=self.seconds,
             images_per_second=len(self.losses) * batch_size / self.seconds,
+            machine=machine(self.device),
         )
         self.history.append(epoch)
         self.losses, self.seconds = [], 0.0
@@ -396,6 +421,14 @@ def read_state(file: Path) -> dict[str, Any]:
     if type(saved["step"]) is not int or saved["step"] < 0:
         raise ValueError("no number of steps")
     return saved
+
+
+def has_steps(file: Path) -> bool:
+    """Whether something would be lost with the state in a file; a damaged one may be mended."""
+    try:
+        return bool(read_state(file)["step"])
+    except Exception:
+        return True
 
 
 def different_settings(earlier: str, now: str) -> str:
@@ -420,7 +453,6 @@ def different_settings(earlier: str, now: str) -> str:
 def read_epoch(line: str) -> EpochReport:
     """One line of the log, as `EpochReport.to_json` wrote it."""
     fields = json.loads(line)
-    fields.pop("machine")
     for name in ("validation", "validation_unlabelled"):
         fields[name] = None if fields[name] is None else Estimate(**fields[name])
     return EpochReport(**fields)

@@ -10,9 +10,10 @@ from torch import Tensor
 from ddpm_tutor.errors import is_out_of_memory
 from ddpm_tutor.science.data import to_uint8
 from ddpm_tutor.science.diffusion import Variance, ddim_step, p_step, predict_eps, predict_x_0
-from ddpm_tutor.science.fast import for_sampling
+from ddpm_tutor.science.fast import for_sampling, is_plain
+from ddpm_tutor.science.graph import Function, replayed
 from ddpm_tutor.science.network import NoisePredictor
-from ddpm_tutor.science.noise import Generators, normal, streams
+from ddpm_tutor.science.noise import Generators, normal, normals, streams
 from ddpm_tutor.science.schedule import Schedule, respaced
 
 Method = Literal["ddpm", "ddim"]
@@ -101,24 +102,31 @@ def sample(
     if label is not None and model.num_classes is None:
         raise ValueError("this network was trained without labels, so it draws no digit on request")
     short, spread = respaced(schedule.to(x_T.device), schedule.T if steps is None else steps)
-    times = spread.tolist()
     guided = label is not None and guidance != 1
-    model = for_sampling(model, times[:0:-1], len(x_T) * (2 if guided else 1))
-    x_t = x_T
-    for i in range(short.T, 0, -1):
-        t = torch.full((len(x_t),), times[i], device=x_t.device)  # (B,) for the network
-        index = torch.full_like(t, i)  # (B,) the same noise level in the short schedule
-        eps = equations.guided_eps(model, x_t, t, label, guidance)
+    fast = for_sampling(model, spread.tolist()[:0:-1], len(x_T) * (2 if guided else 1))
+    times = spread.to(x_T.device)  # (steps + 1,)
+
+    def step(x_t: Tensor, i: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+        """The estimate of x_0 at step i, (1,), of the short schedule, and x_t one step on."""
+        index = i.expand(len(x_t))  # (B,)
+        eps = equations.guided_eps(fast, x_t, times[index], label, guidance)
         x_0 = equations.predict_x_0(short, x_t, index, eps)
         if clip:
             x_0 = x_0.clamp(-1, 1)
             eps = predict_eps(short, x_t, index, x_0)
-        yield Sampled(times[i], x_t, x_0)
         if method == "ddim":
-            x_t = equations.ddim_step(short, x_t, index, index - 1, eps)
-        else:
-            z = normal(x_t.shape, generator, x_t.device) if i > 1 else torch.zeros_like(x_t)
-            x_t = equations.p_step(short, x_t, index, eps, z, variance)
+            return x_0, equations.ddim_step(short, x_t, index, index - 1, eps)
+        return x_0, equations.p_step(short, x_t, index, eps, z, variance)
+
+    x_t, indices, zeros = x_T, torch.arange(short.T + 1, device=x_T.device), torch.zeros_like(x_T)
+    quick: Function = step
+    if equations is OURS and is_plain(model):  # what Python a learner's own runs is not known
+        quick = replayed(step)
+    noise = normals(x_T.shape, generator, x_T.device, short.T - 1) if method == "ddpm" else iter(())
+    for i in range(short.T, 0, -1):
+        x_0, x_prev = quick(x_t, indices[i : i + 1], next(noise, zeros))  # z = 0 at the last step
+        yield Sampled(int(spread[i]), x_t, x_0)
+        x_t = x_prev
     yield Sampled(0, x_t, x_t)
 
 

@@ -4,15 +4,20 @@ import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from ddpm_tutor.errors import TutorError, is_out_of_memory
+from ddpm_tutor.science.ahead import ahead
 from ddpm_tutor.science.data import to_unit_range
+from ddpm_tutor.science.devices import overlook_broken_gpu
 from ddpm_tutor.science.diffusion import losses_simple, weight_of_v
+from ddpm_tutor.science.graph import Function, replayed
 from ddpm_tutor.science.muon import Muon
 from ddpm_tutor.science.network import NoisePredictor
 from ddpm_tutor.science.noise import normal, stream
@@ -71,14 +76,20 @@ class TrainingState:
     @classmethod
     def start(cls, model: NoisePredictor, config: TrainingConfig) -> "TrainingState":
         """A state at step 0 for `model`, which is trained in place."""
+        if config.optimizer == "adam":
+            overlook_broken_gpu()
         ema = copy.deepcopy(model).requires_grad_(False)
         optimizer: torch.optim.Optimizer
         if config.optimizer == "muon":
             dtype = torch.bfloat16 if config.bf16 else torch.float32
             optimizer = Muon(model.parameters(), config.lr, config.weight_decay, dtype)
         else:
+            on_gpu = next(model.parameters()).is_cuda
             optimizer = torch.optim.AdamW(
-                model.parameters(), lr=config.lr, weight_decay=config.weight_decay
+                model.parameters(),
+                lr=config.lr,
+                weight_decay=config.weight_decay,
+                fused=on_gpu or None,  # one operation for all weights
             )
         return cls(model, ema, optimizer)
 
@@ -111,7 +122,7 @@ def lr_factor(step: int, total_steps: int, config: TrainingConfig) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total_steps - warmup)))
 
 
-def probabilities_of_t(T: int) -> Tensor:
+def probabilities_of_t(T: int, device: torch.device | str = "cpu") -> Tensor:
     """How likely each t is with the weighting "middle", (T + 1,).
 
     At the largest t there is nothing but noise, at the smallest the digit is settled. Between them,
@@ -120,7 +131,7 @@ def probabilities_of_t(T: int) -> Tensor:
     Together with `weight_of_v` the losses near t = 400 of 1000 count eight times as much as in
     Eq. 14, those at t = 1 a fifth.
     """
-    share = (torch.arange(1, T + 1) - 0.5) / T
+    share = (torch.arange(1, T + 1, device=device) - 0.5) / T
     z = (share.logit() - LOGIT_MEAN) / LOGIT_STD
     density = torch.exp(-0.5 * z**2) / (share * (1 - share))
     return F.pad((1 - UNIFORM_SHARE) * density / density.sum() + UNIFORM_SHARE / T, (1, 0))
@@ -134,10 +145,99 @@ def drop_labels(label: Tensor, share: float, null_label: int, generator: torch.G
 
 def update_ema(ema: nn.Module, model: nn.Module, step: int, decay: float) -> None:
     """ema <- decay * ema + (1 - decay) * model, with a shorter memory in the first steps."""
-    decay = min(decay, (1 + step) / (10 + step))
-    with torch.no_grad():
-        for average, weight in zip(ema.parameters(), model.parameters(), strict=True):
-            average.lerp_(weight, 1 - decay)
+    average = get_ema_multi_avg_fn(min(decay, (1 + step) / (10 + step)))  # all weights at once
+    average([*ema.parameters()], [*model.parameters()], None)
+
+
+class Batch(NamedTuple):
+    """What one training step sees: lines 2 to 4 of Algorithm 1."""
+
+    x_0: Tensor  # (B, 1, 32, 32) in [-1, 1]
+    t: Tensor  # (B,) in 1..T
+    eps: Tensor  # (B, 1, 32, 32) from N(0, I)
+    label: Tensor | None  # (B,), or None to train without labels
+
+
+def batches(
+    images: Tensor,
+    labels: Tensor | None,
+    T: int,
+    config: TrainingConfig,
+    null_label: int | None,
+    steps: range,
+) -> Iterator[Batch]:
+    """The batches of the training steps numbered `steps`, from 0, on the CPU.
+
+    Which images, t, noise and dropped labels step k sees depends on the seed and k alone.
+
+    Args:
+        images: (N, 1, 32, 32) uint8; labels: (N,), or None to train without labels.
+        T: steps of the schedule.
+        null_label: what a dropped label becomes; None for a network that takes no labels.
+    """
+    epoch_steps = steps_per_epoch(len(images), config)
+    probabilities = probabilities_of_t(T)  # (T + 1,)
+    order, order_epoch = torch.empty(0), -1
+    for step in steps:
+        epoch, position = divmod(step, epoch_steps)
+        if epoch != order_epoch:
+            order = torch.randperm(len(images), generator=stream(config.seed, "order", epoch))
+            order_epoch = epoch
+        batch = order[position * config.batch_size :][: config.batch_size]
+        generator = stream(config.seed, "training", step)
+        if config.weighting == "middle":
+            t = torch.multinomial(probabilities, len(batch), replacement=True, generator=generator)
+        else:
+            t = torch.randint(1, T + 1, (len(batch),), generator=generator)
+        eps = normal((len(batch), *images.shape[1:]), generator, "cpu")
+        label = None
+        if labels is not None and null_label is not None:
+            label = drop_labels(labels[batch], config.label_dropout, null_label, generator)
+        yield Batch(to_unit_range(images[batch]), t, eps, label)
+
+
+def shares_of(
+    batches: Iterator[Batch], device: torch.device, rank: int, world_size: int
+) -> Iterator[list[Tensor]]:
+    """The share of process number `rank` of each batch, on `device`: x_0, t, eps, and the labels.
+
+    A GPU computes while the batches of the next steps are made.
+    """
+    on_gpu = device.type == "cuda"
+    for batch in ahead(batches) if on_gpu else batches:
+        share = [v[rank::world_size] for v in batch if v is not None]
+        yield [(v.pin_memory() if on_gpu else v).to(device, non_blocking=on_gpu) for v in share]
+
+
+def gradient(
+    call: nn.Module,
+    model: nn.Module,
+    schedule: Schedule,
+    config: TrainingConfig,
+    x_0: Tensor,
+    t: Tensor,
+    eps: Tensor,
+    label: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """The gradient of Algorithm 1, line 5, that of || eps - eps_theta ||^2, clipped, in `model`.
+
+    Args:
+        call: `model`, or the same weights wrapped for several processes.
+
+    Returns:
+        the loss, an estimate of L_simple (Eq. 14), and the gradient's norm before it was clipped,
+        a tensor of one number each.
+    """
+    model.zero_grad()
+    with torch.autocast(x_0.device.type, dtype=torch.bfloat16, enabled=config.bf16):
+        losses = losses_simple(call, schedule, x_0, t, eps, label)  # (B,)
+    loss = objective = losses.mean()
+    if config.weighting == "middle":
+        probabilities = probabilities_of_t(schedule.T, t.device)[t]
+        loss = (losses / (schedule.T * probabilities)).mean()  # as uniform t give it on average
+        objective = (weight_of_v(schedule, t) * losses).mean()
+    objective.backward()
+    return loss.detach(), nn.utils.clip_grad_norm_(model.parameters(), config.grad_clip)
 
 
 def train(
@@ -153,8 +253,7 @@ def train(
 ) -> Iterator[StepReport]:
     """Algorithm 1 as a generator: trains `state` in place and yields after each step.
 
-    Which images, t, noise and dropped labels step k sees depends on the seed and k alone, so a run
-    that goes on from a saved state does just what an uninterrupted one does.
+    A run that goes on from a saved state does just what an uninterrupted one does: see `batches`.
 
     Args:
         state: goes on from `state.step`; a fresh one from `TrainingState.start`.
@@ -172,59 +271,35 @@ def train(
         raise ValueError(f"{world_size} processes cannot share batches of {config.batch_size}")
     if config.weighting not in ("simple", "middle"):
         raise ValueError(f'weighting is "simple" or "middle", not {config.weighting!r}')
-    weighted = config.weighting == "middle"
-    device = next(state.model.parameters()).device
-    schedule = schedule.to(device)
-    call = call or state.model
-    num_classes = state.model.num_classes
+    model, device = state.model, next(state.model.parameters()).device
     epoch_steps = steps_per_epoch(len(images), config)
     total_steps = epoch_steps * config.epochs
-    probabilities = probabilities_of_t(schedule.T)  # (T + 1,)
-    order, order_epoch = torch.empty(0), -1
-    while state.step < total_steps:
-        epoch, position = divmod(state.step, epoch_steps)
-        if epoch != order_epoch:
-            order = torch.randperm(len(images), generator=stream(config.seed, "order", epoch))
-            order_epoch = epoch
-        batch = order[position * config.batch_size :][: config.batch_size]
-
-        # lines 2 to 4: x_0 from the data, t uniform (unless weighted), eps from N(0, I)
-        generator = stream(config.seed, "training", state.step)
-        if weighted:
-            t = torch.multinomial(probabilities, len(batch), replacement=True, generator=generator)
-        else:
-            t = torch.randint(1, schedule.T + 1, (len(batch),), generator=generator)
-        eps = normal((len(batch), *images.shape[1:]), generator, "cpu")
-        x_0 = to_unit_range(images[batch])  # (B, 1, 32, 32)
-        label = None
-        if labels is not None and num_classes is not None:
-            label = drop_labels(labels[batch], config.label_dropout, num_classes, generator)
-
-        mine = slice(rank, None, world_size)
-        x_0, t, eps = (v[mine].to(device, non_blocking=True) for v in (x_0, t, eps))
-        label = None if label is None else label[mine].to(device)
-
-        # line 5: a gradient step on || eps - eps_theta ||^2, weighted or not
+    steps = range(state.step, total_steps)
+    lines_2_to_4 = batches(images, labels, schedule.T, config, model.num_classes, steps)
+    line_5: Function = partial(gradient, call or model, model, schedule.to(device), config)
+    if call is None:
+        line_5 = replayed(line_5)
+    for share in shares_of(lines_2_to_4, device, rank, world_size):
+        loss, grad_norm = torch.stack(line_5(*share)).tolist()
+        check_finite(state.step + 1, loss, grad_norm)
         for group in state.optimizer.param_groups:
             group["lr"] = config.lr * lr_factor(state.step, total_steps, config)
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=config.bf16):
-            losses = losses_simple(call, schedule, x_0, t, eps, label)  # (B,)
-        loss = objective = losses.mean()
-        if weighted:
-            importance = 1 / (schedule.T * probabilities.to(device)[t])
-            loss = (importance * losses).mean()  # what uniform t would give on average
-            objective = (weight_of_v(schedule, t) * losses).mean()
-        if not loss.item() <= EXPLODED:  # NaN compares to nothing
-            raise Diverged(state.step + 1, "loss", loss.item())
-        state.optimizer.zero_grad()
-        objective.backward()
-        grad_norm = nn.utils.clip_grad_norm_(state.model.parameters(), config.grad_clip)
-        if not grad_norm.isfinite():
-            raise Diverged(state.step + 1, "gradient's norm", grad_norm.item())
         state.optimizer.step()
         state.step += 1
-        update_ema(state.ema, state.model, state.step, config.ema_decay)
-        yield StepReport(state.step, epoch + 1, loss.item(), grad_norm.item())
+        update_ema(state.ema, model, state.step, config.ema_decay)
+        yield StepReport(state.step, (state.step - 1) // epoch_steps + 1, loss, grad_norm)
+
+
+def check_finite(step: int, loss: float, grad_norm: float) -> None:
+    """Stops a training that is lost, before the weights take part in it.
+
+    Raises:
+        Diverged: the loss is not finite, or over `EXPLODED`, or the gradient is not finite.
+    """
+    if not loss <= EXPLODED:  # NaN compares to nothing
+        raise Diverged(step, "loss", loss)
+    if not math.isfinite(grad_norm):
+        raise Diverged(step, "gradient's norm", grad_norm)
 
 
 def batch_that_fits(

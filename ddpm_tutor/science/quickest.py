@@ -1,0 +1,91 @@
+"""Which device draws soonest: by trying."""
+
+import time
+from dataclasses import dataclass
+
+import torch
+
+from ddpm_tutor.science.devices import GPU_START, available_devices, choose_device, is_started
+from ddpm_tutor.science.network import NoisePredictor
+from ddpm_tutor.science.sampling import chunk_size, draw
+from ddpm_tutor.science.schedule import Schedule
+
+TRIAL_STEPS = 4
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A device, and why it was chosen, in words."""
+
+    device: torch.device
+    why: str
+
+
+def quickest_device(
+    model: NoisePredictor,
+    schedule: Schedule,
+    images: int,
+    steps: int,
+    *,
+    labels: bool = True,
+    guidance: float = 1.0,
+) -> Choice:
+    """The device that draws so many images in so many steps soonest.
+
+    A GPU is tried only where the CPU would take longer than a GPU takes to start.
+
+    Args:
+        model: on the CPU; afterwards it is on the device that was chosen.
+        labels: whether the network is told what to draw.
+    """
+    if len(available_devices()) == 1:
+        return Choice(torch.device("cpu"), "there is no other device")
+
+    def seconds() -> float:
+        return seconds_to_draw(model, schedule, images, steps, labels=labels, guidance=guidance)
+
+    on_cpu = seconds()
+    if on_cpu < GPU_START and not is_started():
+        why = f"done in about {on_cpu:.1f} s, sooner than a GPU is ready"
+        return Choice(torch.device("cpu"), why)
+    gpu = choose_device("auto")
+    if gpu.type == "cpu":
+        return Choice(gpu, "no other device can compute")
+    model.to(gpu)
+    seconds()  # the first time its libraries are loaded
+    on_gpu = seconds()
+    if on_gpu < on_cpu:
+        return Choice(gpu, f"about {on_gpu:.1f} s, on the CPU {on_cpu:.1f} s")
+    model.to("cpu")
+    return Choice(torch.device("cpu"), f"about {on_cpu:.1f} s, on {gpu} {on_gpu:.1f} s")
+
+
+def seconds_to_draw(
+    model: NoisePredictor,
+    schedule: Schedule,
+    images: int,
+    steps: int,
+    *,
+    labels: bool = True,
+    guidance: float = 1.0,
+    tried: int = TRIAL_STEPS,
+) -> float:
+    """How long that would take on the device where the network is, from a few steps of one chunk.
+
+    Args:
+        tried: how many steps.
+    """
+    chunk = min(images, chunk_size(model, images))
+    asked = None
+    if labels and model.num_classes is not None:
+        asked = torch.zeros(chunk, dtype=torch.long)
+    chain = draw(
+        model, schedule, asked, seed=0, indices=range(chunk), guidance=guidance, steps=steps
+    )
+    came = []  # when each state of the chain did
+    started = time.perf_counter()
+    for _ in range(min(tried, steps) + 1):
+        float(next(chain).x_t.sum())  # waits for the device
+        came.append(time.perf_counter() - started)
+    one_step = (came[-1] - came[0]) / (len(came) - 1)
+    return (came[0] + steps * one_step) * images / chunk
