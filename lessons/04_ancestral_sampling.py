@@ -48,12 +48,14 @@ from ddpm_tutor.classroom.tools import (
 from ddpm_tutor.errors import UsageError
 from ddpm_tutor.science.evaluation import load_real_digits, real_card, score
 
+# %%
 where = choose_device(device)
+print(f"computing on {where}")
 trained = load_checkpoint(Path(checkpoint) if checkpoint else None, where)
 model, schedule = trained.model, trained.schedule.to(where)
 generator = stream(seed, "lesson 4")
 if not all(n > 0 and 1000 % n == 0 for n in (steps, chain_steps)):
-    raise UsageError("steps and chain_steps must divide 1000, as 500, 200 and 100 do.")
+    raise UsageError("steps and chain_steps must divide 1000, as 100 does.")
 
 # %% [markdown]
 # ## If you knew the picture

@@ -48,7 +48,7 @@ where = choose_device(device)
 trained = load_checkpoint(device=where)
 model, schedule = trained.model, trained.schedule
 digits = load_digits(progress=show_download)
-print(digits.source)
+print(f"{digits.source}; computing on {where}")
 
 # %% [markdown]
 # ## A label is a vector

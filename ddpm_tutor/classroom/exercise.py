@@ -208,7 +208,7 @@ def find_exercise(name: str) -> Exercise:
             f"into a cell below the line %%writefile {path.stem}.py, run it, and check that file."
         )
     is_number = re.fullmatch(r"(?:ex)?\d+", name)
-    if path.suffix not in ("", ".py") or (path.is_dir() and not is_number):
+    if path.suffix not in ("", ".py") or (name and path.is_dir() and not is_number):
         what = "a folder" if path.is_dir() else "no .py file"
         raise UsageError(f"{name} is {what}. Give an exercise's number, or your .py file for it.")
     found = re.match(r"(?:ex)?(\d+)", path.name)

@@ -1,5 +1,6 @@
 """Pictures and films as files, each in the format that the ending of its name says."""
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -69,7 +70,7 @@ def with_ending(path: Path, endings: Sequence[str]) -> Path:
     Raises:
         UsageError: it has another.
     """
-    if path.suffix.lower() in endings or (path.exists() and not path.is_file()):
+    if path.suffix.lower() in endings or (os.path.exists(path) and not path.is_file()):
         return path  # what stands there and is no file, is for `check_target` to refuse
     if not path.suffix:
         return path.with_name(path.name + endings[0])
