@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ddpm_tutor.classroom.film_strips import save_film_strip
 from ddpm_tutor.classroom.session import track
 from ddpm_tutor.errors import TutorError
 from ddpm_tutor.files import replacing
-from ddpm_tutor.science.checkpoints import load_checkpoint, save_checkpoint
-from ddpm_tutor.science.data import PADDING
-from ddpm_tutor.science.film_strip import FilmStrip, load_film_strip
-from ddpm_tutor.science.run import SHIPPED
+from ddpm_tutor.pictures.film_strips import save_film_strip
+from ddpm_tutor.science.pixels import PADDING
 from ddpm_tutor.science.sampling import draw_many, moments_of
+from ddpm_tutor.storage.checkpoints import load_checkpoint, save_checkpoint
+from ddpm_tutor.storage.film_strip import FilmStrip, load_film_strip
+from ddpm_tutor.storage.run import SHIPPED
 
 ASSETS = Path(__file__).parent
 SEED = 2020  # of the offline digits; the lessons' own pictures use small seeds

@@ -15,11 +15,11 @@ from rich.console import Console
 from rich.terminal_theme import TerminalTheme
 
 import ddpm_tutor
-from ddpm_tutor.classroom.lesson import find_lesson
 from ddpm_tutor.classroom.session import Session
 from ddpm_tutor.classroom.stepper import Stepper
+from ddpm_tutor.course.lesson import find_lesson
 from ddpm_tutor.files import replacing
-from ddpm_tutor.science.data import load_offline_digits
+from ddpm_tutor.storage.digits import load_offline_digits
 
 FOLDER = Path(__file__).resolve().parent / "readme"
 SCREENS = {  # lesson: the title of a step, and what the learner types when asked, in turn

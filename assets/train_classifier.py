@@ -19,12 +19,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ddpm_tutor.evaluation.classifier import (
+    Classifier,
+    load_classifier,
+    read_digits,
+    save_classifier,
+)
+from ddpm_tutor.evaluation.scores import moments, nearest, share
 from ddpm_tutor.files import replacing
-from ddpm_tutor.science.classifier import Classifier, load_classifier, read_digits, save_classifier
-from ddpm_tutor.science.data import load_digits, pad_to_32, to_unit_range
 from ddpm_tutor.science.devices import choose_device, has_bf16
 from ddpm_tutor.science.noise import stream
-from ddpm_tutor.science.scores import moments, nearest, share
+from ddpm_tutor.science.pixels import pad_to_32, to_unit_range
+from ddpm_tutor.storage.digits import load_digits
 
 ASSETS = Path(__file__).parent
 BATCH = 256

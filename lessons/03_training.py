@@ -44,7 +44,7 @@ from ddpm_tutor.classroom.tools import (
     ask_choice, ask_number, figure, loss_curve, moment_name, note, save_strip,
     show, show_download, show_images, show_table, track,
 )
-from ddpm_tutor.science.evaluation import load_real_digits
+from ddpm_tutor import load_real_digits
 
 # %%
 where = choose_device(device)

@@ -45,8 +45,8 @@ from ddpm_tutor.classroom.tools import (
     ask_choice, ask_number, find_bug, frames_of, save_film, sheet, show,
     show_download, show_images, show_table, track,
 )
-from ddpm_tutor.errors import UsageError
-from ddpm_tutor.science.evaluation import load_real_digits, real_card, score
+from ddpm_tutor import TutorError
+from ddpm_tutor import load_real_digits, real_card, score
 
 # %%
 where = choose_device(device)
@@ -55,7 +55,7 @@ trained = load_checkpoint(Path(checkpoint) if checkpoint else None, where)
 model, schedule = trained.model, trained.schedule.to(where)
 generator = stream(seed, "lesson 4")
 if not all(n > 0 and 1000 % n == 0 for n in (steps, chain_steps)):
-    raise UsageError("steps and chain_steps must divide 1000, as 100 does.")
+    raise TutorError("steps and chain_steps must divide 1000, as 100 does.")
 
 # %% [markdown]
 # ## If you knew the picture
@@ -516,7 +516,7 @@ ask_choice(
 )
 
 # %%
-from ddpm_tutor.science.fast import for_sampling
+from ddpm_tutor import for_sampling
 
 x_t = normal((8, 1, 32, 32), stream(seed, "no noise"), where)
 real, rows = to_unit_range(digits.train_images[:500]), []

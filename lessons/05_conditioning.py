@@ -40,9 +40,9 @@ from ddpm_tutor.classroom.tools import (
     ask_choice, ask_number, frames_of, note, save_film, save_grid, show,
     show_download, show_images, show_table, track,
 )
-from ddpm_tutor.science.classifier import read_features
-from ddpm_tutor.science.evaluation import load_real_digits, score
-from ddpm_tutor.science.scores import share
+from ddpm_tutor import read_features
+from ddpm_tutor import load_real_digits, score
+from ddpm_tutor import share
 
 where = choose_device(device)
 trained = load_checkpoint(device=where)

@@ -16,10 +16,10 @@ from survivor import bars
 from torch import Tensor
 
 from ddpm_tutor.science import devices, fast, quickest
-from ddpm_tutor.science.data import Digits
 from ddpm_tutor.science.network import NoisePredictor
 from ddpm_tutor.science.schedule import Schedule, linear_schedule
 from ddpm_tutor.science.unet import UNet
+from ddpm_tutor.storage.digits import Digits
 
 pretend_device.set_up()  # before the first backward pass of this process
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import torch
 
-from ddpm_tutor.science import film_strip
-from ddpm_tutor.science.data import Digits, split
-from ddpm_tutor.science.run import Run, RunSettings
 from ddpm_tutor.science.training import StepReport, TrainingConfig
+from ddpm_tutor.storage import film_strip
+from ddpm_tutor.storage.digits import Digits, split
+from ddpm_tutor.storage.run import Run, RunSettings
 
 CPU = torch.device("cpu")
 # five steps an epoch, 30 in all

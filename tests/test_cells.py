@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from ddpm_tutor.classroom.cells import Cell, cut, read_source
-from ddpm_tutor.classroom.exercise import find_exercise, read_answer, read_exercise
-from ddpm_tutor.classroom.judge import judge
-from ddpm_tutor.classroom.lesson import all_lessons, find_lesson, read_lesson
 from ddpm_tutor.classroom.session import Session
 from ddpm_tutor.classroom.stepper import Stepper
+from ddpm_tutor.course.cells import Cell, cut, read_source
+from ddpm_tutor.course.exercise import find_exercise, read_answer, read_exercise
+from ddpm_tutor.course.lesson import all_lessons, find_lesson, read_lesson
 from ddpm_tutor.errors import TutorError
 from ddpm_tutor.files import bundled
+from ddpm_tutor.grading.judge import judge
 
 # a file, and its cells: kind, title, source
 FILES = {

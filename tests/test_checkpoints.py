@@ -14,14 +14,14 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from ddpm_tutor.errors import TutorError
-from ddpm_tutor.science.checkpoints import (
+from ddpm_tutor.science.unet import UNet
+from ddpm_tutor.storage.checkpoints import (
     build_network,
     load_checkpoint,
     save_checkpoint,
     shipped_weights,
     weights_file,
 )
-from ddpm_tutor.science.unet import UNet
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_loading_draws_no_numbers_and_does_not_wait_for_the_compiler(tmp_path, n
     program = (
         "import sys, torch\n"
         "from pathlib import Path\n"
-        "from ddpm_tutor.science.checkpoints import load_checkpoint\n"
+        "from ddpm_tutor.storage.checkpoints import load_checkpoint\n"
         "before = torch.get_rng_state()\n"
         "load_checkpoint(Path(sys.argv[1]))\n"
         "print(torch.equal(before, torch.get_rng_state()), 'torch._dynamo' in sys.modules)\n"

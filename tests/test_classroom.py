@@ -12,9 +12,9 @@ import pytest
 from filelock import FileLock
 from rich.console import Console
 
-from ddpm_tutor.classroom import progress as progress_module
-from ddpm_tutor.classroom.keyboard import showing_keys
-from ddpm_tutor.classroom.lesson import (
+from ddpm_tutor.classroom.session import Session
+from ddpm_tutor.classroom.stepper import LessonError, Stepper
+from ddpm_tutor.course.lesson import (
     Lesson,
     all_lessons,
     check_settings,
@@ -22,23 +22,11 @@ from ddpm_tutor.classroom.lesson import (
     read_lesson,
     shown_source,
 )
-from ddpm_tutor.classroom.progress import (
-    Bookmark,
-    LessonProgress,
-    load_progress,
-    read_progress,
-)
-from ddpm_tutor.classroom.prose import (
-    HOLD,
-    PROSE_WIDTH,
-    Prose,
-    Sentence,
-    folded,
-    used_functions,
-)
-from ddpm_tutor.classroom.session import Session
-from ddpm_tutor.classroom.stepper import LessonError, Stepper
 from ddpm_tutor.errors import TutorError, UsageError
+from ddpm_tutor.learner import progress as progress_module
+from ddpm_tutor.learner.progress import Bookmark, LessonProgress, load_progress, read_progress
+from ddpm_tutor.screen.keyboard import showing_keys
+from ddpm_tutor.screen.prose import HOLD, PROSE_WIDTH, Prose, Sentence, folded, used_functions
 
 LESSON = """\
 # %% [markdown]
@@ -183,7 +171,9 @@ def test_functions_of_a_lesson_have_source(lesson: Lesson) -> None:
 def test_the_source_key_finds_the_packages_functions(lesson: Lesson) -> None:
     stepper = Stepper(lesson, Session(screen()))
     stepper.run()
-    assert list(used_functions(lesson.steps[3], stepper.namespace)) == ["linear_schedule"]
+    assert list(used_functions([c.source for c in lesson.steps[3].code], stepper.namespace)) == [
+        "linear_schedule"
+    ]
 
 
 def test_going_back_shows_the_step_again_without_running_it(lesson: Lesson) -> None:
@@ -339,7 +329,7 @@ def test_assertions_and_docstrings_of_lesson_code_count_under_OO(tmp_path: Path)
     path.write_text('# %% [markdown]\n# # Strict\n\n# %%\nassert 1 > 2, "no"\n')
     script = (
         "import sys; from pathlib import Path\n"
-        "from ddpm_tutor.classroom.lesson import compile_cell, read_lesson\n"
+        "from ddpm_tutor.course.lesson import compile_cell, read_lesson\n"
         "path = Path(sys.argv[1]); cell = read_lesson(path).steps[0].code[0]\n"
         "exec(compile_cell(cell, path)[0])"
     )

@@ -20,10 +20,10 @@ import pytest
 import torch
 from PIL import Image
 
-from ddpm_tutor.classroom.lesson import all_lessons
+from ddpm_tutor.course.lesson import all_lessons
 from ddpm_tutor.files import bundled
-from ddpm_tutor.science.checkpoints import load_checkpoint, save_checkpoint
 from ddpm_tutor.science.unet import UNet
+from ddpm_tutor.storage.checkpoints import load_checkpoint, save_checkpoint
 
 TUTOR = [sys.executable, "-m", "ddpm_tutor"]
 
@@ -140,7 +140,7 @@ def test_a_lesson_runs_as_a_script(empty: Path, environment: dict[str, str]) -> 
 
 def read_digit(picture: np.ndarray) -> int:
     """What a 32x32 picture shows, by its nearest neighbours among the offline digits."""
-    from ddpm_tutor.science.data import load_offline_digits
+    from ddpm_tutor.storage.digits import load_offline_digits
 
     known = load_offline_digits()
     images, labels = known.train_images.flatten(1).float(), known.train_labels
@@ -614,7 +614,7 @@ def test_stepping_in_a_real_terminal(
     terminal.type("\r")
     assert "▀▀▀▀" in terminal.until("q quit")  # a digit, in half-blocks
     terminal.type("s")
-    assert "ddpm_tutor/science/data.py" in terminal.until("q quit")
+    assert "ddpm_tutor/storage/digits.py" in terminal.until("q quit")
     terminal.type("p")
     terminal.until(">>>")
     terminal.type("image.shape\r")

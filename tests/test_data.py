@@ -21,18 +21,12 @@ from typer.testing import CliRunner
 
 from ddpm_tutor.cli.app import app
 from ddpm_tutor.errors import TutorError
-from ddpm_tutor.science import data, film_strip
-from ddpm_tutor.science.data import (
-    download_mnist,
-    find_mnist,
-    load_digits,
-    load_offline_digits,
-    pad_to_32,
-    split,
-    to_uint8,
-    to_unit_range,
-)
-from ddpm_tutor.science.mnist import read_training_files
+from ddpm_tutor.science.pixels import pad_to_32, to_uint8, to_unit_range
+from ddpm_tutor.storage import digits as digits_module
+from ddpm_tutor.storage import download, film_strip
+from ddpm_tutor.storage.digits import find_mnist, load_digits, load_offline_digits, split
+from ddpm_tutor.storage.download import download_mnist
+from ddpm_tutor.storage.mnist import read_training_files
 
 IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 TEST_FILES = ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
@@ -76,12 +70,12 @@ def nowhere(monkeypatch, tmp_path):
     monkeypatch.delenv("DDPM_TUTOR_DATA", raising=False)
     monkeypatch.setenv("no_proxy", "*")  # the test's own server is asked without one
     monkeypatch.setattr(MNIST, "mirrors", [])
-    monkeypatch.setattr(data, "cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr(digits_module, "cache_folder", lambda: tmp_path / "cache")
     assets = tmp_path / "assets"
     assets.mkdir()
     images, labels = unlike(36)
     np.savez(assets / "offline_digits.npz", images=images.numpy(), labels=labels.numpy())
-    monkeypatch.setattr(data, "bundled", lambda name: tmp_path / name)
+    monkeypatch.setattr(digits_module, "bundled", lambda name: tmp_path / name)
     return tmp_path / "cache"
 
 
@@ -367,7 +361,7 @@ sys.modules["_lzma"] = None  # as where Python was built without it
 from pathlib import Path
 from typer.testing import CliRunner
 from ddpm_tutor.cli.app import app
-from ddpm_tutor.science.data import find_mnist, load_digits
+from ddpm_tutor.storage.digits import find_mnist, load_digits
 assert len(find_mnist(Path("tiny")).train_images) == 440
 assert "torchvision" not in sys.modules
 print(load_digits().source)
@@ -590,7 +584,7 @@ def test_a_file_with_another_md5_is_refused(nowhere, packed, monkeypatch):
 
 
 def test_a_server_that_never_answers_is_given_up(nowhere, packed, monkeypatch):
-    monkeypatch.setattr(data, "CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr(download, "CONNECT_SECONDS", 0.5)
     with listening(hangs) as url:
         monkeypatch.setattr(MNIST, "mirrors", [url])
         begun = time.monotonic()
@@ -601,8 +595,8 @@ def test_a_server_that_never_answers_is_given_up(nowhere, packed, monkeypatch):
 
 
 def test_a_server_that_answers_too_slowly_is_given_up(nowhere, packed, monkeypatch):
-    monkeypatch.setattr(data, "CONNECT_SECONDS", 0.5)
-    monkeypatch.setattr(data, "SLOW_SECONDS", 0.5)
+    monkeypatch.setattr(download, "CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr(download, "SLOW_SECONDS", 0.5)
     with listening(drips) as url:
         monkeypatch.setattr(MNIST, "mirrors", [url])
         begun = time.monotonic()
@@ -631,7 +625,7 @@ MISBEHAVIOUR = {
 def test_whatever_the_network_does_the_offline_digits_stand_in(
     nowhere, packed, monkeypatch, answer
 ):
-    monkeypatch.setattr(data, "CONNECT_SECONDS", 0.3)
+    monkeypatch.setattr(download, "CONNECT_SECONDS", 0.3)
     with listening(answer) as url:
         monkeypatch.setattr(MNIST, "mirrors", [url])
         digits = load_digits()
@@ -684,7 +678,7 @@ def test_a_cached_file_that_is_cut_short_is_set_aside(nowhere, served):
 
 
 def test_a_name_that_nobody_resolves_is_given_up(nowhere, monkeypatch):
-    monkeypatch.setattr(data, "CONNECT_SECONDS", 0.1)
+    monkeypatch.setattr(download, "CONNECT_SECONDS", 0.1)
     monkeypatch.setattr(MNIST, "mirrors", ["http://nobody.invalid/"])
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: time.sleep(30))
     started = time.monotonic()
@@ -693,7 +687,7 @@ def test_a_name_that_nobody_resolves_is_given_up(nowhere, monkeypatch):
 
 
 def test_an_answer_without_end_is_cut_off(nowhere, packed, monkeypatch):
-    monkeypatch.setattr(data, "LARGEST", 1_000_000)
+    monkeypatch.setattr(download, "LARGEST", 1_000_000)
 
     def pours(connection, stop):
         with connection:
@@ -712,7 +706,7 @@ def test_an_answer_without_end_is_cut_off(nowhere, packed, monkeypatch):
 def test_a_cache_that_cannot_be_written_to_is_said_before_anything_is_fetched(
     nowhere, packed, monkeypatch
 ):
-    monkeypatch.setattr(data, "_fetch", lambda *_: pytest.fail("fetched"))
+    monkeypatch.setattr(download, "_fetch", lambda *_: pytest.fail("fetched"))
     nowhere.parent.mkdir(parents=True, exist_ok=True)
     nowhere.touch()  # a file in place of the folder
     assert "no MNIST: Cannot make the folder" in load_digits().source

@@ -8,13 +8,13 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from ddpm_tutor.classroom.cases import devices_at_hand
 from ddpm_tutor.cli.app import app, in_words
 from ddpm_tutor.errors import DeviceWarning, TutorError
+from ddpm_tutor.grading.trials import devices_at_hand
 from ddpm_tutor.science import devices
 from ddpm_tutor.science.devices import choose_device
-from ddpm_tutor.science.run import Run, RunSettings
 from ddpm_tutor.science.training import TrainingConfig
+from ddpm_tutor.storage.run import Run, RunSettings
 
 FAULTS = """
 import resource, torch

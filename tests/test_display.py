@@ -9,23 +9,13 @@ import torch
 from rich.console import Console
 from rich.style import Style
 
-from ddpm_tutor.classroom.display import (
-    column_of,
-    number,
-    render,
-    sparkline,
-    table,
-    tensor_panel,
-)
-from ddpm_tutor.classroom.films import frames_of, noising
-from ddpm_tutor.classroom.pictures import (
-    frame_times,
-    grid,
-)
-from ddpm_tutor.classroom.terminal_images import GLYPHS, GREYS, SHADES, _mixed, render_images
+from ddpm_tutor.pictures.films import frame_times, frames_of, noising
+from ddpm_tutor.pictures.grids import grid
 from ddpm_tutor.science.sampling import draw, sample
 from ddpm_tutor.science.schedule import linear_schedule
 from ddpm_tutor.science.unet import UNet
+from ddpm_tutor.screen.images import GLYPHS, GREYS, SHADES, _mixed, render_images
+from ddpm_tutor.screen.values import column_of, number, render, sparkline, table, tensor_panel
 
 
 def shown(value: object, width: int = 80, color: bool = False) -> str:

@@ -3,17 +3,18 @@
 import pytest
 import torch
 
-from ddpm_tutor.classroom.film_strips import moment_name, save_film_strip, shown_moments
-from ddpm_tutor.classroom.scorecard import captions, worst_first
 from ddpm_tutor.errors import TutorError
+from ddpm_tutor.evaluation.classifier import load_classifier, read_digits, read_features
+from ddpm_tutor.evaluation.scorecard import judge, load_real_digits, nearness, real_card, score
+from ddpm_tutor.evaluation.scores import Share, nearest, share
 from ddpm_tutor.files import bundled
-from ddpm_tutor.science.checkpoints import Checkpoint, load_checkpoint
-from ddpm_tutor.science.classifier import load_classifier, read_digits, read_features
-from ddpm_tutor.science.data import find_mnist, load_offline_digits, pad_to_32
-from ddpm_tutor.science.evaluation import judge, load_real_digits, nearness, real_card, score
-from ddpm_tutor.science.film_strip import FilmStrip, load_film_strip
+from ddpm_tutor.pictures.film_strips import moment_name, save_film_strip, shown_moments
 from ddpm_tutor.science.noise import stream
-from ddpm_tutor.science.scores import Share, nearest, share
+from ddpm_tutor.science.pixels import pad_to_32
+from ddpm_tutor.screen.scorecard import captions, worst_first
+from ddpm_tutor.storage.checkpoints import Checkpoint, load_checkpoint
+from ddpm_tutor.storage.digits import find_mnist, load_offline_digits
+from ddpm_tutor.storage.film_strip import FilmStrip, load_film_strip
 
 
 @pytest.fixture(scope="module")

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from ddpm_tutor.classroom import checking
-from ddpm_tutor.classroom.checking import check
-from ddpm_tutor.classroom.exercise import all_exercises, find_exercise, parts
-from ddpm_tutor.classroom.judge import judge
-from ddpm_tutor.classroom.progress import exercise_passed, load_progress, progress_file
-from ddpm_tutor.classroom.replaced import bugs
 from ddpm_tutor.cli.app import app
+from ddpm_tutor.course.exercise import all_exercises, find_exercise, parts
+from ddpm_tutor.grading import sandbox as checking
+from ddpm_tutor.grading.judge import judge
+from ddpm_tutor.grading.known_mistakes import bugs
+from ddpm_tutor.grading.sandbox import check
+from ddpm_tutor.learner.progress import exercise_passed, load_progress, progress_file
 
 
 @pytest.fixture

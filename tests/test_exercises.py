@@ -8,25 +8,20 @@ from pathlib import Path
 import pytest
 import torch
 
-from ddpm_tutor.classroom.cases import Toy
-from ddpm_tutor.classroom.exercise import (
-    Exercise,
-    all_exercises,
-    find_exercise,
-    parts,
-    read_exercise,
-)
-from ddpm_tutor.classroom.judge import judge
-from ddpm_tutor.classroom.lesson import all_lessons
-from ddpm_tutor.classroom.points import questions
-from ddpm_tutor.classroom.replaced import Noises, bugs, draw_with, quick_drawing, sample
-from ddpm_tutor.classroom.verdict import Picture, Verdict
+from ddpm_tutor.course.exercise import Exercise, all_exercises, find_exercise, parts, read_exercise
+from ddpm_tutor.course.lesson import all_lessons
+from ddpm_tutor.course.questions import questions
 from ddpm_tutor.errors import TutorError, UsageError
-from ddpm_tutor.science.checkpoints import load_checkpoint
+from ddpm_tutor.grading.drawing import Noises, draw_with, quick_drawing, sample
+from ddpm_tutor.grading.judge import judge
+from ddpm_tutor.grading.known_mistakes import bugs
+from ddpm_tutor.grading.trials import Toy
+from ddpm_tutor.grading.verdict import Picture, Verdict
 from ddpm_tutor.science.diffusion import p_step
 from ddpm_tutor.science.noise import normal, stream
 from ddpm_tutor.science.sampling import draw, guided_eps
 from ddpm_tutor.science.training import drop_labels
+from ddpm_tutor.storage.checkpoints import load_checkpoint
 
 EXERCISES = all_exercises()
 MISTAKES = [(exercise, mistake) for exercise in EXERCISES for mistake in exercise.mistakes]

@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from ddpm_tutor.science import fast
-from ddpm_tutor.science.checkpoints import load_checkpoint
 from ddpm_tutor.science.devices import has_bf16
 from ddpm_tutor.science.fast import (
     MANY,
@@ -19,6 +18,7 @@ from ddpm_tutor.science.noise import normal, stream
 from ddpm_tutor.science.sampling import draw, last
 from ddpm_tutor.science.schedule import linear_schedule
 from ddpm_tutor.science.unet import UNet
+from ddpm_tutor.storage.checkpoints import load_checkpoint
 
 NETWORKS = [(UNet, 8), (LeanUNet, 32)]
 

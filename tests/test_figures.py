@@ -10,11 +10,11 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from ddpm_tutor.classroom.figures import figure, loss_curve, own_settings, save_figure_as, sheet
 from ddpm_tutor.classroom.session import Session, show, using
 from ddpm_tutor.cli.app import app
-from ddpm_tutor.science import film_strip
-from ddpm_tutor.science.film_strip import load_film_strip
+from ddpm_tutor.pictures.figures import figure, loss_curve, own_settings, save_figure_as, sheet
+from ddpm_tutor.storage import film_strip
+from ddpm_tutor.storage.film_strip import load_film_strip
 
 # settings that would stop a figure, or change how it looks
 SETTINGS = {
@@ -73,7 +73,7 @@ def test_the_users_settings_are_as_they_were(settings) -> None:
 CASES = """
 import hashlib, os, sys
 from pathlib import Path
-from ddpm_tutor.classroom.figures import loss_curve, save_figure_as
+from ddpm_tutor.pictures.figures import loss_curve, save_figure_as
 
 def draw(case, file, content, variables):
     folder = Path(case).absolute()

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from ddpm_tutor.classroom.exercise import find_exercise
 from ddpm_tutor.cli.app import app
+from ddpm_tutor.course.exercise import find_exercise
 from ddpm_tutor.files import AT_HOME, MAKESHIFT, makeshift_home, user_folder
 
 pwd = pytest.importorskip("pwd", reason="Windows gives everybody a home")

@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from ddpm_tutor.classroom import keyboard
-from ddpm_tutor.classroom.keyboard import in_notebook, is_terminal, keys_of, read_key, showing_keys
-from ddpm_tutor.cli import study
+from ddpm_tutor.cli import lesson as lesson_command
 from ddpm_tutor.cli.app import app
+from ddpm_tutor.screen import keyboard
+from ddpm_tutor.screen.keyboard import in_notebook, is_terminal, keys_of, read_key, showing_keys
 
 on_a_terminal = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pty")
 
@@ -179,7 +179,7 @@ print("shell:", status, *echo(), flush=True)
 """
 JOB = """
 import sys, termios
-from ddpm_tutor.classroom.keyboard import read_key, showing_keys
+from ddpm_tutor.screen.keyboard import read_key, showing_keys
 with showing_keys(False):
     print("waiting", flush=True)
     print("key:", read_key(), flush=True)
@@ -257,10 +257,10 @@ def test_a_learner_is_there_at_a_terminal_or_where_it_is_said(
 ) -> None:
     for name, value in environment.items():
         outside.setenv(name, value)
-    outside.setattr(study, "is_terminal", lambda stream: True)
-    assert study.learner_is_there(pause) is there
-    outside.setattr(study, "is_terminal", lambda stream: stream is sys.stdout)
-    assert not study.learner_is_there(pause)
+    outside.setattr(lesson_command, "is_terminal", lambda stream: True)
+    assert lesson_command.learner_is_there(pause) is there
+    outside.setattr(lesson_command, "is_terminal", lambda stream: stream is sys.stdout)
+    assert not lesson_command.learner_is_there(pause)
 
 
 def test_a_stream_that_is_closed_or_was_never_there_is_no_terminal() -> None:

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from ddpm_tutor.classroom.checker import problems
-from ddpm_tutor.classroom.lesson import Lesson, all_lessons, read_lesson
-from ddpm_tutor.classroom.points import earned, questions, worth
+from ddpm_tutor.course.lesson import Lesson, all_lessons, read_lesson
+from ddpm_tutor.course.lint import problems
+from ddpm_tutor.course.questions import questions
+from ddpm_tutor.learner.points import earned, worth
 
 # the assignment's parts and their points; see its table of contents
 PARTS = {

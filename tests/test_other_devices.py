@@ -13,15 +13,15 @@ from test_lessons import SHORT
 from torch import Tensor
 from typer.testing import CliRunner
 
-from ddpm_tutor.classroom.exercise import Exercise, all_exercises
-from ddpm_tutor.classroom.judge import judge
-from ddpm_tutor.classroom.lesson import Lesson, all_lessons, parameters
-from ddpm_tutor.classroom.replaced import Bug, bugs
-from ddpm_tutor.classroom.verdict import Verdict
 from ddpm_tutor.cli.app import app
-from ddpm_tutor.science import film_strip
-from ddpm_tutor.science.checkpoints import load_checkpoint
+from ddpm_tutor.course.exercise import Exercise, all_exercises
+from ddpm_tutor.course.lesson import Lesson, all_lessons, parameters
+from ddpm_tutor.grading.judge import judge
+from ddpm_tutor.grading.known_mistakes import Bug, bugs
+from ddpm_tutor.grading.verdict import Verdict
 from ddpm_tutor.science.lean_unet import LeanUNet
+from ddpm_tutor.storage import film_strip
+from ddpm_tutor.storage.checkpoints import load_checkpoint
 
 Tutor = Callable[..., str]
 COMPUTING = [lesson for lesson in all_lessons() if "device" in parameters(lesson)]

@@ -17,20 +17,20 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from ddpm_tutor import commands
-from ddpm_tutor.classroom import checking
-from ddpm_tutor.classroom.exercise import all_exercises, find_exercise
-from ddpm_tutor.classroom.judge import judge
-from ddpm_tutor.classroom.progress import exercise_passed
 from ddpm_tutor.classroom.session import Session, note, track, using
-from ddpm_tutor.cli import study
+from ddpm_tutor.cli import lesson as lesson_command
 from ddpm_tutor.cli.app import app
 from ddpm_tutor.cli.options import a_path
-from ddpm_tutor.cli.training import run_results
+from ddpm_tutor.cli.train import run_results
 from ddpm_tutor.commands import command
+from ddpm_tutor.course.exercise import all_exercises, find_exercise
 from ddpm_tutor.files import bundled
-from ddpm_tutor.science.checkpoints import save_checkpoint
-from ddpm_tutor.science.run import Run, RunSettings
+from ddpm_tutor.grading import sandbox as checking
+from ddpm_tutor.grading.judge import judge
+from ddpm_tutor.learner.progress import exercise_passed
 from ddpm_tutor.science.unet import UNet
+from ddpm_tutor.storage.checkpoints import save_checkpoint
+from ddpm_tutor.storage.run import Run, RunSettings
 
 QUICK = ["--steps", "1", "--device", "cpu"]
 ODD = ["a[/b]", "a[red]b", "my 'work' & \"more\"", "-dash", "~tilde", "[/]"]
@@ -183,9 +183,9 @@ def test_no_bar_and_no_question_takes_text_for_markup(
 ask_number("How many [/b]?", 1, tolerance=0, why="[/b]", part="[/b]", points=1)
 """
     (folder / "asks [red].py").write_text(f"{LESSON}\n# %%\n{asking}")
-    monkeypatch.setattr(study, "learner_is_there", lambda pause=None: True)
+    monkeypatch.setattr(lesson_command, "learner_is_there", lambda pause=None: True)
     keys = iter("\r\r\rq")
-    monkeypatch.setattr(study, "read_key", lambda: next(keys))
+    monkeypatch.setattr(lesson_command, "read_key", lambda: next(keys))
     shown = tutor("lesson", "asks [red].py", "--trust")
     assert "How many [/b]?" in shown and "Question [/b], 1 point" in shown
 
@@ -270,8 +270,8 @@ def test_weights_with_odd_names_are_drawn_with_as_printed(tutor, folder: Path) -
 def test_a_lesson_is_gone_on_with_as_it_was_begun(
     tutor, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(study, "learner_is_there", lambda pause=None: True)
-    monkeypatch.setattr(study, "read_key", lambda: "q")
+    monkeypatch.setattr(lesson_command, "learner_is_there", lambda pause=None: True)
+    monkeypatch.setattr(lesson_command, "read_key", lambda: "q")
     (folder / "my [b] lesson.py").write_text(LESSON)
     begun = ["lesson", "my [b] lesson.py", "--set", "digit=3", "--out", "my pictures", "--trust"]
     assert printed(tutor(*begun)) == begun

@@ -11,10 +11,10 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from ddpm_tutor.classroom.film_strips import FRAME_MS as STRIP_MS
-from ddpm_tutor.classroom.film_strips import film_of
-from ddpm_tutor.classroom.films import FRAMES
-from ddpm_tutor.classroom.picture_files import (
+from ddpm_tutor.cli.app import app
+from ddpm_tutor.errors import TutorError, UsageError
+from ddpm_tutor.files import bundled
+from ddpm_tutor.pictures.files import (
     FILMS,
     FRAME_MS,
     HOLD_MS,
@@ -26,15 +26,15 @@ from ddpm_tutor.classroom.picture_files import (
     write_film,
     write_picture,
 )
-from ddpm_tutor.classroom.pictures import Frame, enlarged, film, frame_times, grid
-from ddpm_tutor.cli import draw
-from ddpm_tutor.cli.app import app
-from ddpm_tutor.errors import TutorError, UsageError
-from ddpm_tutor.files import bundled
-from ddpm_tutor.science.data import load_offline_digits, to_unit_range
+from ddpm_tutor.pictures.film_strips import FRAME_MS as STRIP_MS
+from ddpm_tutor.pictures.film_strips import film_of
+from ddpm_tutor.pictures.films import FRAMES, Frame, film, frame_times
+from ddpm_tutor.pictures.grids import enlarged, grid
 from ddpm_tutor.science.diffusion import q_sample
-from ddpm_tutor.science.film_strip import load_film_strip
+from ddpm_tutor.science.pixels import to_unit_range
 from ddpm_tutor.science.schedule import linear_schedule
+from ddpm_tutor.storage.digits import load_offline_digits
+from ddpm_tutor.storage.film_strip import load_film_strip
 
 
 def dissolving(count: int) -> list[Pixels]:
@@ -296,7 +296,7 @@ def test_other_endings_are_refused_before_the_model_is_loaded(
     def too_late(*given: object) -> None:
         raise AssertionError("the model was loaded first")
 
-    monkeypatch.setattr(draw, "open_checkpoint", too_late)
+    monkeypatch.setattr(f"ddpm_tutor.cli.{words[0]}.open_checkpoint", too_late)
     done = CliRunner().invoke(app, words)
     assert done.exit_code == code and says in done.output.replace("\n", " ")
     assert not list(folder.iterdir())

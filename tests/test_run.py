@@ -10,11 +10,12 @@ import pytest
 import torch
 
 from ddpm_tutor.errors import TutorError, UsageError
-from ddpm_tutor.science.checkpoints import load_checkpoint, save_checkpoint
-from ddpm_tutor.science.data import Digits
 from ddpm_tutor.science.devices import choose_device
-from ddpm_tutor.science.run import SHIPPED, EpochReport, Run, RunSettings, machine, read_epoch
-from ddpm_tutor.science.training import StepReport, TrainingConfig, validation_loss
+from ddpm_tutor.science.training import StepReport, TrainingConfig
+from ddpm_tutor.science.validation import validation_loss
+from ddpm_tutor.storage.checkpoints import load_checkpoint, save_checkpoint
+from ddpm_tutor.storage.digits import Digits
+from ddpm_tutor.storage.run import SHIPPED, EpochReport, Run, RunSettings, machine, read_epoch
 
 CPU = torch.device("cpu")
 TRAINING = TrainingConfig(epochs=2, batch_size=20, lr=1e-3, lr_schedule="one-cycle")
@@ -382,7 +383,7 @@ def test_a_run_folder_that_cannot_be_written_to_is_said(tmp_path, monkeypatch):
     def refuse(*words, **named):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("ddpm_tutor.science.run.FileLock.acquire", refuse)
+    monkeypatch.setattr("ddpm_tutor.storage.run.FileLock.acquire", refuse)
     with pytest.raises(TutorError, match="Permission denied"), run.exclusive():
         pass
 

@@ -6,12 +6,12 @@ from diffusers import DDIMScheduler, DDPMScheduler
 from torch import nn
 
 from ddpm_tutor.science import sampling
-from ddpm_tutor.science.checkpoints import load_checkpoint
 from ddpm_tutor.science.diffusion import predict_eps
 from ddpm_tutor.science.noise import normal, stream, streams
 from ddpm_tutor.science.sampling import draw, draw_many, guided_eps, last, sample
 from ddpm_tutor.science.schedule import linear_schedule
 from ddpm_tutor.science.unet import UNet
+from ddpm_tutor.storage.checkpoints import load_checkpoint
 
 
 class Predictor(nn.Module):

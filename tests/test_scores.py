@@ -5,8 +5,7 @@ import math
 import pytest
 import torch
 
-from ddpm_tutor.science.noise import stream
-from ddpm_tutor.science.scores import (
+from ddpm_tutor.evaluation.scores import (
     Moments,
     Share,
     coverage,
@@ -18,6 +17,7 @@ from ddpm_tutor.science.scores import (
     precision,
     share,
 )
+from ddpm_tutor.science.noise import stream
 
 
 def cloud(n: int, d: int = 8, seed: int = 0) -> torch.Tensor:
@@ -111,7 +111,7 @@ def test_precision_counts_points_inside_the_balls_of_real_ones():
 def test_measures_do_not_depend_on_how_the_rows_are_batched(monkeypatch):
     real, drawn = cloud(60), cloud(70, seed=1)
     whole = coverage(real, drawn), precision(real, drawn)
-    monkeypatch.setattr("ddpm_tutor.science.scores.BATCH", 7)
+    monkeypatch.setattr("ddpm_tutor.evaluation.scores.BATCH", 7)
     assert (coverage(real, drawn), precision(real, drawn)) == whole
 
 

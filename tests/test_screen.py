@@ -9,8 +9,8 @@ import pytest
 from rich.progress import Progress
 
 import ddpm_tutor
-from ddpm_tutor.classroom import screen
-from ddpm_tutor.classroom.screen import make_console
+from ddpm_tutor.screen import console as screen
+from ddpm_tutor.screen.console import make_console
 
 MOVES = re.compile(r"\x1b\[(?!\d*(;\d+)*m)|\r")  # any sequence but one of colours
 SET = ("NO_COLOR", "FORCE_COLOR", "COLORTERM", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "COLUMNS")

@@ -6,25 +6,23 @@ import pytest
 import torch
 from torch import nn
 
-from ddpm_tutor.science.data import to_unit_range
 from ddpm_tutor.science.diffusion import weight_of_v
 from ddpm_tutor.science.network import NoisePredictor
 from ddpm_tutor.science.noise import normal, stream
+from ddpm_tutor.science.pixels import to_unit_range
 from ddpm_tutor.science.schedule import linear_schedule
 from ddpm_tutor.science.training import (
-    Estimate,
     TrainingConfig,
     TrainingState,
     drop_labels,
-    losses_by_t,
     lr_factor,
     probabilities_of_t,
     steps_per_epoch,
     train,
     update_ema,
-    validation_loss,
 )
 from ddpm_tutor.science.unet import UNet
+from ddpm_tutor.science.validation import Estimate, losses_by_t, validation_loss
 
 
 class Spy(NoisePredictor):

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddpm_tutor.classroom.display import number
 from ddpm_tutor.classroom.typed_numbers import read_number, readings, understood
+from ddpm_tutor.screen.values import number
 
 MEANT = {
     ".5": 0.5, "5.": 5, "+3": 3, "0,5": 0.5, ",5": 0.5, "0,125": 0.125, "-0,5": -0.5,

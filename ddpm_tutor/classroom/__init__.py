@@ -1,1 +1,1 @@
-"""The classroom: reading and stepping through lessons, showing, asking, remembering."""
+"""The classroom: stepping one learner through a lesson, and asking."""

@@ -13,10 +13,10 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from ddpm_tutor.classroom.display import number
-from ddpm_tutor.classroom.prose import HOLD, PROSE_WIDTH, Sentence
 from ddpm_tutor.classroom.session import current
 from ddpm_tutor.classroom.typed_numbers import read_number, understood
+from ddpm_tutor.screen.prose import HOLD, PROSE_WIDTH, Sentence
+from ddpm_tutor.screen.values import number
 
 LETTERS = "abcdefgh"
 KEYS_LATER = "Enter skips the question; the keys b, r, q and so on work after it."

@@ -23,14 +23,15 @@ from rich.progress import (
 from rich.text import Text
 from torch import Tensor
 
-from ddpm_tutor.classroom.display import render, table
-from ddpm_tutor.classroom.figures import save_figure_as
-from ddpm_tutor.classroom.film_strips import save_film_strip
-from ddpm_tutor.classroom.picture_files import write_film, write_picture
-from ddpm_tutor.classroom.pictures import Frame, enlarged, film, grid
-from ddpm_tutor.classroom.screen import make_console
-from ddpm_tutor.classroom.terminal_images import render_images
-from ddpm_tutor.science.film_strip import FilmStrip
+from ddpm_tutor.pictures.figures import save_figure_as
+from ddpm_tutor.pictures.files import write_film, write_picture
+from ddpm_tutor.pictures.film_strips import save_film_strip
+from ddpm_tutor.pictures.films import Frame, film
+from ddpm_tutor.pictures.grids import enlarged, grid
+from ddpm_tutor.screen.console import make_console
+from ddpm_tutor.screen.images import render_images
+from ddpm_tutor.screen.values import render, table
+from ddpm_tutor.storage.film_strip import FilmStrip
 
 T = TypeVar("T")
 

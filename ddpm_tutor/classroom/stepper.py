@@ -14,8 +14,8 @@ from rich.panel import Panel
 from rich.rule import Rule
 from rich.text import Text
 
-from ddpm_tutor.classroom.keyboard import forget_keys, showing_keys
-from ddpm_tutor.classroom.lesson import (
+from ddpm_tutor.classroom.session import Session, ends_blank, show, using
+from ddpm_tutor.course.lesson import (
     Cell,
     Lesson,
     Step,
@@ -24,7 +24,9 @@ from ddpm_tutor.classroom.lesson import (
     override_parameters,
     shown_source,
 )
-from ddpm_tutor.classroom.prose import (
+from ddpm_tutor.errors import Stopped, TutorError, UsageError, is_device_error
+from ddpm_tutor.screen.keyboard import forget_keys, showing_keys
+from ddpm_tutor.screen.prose import (
     PROSE_WIDTH,
     Prose,
     folded,
@@ -32,8 +34,6 @@ from ddpm_tutor.classroom.prose import (
     used_functions,
     without_title,
 )
-from ddpm_tutor.classroom.session import Session, ends_blank, show, using
-from ddpm_tutor.errors import Stopped, TutorError, UsageError, is_device_error
 
 KEYS = {
     "Enter": "next",
@@ -126,7 +126,7 @@ class Stepper:
         console.print()
         title = f"{number} of {len(self.lesson.steps)} · {step.title}"
         console.print(Rule(Text(title, style="bold"), align="left", style="cyan"))
-        if prose := without_title(step):
+        if prose := without_title(step.prose):
             width = min(console.width, PROSE_WIDTH)
             console.print(Padding(Prose(prose), (1, 0, 0, 0)), width=width)
         if number in self.shown:
@@ -257,7 +257,7 @@ class Stepper:
     def _show_source(self, step: Step) -> None:
         """Shows a function of the package that the step called; with several, asks which."""
         console = self.session.console
-        functions = used_functions(step, self.namespace)
+        functions = used_functions((cell.source for cell in step.code), self.namespace)
         if not functions:
             console.print(Text("This step uses no function of the package.", style="dim"))
             return

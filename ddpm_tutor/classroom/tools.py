@@ -1,10 +1,6 @@
 """What a lesson file uses of the classroom: `from ddpm_tutor.classroom.tools import show, ...`."""
 
-from ddpm_tutor.classroom.figures import figure, loss_curve, sheet
-from ddpm_tutor.classroom.film_strips import moment_name
-from ddpm_tutor.classroom.films import FRAMES, frames_of, noising
 from ddpm_tutor.classroom.questions import ask_choice, ask_number
-from ddpm_tutor.classroom.replaced import find_bug
 from ddpm_tutor.classroom.session import (
     note,
     save_film,
@@ -16,6 +12,10 @@ from ddpm_tutor.classroom.session import (
     show_table,
     track,
 )
+from ddpm_tutor.grading.known_mistakes import find_bug
+from ddpm_tutor.pictures.figures import figure, loss_curve, sheet
+from ddpm_tutor.pictures.film_strips import moment_name
+from ddpm_tutor.pictures.films import FRAMES, frames_of, noising
 
 __all__ = [
     "FRAMES",

@@ -19,8 +19,17 @@ import typer
 from typer.core import TyperGroup
 
 from ddpm_tutor import __version__
-from ddpm_tutor.cli import draw, evaluate, exercise, info, study, training
+from ddpm_tutor.cli import exercise
+from ddpm_tutor.cli.advice import with_advice
+from ddpm_tutor.cli.evaluate import evaluate
+from ddpm_tutor.cli.gif import gif
+from ddpm_tutor.cli.info import info
+from ddpm_tutor.cli.lesson import lesson
+from ddpm_tutor.cli.lessons import lessons
+from ddpm_tutor.cli.sample import sample
 from ddpm_tutor.cli.signals import ending, signals_to
+from ddpm_tutor.cli.train import train
+from ddpm_tutor.cli.welcome import welcome as show_welcome
 from ddpm_tutor.errors import (
     DeviceWarning,
     Stopped,
@@ -45,7 +54,7 @@ class Commands(TyperGroup):
         except TutorError as error:
             if ctx.params.get("debug"):
                 traceback.print_exc()
-            complain(str(error))
+            complain(with_advice(error))
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
             complain("Interrupted.")
@@ -159,22 +168,22 @@ def welcome(
     ctx: typer.Context,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
     version: Annotated[
-        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Say which.")
+        bool,
+        typer.Option(
+            "--version", callback=show_version, is_eager=True, help="Show the version and exit."
+        ),
     ] = False,
 ) -> None:
     """Step through Denoising Diffusion Probabilistic Models with a real model."""
     if ctx.invoked_subcommand is None:
-        study.welcome()
+        show_welcome()
 
 
-app.command("lessons")(study.lessons)
-app.command("lesson")(study.lesson)
+app.command("lessons")(lessons)
+app.command("lesson")(lesson)
 app.add_typer(exercise.app, name="exercise")
-app.command("gif")(draw.gif)
-app.command("sample")(draw.sample)
-app.command("train")(training.train)
-app.command("evaluate")(evaluate.evaluate)
-app.command("info")(info.info)
+for command in (gif, sample, train, evaluate, info):
+    app.command()(command)
 
 
 def keep_help(commands: typer.Typer) -> None:

@@ -9,8 +9,6 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from ddpm_tutor.classroom.screen import make_console
-from ddpm_tutor.cli.draw import drawn_chunks
 from ddpm_tutor.cli.options import (
     CheckpointOption,
     DataOption,
@@ -25,11 +23,13 @@ from ddpm_tutor.cli.options import (
     open_checkpoint,
     take_device,
 )
+from ddpm_tutor.cli.sample import drawn_chunks
 from ddpm_tutor.files import check_target
+from ddpm_tutor.screen.console import make_console
 
 if TYPE_CHECKING:
-    from ddpm_tutor.science.evaluation import Card, Drawn
-    from ddpm_tutor.science.scores import Share
+    from ddpm_tutor.evaluation.scorecard import Card, Drawn
+    from ddpm_tutor.evaluation.scores import Share
 
 IN_TERMINAL = 5  # of the worst digits
 
@@ -55,12 +55,12 @@ def evaluate(
     with console.status("Loading the model ..."):
         import torch
 
-        from ddpm_tutor.classroom.figures import going_on_without
-        from ddpm_tutor.classroom.scorecard import REAL, save_pictures
         from ddpm_tutor.classroom.session import Session, using
-        from ddpm_tutor.science.classifier import load_classifier
-        from ddpm_tutor.science.data import find_mnist
-        from ddpm_tutor.science.evaluation import judge, load_real_digits, real_card
+        from ddpm_tutor.evaluation.classifier import load_classifier
+        from ddpm_tutor.evaluation.scorecard import judge, load_real_digits, real_card
+        from ddpm_tutor.pictures.figures import going_on_without
+        from ddpm_tutor.screen.scorecard import REAL, save_pictures
+        from ddpm_tutor.storage.digits import find_mnist
 
         networks = {"shipped": open_checkpoint(None, device, steps)}
         if checkpoint is not None:
@@ -111,8 +111,8 @@ def show(
     pictures: list[Path],
 ) -> None:
     """The scorecard on the screen."""
-    from ddpm_tutor.classroom.scorecard import by_digit, captions, scorecard, worst_first
-    from ddpm_tutor.classroom.terminal_images import render_images
+    from ddpm_tutor.screen.images import render_images
+    from ddpm_tutor.screen.scorecard import by_digit, captions, scorecard, worst_first
 
     how = ", ".join(f"{name} {value}" for name, value in settings.items())
     console.print(Text(how, style="bold"))
@@ -134,7 +134,7 @@ def show(
 
 def plain(value: Any) -> Any:
     """A card and what is in it as JSON can hold it; a share with its value and interval."""
-    from ddpm_tutor.science.scores import Share
+    from ddpm_tutor.evaluation.scores import Share
 
     if isinstance(value, Share):
         low, high = value.interval

@@ -10,16 +10,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ddpm_tutor.classroom.exercise import FOLDER, as_typed
-from ddpm_tutor.classroom.screen import make_console
 from ddpm_tutor.cli.options import a_path
 from ddpm_tutor.commands import command
+from ddpm_tutor.course.exercise import FOLDER, as_typed
 from ddpm_tutor.errors import TutorError, UsageError
+from ddpm_tutor.screen.console import make_console
 
 if TYPE_CHECKING:
-    from ddpm_tutor.classroom.checking import Checked
-    from ddpm_tutor.classroom.exercise import Exercise, Part
-    from ddpm_tutor.classroom.progress import ExerciseProgress
+    from ddpm_tutor.course.exercise import Exercise, Part
+    from ddpm_tutor.grading.sandbox import Checked
+    from ddpm_tutor.learner.progress import ExerciseProgress
 
 LOOK_SECONDS = 0.3  # between two looks at a watched file
 
@@ -45,8 +45,8 @@ def exercises(ctx: typer.Context) -> None:
 
 def show_list(console: Console) -> None:
     """Number, title, lesson, points and state of every exercise."""
-    from ddpm_tutor.classroom.exercise import all_exercises, parts
-    from ddpm_tutor.cli.study import open_progress
+    from ddpm_tutor.cli.welcome import open_progress
+    from ddpm_tutor.course.exercise import all_exercises, parts
 
     progress, worth = open_progress(console), parts()
     table = Table(title="Exercises", title_justify="left", title_style="bold", box=box.SIMPLE)
@@ -92,7 +92,7 @@ def going_on(exercise: "Exercise", folder: Path) -> str:
 
 def say_all_done(console: Console, say: str, folder: Path) -> None:
     """What to do when every exercise has passed: draw with the functions in `folder`."""
-    from ddpm_tutor.classroom.exercise import all_exercises
+    from ddpm_tutor.course.exercise import all_exercises
 
     if any((folder / exercise.file.name).exists() for exercise in all_exercises()):
         say = f"{say} Draw with it"
@@ -129,7 +129,7 @@ def state_of(exercise: "Exercise", progress: "ExerciseProgress") -> Text:
 
 def opened(name: str, folder: Path) -> "tuple[Exercise, Path]":
     """The exercise, and the learner's file for it: `name` is a number or that file."""
-    from ddpm_tutor.classroom.exercise import find_exercise
+    from ddpm_tutor.course.exercise import find_exercise
 
     exercise = find_exercise(name)
     if name.endswith(".py"):
@@ -201,8 +201,8 @@ def stamp(path: Path) -> tuple[int, int] | None:
 
 def check_once(console: Console, exercise: "Exercise", path: Path) -> bool:
     """Checks the file, tells the verdict and keeps it; whether it has passed."""
-    from ddpm_tutor.classroom.checking import check
-    from ddpm_tutor.classroom.telling import tell
+    from ddpm_tutor.grading.report import tell
+    from ddpm_tutor.grading.sandbox import check
 
     with console.status(Text(f"Checking {path} ...")):
         checked = check(exercise, path)
@@ -216,8 +216,8 @@ def check_once(console: Console, exercise: "Exercise", path: Path) -> bool:
 
 def keep(console: Console, exercise: "Exercise", path: Path, checked: "Checked") -> None:
     """Keeps that the exercise has passed, and says what it has earned and what comes next."""
-    from ddpm_tutor.classroom.exercise import all_exercises, parts
-    from ddpm_tutor.classroom.progress import exercise_passed, load_progress
+    from ddpm_tutor.course.exercise import all_exercises, parts
+    from ddpm_tutor.learner.progress import exercise_passed, load_progress
 
     exercise_passed(exercise, checked.source)
     progress, part = load_progress(), parts().get(exercise.part)
@@ -245,7 +245,7 @@ def keep(console: Console, exercise: "Exercise", path: Path, checked: "Checked")
 
 def say_help(console: Console, exercise: "Exercise", path: Path) -> None:
     """Where help is to be had."""
-    from ddpm_tutor.classroom.progress import load_progress
+    from ddpm_tutor.learner.progress import load_progress
 
     shown = load_progress().exercise(exercise.name).hints
     left = len(exercise.hints) - shown
@@ -258,9 +258,9 @@ def say_help(console: Console, exercise: "Exercise", path: Path) -> None:
 @app.command("hint")
 def hint(name: NameArgument) -> None:
     """Show one hint more each time, from a nudge to nearly all of it."""
-    from ddpm_tutor.classroom.exercise import find_exercise
-    from ddpm_tutor.classroom.progress import change_progress, load_progress
-    from ddpm_tutor.classroom.prose import Prose, highlighted
+    from ddpm_tutor.course.exercise import find_exercise
+    from ddpm_tutor.learner.progress import change_progress, load_progress
+    from ddpm_tutor.screen.prose import Prose, highlighted
 
     exercise, console = find_exercise(name), make_console()
     count = len(exercise.hints)
@@ -290,9 +290,9 @@ def solution(
     ] = False,
 ) -> None:
     """Show a right answer, after passing."""
-    from ddpm_tutor.classroom.exercise import find_exercise
-    from ddpm_tutor.classroom.progress import change_progress, load_progress
-    from ddpm_tutor.classroom.prose import highlighted
+    from ddpm_tutor.course.exercise import find_exercise
+    from ddpm_tutor.learner.progress import change_progress, load_progress
+    from ddpm_tutor.screen.prose import highlighted
 
     exercise, console = find_exercise(name), make_console()
     progress = load_progress().exercise(exercise.name)
@@ -314,8 +314,8 @@ def solution(
 @app.command("reset")
 def reset(name: NameArgument, folder: FolderOption = FOLDER) -> None:
     """Start an exercise over; your old file is kept beside the new one."""
-    from ddpm_tutor.classroom.progress import change_progress
     from ddpm_tutor.files import pointed_at
+    from ddpm_tutor.learner.progress import change_progress
 
     exercise, path = opened(name, folder)
     console = make_console()

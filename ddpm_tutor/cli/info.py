@@ -9,13 +9,13 @@ from rich.table import Table
 from rich.text import Text
 
 from ddpm_tutor import __version__
-from ddpm_tutor.classroom.screen import make_console
-from ddpm_tutor.cli.draw import GUIDANCE
+from ddpm_tutor.cli.gif import GUIDANCE
 from ddpm_tutor.cli.options import CheckpointOption, DataOption, Device, DeviceOption
 from ddpm_tutor.errors import DeviceWarning, TutorError
+from ddpm_tutor.screen.console import make_console
 
 if TYPE_CHECKING:
-    from ddpm_tutor.science.checkpoints import Checkpoint
+    from ddpm_tutor.storage.checkpoints import Checkpoint
 
 STEPS = 30  # that are timed
 
@@ -28,9 +28,9 @@ def info(
     with console.status("Looking around ..."):
         import torch
 
-        from ddpm_tutor.classroom.progress import progress_file
-        from ddpm_tutor.science.checkpoints import load_checkpoint, network_name, weights_file
+        from ddpm_tutor.learner.progress import progress_file
         from ddpm_tutor.science.devices import has_bf16
+        from ddpm_tutor.storage.checkpoints import load_checkpoint, network_name, weights_file
 
         loaded = load_checkpoint(checkpoint)
         devices = devices_found(device, loaded)
@@ -70,7 +70,7 @@ def torchvision_version() -> str:
 
 def data_found(data: Path | None) -> str:
     """The digits that commands will use, as far as they are on this machine."""
-    from ddpm_tutor.science.data import cache_folder, find_mnist
+    from ddpm_tutor.storage.digits import cache_folder, find_mnist
 
     try:
         found = find_mnist(data)

@@ -13,8 +13,8 @@ from ddpm_tutor.errors import UsageError
 from ddpm_tutor.files import expanded
 
 if TYPE_CHECKING:
-    from ddpm_tutor.science.checkpoints import Checkpoint
-    from ddpm_tutor.science.data import Digits
+    from ddpm_tutor.storage.checkpoints import Checkpoint
+    from ddpm_tutor.storage.digits import Digits
 
 
 def a_number(value: float | None) -> float | None:
@@ -108,7 +108,7 @@ StepsOption = Annotated[
 def find_digits(data: Path | None) -> "Digits":
     """The digits to work with, found in the order of `load_digits`; a download shows itself."""
     from ddpm_tutor.classroom.session import show_download
-    from ddpm_tutor.science.data import load_digits
+    from ddpm_tutor.storage.digits import load_digits
 
     return load_digits(data, progress=show_download)
 
@@ -120,8 +120,8 @@ def open_checkpoint(path: Path | None, device: Device, steps: int) -> "Checkpoin
         UsageError: their schedule is shorter than that, or there is no such device.
         TutorError: they cannot be loaded, or the device cannot compute.
     """
-    from ddpm_tutor.science.checkpoints import load_checkpoint
     from ddpm_tutor.science.devices import choose_device
+    from ddpm_tutor.storage.checkpoints import load_checkpoint
 
     if device != Device.auto:
         choose_device(device.value)  # better to fail now

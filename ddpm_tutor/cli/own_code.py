@@ -14,15 +14,15 @@ from ddpm_tutor.errors import UsageError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ddpm_tutor.classroom.pictures import Frame
-    from ddpm_tutor.science.checkpoints import Checkpoint
+    from ddpm_tutor.pictures.films import Frame
     from ddpm_tutor.science.sampling import Sampled
+    from ddpm_tutor.storage.checkpoints import Checkpoint
 
 
 def show_bugs(console: Console) -> None:
     """The mistakes that --bug can make, by the function that they are made in."""
     with console.status("Looking ..."):
-        from ddpm_tutor.classroom.replaced import bugs
+        from ddpm_tutor.grading.known_mistakes import bugs
 
         known = bugs()
     table = Table.grid(padding=(0, 2))
@@ -43,7 +43,7 @@ def check_bug(name: str, guidance: float) -> None:
     Raises:
         UsageError: saying which, and why.
     """
-    from ddpm_tutor.classroom.replaced import find_bug
+    from ddpm_tutor.grading.known_mistakes import find_bug
 
     if find_bug(name).exercise.function == "guided_eps" and guidance == 1:
         raise UsageError(f"{name} shows only with guidance: leave --guidance 1 out.")
@@ -57,10 +57,9 @@ def bug_frames(
     how: dict[str, Any],
 ) -> "list[Frame]":
     """The moments of the right drawing, each beside that of the wrong one."""
-    from ddpm_tutor.classroom.films import frames_of
-    from ddpm_tutor.classroom.pictures import Frame
-    from ddpm_tutor.classroom.replaced import find_bug
     from ddpm_tutor.classroom.session import track
+    from ddpm_tutor.grading.known_mistakes import find_bug
+    from ddpm_tutor.pictures.films import Frame, frames_of
 
     bug = find_bug(name)
     console.print(Text.assemble((f"{name}: ", "bold"), bug.mistake.what))
@@ -87,7 +86,8 @@ def own_drawing(
     how: dict[str, Any],
 ) -> "Iterator[Sampled]":
     """Sampling with the learner's functions; says which they are, and which are the package's."""
-    from ddpm_tutor.classroom.replaced import draw_with, own_code, used_in
+    from ddpm_tutor.grading.drawing import draw_with, used_in
+    from ddpm_tutor.grading.own_functions import own_code
 
     mine = own_code(folder, sampler.value)
     theirs = [name for name in used_in(sampler.value) if name not in mine.functions]

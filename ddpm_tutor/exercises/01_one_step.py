@@ -170,7 +170,7 @@ def q_step(schedule, x_prev, t, eps):
 # %% check
 from ddpm_tutor import linear_schedule
 from ddpm_tutor import q_step as right
-from ddpm_tutor.classroom.cases import a_digit, noise_of
+from ddpm_tutor.grading.tools import a_digit, noise_of
 
 results = ("x_t",)
 

@@ -191,8 +191,8 @@ def noisy_batch(schedule, images, generator):
 
 # %% check
 from ddpm_tutor import linear_schedule, predict_x_0, stream, to_unit_range
-from ddpm_tutor.classroom.cases import copied, named
-from ddpm_tutor.science.data import load_offline_digits
+from ddpm_tutor.grading.tools import copied, named
+from ddpm_tutor import load_offline_digits
 
 shapes = False  # random numbers come from the CPU
 MANY = 4000  # pictures in a batch: every t comes

@@ -176,7 +176,7 @@ def predict_x_0(schedule, x_t, t, eps):
 # %% check
 from ddpm_tutor import linear_schedule, load_checkpoint, q_sample
 from ddpm_tutor import predict_x_0 as right
-from ddpm_tutor.classroom.cases import a_digit, noise_of
+from ddpm_tutor.grading.tools import a_digit, noise_of
 
 results = ("x_0",)
 

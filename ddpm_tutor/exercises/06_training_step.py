@@ -213,7 +213,7 @@ def training_step(model, optimizer, schedule, x_0, t, eps):
 
 # %% check
 from ddpm_tutor import loss_simple
-from ddpm_tutor.classroom.cases import named
+from ddpm_tutor.grading.tools import named
 
 shapes = False  # there is nothing to step on in tensors without numbers
 

@@ -215,7 +215,7 @@ def q_posterior(schedule, x_t, x_0, t):
 # %% check
 from ddpm_tutor import linear_schedule, normal, q_sample, stream
 from ddpm_tutor import q_posterior as right
-from ddpm_tutor.classroom.cases import a_digit, noise_of
+from ddpm_tutor.grading.tools import a_digit, noise_of
 
 results = ("mu_tilde", "beta_tilde")
 

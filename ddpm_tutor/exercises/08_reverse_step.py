@@ -332,7 +332,7 @@ def p_step(schedule, x_t, t, eps, z):
 
 # %% check
 from ddpm_tutor import p_step as right
-from ddpm_tutor.classroom.replaced import quick_drawing
+from ddpm_tutor.grading.tools import quick_drawing
 
 results = ("x_{t-1}",)
 

@@ -249,9 +249,9 @@ def sample(model, p_step, schedule, x_T, z):
 from itertools import islice
 
 from ddpm_tutor import p_step as line_4
-from ddpm_tutor.classroom.cases import WrongKind
-from ddpm_tutor.classroom.replaced import quick_drawing
-from ddpm_tutor.classroom.replaced import sample as right
+from ddpm_tutor.grading.tools import WrongKind
+from ddpm_tutor.grading.tools import quick_drawing
+from ddpm_tutor.grading.tools import sample as right
 
 
 def inputs(draw):

@@ -163,8 +163,8 @@ def sample_without_noise(model, schedule, x_T):
 from itertools import islice
 
 from ddpm_tutor import linear_schedule, load_checkpoint, respaced
-from ddpm_tutor.classroom.cases import WrongKind, noise_of
-from ddpm_tutor.classroom.replaced import sample as whole_loop
+from ddpm_tutor.grading.tools import WrongKind, noise_of
+from ddpm_tutor.grading.tools import sample as whole_loop
 
 
 def right(model, schedule, x_T):

@@ -157,7 +157,7 @@ def ddim_step(schedule, x_t, t, t_prev, eps):
 
 # %% check
 from ddpm_tutor import ddim_step as right
-from ddpm_tutor.classroom.replaced import quick_drawing
+from ddpm_tutor.grading.tools import quick_drawing
 
 results = ("x_{t_prev}",)
 

@@ -143,7 +143,7 @@ def guided_eps(model, x_t, t, label, null_label, guidance):
 
 
 # %% check
-from ddpm_tutor.classroom.replaced import quick_drawing
+from ddpm_tutor.grading.tools import quick_drawing
 
 results = ("eps",)
 

@@ -1,1 +1,1 @@
-"""The science: equations, networks, data, training, sampling. Nothing here knows of a terminal."""
+"""The paper: schedule, equations, networks, training, sampling. No terminal, no file, no flag."""

@@ -17,6 +17,10 @@ def is_started() -> bool:
     return torch.cuda.is_available() and torch.cuda.is_initialized()
 
 
+class DeviceUnusable(TutorError):
+    """A device is here and cannot compute."""
+
+
 def available_devices() -> list[str]:
     """The devices of this machine, best first."""
     devices = []
@@ -39,7 +43,7 @@ def choose_device(name: str = "auto", cpu_seconds: float | None = None) -> torch
 
     Raises:
         UsageError: this machine has no such device.
-        TutorError: it has, but the device cannot compute.
+        DeviceUnusable: it has, but the device cannot compute.
     """
     devices = available_devices()
     if name == "auto":
@@ -52,7 +56,7 @@ def choose_device(name: str = "auto", cpu_seconds: float | None = None) -> torch
     if name not in devices:
         raise UsageError(f"No device {name!r} here. This machine has: {', '.join(devices)}.")
     if reason := why_unusable(name):
-        raise TutorError(f"The device {name} cannot compute: {reason}.\nUse the CPU: --device cpu")
+        raise DeviceUnusable(f"The device {name} cannot compute: {reason}.")
     return torch.device(name)
 
 

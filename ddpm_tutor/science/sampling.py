@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from ddpm_tutor.errors import is_out_of_memory
-from ddpm_tutor.science.data import to_uint8
 from ddpm_tutor.science.diffusion import Variance, ddim_step, p_step, predict_eps, predict_x_0
 from ddpm_tutor.science.fast import for_sampling, is_plain
 from ddpm_tutor.science.graph import Function, replayed
 from ddpm_tutor.science.network import NoisePredictor
 from ddpm_tutor.science.noise import Generators, normal, normals, streams
+from ddpm_tutor.science.pixels import to_uint8
 from ddpm_tutor.science.schedule import Schedule, respaced
 
 Method = Literal["ddpm", "ddim"]

@@ -1,0 +1,232 @@
+"""The command that films a digit: appearing out of noise, or dissolving."""
+
+import time
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from ddpm_tutor.cli.options import (
+    CheckpointOption,
+    DataOption,
+    Device,
+    DeviceOption,
+    GuidanceOption,
+    Sampler,
+    SamplerOption,
+    SeedOption,
+    StepsOption,
+    a_path,
+    find_digits,
+    open_checkpoint,
+    take_device,
+)
+from ddpm_tutor.cli.own_code import bug_frames, check_bug, own_drawing, show_bugs
+from ddpm_tutor.errors import UsageError
+from ddpm_tutor.files import check_target
+from ddpm_tutor.screen.console import make_console
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ddpm_tutor.pictures.films import Frame
+    from ddpm_tutor.science.sampling import Sampled
+    from ddpm_tutor.storage.checkpoints import Checkpoint
+from ddpm_tutor.cli.sample import labels_for
+
+# in trials on the shipped weights a mild pull drew more digits that are read as asked for
+GUIDANCE = 1.5
+
+
+class Direction(StrEnum):
+    """Which way the film runs."""
+
+    denoise = "denoise"
+    noise = "noise"
+    roundtrip = "roundtrip"
+
+
+def gif(
+    digit: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=9, help="The digit to draw; without it, all ten.", show_default=False
+        ),
+    ] = None,
+    direction: Annotated[
+        Direction, typer.Option(help="A digit appearing, a real one dissolving, or both.")
+    ] = Direction.denoise,
+    count: Annotated[int, typer.Option(min=1, max=36, help="How many (of each digit).")] = 1,
+    seed: SeedOption = 0,
+    guidance: GuidanceOption = GUIDANCE,
+    sampler: SamplerOption = Sampler.ddpm,
+    steps: StepsOption = 1000,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            callback=a_path,
+            help="File to write: .gif, .png (animated), .apng, .webp or .avif.",
+            show_default="digit_7.gif",
+        ),
+    ] = None,
+    checkpoint: CheckpointOption = None,
+    data: DataOption = None,
+    device: DeviceOption = Device.auto,
+    with_my_code: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            callback=a_path,
+            help="Draw with your own functions, as far as your exercises there have passed.",
+        ),
+    ] = None,
+    bug: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Draw with a known mistake, beside the right picture; or: list."
+        ),
+    ] = None,
+) -> None:
+    """Save a GIF, or another film, of a digit appearing out of noise."""
+    console, started = make_console(), time.perf_counter()
+    if bug == "list":
+        show_bugs(console)
+        return
+    refuse_clashes(bug, with_my_code, direction, guidance)
+    from ddpm_tutor.pictures.files import FILMS, film_endings, with_ending, write_film
+
+    named = out or default_name(digit, direction, bug)
+    target = check_target(with_ending(named, film_endings()))
+    with console.status("Loading the model ..."):
+        from ddpm_tutor.classroom.session import track
+        from ddpm_tutor.pictures.films import FRAMES, NAMES, film, frames_of
+        from ddpm_tutor.screen.images import render_images
+
+        loaded = open_checkpoint(checkpoint, device, steps)
+        labels = labels_for(loaded, digit, count, checkpoint)
+        numbers = range(count if labels is None else len(labels))
+        guide = guidance if loaded.conditional else 1.0
+    calls = FRAMES if direction == Direction.noise else steps
+    take_device(console, loaded, device, len(numbers), calls, guidance=guide)
+    how = {"seed": seed, "indices": numbers, "guidance": guide, "steps": steps}
+    frames: list[Frame] = []
+    hold, names = [], NAMES
+    if direction != Direction.denoise:
+        frames += noising_frames(console, loaded, labels, numbers, seed, data)
+        hold.append(len(frames) - 1)
+    if bug:
+        frames, names = bug_frames(console, bug, loaded, labels, how), ("right", bug)
+    elif with_my_code:
+        moments = own_drawing(console, with_my_code, loaded, labels, sampler, how)
+        frames += frames_of(track(moments, steps + 1, "Denoising"), loaded.schedule)
+    elif direction != Direction.noise:
+        x_T = frames[-1].x_t if frames else None
+        moments = drawing(loaded, labels, numbers, seed, guide, sampler, steps, x_T)
+        bar = track(moments, steps + 1, "Denoising")
+        frames += frames_of(bar, loaded.schedule)
+    hold.append(len(frames) - 1)
+    title = "" if digit is None else f"digit {digit}"
+    write_film(target, film(frames, title, names), hold)
+    captions = [names[:1] * len(numbers), names[1:] * len(numbers)] if bug else [None]
+    for images, caption in zip((frames[-1].x_t, frames[-1].x_0), captions, strict=False):
+        console.print(render_images(images, console, caption))
+    seconds = time.perf_counter() - started
+    size = target.stat().st_size / 1e6
+    console.print(
+        Text.assemble(
+            (f"{FILMS[target.suffix.lower()].name} saved: ", "dim"),
+            (str(target), "bold green"),
+            (f"   {len(frames)} frames, {size:.1f} MB, {seconds:.1f} s", "dim"),
+        )
+    )
+
+
+def refuse_clashes(
+    bug: str | None, own: Path | None, direction: Direction, guidance: float
+) -> None:
+    """Refuses what does not go together, before long work.
+
+    Raises:
+        UsageError: saying what.
+    """
+    if (bug or own) and direction != Direction.denoise:
+        raise UsageError(
+            "--bug and --with-my-code draw a digit out of noise; leave --direction out."
+        )
+    if bug and own:
+        raise UsageError("Choose one of --bug and --with-my-code.")
+    if bug:
+        check_bug(bug, guidance)
+
+
+def default_name(digit: int | None, direction: Direction, bug: str | None = None) -> Path:
+    """digit_7.gif, digits_roundtrip.gif, or digit_7_sign.gif."""
+    what = "digits" if digit is None else f"digit_{digit}"
+    if bug:
+        return Path(f"{what}_{bug}.gif")
+    return Path(f"{what}.gif" if direction == Direction.denoise else f"{what}_{direction}.gif")
+
+
+def drawing(
+    loaded: "Checkpoint",
+    labels: "Tensor | None",
+    numbers: range,
+    seed: int,
+    guidance: float,
+    sampler: Sampler,
+    steps: int,
+    x_T: "Tensor | None" = None,
+) -> "Iterator[Sampled]":
+    """Sampling as the options ask for."""
+    from ddpm_tutor.science.sampling import draw
+
+    return draw(
+        loaded.model,
+        loaded.schedule,
+        labels,
+        seed=seed,
+        indices=numbers,
+        guidance=guidance,
+        method=sampler.value,
+        steps=steps,
+        x_T=x_T,
+    )
+
+
+def noising_frames(
+    console: Console,
+    loaded: "Checkpoint",
+    labels: "Tensor | None",
+    numbers: range,
+    seed: int,
+    data: Path | None,
+) -> "list[Frame]":
+    """Real digits dissolving."""
+    import torch
+
+    from ddpm_tutor.classroom.session import track
+    from ddpm_tutor.pictures.films import FRAMES, noising
+    from ddpm_tutor.science.noise import stream
+    from ddpm_tutor.science.pixels import to_unit_range
+
+    digits = find_digits(data)
+    console.print(Text(f"Digits: {digits.source}", "dim"))
+    chosen = []
+    for i in numbers:
+        same = digits.train_images if labels is None else digits.of_class(int(labels[i]))
+        pick = int(torch.randint(len(same), (1,), generator=stream(seed, "real digit", i)))
+        chosen.append(to_unit_range(same[pick]))
+    device = next(loaded.model.parameters()).device
+    frames = noising(
+        loaded.model,
+        loaded.schedule,
+        torch.stack(chosen).to(device),
+        None if labels is None else labels.to(device),
+        seed=seed,
+        indices=numbers,
+    )
+    return list(track(frames, FRAMES, "Noising"))

@@ -1,0 +1,257 @@
+"""The command that steps through a lesson."""
+
+import os
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from ddpm_tutor.cli.options import LARGEST_SEED, DataOption, Device, a_path, given
+from ddpm_tutor.commands import command
+from ddpm_tutor.errors import TutorError, UsageError
+from ddpm_tutor.files import bundled
+from ddpm_tutor.screen.console import make_console
+from ddpm_tutor.screen.keyboard import in_notebook, is_terminal, read_key, showing_keys
+
+if TYPE_CHECKING:
+    from ddpm_tutor.course.lesson import Lesson
+    from ddpm_tutor.learner.progress import LessonProgress
+from ddpm_tutor.cli.welcome import open_progress
+
+NO_KEYS = (
+    "No keys can be typed here: the lesson runs straight through, as with --no-pause.\n"
+    "In a terminal it waits after each step, and asks you its questions."
+)
+
+
+def lesson(
+    ctx: typer.Context,
+    name: Annotated[
+        str,
+        typer.Argument(metavar="N", callback=a_path, help="A lesson's number, or a lesson file."),
+    ],
+    pause: Annotated[
+        bool | None,
+        typer.Option(
+            "--pause/--no-pause",
+            help="Wait for a key after each step; by default where keys can be typed.",
+            show_default=False,
+        ),
+    ] = None,
+    start: Annotated[
+        int | None, typer.Option("--from", min=1, help="Start at this step.", show_default=False)
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Change a parameter of the lesson."),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=LARGEST_SEED, help="Another seed, other noise.")
+    ] = None,
+    device: Annotated[Device | None, typer.Option(help="Where to compute.")] = None,
+    out: Annotated[
+        Path, typer.Option(callback=a_path, help="Folder for pictures and GIFs.")
+    ] = Path("outputs"),
+    data: DataOption = None,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Run a lesson file that did not come along, unasked.")
+    ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="For authors: is the lesson file in order?")
+    ] = False,
+) -> None:
+    """Step through a lesson."""
+    from ddpm_tutor.course.lesson import find_lesson
+    from ddpm_tutor.learner.progress import Bookmark
+
+    chosen = find_lesson(name)
+    if check:
+        check_file(chosen)
+        return
+    values = lesson_settings(chosen, settings or [], seed, device)
+    count = len(chosen.steps)
+    if start and start > count:
+        raise UsageError(f"This lesson has steps 1 to {count}; there is no step {start}.")
+    if data is not None:
+        os.environ["DDPM_TUTOR_DATA"] = str(data)  # where the lesson's load_digits() looks
+
+    # the stepper catches what lesson code prints: the console must not follow sys.stdout there
+    console = make_console(file=sys.stdout)
+    if not trust:
+        ask_for_trust(console, chosen)
+    bookmark = None
+    if learner_is_there(pause):
+        open_progress(console)
+        bookmark = Bookmark(chosen.path.stem)
+    elif pause is not False:
+        console.print(Text(NO_KEYS, "yellow"))
+    if bookmark and start is None and 1 < bookmark.lesson.step <= count:
+        start = ask_where_to_start(console, bookmark.lesson.step, count)
+
+    def ask(prompt: str) -> str:
+        with showing_keys(True):
+            return console.input(prompt, markup=False, emoji=False)
+
+    # what is typed while something computes would stand in its output
+    with showing_keys(False) if bookmark else nullcontext():
+        # from here on torch is needed: say at once what will come
+        with console.status(Text(f"Opening lesson {chosen.number or chosen.path.name} ...")):
+            from ddpm_tutor.classroom.session import Session
+            from ddpm_tutor.classroom.stepper import Stepper
+            from ddpm_tutor.files import make_folder
+            from ddpm_tutor.science.devices import choose_device
+
+            if (named := values.get("device", "auto")) != "auto":
+                choose_device(named)  # better to fail now
+            make_folder(out)
+        session = Session(console, out)
+        stepper = Stepper(chosen, session, settings=values)
+        if bookmark:
+            session.ask, session.on_answer = ask, bookmark.answered
+            stepper.keys, stepper.at_step = read_key, bookmark.at_step
+        finished = stepper.run(start or 1)
+    if bookmark and finished:
+        bookmark.finished()
+    options = given(ctx, "settings", "seed", "device", "out", "data", "trust")
+    say_goodbye(console, chosen, session.saved, finished, options)
+    if bookmark:
+        say_points(console, chosen, bookmark.lesson)
+
+
+def learner_is_there(pause: bool | None = None) -> bool:
+    """Whether somebody can type keys and see screens; --pause says so of a notebook's cell too."""
+    at_terminal = is_terminal(sys.stdin) and is_terminal(sys.stdout)
+    return at_terminal and (not in_notebook() if pause is None else pause)
+
+
+def ask_for_trust(console: Console, lesson: "Lesson") -> None:
+    """Asks before the code of a lesson file is run that did not come with the package.
+
+    Raises:
+        TutorError: nobody is there to ask, or the answer was no.
+    """
+    path = lesson.path.resolve()
+    if path.parent == bundled("lessons").resolve():
+        return
+    if not learner_is_there():
+        raise UsageError(
+            f"{path} did not come with ddpm-tutor, and a lesson runs its code on this machine.\n"
+            "Read it first; if you trust it, add --trust."
+        )
+    console.print(Text("This lesson did not come with ddpm-tutor:", "bold yellow"))
+    console.print(Text(f"  {path}"), soft_wrap=True)
+    console.print(Text("A lesson is Python: it can do on this machine whatever you can."))
+    if console.input("Run it? Type yes: ").strip().lower() not in ("yes", "y"):
+        raise TutorError("Not run. Read the file; then run this again, or add --trust.")
+
+
+def lesson_settings(
+    lesson: "Lesson", settings: list[str], seed: int | None, device: Device | None
+) -> dict[str, str]:
+    """The parameters of the lesson that the options change, as text.
+
+    Raises:
+        UsageError: the lesson has no such parameter, or a value is of the wrong type.
+    """
+    from ddpm_tutor.course.lesson import check_settings, parameters
+
+    values = parse_settings(settings)
+    if seed is not None:
+        values["seed"] = str(seed)
+    if device is not None and "device" in parameters(lesson):
+        values["device"] = device.value
+    check_settings(lesson, values)
+    return values
+
+
+def check_file(lesson: "Lesson") -> None:
+    """Says what is not in order in a lesson file.
+
+    Raises:
+        TutorError: something is not.
+    """
+    from ddpm_tutor.course.lint import problems
+    from ddpm_tutor.course.questions import questions
+    from ddpm_tutor.learner.points import worth
+
+    found = problems(lesson)
+    if found:
+        raise TutorError("\n".join(f"{lesson.path.name}: {problem}" for problem in found))
+    asked, points = len(questions(lesson)), worth(lesson)
+    typer.echo(f"{lesson.path.name}: in order, {asked} questions, {points:g} points")
+
+
+def parse_settings(settings: list[str]) -> dict[str, str]:
+    """--set NAME=VALUE pairs.
+
+    Raises:
+        UsageError: one has no "=".
+    """
+    values = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals:
+            raise UsageError(f"--set wants NAME=VALUE, such as --set seed=1, not {setting!r}.")
+        values[name.strip()] = value.strip()
+    return values
+
+
+def ask_where_to_start(console: Console, step: int, count: int) -> int:
+    """Offers to go on where the learner left."""
+    console.print(Text(f"You left at step {step} of {count}."))
+    while True:
+        console.print(
+            Text.assemble(
+                ("Enter", "bold cyan"), " goes on there, ", ("s", "bold cyan"), " starts over, ",
+                ("q", "bold cyan"), " leaves.",
+            )
+        )  # fmt: skip
+        key = read_key()
+        if key == "q":
+            raise typer.Exit
+        if key in ("\r", "s"):
+            return 1 if key == "s" else step
+
+
+def say_points(console: Console, lesson: "Lesson", progress: "LessonProgress") -> None:
+    """What the learner's answers are worth, and which are still to be had."""
+    from ddpm_tutor.course.questions import questions
+    from ddpm_tutor.learner.points import earned, worth
+    from ddpm_tutor.screen.prose import HOLD, Sentence
+
+    if worth(lesson):
+        points = f"Points in this lesson: {earned(lesson, progress.answers):g} of {worth(lesson):g}"
+        open_ones = {q.part for q in questions(lesson) if q.points} - {
+            part for part, right in progress.answers.items() if right
+        }
+        names = "; ".join(part.replace(" ", HOLD) for part in sorted(open_ones))
+        console.print(Sentence(f"{points}. To be had: {names}" if names else f"{points}."))
+
+
+def say_goodbye(
+    console: Console, lesson: "Lesson", saved: list[Path], finished: bool, options: list[object]
+) -> None:
+    """The files that were saved, and the next command; the same lesson keeps its options."""
+    from ddpm_tutor.course.lesson import all_lessons
+
+    console.print()
+    if saved:
+        console.print(Text("Saved by this lesson:", "bold"))
+        for path in saved:
+            console.print(Text(f"  {path}", "green"), soft_wrap=True)
+        console.print()
+    if not finished:
+        name = lesson.number if lesson.path.parent == bundled("lessons") else lesson.path
+        again = command("lesson", name, *options)
+        console.print(Text(f"See you. Go on with: {again}"), soft_wrap=True)
+        return
+    following = [other for other in all_lessons() if other.number == lesson.number + 1]
+    if following:
+        say, typed = "Next", command("lesson", following[0].number)
+    else:
+        say, typed = "Your points", command("lessons")
+    console.print(Text.assemble(f"Lesson done. {say}: ", (typed, "bold cyan")))

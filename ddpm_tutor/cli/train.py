@@ -1,0 +1,336 @@
+"""The command that trains: Algorithm 1 on MNIST, with live figures and pictures."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from ddpm_tutor.cli.options import (
+    DataOption,
+    Device,
+    DeviceOption,
+    SeedOption,
+    a_number,
+    a_path,
+    find_digits,
+)
+from ddpm_tutor.cli.processes import is_first, processes
+from ddpm_tutor.cli.signals import ending, signals_to
+from ddpm_tutor.commands import command
+from ddpm_tutor.errors import UsageError
+from ddpm_tutor.screen.console import make_console
+
+if TYPE_CHECKING:
+    from ddpm_tutor.storage.digits import Digits
+    from ddpm_tutor.storage.film_strip import FilmStrip
+    from ddpm_tutor.storage.run import EpochReport, Run
+
+
+SAVE_SECONDS = 300  # of training are lost at most when the machine goes down
+
+EARLY = (0.25, 0.5)  # of the first epoch, when pictures change fastest
+
+
+class Network(StrEnum):
+    """Which network to train."""
+
+    unet = "unet"
+    lean = "lean"
+
+
+class Optimizer(StrEnum):
+    """What makes a step of a gradient."""
+
+    adam = "adam"
+    muon = "muon"
+
+
+LR = {Optimizer.adam: 1e-4, Optimizer.muon: 2e-3}  # where none is given
+
+
+class Weighting(StrEnum):
+    """Which time steps count for how much."""
+
+    simple = "simple"
+    middle = "middle"
+
+
+class LrSchedule(StrEnum):
+    """How the learning rate changes."""
+
+    constant = "constant"
+    one_cycle = "one-cycle"
+
+
+def train(
+    conditional: Annotated[
+        bool, typer.Option("--conditional/--unconditional", help="With labels or without.")
+    ] = True,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images.")] = 10,
+    lr: Annotated[
+        float | None,
+        typer.Option(
+            min=1e-8, max=1, callback=a_number, help="Learning rate; else 1e-4, of muon 2e-3."
+        ),
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, max=8192, help="Images a step.")] = 128,
+    width: Annotated[int, typer.Option(min=4, max=512, help="Channels of the network.")] = 64,
+    network: Annotated[
+        Network, typer.Option(help="unet is the assignment's; lean is the one that ships.")
+    ] = Network.unet,
+    lr_schedule: Annotated[
+        LrSchedule, typer.Option(help="one-cycle lets the rate fall to zero at the end.")
+    ] = LrSchedule.constant,
+    optimizer: Annotated[
+        Optimizer, typer.Option(help="muon learns in fewer steps than adam.")
+    ] = Optimizer.adam,
+    weight_decay: Annotated[
+        float, typer.Option(min=0, max=1, callback=a_number, help="As in AdamW.")
+    ] = 0.0,
+    weighting: Annotated[
+        Weighting,
+        typer.Option(help="simple is Eq. 14; middle trains most on t at which digits take shape."),
+    ] = Weighting.simple,
+    start_from: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            callback=a_path,
+            help="Begin with these weights; `shipped`: with the package's own.",
+        ),
+    ] = None,
+    run_dir: Annotated[Path, typer.Option(callback=a_path, help="Folder of the run.")] = Path(
+        "runs/mnist"
+    ),
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run there; --epochs may be more.")
+    ] = False,
+    data: DataOption = None,
+    device: DeviceOption = Device.auto,
+    seed: SeedOption = 0,
+) -> None:
+    """Train a noise predictor: Algorithm 1 on MNIST."""
+    console = make_console(quiet=not is_first())
+    with console.status("Starting ..."):
+        from ddpm_tutor.science.devices import has_bf16
+        from ddpm_tutor.science.training import TrainingConfig
+        from ddpm_tutor.storage.run import Run, RunSettings
+
+    with processes(device) as (rank, world_size, where), ExitStack() as stack:
+        if batch_size % world_size:
+            raise UsageError(f"--batch-size must be a multiple of the {world_size} processes.")
+        config = TrainingConfig(
+            epochs=epochs,
+            batch_size=batch_size,
+            lr=LR[optimizer] if lr is None else lr,
+            lr_schedule=lr_schedule.value,
+            optimizer=optimizer.value,
+            weight_decay=weight_decay,
+            weighting=weighting.value,
+            seed=seed,
+            bf16=has_bf16(where),
+        )
+        settings = RunSettings(network.value, width, conditional, config, start_from)
+        run = (Run.resume if resume else Run.start)(run_dir, settings, where)
+        digits = find_digits(data)  # before anything is begun in the folder
+        if rank == 0:
+            stack.enter_context(run.exclusive())
+        run.take(digits)  # better to fail now than with a run begun
+        announce(console, run, digits, world_size)
+        if run.is_done(len(digits.train_images)):
+            console.print(Text(f"This run has done its {epochs} epochs already.", "yellow"))
+            return
+        stopped = follow(console, run, digits, rank, world_size)
+        if stopped:
+            console.print(Text("Stopped and saved. Go on with the same command and --resume."))
+            raise ending(stopped)
+        for name, what in run_results(conditional, run).items():
+            console.print(Text.assemble((f"{name:15}", "dim"), (what, "bold cyan")), soft_wrap=True)
+
+
+def run_results(conditional: bool, run: "Run") -> dict[str, str]:
+    """What to type and what to open to see what was learned."""
+    what = ("gif", "--digit", 7) if conditional else ("sample", "--unconditional")
+    return {
+        "Draw with it:": command(*what, "--checkpoint", run.weights_file),
+        "Score it:": command("evaluate", "--checkpoint", run.weights_file),
+        "See it learn:": str(run.folder / "film_strip.gif"),
+    }
+
+
+def announce(console: Console, run: "Run", digits: "Digits", world_size: int) -> None:
+    """What will be trained, on what, where."""
+    parameters = sum(p.numel() for p in run.state.model.parameters()) / 1e6
+    config = run.settings.training
+    where = f"{run.device}" if world_size == 1 else f"{world_size} processes on {run.device.type}"
+    kind = "conditional" if run.settings.conditional else "unconditional"
+    lines = {
+        "network": f"{run.settings.network}, width {run.settings.width}, {kind}, "
+        f"{parameters:.1f} M parameters",
+        "digits": f"{len(digits.train_images):,} for training, "
+        f"{len(digits.validation_images):,} for validation: {digits.source}",
+        "training": f"{config.epochs} epochs, batches of {config.batch_size}, "
+        f"{config.optimizer.title()} at {config.lr:g}, "
+        f"{'bfloat16' if config.bf16 else 'float32'}, on {where}",
+        "weights": run.settings.start_from or "random",
+        "run": f"{run.folder}"
+        + (f", going on after step {run.state.step:,}" if run.state.step else ""),
+    }
+    for name, text in lines.items():
+        console.print(Text.assemble((f"{name:10}", "bold"), text), soft_wrap=True)
+
+
+def follow(console: Console, run: "Run", digits: "Digits", rank: int, world_size: int) -> int:
+    """Trains to the end with live figures; the number of the signal that stopped it, or 0."""
+    from torch.nn.parallel import DistributedDataParallel
+
+    from ddpm_tutor.pictures.figures import going_on_without
+    from ddpm_tutor.science.training import steps_per_epoch
+    from ddpm_tutor.storage.film_strip import FilmStrip, load_film_strip
+    from ddpm_tutor.storage.run import EpochReport
+
+    config = run.settings.training
+    epoch_steps = steps_per_epoch(len(digits.train_images), config)
+    total = epoch_steps * config.epochs
+    call = DistributedDataParallel(run.state.model) if world_size > 1 else None
+    early = {max(1, int(share * epoch_steps)): share for share in EARLY}
+    bar = progress_bar(console, rank)
+    task = bar.add_task(
+        "",
+        total=total,
+        completed=run.state.step,
+        epoch="",
+        loss=float("nan"),
+        validation=f", validation {run.history[-1].validation}" if run.history else "",
+        rate=0.0,
+    )
+    strip = FilmStrip()
+    with going_on_without(console, "the film strip of before"):
+        strip = load_film_strip(run.film_strip_file)
+    if rank == 0 and run.state.step == 0:
+        run.save()  # from now on the folder always holds a run to go on with
+        extend(console, strip, run, 0)
+    largest = agreement(world_size)
+    smooth, since, saved = None, time.perf_counter(), time.monotonic()
+    with stop_after_step(world_size) as stop, bar:
+        for report in run.train(digits, call=call, rank=rank, world_size=world_size):
+            if isinstance(report, EpochReport):
+                print_epoch(console, report, config.epochs)
+                bar.update(task, validation=f", validation {report.validation}")
+                extend(console, strip, run, report.epoch)
+                save_loss_curve(console, run)
+                since, saved = time.perf_counter(), time.monotonic()
+                continue
+            now = time.perf_counter()
+            rate, since = config.batch_size / (now - since), now
+            smooth = report.loss if smooth is None else 0.95 * smooth + 0.05 * report.loss
+            shown = 0.9 * bar.tasks[task].fields["rate"] + 0.1 * rate
+            epoch = f"{report.epoch}/{config.epochs}"
+            bar.update(task, completed=report.step, epoch=epoch, loss=smooth, rate=shown)
+            stopped = largest(stop())
+            at_end = report.step % epoch_steps == 0  # validation comes next, and takes its time
+            if rank == 0 and (stopped or at_end or time.monotonic() - saved > SAVE_SECONDS):
+                run.save()
+                saved = time.monotonic()
+            if stopped:
+                largest(0)  # the others wait for the save: torchrun ends all when one has ended
+                return stopped
+            if rank == 0 and report.step in early:
+                extend(console, strip, run, early[report.step])
+    return 0
+
+
+def progress_bar(console: Console, rank: int) -> Progress:
+    """The line of live figures; only the first process of several shows one."""
+    return Progress(
+        TextColumn("epoch {task.fields[epoch]}"),
+        BarColumn(bar_width=None),
+        TextColumn("{task.percentage:.0f} %"),
+        TextColumn("loss {task.fields[loss]:.4f}{task.fields[validation]}", "cyan"),
+        TextColumn("{task.fields[rate]:.0f} images/s"),
+        TimeRemainingColumn(compact=True),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal or rank > 0,
+    )
+
+
+@contextmanager
+def stop_after_step(world_size: int) -> Iterator[Callable[[], int]]:
+    """Turns Ctrl-C and its like into a question: which has come? So no step is left half done.
+
+    The answer is the number of the first signal, or 0. A second Ctrl-C ends at once; but torchrun
+    hands its processes the one that they have had from the terminal already.
+    """
+    came: list[int] = []
+
+    def remember(number: int, frame: Any) -> None:
+        if world_size == 1 and came and number == came[0] == signal.SIGINT:
+            raise KeyboardInterrupt
+        came.append(number)
+
+    with signals_to(remember):
+        yield lambda: came[0] if came else 0
+
+
+def agreement(world_size: int) -> Callable[[int], int]:
+    """Tells each of the processes the largest number that one of them has.
+
+    So all of them stop after the same step: one that stopped alone would leave the others waiting
+    for its gradients.
+    """
+    if world_size == 1:
+        return lambda number: number
+    import torch
+    import torch.distributed as dist
+
+    group: Any = dist.new_group(backend="gloo")  # from CPU to CPU: no GPU has to finish first
+
+    def largest(number: int) -> int:
+        numbers = torch.tensor(number)
+        dist.all_reduce(numbers, dist.ReduceOp.MAX, group=group)
+        return int(numbers)
+
+    return largest
+
+
+def print_epoch(console: Console, report: "EpochReport", epochs: int) -> None:
+    """One line of figures for an epoch."""
+    unlabelled = report.validation_unlabelled
+    without = f" (without labels {unlabelled})" if unlabelled else ""
+    console.print(
+        f"epoch {report.epoch}/{epochs}   train {report.train_loss:.4f}   "
+        f"validation {report.validation}{without}   "
+        f"{report.images_per_second:.0f} images/s   {report.seconds:.0f} s",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def extend(console: Console, strip: "FilmStrip", run: "Run", epoch: float) -> None:
+    """Adds what the averaged weights draw now to the run's film strip, and writes it."""
+    from ddpm_tutor.pictures.figures import going_on_without
+    from ddpm_tutor.pictures.film_strips import save_film_strip
+
+    with going_on_without(console, "a row of the film strip"):
+        strip.add(epoch, run.state.ema, run.schedule)
+        strip.save(run.film_strip_file)
+        save_film_strip(strip, run.folder)
+
+
+def save_loss_curve(console: Console, run: "Run") -> None:
+    """Training and validation loss by epoch, as a picture."""
+    from ddpm_tutor.pictures.figures import going_on_without, loss_curve, save_figure_as
+
+    train = [(report.epoch, report.train_loss) for report in run.history]
+    validation = [(report.epoch, report.validation.mean) for report in run.history]
+    with going_on_without(console, "loss.png"):
+        save_figure_as(run.folder / "loss.png", loss_curve(train, validation), dpi=120)

@@ -1,0 +1,71 @@
+"""The welcome: what this is, where the learner is, and what to type next."""
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from ddpm_tutor.screen.console import make_console
+
+if TYPE_CHECKING:
+    from ddpm_tutor.course.lesson import Lesson
+    from ddpm_tutor.learner.progress import LessonProgress, Progress
+
+
+def state_of(lesson: "Lesson", progress: "LessonProgress") -> Text:
+    """How far the learner is in a lesson, in a word or two."""
+    if progress.finished:
+        return Text("✓ done", "green")
+    if progress.step > 1:
+        return Text(f"step {progress.step} of {len(lesson.steps)}", "yellow")
+    return Text("–", "dim")
+
+
+def open_progress(console: Console) -> "Progress":
+    """The learner's progress; says so when the file had to be set aside."""
+    from ddpm_tutor.learner.progress import UNREADABLE, load_progress, set_aside_unreadable
+
+    if kept := set_aside_unreadable():
+        console.print(Text(UNREADABLE, "yellow"))
+        console.print(Text(f"The old file is kept: {kept}", "yellow"), soft_wrap=True)
+    return load_progress()
+
+
+def welcome() -> None:
+    """What this is, where the learner is, and what to type next."""
+    from ddpm_tutor.course.lesson import all_lessons
+
+    console = make_console()
+    progress = open_progress(console)
+    console.print(
+        Panel(
+            Text.assemble(
+                ("ddpm-tutor", "bold cyan"),
+                "  How diffusion models work, step by step, with a real model.\n",
+                ("The paper to have open: Ho, Jain, Abbeel 2020, arXiv 2006.11239", "dim"),
+            ),
+            expand=False,
+            padding=(1, 2),
+        )
+    )
+    unfinished = []
+    rows = Table.grid(padding=(0, 2))
+    for lesson in all_lessons():
+        mine = progress.lesson(lesson.path.stem)
+        if not mine.finished:
+            unfinished.append((mine.step <= 1, lesson))  # one left in the middle comes first
+        rows.add_row(Text(str(lesson.number), "bold"), Text(lesson.title), state_of(lesson, mine))
+    console.print(rows)
+    console.print()
+    if unfinished:
+        untouched, upcoming = min(unfinished, key=lambda each: each[0])
+        say = "Go on with" if not untouched else "Begin with" if upcoming.number == 1 else "Next"
+        command = (f"ddpm-tutor lesson {upcoming.number}", "bold")
+        console.print(Text.assemble(f"{say}:".ljust(15), command))
+    else:
+        console.print(Text("You have done every lesson. Now read the code: it is short."))
+    console.print(Text.assemble("Write it:      ", ("ddpm-tutor exercise", "bold")))
+    console.print(Text.assemble("Draw a 7:      ", ("ddpm-tutor gif --digit 7", "bold")))
+    console.print(Text.assemble("All commands:  ", ("ddpm-tutor --help", "bold")))

@@ -1,0 +1,242 @@
+"""Reading a lesson: one plain Python file in percent format, cut into steps of cells.
+
+A step is a cell of prose with the code cells that follow it. The cell tagged "parameters" holds
+what --set changes.
+"""
+
+import ast
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import Any
+
+from ddpm_tutor.course.cells import Cell, cut, read_source
+from ddpm_tutor.errors import TutorError, UsageError
+from ddpm_tutor.files import bundled
+
+# what --set may give to parameters that have these names in every lesson
+RANGES = {"digit": range(10), "seed": range(2**63)}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One point of a lesson: prose, then the code that shows it."""
+
+    prose: str
+    code: tuple[Cell, ...]
+
+    @property
+    def title(self) -> str:
+        """The step's first heading, or its first words."""
+        heading = re.search(r"^#+ +(.+)$", self.prose, re.MULTILINE)
+        return heading.group(1).strip() if heading else self.prose.strip()[:40]
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A lesson file, read but not run."""
+
+    path: Path
+    steps: tuple[Step, ...]
+
+    @property
+    def number(self) -> int:
+        """The number that its file name starts with; 0 if none."""
+        digits = re.match(r"\d+", self.path.name)
+        return int(digits.group()) if digits else 0
+
+    @property
+    def title(self) -> str:
+        """The first heading, without its "Lesson 3 ·"."""
+        return re.sub(r"^Lesson \d+\W*", "", self.steps[0].title)
+
+    def fact(self, name: str) -> str:
+        """What the first step says behind `**name:**`, such as Paper or Time; "" if nothing."""
+        found = re.search(rf"\*\*{name}:\*\* *(.+?)(?:\n\n|$)", self.steps[0].prose, re.DOTALL)
+        return " ".join(found.group(1).split()).rstrip(".") if found else ""
+
+
+def read_lesson(path: Path) -> Lesson:
+    """Cuts the file at `path` into steps.
+
+    Raises:
+        TutorError: it cannot be read, or has no cells.
+    """
+    cells = cut(read_source(path))
+    if not cells:
+        raise TutorError(f"{path} has no cells. A lesson's cells start with a line `# %%`.")
+    return Lesson(path, _steps(cells))
+
+
+def _steps(cells: list[Cell]) -> tuple[Step, ...]:
+    """Groups each cell of prose with the code that follows it."""
+    steps: list[Step] = []
+    for cell in cells:
+        if cell.kind == "markdown":
+            steps.append(Step(cell.source, ()))
+        elif cell.kind == "raw" or not cell.source.strip():
+            continue
+        elif steps:
+            steps[-1] = Step(steps[-1].prose, (*steps[-1].code, cell))
+        else:
+            steps.append(Step("", (cell,)))
+    return tuple(steps)
+
+
+def all_lessons() -> list[Lesson]:
+    """The lessons that come with the package, in order."""
+    return [read_lesson(path) for path in sorted(bundled("lessons").glob("[0-9]*.py"))]
+
+
+def find_lesson(name: str) -> Lesson:
+    """The lesson with this number, or the one in the file of this name.
+
+    Raises:
+        UsageError: there is none.
+        TutorError: the file is not Python.
+    """
+    if name.endswith(".py") and Path(name).is_file():
+        return check_syntax(read_lesson(Path(name)))
+    lessons = all_lessons()
+    for lesson in lessons:
+        if name == str(lesson.number):
+            return lesson
+    near = nearest_lesson(name, lessons)
+    numbers = ", ".join(str(lesson.number) for lesson in lessons)
+    raise UsageError(
+        f"No lesson {'file ' if name.endswith('.py') else ''}{name}. Choose from {numbers}.\n"
+        f"Is it this one? ddpm-tutor lesson {near.number}  ({near.title})"
+    )
+
+
+def nearest_lesson(name: str, lessons: Sequence[Lesson]) -> Lesson:
+    """The lesson that somebody who typed `name` may have meant: by its number, or by its words."""
+    if re.fullmatch(r"-?\d{1,9}", name):
+        return min(lessons, key=lambda lesson: abs(lesson.number - int(name)))
+    wanted = re.split(r"\W+|_", name.lower())
+
+    def likeness(lesson: Lesson) -> float:
+        words = re.split(r"\W+|_", f"{lesson.path.stem} {lesson.title}".lower())
+        return sum(max(SequenceMatcher(None, a, b).ratio() for b in words) for a in wanted)
+
+    return max(lessons, key=likeness)
+
+
+def check_syntax(lesson: Lesson) -> Lesson:
+    """The lesson, if its code is Python.
+
+    Raises:
+        TutorError: it is not.
+    """
+    for cell in (cell for step in lesson.steps for cell in step.code):
+        try:
+            compile_cell(cell, lesson.path)
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            line = getattr(error, "lineno", None) or cell.line
+            reason = getattr(error, "msg", error)
+            raise TutorError(f"{lesson.path}, line {line}: {reason}.") from error
+    return lesson
+
+
+def compile_cell(cell: Cell, path: Path) -> tuple[CodeType, CodeType | None]:
+    """The cell's statements, and its last expression where it ends with one, the value to show.
+
+    Line numbers are those of the file, so that tracebacks and inspect.getsource find their way.
+    """
+    tree = ast.parse("\n" * (cell.line - 1) + cell.source, str(path))
+    last = None
+    if tree.body and isinstance(tree.body[-1], ast.Expr):
+        expression = ast.Expression(tree.body.pop().value)  # type: ignore[attr-defined]
+        last = compile(expression, str(path), "eval", dont_inherit=True, optimize=0)
+    return compile(tree, str(path), "exec", dont_inherit=True, optimize=0), last
+
+
+def shown_source(cell: Cell) -> str:
+    """The cell's code without its questions, which would give their answers away."""
+    lines, hidden = cell.source.splitlines(), set[int]()
+    for node in ast.parse(cell.source).body:
+        call = node.value if isinstance(node, ast.Expr) else None
+        name = call.func if isinstance(call, ast.Call) else None
+        if isinstance(name, ast.Name) and name.id.startswith("ask_"):
+            hidden.update(range(node.lineno - 1, node.end_lineno or node.lineno))
+    shown = "\n".join(line for i, line in enumerate(lines) if i not in hidden)
+    return shown.strip("\n")
+
+
+def new_namespace(lesson: Lesson) -> dict[str, Any]:
+    """The variables that the lesson's cells share: those of a module, known to `sys.modules`."""
+    module = ModuleType(f"ddpm_tutor_lesson_{lesson.path.stem}")
+    module.__file__ = str(lesson.path)
+    sys.modules[module.__name__] = module
+    return vars(module)
+
+
+def override_parameters(namespace: dict[str, Any], settings: dict[str, str]) -> None:
+    """Sets parameters of the lesson from the text given with --set, in the type of the default.
+
+    Raises:
+        UsageError: the value is not of that type.
+    """
+    for name, text in settings.items():
+        default = namespace[name]
+        try:
+            value: Any = text if default is None or isinstance(default, str) else _literal(text)
+            if isinstance(default, float) and isinstance(value, int):
+                value = float(value)
+            if default is not None and type(value) is not type(default):
+                raise ValueError
+        except (ValueError, SyntaxError):
+            raise UsageError(
+                f"{name} must be {_kind(default)}, like {default!r}; {text!r} is not."
+            ) from None
+        if isinstance(value, int) and value not in RANGES.get(name, [value]):
+            raise UsageError(f"{name} must be from 0 to {RANGES[name][-1]}; {text!r} is not.")
+        namespace[name] = value
+
+
+def _literal(text: str) -> Any:
+    """A Python literal; true and false also in small letters."""
+    return ast.literal_eval({"true": "True", "false": "False"}.get(text.lower(), text))
+
+
+def _kind(value: Any) -> str:
+    names = {bool: "true or false", int: "a whole number", float: "a number"}
+    return names.get(type(value), f"a {type(value).__name__}")
+
+
+def parameters(lesson: Lesson) -> dict[str, Any]:
+    """The names that the lesson's parameters cell assigns, with their defaults, all literals.
+
+    Raises:
+        TutorError: one is not.
+    """
+    try:
+        return {
+            node.targets[0].id: ast.literal_eval(node.value)
+            for step in lesson.steps
+            for cell in step.code
+            if cell.is_parameters
+            for node in ast.parse(cell.source).body
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+        }
+    except ValueError as error:
+        raise TutorError(f"{lesson.path}: a parameter's default is not a literal.") from error
+
+
+def check_settings(lesson: Lesson, settings: dict[str, str]) -> None:
+    """Refuses a name that is no parameter of the lesson, or a value of another type.
+
+    Raises:
+        UsageError: naming the parameters that there are, or the type.
+    """
+    known = parameters(lesson)
+    for name in settings:
+        if name not in known:
+            raise UsageError(
+                f"{lesson.path.stem} has no parameter {name!r}. It has: {', '.join(known)}."
+            )
+    override_parameters(known, settings)

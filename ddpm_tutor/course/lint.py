@@ -1,0 +1,95 @@
+"""Is a lesson file in order? What tests, CI and teachers go over it with, before it is run."""
+
+import ast
+import re
+from collections import Counter
+
+from ddpm_tutor.course.lesson import Lesson, parameters, shown_source
+from ddpm_tutor.course.questions import Question, keyword, name_of, questions
+from ddpm_tutor.errors import TutorError
+
+FACTS = ("Goal", "You need", "Paper", "Time")
+
+PROSE_LINES = 16
+
+CODE_LINES = 22
+
+COLUMNS = 78  # a terminal of 80, less a little room
+
+PREDICTIONS = 3  # in each lesson, at least
+
+
+def problems(lesson: Lesson) -> list[str]:
+    """What is not in order, a line each; nothing of the lesson is run."""
+    return [
+        *problems_of_frame(lesson),
+        *problems_of_cells(lesson),
+        *(f"{q.text!r}: {problem}" for q in questions(lesson) for problem in problems_of(q)),
+        *problems_of_keys(lesson),
+    ]
+
+
+def problems_of_frame(lesson: Lesson) -> list[str]:
+    """Heading, facts, parameters and recap."""
+    found = []
+    if not re.match(r"Lesson \d+ · \S", lesson.steps[0].title):
+        found.append('the first heading is not like "# Lesson 6 · What it is about"')
+    found += [f"the first cell has no **{fact}:**" for fact in FACTS if not lesson.fact(fact)]
+    try:
+        if "seed" not in parameters(lesson):
+            found.append('no cell tagged "parameters" assigns `seed`')
+    except TutorError:
+        found.append("a parameter's default is not a literal")
+    if lesson.steps[-1].title != "Recap":
+        found.append('the last heading is not "## Recap"')
+    elif not re.search(r"Eq\. \d|Alg|\d{4}", lesson.steps[-1].prose):
+        found.append("the recap cites no equation")
+    return found
+
+
+def problems_of_cells(lesson: Lesson) -> list[str]:
+    """Cells that do not fit a screen."""
+    found = []
+    for step in lesson.steps:
+        if len(step.prose.splitlines()) > PROSE_LINES:
+            found.append(f"{step.title}: more than {PROSE_LINES} lines of prose")
+        for cell in step.code:
+            lines = shown_source(cell).splitlines()
+            if len(lines) > CODE_LINES:
+                found.append(f"{step.title}: a cell of more than {CODE_LINES} lines")
+            found += [
+                f"{step.title}: wider than {COLUMNS} columns: {line.strip()}"
+                for line in lines
+                if len(line) > COLUMNS
+            ]
+    return found
+
+
+def problems_of(question: Question) -> list[str]:
+    """A question without replies, without the right answer, or with one reply for all."""
+    call, found = question.call, []
+    if not question.text:
+        found.append("its text is not a literal")
+    if keyword(call, "answer") is None and len(call.args) < (3 if "choice" in name_of(call) else 2):
+        found.append("it has no answer")
+    if name_of(call) == "ask_number":
+        found += [f"it has no {n}" for n in ("tolerance", "why") if keyword(call, n) is None]
+    else:
+        listed = call.args[1] if len(call.args) > 1 else None
+        options = listed.elts if isinstance(listed, ast.List) else []
+        replies = [ast.unparse(o.elts[1]) for o in options if isinstance(o, ast.Tuple)]
+        if len(options) < 2 or len(replies) < len(options):
+            found.append("it needs at least two options, each with a reply of its own")
+        elif len(set(replies)) < len(replies):
+            found.append("two options have the same reply")
+    return found
+
+
+def problems_of_keys(lesson: Lesson) -> list[str]:
+    """Too few questions, or two whose answers would be kept under one name."""
+    asked = questions(lesson)
+    found = []
+    if len(asked) < PREDICTIONS:
+        found.append(f"only {len(asked)} questions: the learner predicts at least {PREDICTIONS}")
+    counts = Counter(q.key for q in asked)
+    return found + [f"{key!r} is asked {n} times" for key, n in counts.items() if n > 1]

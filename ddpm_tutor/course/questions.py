@@ -1,0 +1,53 @@
+"""What a lesson asks, read from its file."""
+
+import ast
+from dataclasses import dataclass
+from typing import Any
+
+from ddpm_tutor.course.lesson import Lesson
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question as the lesson file has it."""
+
+    text: str
+    part: str  # of the assignment, such as "11.5 d"; "" where it is none of its
+    points: float
+    call: ast.Call
+
+    @property
+    def key(self) -> str:
+        """The name under which the learner's answer is kept."""
+        return self.part or self.text
+
+
+def questions(lesson: Lesson) -> list[Question]:
+    """The questions of a lesson, in order."""
+    found = []
+    for step in lesson.steps:
+        for cell in step.code:
+            nodes = ast.walk(ast.parse(cell.source))
+            calls = [node for node in nodes if isinstance(node, ast.Call)]
+            for call in sorted(calls, key=lambda node: node.lineno):
+                if name_of(call) in ("ask_choice", "ask_number"):
+                    text = constant(call.args[0] if call.args else None)
+                    part = constant(keyword(call, "part"))
+                    points = constant(keyword(call, "points"))
+                    found.append(Question(text or "", part or "", points or 0, call))
+    return found
+
+
+def name_of(call: ast.Call) -> str:
+    """The name of the function that is called."""
+    return call.func.id if isinstance(call.func, ast.Name) else ""
+
+
+def keyword(call: ast.Call, name: str) -> ast.expr | None:
+    """The keyword argument of that name."""
+    return next((k.value for k in call.keywords if k.arg == name), None)
+
+
+def constant(node: ast.expr | None) -> Any:
+    """The value of a literal; None for anything else."""
+    return node.value if isinstance(node, ast.Constant) else None

@@ -1,0 +1,1 @@
+"""How good are drawn digits? A classifier, scores, and the scorecard of a network."""

@@ -1,0 +1,189 @@
+"""The scorecard: digits drawn by a network beside as many real ones.
+
+The real ones have every class equally often, like the digits that are asked for. What a network
+without labels draws has classes as it likes, and is held against the same.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ddpm_tutor.evaluation.classifier import Classifier, Reading, read_digits, read_features
+from ddpm_tutor.evaluation.scores import (
+    Moments,
+    Neighbours,
+    Share,
+    coverage,
+    frechet_distance,
+    jackknife,
+    moments,
+    nearest,
+    pooled,
+    precision,
+    share,
+)
+from ddpm_tutor.files import bundled
+from ddpm_tutor.science.validation import Estimate, validation_loss
+from ddpm_tutor.storage.checkpoints import Checkpoint
+from ddpm_tutor.storage.digits import Digits
+
+
+@dataclass(frozen=True)
+class RealDigits:
+    """What ships of real digits: how the classifier sees them. No image is among it.
+
+    The rows of the features come in turn from the classes 0, 1, ..., 9, 0, 1, ...
+    """
+
+    training: Moments  # of the 27,500 training images that the classifier was not fitted to
+    training_features: Tensor  # (5000, 64) of some of these
+    test_features: Tensor  # (5000, 64) of images that no network was trained on
+    test_nearest: Tensor  # (5000,) distance of each to its nearest of all 55,000 training images
+
+
+def load_real_digits() -> RealDigits:
+    """The statistics of real digits that ship."""
+    with np.load(bundled("assets") / "real_digits.npz") as arrays:
+        known = {name: torch.from_numpy(arrays[name]) for name in arrays.files}
+    return RealDigits(
+        training=Moments(known["train_mean"], known["train_covariance"]),
+        training_features=known["train_features"].float(),
+        test_features=known["test_features"].float(),
+        test_nearest=known["test_nearest"].float(),
+    )
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a set of digits scores, drawn ones or real ones."""
+
+    n: int
+    read_as_asked: Share | None  # None where no class was asked for
+    by_digit: list[Share]  # of those asked to be a 0, a 1, ..., how many are read so; or empty
+    read_as: list[int]  # how many are read as a 0, a 1, ...
+    frechet: Estimate  # distance to the training images
+    coverage: Share  # of as many training images
+    precision: Share
+
+
+@dataclass(frozen=True)
+class Nearness:
+    """How near a set of images comes to the training images: does the network copy them?"""
+
+    median: float  # Euclidean distance of an image to its nearest training image, in [-1, 1]
+    closest: float  # one image in a hundred is nearer than this
+    below: Share  # nearer than all but one in a hundred of real test digits
+
+
+@dataclass(frozen=True)
+class Card:
+    """All that was measured of one network, or of real digits."""
+
+    scores: Scores
+    nearness: Nearness | None  # None where there is no MNIST to compare with
+    validation: Estimate | None = None  # with labels, where the network takes them
+    validation_unlabelled: Estimate | None = None  # without, where it takes them
+
+
+def score(reading: Reading, asked: Tensor | None, real: RealDigits, lot: int = 0) -> Scores:
+    """Scores a set of digits by what the classifier makes of them.
+
+    Args:
+        asked: (n,) the class that each should be, or None.
+        lot: which n of the training features coverage and precision compare with.
+    """
+    n = len(reading.features)
+    by_digit = []
+    if asked is not None:
+        by_digit = [share(reading.classes[asked == c] == c) for c in range(10)]
+    reference = real.training_features[lot * n : (lot + 1) * n]
+
+    def distance(features: Tensor) -> float:
+        return frechet_distance(moments(features), real.training)
+
+    return Scores(
+        n=n,
+        read_as_asked=pooled(by_digit) if by_digit else None,
+        by_digit=by_digit,
+        read_as=reading.classes.bincount(minlength=10).tolist(),
+        frechet=jackknife(distance, reading.features),
+        coverage=coverage(reference, reading.features),
+        precision=precision(reference, reading.features),
+    )
+
+
+def nearness(distances: Tensor, real: RealDigits) -> Nearness:
+    """Sums up distances to the nearest training image, (n,), beside those of real test digits."""
+    return Nearness(
+        median=float(distances.median()),
+        closest=float(distances.quantile(0.01)),
+        below=share(distances < real.test_nearest.quantile(0.01)),
+    )
+
+
+def real_card(model: Classifier, real: RealDigits, n: int) -> Card:
+    """The same measures of real test digits: the mean over as many lots of `n` as ship."""
+    labels = torch.arange(len(real.test_features)) % 10
+    scores = []
+    for lot in range(len(labels) // n):
+        these = slice(lot * n, (lot + 1) * n)
+        reading = read_features(model, real.test_features[these])
+        scores.append(score(reading, labels[these], real, lot))
+    frechet = torch.tensor([s.frechet.mean for s in scores], dtype=torch.float64)
+    several = len(scores) > 1
+    error = float(frechet.std() / len(scores) ** 0.5) if several else scores[0].frechet.error
+    by_digit = [pooled([s.by_digit[c] for s in scores]) for c in range(10)]
+    mean = Scores(
+        n=n,
+        read_as_asked=pooled(by_digit),
+        by_digit=by_digit,
+        read_as=[sum(s.read_as[c] for s in scores) for c in range(10)],
+        frechet=Estimate(float(frechet.mean()), error),
+        coverage=pooled([s.coverage for s in scores]),
+        precision=pooled([s.precision for s in scores]),
+    )
+    return Card(mean, nearness(real.test_nearest, real))
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Digits that a network drew, and what was found in them."""
+
+    images: Tensor  # (n, 1, 32, 32) uint8
+    asked: Tensor | None  # (n,) the classes asked for
+    reading: Reading
+    near: Neighbours | None  # None without MNIST
+    card: Card
+
+
+def judge(
+    checkpoint: Checkpoint,
+    images: Tensor,
+    asked: Tensor | None,
+    model: Classifier,
+    real: RealDigits,
+    mnist: Digits | None,
+) -> Drawn:
+    """Measures a network by the digits that it drew, and by its loss where there is MNIST.
+
+    Args:
+        images: (n, 1, 32, 32) uint8; asked: (n,) the classes asked for, or None.
+    """
+    reading = read_digits(model, images)
+    near = None if mnist is None else nearest(images, mnist.train_images)
+    losses: list[Estimate] = []
+    if mnist is not None:
+        label_sets = [mnist.validation_labels, None] if checkpoint.conditional else [None]
+        losses = [
+            validation_loss(checkpoint.model, checkpoint.schedule, mnist.validation_images, labels)
+            for labels in label_sets
+        ]
+    card = Card(
+        scores=score(reading, asked, real),
+        nearness=None if near is None else nearness(near.distances, real),
+        validation=losses[0] if losses else None,
+        validation_unlabelled=losses[1] if len(losses) > 1 else None,
+    )
+    return Drawn(images, asked, reading, near, card)

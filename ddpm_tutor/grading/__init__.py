@@ -1,0 +1,1 @@
+"""Exercises: trying a learner's function, judging it, and drawing with it."""

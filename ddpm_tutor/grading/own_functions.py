@@ -1,0 +1,85 @@
+"""A learner's own functions, in the place of the package's."""
+
+import ast
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ddpm_tutor.commands import command
+from ddpm_tutor.course.exercise import all_exercises, as_typed, read_answer
+from ddpm_tutor.errors import TutorError
+from ddpm_tutor.grading.drawing import used_in
+from ddpm_tutor.grading.judge import line_in, run_module
+from ddpm_tutor.grading.trials import in_a_line
+from ddpm_tutor.learner.progress import fingerprint, load_progress
+from ddpm_tutor.science.sampling import (
+    Method,
+)
+
+
+@dataclass(frozen=True)
+class OwnCode:
+    """A learner's functions for a drawing."""
+
+    functions: dict[str, Callable[..., Any]]
+    left_out: list[str]  # files that are there and not used, and why
+
+
+def own_code(folder: Path, method: Method) -> OwnCode:
+    """Those functions in the learner's folder that a drawing uses and that have passed.
+
+    Raises:
+        TutorError: there are none.
+    """
+    progress, found = load_progress(), OwnCode({}, [])
+    wanted = [e for e in all_exercises() if e.function in used_in(method)]
+    for exercise in wanted:
+        path = folder / f"{exercise.name}.py"
+        if not path.is_file():
+            continue
+        source, passed = read_answer(path), progress.exercise(exercise.name).passed
+        if passed != fingerprint(source):
+            why = "has changed since it passed" if passed else "has not passed yet"
+            check = command("exercise", "check", as_typed(path))
+            found.left_out.append(f"{path} {why}: {check}")
+            continue
+        module = run_module(ast.parse(source, str(path)), path)
+        function = getattr(module, exercise.function)
+        found.functions[exercise.function] = pointing(function, path)
+    if not found.functions:
+        numbers = ", ".join(str(exercise.number) for exercise in wanted)
+        raise TutorError(
+            "\n".join([*found.left_out, f"No function of yours to draw with in {folder}."])
+            + f"\nA drawing uses those of the exercises {numbers}, once they have passed."
+        )
+    return found
+
+
+def pointing(function: Callable[..., Any], path: Path) -> Callable[..., Any]:
+    """The learner's function; an error in it names its line."""
+
+    def loop(*given: Any) -> Iterator[Any]:
+        with errors_named(path):
+            yield from function(*given)
+
+    def call(*given: Any) -> Any:
+        with errors_named(path):
+            return function(*given)
+
+    return loop if inspect.isgeneratorfunction(function) else call
+
+
+@contextmanager
+def errors_named(path: Path) -> Iterator[None]:
+    """Turns an error in the learner's file into one that names the line."""
+    try:
+        yield
+    except (TutorError, GeneratorExit):
+        raise
+    except Exception as error:
+        line = line_in(error, path)
+        where = f"{path}, line {line}" if line else str(path)
+        raise TutorError(f"{where}: {in_a_line(error)}") from error

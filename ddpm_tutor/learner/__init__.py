@@ -1,0 +1,1 @@
+"""The learner: where each lesson was left, and the points that answers have earned."""

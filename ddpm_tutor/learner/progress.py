@@ -1,0 +1,223 @@
+"""What the learner has done: where each lesson was left, and which answers were right."""
+
+import contextlib
+import functools
+import hashlib
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from ddpm_tutor.course.exercise import Exercise, parts
+from ddpm_tutor.errors import TutorError
+from ddpm_tutor.files import is_makeshift, make_folder, pointed_at, replacing, user_folder
+
+VERSION = 2
+
+READABLE = (1, VERSION)  # version 1 had no exercises
+
+UNREADABLE = "Your progress could not be read, so it starts anew."
+
+NO_HOME = "There is no home folder to write to. Until HOME names one, progress is kept in {}."
+
+LOCK_SECONDS = 5.0  # how long to wait for another terminal that is writing
+
+
+@dataclass
+class LessonProgress:
+    """Progress in one lesson."""
+
+    step: int = 1  # where to go on, from 1
+    finished: bool = False
+    answers: dict[str, bool] = field(default_factory=dict)  # question -> answered rightly
+
+
+@dataclass
+class ExerciseProgress:
+    """Progress in one exercise."""
+
+    hints: int = 0  # shown so far
+    passed: str = ""  # the fingerprint of the file that passed last; "" before
+    given_up: bool = False  # the solution was shown before it passed
+
+    @property
+    def counts(self) -> bool:
+        """Whether it earns its points: it has passed, and was not given up."""
+        return bool(self.passed) and not self.given_up
+
+
+@dataclass
+class Progress:
+    """The learner's progress in all lessons and exercises, kept in a small JSON file."""
+
+    lessons: dict[str, LessonProgress] = field(default_factory=dict)
+    exercises: dict[str, ExerciseProgress] = field(default_factory=dict)
+
+    def lesson(self, name: str) -> LessonProgress:
+        """Progress in the lesson whose file is called `name`."""
+        return self.lessons.setdefault(name, LessonProgress())
+
+    def exercise(self, name: str) -> ExerciseProgress:
+        """Progress in the exercise whose file is called `name`."""
+        return self.exercises.setdefault(name, ExerciseProgress())
+
+
+def progress_file() -> Path:
+    """Where progress is kept for this user."""
+    return user_folder("data") / "progress.json"
+
+
+def load_progress() -> Progress:
+    """The progress so far; none where there is no file, or where it cannot be read."""
+    try:
+        return read_progress(progress_file().read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return Progress()
+
+
+def read_progress(text: str) -> Progress:
+    """The progress that a file of this version, or of an earlier one, holds.
+
+    Raises:
+        ValueError: it holds something else.
+    """
+    try:
+        saved = json.loads(text)
+        if saved["version"] not in READABLE:
+            raise ValueError(f"version {saved['version']}")
+        lessons = {k: LessonProgress(**v) for k, v in saved["lessons"].items()}
+        exercises = {k: ExerciseProgress(**v) for k, v in saved.get("exercises", {}).items()}
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError("not a progress file") from error
+    for lesson in lessons.values():
+        answers = lesson.answers.items() if isinstance(lesson.answers, dict) else [(None, None)]
+        if type(lesson.step) is not int or not all(isinstance(right, bool) for _, right in answers):
+            raise ValueError("not a progress file")
+    for exercise in exercises.values():
+        kinds = (type(exercise.hints), type(exercise.passed), type(exercise.given_up))
+        if kinds != (int, str, bool):
+            raise ValueError("not a progress file")
+    return Progress(lessons, exercises)
+
+
+def progress_lock() -> FileLock:
+    """What one terminal holds while it changes the progress; another one waits for it."""
+    return FileLock(progress_file().with_name(".lock"), timeout=LOCK_SECONDS)
+
+
+def set_aside_unreadable() -> Path | None:
+    """Keeps a progress file that cannot be read under another name; that name, or None."""
+    path = progress_file()
+    with contextlib.suppress(OSError, NotImplementedError):
+        try:
+            read_progress(path.read_text(encoding="utf-8"))
+        except ValueError:
+            with progress_lock():
+                return _set_aside(path)
+    return None
+
+
+def _set_aside(path: Path) -> Path | None:
+    """`set_aside_unreadable` for one who holds the lock."""
+    try:
+        read_progress(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        pass
+    except ValueError:
+        number, place = 1, pointed_at(path)
+        while (kept := place.with_name(f"{place.stem}.{number}.old")).exists():
+            number += 1
+        place.replace(kept)
+        return kept
+    return None
+
+
+def change_progress(change: Callable[[Progress], object]) -> None:
+    """Changes the progress as it is on disk now; two terminals at once lose no answer.
+
+    Where it cannot be kept, a lesson still goes on, and the reason is said once.
+    """
+    path = progress_file()
+    try:
+        make_folder(path.parent)
+        with progress_lock():
+            if kept := _set_aside(path):
+                print(f"{UNREADABLE} The old file is kept: {kept}", file=sys.stderr)
+            if is_makeshift(path) and not path.exists():
+                print(NO_HOME.format(path.parent), file=sys.stderr)
+            progress = load_progress()
+            change(progress)
+            with replacing(path) as temporary:
+                text = json.dumps({"version": VERSION, **asdict(progress)}, indent=2)
+                temporary.write_text(text + "\n", encoding="utf-8")
+    except Timeout:
+        say_not_kept("Your last step was not kept: another terminal holds the file of progress.")
+    except NotImplementedError:  # a file system that has no locks
+        say_not_kept(f"Your progress is not kept: no file can be locked in {path.parent}.")
+    except (TutorError, OSError) as error:
+        say_not_kept(f"Your progress is not kept. {error}")
+
+
+@functools.cache
+def say_not_kept(what: str) -> None:
+    """Says, once, that something the learner did is forgotten when the command ends."""
+    print(what, file=sys.stderr)
+
+
+def fingerprint(source: str) -> str:
+    """A short name for just this text."""
+    return hashlib.sha256(source.encode()).hexdigest()[:16]
+
+
+def exercise_passed(exercise: Exercise, source: str) -> None:
+    """Keeps that this file has passed; its part of the assignment counts as answered rightly."""
+    part = parts().get(exercise.part)
+
+    def change(progress: Progress) -> None:
+        progress.exercise(exercise.name).passed = fingerprint(source)
+        if part and all(progress.exercise(name).counts for name in part.exercises):
+            progress.lesson(part.lesson).answers[part.name] = True
+
+    change_progress(change)
+
+
+class Bookmark:
+    """A learner's place in one lesson; each step and each answer is kept as it comes."""
+
+    def __init__(self, name: str) -> None:
+        """The place in the lesson whose file is called `name`."""
+        self.name = name
+        self.lesson = load_progress().lesson(name)
+        self.told: set[str] = set()  # questions whose answer was shown in this sitting
+
+    def keep(self, change: Callable[[LessonProgress], object]) -> None:
+        """Changes the progress in this lesson, here and on disk."""
+        change(self.lesson)
+        change_progress(lambda progress: change(progress.lesson(self.name)))
+
+    def at_step(self, number: int) -> None:
+        """The learner has come to this step; opening a lesson is not yet starting over."""
+        if number > 1:
+            self.keep(lambda lesson: setattr(lesson, "step", number))
+
+    def answered(self, question: str, right: bool) -> bool:
+        """The learner has answered, or skipped the question, which tells the answer as well.
+
+        The first answer of a sitting counts, and what was earned stays.
+
+        Returns:
+            whether the question's points are earned.
+        """
+        earned = self.lesson.answers.get(question, False)
+        if question not in self.told:
+            self.told.add(question)
+            earned = earned or right
+            self.keep(lambda lesson: lesson.answers.update({question: earned}))
+        return earned
+
+    def finished(self) -> None:
+        """The learner has come to the end: the next time starts over."""
+        self.keep(lambda lesson: lesson.__dict__.update(step=1, finished=True))

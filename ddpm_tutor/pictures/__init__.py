@@ -1,0 +1,1 @@
+"""Tensors to pixels: grids, films, film strips, figures, and the files they are saved in."""

@@ -1,0 +1,131 @@
+"""Figures drawn with matplotlib: without a window, and with its own settings, not the user's.
+
+matplotlib reads its settings (matplotlibrc, styles, rcParams) when lines and words are made and
+again when a picture is drawn. Here both happen inside `own_settings`; the user's are left alone.
+"""
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import chdir, contextmanager
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.text import Text
+from torch import Tensor
+
+from ddpm_tutor.files import replacing
+from ddpm_tutor.pictures.grids import as_uint8
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def load_matplotlib() -> ModuleType:
+    """matplotlib, also where the user's settings keep it from being imported.
+
+    MPLBACKEND may name a backend that is not installed here, as in a process that a notebook
+    started; a matplotlibrc may not be text.
+    """
+    try:
+        return import_module("matplotlib")
+    except Exception:
+        spec = find_spec("matplotlib")
+        if spec is None or not spec.submodule_search_locations:
+            raise
+    forget_half_imported()
+    hidden = {name: os.environ.pop(name, None) for name in ("MPLBACKEND", "MATPLOTLIBRC")}
+    os.environ["MATPLOTLIBRC"] = os.devnull
+    try:
+        with chdir(spec.submodule_search_locations[0]):  # a matplotlibrc where we are goes first
+            return import_module("matplotlib")
+    finally:
+        del os.environ["MATPLOTLIBRC"]
+        os.environ.update({name: value for name, value in hidden.items() if value is not None})
+
+
+def forget_half_imported() -> None:
+    """Lets matplotlib's modules be imported anew, but those in C, which can be only once."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith("matplotlib.") and str(getattr(module, "__file__", "")).endswith(".py"):
+            del sys.modules[name]
+
+
+@contextmanager
+def own_settings() -> Iterator[None]:
+    """Lets matplotlib work with the settings it comes with for a while."""
+    matplotlib = load_matplotlib()
+    # the backend is for windows, and would be loaded
+    own = {name: value for name, value in matplotlib.rcParamsDefault.items() if name != "backend"}
+    with matplotlib.rc_context(own):
+        yield
+
+
+@contextmanager
+def figure(
+    width: float = 6.4, height: float = 3.6, columns: int = 1
+) -> Iterator[tuple["Figure", list]]:
+    """An empty figure and its axes, in a row, to draw on in the `with` block; sizes in inches."""
+    with own_settings():
+        yield empty_figure(width, height, columns=columns)
+
+
+def empty_figure(
+    width: float, height: float, rows: int = 1, columns: int = 1, **options: Any
+) -> tuple["Figure", list]:
+    """A figure that belongs to no window, and its axes, row by row."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    result = Figure(figsize=(width, height), layout="constrained", **options)
+    FigureCanvasAgg(result)
+    return result, list(result.subplots(rows, columns, squeeze=False).flat)
+
+
+def save_figure_as(path: Path, figure: "Figure", dpi: int, **options: Any) -> None:
+    """Writes a figure as a PNG, whole or not at all."""
+    with own_settings(), replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=dpi, **options)
+
+
+@contextmanager
+def going_on_without(console: Console, picture: str) -> Iterator[None]:
+    """Says in one line that a picture could not be made, and goes on: the work is worth more."""
+    try:
+        yield
+    except Exception as error:  # of matplotlib, a font, the disk, the memory
+        reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
+        console.print(Text(f"Going on without {picture}: {reason}.", "yellow"), soft_wrap=True)
+
+
+def sheet(images: Tensor, titles: Sequence[str], columns: int = 10) -> "Figure":
+    """Images (N, 1, 32, 32) in rows of `columns`, the first of them under titles."""
+    rows = -(-len(images) // columns)
+    with own_settings():
+        result, axes = empty_figure(columns * 0.8, rows * 1.0, rows, columns, facecolor="black")
+        for axis in axes:
+            axis.axis("off")
+        for axis, image in zip(axes, as_uint8(images), strict=False):
+            axis.imshow(image, cmap="gray", vmin=0, vmax=255)
+        for axis, title in zip(axes, titles, strict=False):
+            axis.set_title(title, fontsize=8, color="white")
+    return result
+
+
+def loss_curve(
+    train: Sequence[tuple[float, float]],
+    validation: Sequence[tuple[float, float]],
+    x_label: str = "epoch",
+) -> "Figure":
+    """Training and validation loss over time, each a list of (x, loss); the loss is logarithmic."""
+    with figure() as (result, (axis,)):
+        axis.plot(*zip(*train, strict=True), label="training")
+        axis.plot(*zip(*validation, strict=True), marker="o", label="validation (averaged weights)")
+        axis.set(xlabel=x_label, ylabel="L_simple (Eq. 14)", yscale="log")
+        axis.grid(alpha=0.3, which="both")
+        axis.legend()
+    return result

@@ -1,0 +1,127 @@
+"""Films: the states of the chain that they show, and their frames."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from ddpm_tutor.pictures.files import Pixels
+from ddpm_tutor.pictures.grids import enlarged, grid
+from ddpm_tutor.science.diffusion import predict_x_0, q_step
+from ddpm_tutor.science.network import NoisePredictor
+from ddpm_tutor.science.noise import normal, streams
+from ddpm_tutor.science.sampling import Sampled, guided_eps
+from ddpm_tutor.science.schedule import Schedule
+
+SIDE = 256  # of one digit in a film, at least
+
+
+def frame_times(schedule: Schedule, frames: int) -> list[int]:
+    """At most `frames` steps t in 0..T to show, rising, 0 and T among them.
+
+    Equal steps in t would spend most frames on what looks like pure noise. The angle whose cosine
+    is sqrt(alpha_bar) turns as the picture changes; halfway between the two shows both the digit
+    appearing and the estimate of x_0 settling early on.
+    """
+    angle = schedule.alpha_bar.cpu().clamp(0, 1).sqrt().arccos()
+    share = angle / angle[-1] + torch.linspace(0, 1, schedule.T + 1, dtype=angle.dtype)
+    wanted = torch.linspace(0, float(share[-1]), frames, dtype=share.dtype)
+    times = torch.searchsorted(share.contiguous(), wanted).clamp(max=schedule.T)
+    return sorted({int(t) for t in times} | {0, schedule.T})
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One moment of a film: x_t beside the model's estimate of x_0."""
+
+    t: int
+    x_t: Tensor  # (N, 1, 32, 32)
+    x_0: Tensor  # (N, 1, 32, 32)
+
+
+NAMES = ("x_t", "estimate of x_0")
+
+
+def film(frames: Sequence[Frame], title: str = "", names: tuple[str, str] = NAMES) -> list[Pixels]:
+    """The frames as pictures: x_t left, the estimate of x_0 right, captioned with t.
+
+    Args:
+        names: what stands above the two, where they are something else.
+    """
+    pictures = []
+    for frame in frames:
+        left, right = grid(frame.x_t), grid(frame.x_0)
+        factor = max(
+            1, -(-SIDE // left.shape[1]) if len(frame.x_t) == 1 else 2 * SIDE // left.shape[1]
+        )
+        pair = enlarged(left, factor), enlarged(right, factor)
+        pictures.append(_captioned(*pair, names, frame.t, title))
+    return pictures
+
+
+def _captioned(left: Pixels, right: Pixels, names: tuple[str, str], t: int, title: str) -> Pixels:
+    """Two pictures side by side on a dark sheet, with their names above and t below."""
+    margin, band = 16, 36
+    height, width = left.shape
+    sheet = Image.new("L", (2 * width + 3 * margin, height + 2 * band), 16)
+    sheet.paste(Image.fromarray(left), (margin, band))
+    sheet.paste(Image.fromarray(right), (width + 2 * margin, band))
+    draw = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(size=18)
+    middle_left, middle_right = margin + width / 2, 2 * margin + 1.5 * width
+    draw.text((middle_left, band / 2), names[0], fill=230, font=font, anchor="mm")
+    draw.text((middle_right, band / 2), names[1], fill=230, font=font, anchor="mm")
+    below = height + 1.5 * band
+    draw.text((middle_left, below), f"t = {t}", fill=230, font=font, anchor="mm")
+    draw.text((middle_right, below), title, fill=150, font=font, anchor="mm")
+    return np.asarray(sheet)
+
+
+FRAMES = 72
+
+
+def frames_of(
+    moments: Iterable[Sampled], schedule: Schedule, frames: int = FRAMES
+) -> Iterator[Frame]:
+    """Those moments of sampling that a film shows: near evenly spread times, and the last one."""
+    wanted = frame_times(schedule, frames)
+    for moment in moments:
+        # with few steps a moment may stand for several wanted times
+        if wanted and moment.t <= wanted[-1]:
+            while wanted and moment.t <= wanted[-1]:
+                wanted.pop()
+            yield Frame(moment.t, moment.x_t.cpu(), moment.x_0.cpu())
+
+
+@torch.no_grad()
+def noising(
+    model: NoisePredictor,
+    schedule: Schedule,
+    x_0: Tensor,
+    label: Tensor | None,
+    *,
+    seed: int,
+    indices: Sequence[int],
+    frames: int = FRAMES,
+) -> Iterator[Frame]:
+    """A real digit dissolving, Eq. 2 step by step, with what the network still makes of it.
+
+    Args:
+        x_0: (B, 1, 32, 32) in [-1, 1], on the model's device; label: (B,) or None.
+    """
+    schedule = schedule.to(x_0.device)
+    wanted = set(frame_times(schedule, frames))
+    generators = streams(seed, "noising", indices)
+    x_t = x_0
+    for step in range(schedule.T + 1):
+        t = torch.full((len(x_0),), step, device=x_0.device)
+        if step > 0:
+            x_t = q_step(schedule, x_t, t, normal(x_t.shape, generators, x_t.device))
+        if step in wanted:
+            estimate = x_0
+            if step > 0:
+                estimate = predict_x_0(schedule, x_t, t, guided_eps(model, x_t, t, label, 1.0))
+            yield Frame(step, x_t.cpu(), estimate.clamp(-1, 1).cpu())

@@ -1,0 +1,80 @@
+"""The validation loss: L_simple on held-out images, with its standard error."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ddpm_tutor.errors import is_out_of_memory
+from ddpm_tutor.science.diffusion import losses_simple
+from ddpm_tutor.science.noise import normal, stream
+from ddpm_tutor.science.pixels import to_unit_range
+from ddpm_tutor.science.schedule import Schedule
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean and its standard error."""
+
+    mean: float
+    error: float
+
+    def __str__(self) -> str:
+        return f"{self.mean:.4f} ± {self.error:.4f}"
+
+
+def in_pieces(work: Callable[..., Tensor], inputs: Sequence[Tensor]) -> list[Tensor]:
+    """What `work` gives for `inputs`, in halves, quarters, ... where it finds too little memory."""
+    pieces = 1
+    while True:
+        try:
+            return [work(*some) for some in zip(*(i.chunk(pieces) for i in inputs), strict=True)]
+        except (RuntimeError, MemoryError) as error:
+            if pieces >= len(inputs[0]) or not is_out_of_memory(error):
+                raise
+        pieces *= 2
+
+
+@torch.no_grad()
+def losses_by_t(
+    model: nn.Module,
+    schedule: Schedule,
+    images: Tensor,
+    labels: Tensor | None = None,
+    batch_size: int = 500,
+) -> tuple[Tensor, Tensor]:
+    """The loss of each image at a t of its own, spread so that every t comes equally often.
+
+    Noise and t are the same in every call: two networks are compared on the same task.
+
+    Returns:
+        t: (N,) rising from 1 to T; losses: (N,), the mean squared error of the noise at that t.
+    """
+    device = next(model.parameters()).device
+    schedule = schedule.to(device)
+    n = len(images)
+    t = torch.arange(n) * schedule.T // n + 1  # (N,)
+    losses: list[Tensor] = []
+    for start in range(0, n, batch_size):
+        part = slice(start, start + batch_size)
+        x_0 = to_unit_range(images[part]).to(device)
+        eps = normal(x_0.shape, stream(0, "validation", start), device)
+        inputs = [x_0, t[part].to(device), eps]
+        if labels is not None:
+            inputs.append(labels[part].to(device))
+        losses += in_pieces(lambda *some: losses_simple(model, schedule, *some).cpu(), inputs)
+    return t, torch.cat(losses)
+
+
+def validation_loss(
+    model: nn.Module, schedule: Schedule, images: Tensor, labels: Tensor | None = None
+) -> Estimate:
+    """L_simple on held-out images (Eq. 14), t stratified over 1..T, with its standard error.
+
+    The loss changes slowly with t, so neighbours in t differ by chance alone: half their mean
+    squared difference is the variance within a stratum (von Neumann 1941).
+    """
+    _, losses = losses_by_t(model, schedule, images, labels)
+    variance = losses.diff().square().mean() / 2
+    return Estimate(losses.mean().item(), (variance / len(losses)).sqrt().item())

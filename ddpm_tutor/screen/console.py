@@ -1,0 +1,35 @@
+"""The one way to make a console."""
+
+import sys
+from typing import TextIO
+
+from rich.console import Console
+
+from ddpm_tutor.screen.keyboard import in_notebook, is_terminal
+
+
+def make_console(
+    *, stderr: bool = False, quiet: bool = False, file: TextIO | None = None
+) -> Console:
+    """A console on stdout, on stderr, or on `file`.
+
+    Colours come to a terminal, and where FORCE_COLOR asks for them. Lines that are drawn over, and
+    whatever else moves the cursor, come to a terminal alone: in a log or in the output of a
+    notebook's cell each frame of a progress bar would stay.
+    """
+    console = Console(stderr=stderr, quiet=quiet, file=file)
+    if console.is_jupyter:  # a lesson file that runs as a notebook
+        return console
+    colors = console.color_system
+    if is_terminal(file or (sys.stderr if stderr else sys.stdout)):
+        if not in_notebook():
+            return console
+        colors = "256"  # the kernel sets TERM to a terminal of 16, and notebooks show more
+    return Console(
+        stderr=stderr,
+        quiet=quiet,
+        file=file,
+        color_system=colors,  # type: ignore[arg-type]
+        force_terminal=False,
+        force_interactive=False,
+    )

@@ -1,0 +1,129 @@
+"""Images as characters: half-blocks in shades of grey, or letters where there is no colour.
+
+A terminal of 16 colours has four greys. There half-blocks of two of them stand beside characters
+that mix two: each pair of pixels gets the one that is nearest.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from itertools import groupby, product
+from operator import itemgetter
+
+import torch
+import torch.nn.functional as F
+from rich.console import Console, Group, RenderableType
+from rich.text import Text
+from torch import Tensor
+
+from ddpm_tutor.pictures.grids import as_uint8
+
+SHADES = " .:-=+*#%@"  # from dark to bright
+
+# the greys of 16 colours, as bright as they are in xterm, Windows, GNOME and macOS on average
+GREYS = {"black": 0, "bright_black": 104, "white": 204, "bright_white": 250}
+
+# how much of the foreground is in the upper and in the lower half
+GLYPHS = {
+    "▀": (1, 0),
+    "▄": (0, 1),
+    "█": (1, 1),
+    "░": (0.25,) * 2,
+    "▒": (0.5,) * 2,
+    "▓": (0.75,) * 2,
+}
+
+
+Drawn = tuple[str, str]  # a character and its style
+
+
+def _letter(upper: int, lower: int) -> Drawn:
+    """Two pixels, one above the other, without colour."""
+    return SHADES[(upper + lower) // 2 * len(SHADES) // 256], ""
+
+
+def _half_block(upper: int, lower: int) -> Drawn:
+    """Two pixels in their own greys, or the nearest that the terminal has."""
+    return "▀", f"rgb({upper},{upper},{upper}) on rgb({lower},{lower},{lower})"
+
+
+@lru_cache(maxsize=32 * 32)
+def _of_four_greys(upper: int, lower: int) -> Drawn:
+    """Two pixels as the nearest that four greys give: each its own, or both a mixture of two."""
+
+    def distance(glyph: str, front: str, back: str) -> tuple[float, int]:
+        seen = [share * GREYS[front] + (1 - share) * GREYS[back] for share in GLYPHS[glyph]]
+        # of equals the one with the darker back: some consoles have no bright ones
+        return (seen[0] - upper) ** 2 + (seen[1] - lower) ** 2, GREYS[back]
+
+    glyph, front, back = min(product(GLYPHS, GREYS, GREYS), key=lambda drawn: distance(*drawn))
+    return glyph, f"{front} on {back}"
+
+
+def _mixed(upper: int, lower: int) -> Drawn:
+    """Two pixels in a terminal of 16 colours, as if there were 32 greys: few pairs to look up."""
+    return _of_four_greys(upper // 8 * 8 + 4, lower // 8 * 8 + 4)
+
+
+def knows_blocks(encoding: str) -> bool:
+    """Whether half-blocks can be written in this encoding."""
+    try:
+        "▀▓".encode(encoding)
+    except (LookupError, UnicodeEncodeError):
+        return False
+    return True
+
+
+def _way_to_draw(console: Console) -> Callable[[int, int], Drawn]:
+    """How the console's colours show two pixels best."""
+    if console.color_system is None or console.no_color or not knows_blocks(console.encoding):
+        return _letter
+    return _half_block if console.color_system in ("256", "truecolor") else _mixed
+
+
+def _lines(image: Tensor, drawn: Callable[[int, int], Drawn]) -> list[Text]:
+    """One image, (H, W) uint8, as lines of W characters, two rows of pixels each."""
+    if len(image) % 2:
+        image = F.pad(image, (0, 0, 0, 1))
+    upper, lower = image[0::2].tolist(), image[1::2].tolist()
+    lines = []
+    for row_above, row_below in zip(upper, lower, strict=True):
+        line = Text(no_wrap=True)
+        cells = (drawn(a, b) for a, b in zip(row_above, row_below, strict=True))
+        for style, alike in groupby(cells, key=itemgetter(1)):  # codes fill a log quickly
+            line.append("".join(glyph for glyph, _ in alike), style)
+        lines.append(line)
+    return lines
+
+
+def thumbnail(images: Tensor) -> Tensor:
+    """Half-size images: the border of 2 that padding added is cut, then 2x2 pixels are averaged."""
+    inner = images[:, 2:-2, 2:-2] if images.shape[-1] == 32 else images
+    return F.avg_pool2d(inner[:, None].float(), 2)[:, 0].round().to(torch.uint8)
+
+
+def render_images(
+    images: Tensor, console: Console, captions: Sequence[str] | None = None
+) -> RenderableType:
+    """Images side by side, as many in a line as fit; half-size where one line does not hold all.
+
+    Args:
+        images: (N, 1, H, W) or (N, H, W); floats in [-1, 1] or uint8.
+        captions: a short text under each.
+    """
+    pixels = as_uint8(images)
+    drawn = _way_to_draw(console)
+    if len(pixels) * (pixels.shape[-1] + 1) - 1 > console.width and pixels.shape[-1] >= 28:
+        pixels = thumbnail(pixels)
+    width = pixels.shape[-1]
+    columns = max(1, (console.width + 1) // (width + 1))
+    columns = -(-len(pixels) // max(1, -(-len(pixels) // columns)))  # rows of like length
+    rows: list[RenderableType] = []
+    for start in range(0, len(pixels), columns):
+        part = [_lines(image, drawn) for image in pixels[start : start + columns]]
+        rows += [Text(" ").join(line) for line in zip(*part, strict=True)]
+        if captions:
+            names = [name[:width].center(width) for name in captions[start : start + columns]]
+            rows.append(Text(" ".join(names), style="dim"))
+        if start + columns < len(pixels):
+            rows.append(Text(""))
+    return Group(*rows)

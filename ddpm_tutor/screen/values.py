@@ -1,0 +1,126 @@
+"""Showing values: a tensor as statistics and a picture, a figure as a file, the rest as itself."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from rich.columns import Columns
+from rich.console import Console, Group, RenderableType
+from rich.panel import Panel
+from rich.pretty import Pretty
+from rich.table import Table
+from rich.text import Text
+from torch import Tensor
+
+from ddpm_tutor.pictures.grids import is_image
+from ddpm_tutor.screen.images import render_images
+
+BARS = " ▁▂▃▄▅▆▇█"
+
+BINS = 28
+
+WIDEST = 7  # digits of a number in a table, more are hard to take in
+
+MANY_IMAGES = 40  # more are not drawn in the terminal
+
+
+def sparkline(counts: Sequence[float]) -> str:
+    """A histogram in one line of text; a bin that is not empty always shows."""
+    top = max(counts, default=0)
+    if not top:
+        return ""
+    return "".join(BARS[math.ceil(count / top * (len(BARS) - 1))] for count in counts)
+
+
+def number(value: float) -> str:
+    """A number for a panel: four significant digits, no needless exponent."""
+    if value == 0 or 1e-3 <= abs(value) < 1e5:
+        return f"{value:.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+    return f"{value:.2e}"
+
+
+def tensor_panel(tensor: Tensor, title: str | None = None) -> Panel:
+    """A tensor's shape, type, device, and the statistics of its values."""
+    values = tensor.detach().flatten().to("cpu", torch.float64)
+    shape = "×".join(str(n) for n in tensor.shape) or "scalar"
+    rows = Table.grid(padding=(0, 1))
+    rows.add_column(style="dim", no_wrap=True)
+    rows.add_column(no_wrap=True)
+    dtype = str(tensor.dtype).removeprefix("torch.")
+    rows.add_row("shape", Text(f"{shape}   {dtype}   {tensor.device}"))
+    if len(values) == 1:
+        rows.add_row("value", number(values.item()))
+    elif len(values) and len(values) <= 8:
+        rows.add_row("values", " ".join(number(v) for v in values.tolist()))
+    elif len(values):
+        low, high = values.min().item(), values.max().item()
+        mean, std = values.mean().item(), values.std().item()
+        rows.add_row("mean", f"{number(mean)}   std {number(std)}")
+        rows.add_row("min", f"{number(low)}   max {number(high)}")
+        if not math.isfinite(low + high):
+            rows.add_row("", Text("not all values are finite", style="bold red"))
+        elif high > low:
+            counts = torch.histc(values, BINS, low, high).tolist()
+            rows.add_row("", Text(sparkline(counts), style="cyan"))
+    return Panel(rows, title=Text(title) if title else None, title_align="left", expand=False)
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Group:
+    """A table of numbers, which stand right, and words, which stand left."""
+    result = Table()
+    cells = [column_of(list(column)) for column in zip(*rows, strict=True)]
+    for name, column in zip(columns, cells, strict=True):
+        numeric = all(text[:1] in "-.0123456789" for text in column)
+        result.add_column(Text(name), justify="right" if numeric else "left")
+    for row in zip(*cells, strict=True):
+        result.add_row(*(Text(cell) for cell in row))
+    return Group(Text(title, style="bold"), result)
+
+
+def column_of(values: Sequence[object]) -> list[str]:
+    """The cells of a column; floats have as many decimals as the smallest needs for two digits.
+
+    Where that would take more than `WIDEST` characters, each float has four digits of its own.
+    """
+    floats = [abs(v) for v in values if isinstance(v, float) and v and math.isfinite(v)]
+    if not floats:
+        return [number(v) if isinstance(v, float) else str(v) for v in values]
+    before = math.floor(math.log10(max(floats)))  # the place of the first digit of the largest
+    smallest = math.floor(math.log10(min(floats)))
+    decimals = max(3 - max(before, 0), 1 - smallest, 0)
+    if max(before, 0) + 1 + decimals > WIDEST:
+        return [number(v) if isinstance(v, float) else str(v) for v in values]
+    return [f"{v:,.{decimals}f}" if isinstance(v, float) else str(v) for v in values]
+
+
+def render(
+    value: Any,
+    console: Console,
+    title: str | None = None,
+    captions: Sequence[str] | None = None,
+) -> RenderableType:
+    """What stands for `value` on the screen."""
+    if isinstance(value, Tensor):
+        panel = tensor_panel(value, title)
+        if not is_image(value):
+            return panel
+        count = math.prod(value.shape[:-2])
+        shown = value.reshape(-1, *value.shape[-2:])[:MANY_IMAGES]
+        pictures = render_images(shown, console, captions)
+        if count == 1 and console.width >= 2 + 2 * value.shape[-1]:
+            return Columns([pictures_of_width(pictures, value.shape[-1]), panel], padding=(0, 2))
+        return Group(panel, pictures)
+    if isinstance(value, str):
+        return Text(value)
+    if hasattr(value, "__rich__") or hasattr(value, "__rich_console__"):
+        return value
+    return Group(Text(title, style="bold"), Pretty(value)) if title else Pretty(value)
+
+
+def pictures_of_width(pictures: RenderableType, width: int) -> RenderableType:
+    """The pictures in a column just as wide as they are."""
+    grid = Table.grid()
+    grid.add_column(width=width, no_wrap=True)
+    grid.add_row(pictures)
+    return grid

@@ -1,0 +1,1 @@
+"""Disks and the network: MNIST, checkpoints, training runs, drawn digits."""

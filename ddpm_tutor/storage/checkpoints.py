@@ -1,0 +1,242 @@
+"""Weights on disk: safetensors, with the network's configuration in the same file.
+
+Loading needs no other file and runs no code from it.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+from ddpm_tutor.errors import TutorError, UsageError
+from ddpm_tutor.files import bundled, replacing
+from ddpm_tutor.science.lean_unet import LeanUNet
+from ddpm_tutor.science.network import NoisePredictor
+from ddpm_tutor.science.schedule import Schedule, linear_schedule
+from ddpm_tutor.science.unet import UNet
+
+NETWORKS: dict[str, type[NoisePredictor]] = {"unet": UNet, "lean": LeanUNet}
+
+NUM_CLASSES = 10  # of the digits
+
+WEIGHTS = "weights.safetensors"  # in the folder of a run
+
+FORMAT = "ddpm-tutor weights 1"
+
+# a stranger's file may say anything: what is beyond these is not believed
+MOST_STEPS = 100_000  # T of a schedule
+
+WIDEST = 512
+
+LARGEST_HEADER = 10_000_000  # bytes of a safetensors file that say what is in it
+
+LONGEST_REASON = 100  # characters quoted from an error, which may quote the file
+
+
+@dataclass
+class Checkpoint:
+    """A trained network and what is known about it."""
+
+    model: NoisePredictor
+    schedule: Schedule
+    training: dict[str, Any] = field(default_factory=dict)  # images seen, losses, settings
+
+    @property
+    def conditional(self) -> bool:
+        """Whether it draws a digit on request."""
+        return self.model.num_classes is not None
+
+    @property
+    def log(self) -> list[dict[str, Any]]:
+        """One entry an epoch of the training, from the first weights on.
+
+        Where a run went on from the weights of another, its epochs and images count on from there.
+        Empty where the file of the weights has none, or nonsense.
+        """
+        try:
+            earlier = list(self.training.get("earlier", {}).get("log", []))
+            epochs, images = (earlier[-1][k] if earlier else 0 for k in ("epoch", "images_seen"))
+            return earlier + [
+                {**e, "epoch": e["epoch"] + epochs, "images_seen": e["images_seen"] + images}
+                for e in self.training.get("log", [])
+            ]
+        except (AttributeError, KeyError, TypeError):
+            return []
+
+
+def build_network(name: str, width: int, num_classes: int | None) -> NoisePredictor:
+    """A fresh network: "unet" is the assignment's, "lean" the one that ships.
+
+    Raises:
+        UsageError: there is no network of that name, or it cannot have that width.
+    """
+    if name not in NETWORKS:
+        raise UsageError(f"No network is called {name!r}. Choose from: {', '.join(NETWORKS)}.")
+    try:
+        return NETWORKS[name](width, num_classes)
+    except ValueError as error:
+        raise UsageError(f"{error}.") from error
+
+
+def network_name(model: NoisePredictor) -> str:
+    """The name under which `build_network` makes this kind of network."""
+    return next(name for name, kind in NETWORKS.items() if type(model) is kind)
+
+
+def shipped_weights() -> Path:
+    """The weights that come with the package."""
+    return bundled("assets") / WEIGHTS
+
+
+def save_checkpoint(
+    path: Path,
+    model: NoisePredictor,
+    training: dict[str, Any],
+    *,
+    linear_beta: tuple[int, float, float] = (1000, 1e-4, 0.02),
+    half: bool = False,
+) -> None:
+    """Writes the weights of `model` and its configuration to `path`, whole or not at all.
+
+    Args:
+        training: figures that travel with the weights; anything JSON can hold.
+        linear_beta: T, beta_1 and beta_T of the linear schedule it was trained on.
+        half: store float16, half the size.
+    """
+    from safetensors.torch import save
+
+    dtype = torch.float16 if half else torch.float32
+    tensors = {k: v.detach().to("cpu", dtype).contiguous() for k, v in model.state_dict().items()}
+    config = {
+        "network": network_name(model),
+        "width": model.width,
+        "num_classes": model.num_classes,
+        "linear_beta": linear_beta,
+    }
+    metadata = {
+        "format": FORMAT,
+        "config": json.dumps(config),
+        "training": json.dumps(training),
+    }
+    with replacing(path) as temporary:
+        temporary.write_bytes(save(tensors, metadata))
+
+
+def weights_file(path: Path | None = None) -> Path:
+    """The file of the weights at `path`, a file or the folder of a run; None: those that ship.
+
+    Raises:
+        TutorError: there are none.
+    """
+    if path is None:
+        return shipped_weights()
+    file = path / WEIGHTS if path.is_dir() else path
+    if file.is_file():
+        return file
+    what = f": the folder holds no {WEIGHTS}" if path.is_dir() else ""
+    if file.exists():
+        what = ": it is not a file"
+    raise TutorError(f"No weights at {path}{what}. Train some with: ddpm-tutor train")
+
+
+def load_checkpoint(path: Path | None = None, device: torch.device | str = "cpu") -> Checkpoint:
+    """The network saved in `path`, or the one that ships, ready to draw, in float32.
+
+    Args:
+        path: a file of weights, or the folder of a run that holds one.
+
+    Raises:
+        TutorError: there is no such file, or it is not a checkpoint of this project.
+    """
+    path = weights_file(path)
+    import safetensors  # noqa: F401 - an import that fails says nothing of the file
+
+    try:
+        loaded = _read(path)
+    except Exception as error:  # whatever a stranger's file holds, the answer is the same
+        if isinstance(error, PermissionError):
+            raise
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise TutorError(
+            f"{path} is not a checkpoint of ddpm-tutor ({reason[:LONGEST_REASON]}).\n"
+            f"Name a {WEIGHTS} written by: ddpm-tutor train"
+        ) from error
+    # channels_last: the convolutions of both networks run faster so
+    model = loaded.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return Checkpoint(model.eval().requires_grad_(False), loaded.schedule, loaded.training)
+
+
+def _read(path: Path) -> Checkpoint:
+    """What a safetensors file holds. Nothing large is made before all that it says is checked.
+
+    Raises:
+        Exception: of one kind or another, where it is not a checkpoint.
+    """
+    from safetensors import safe_open
+
+    with open(path, "rb") as opened:
+        header = int.from_bytes(opened.read(8), "little")
+    if header > LARGEST_HEADER:
+        raise ValueError(f"header of {header:,} bytes")
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata() or {}
+        if metadata.get("format") != FORMAT:
+            raise ValueError("it does not say that it is one")
+        config, training = json.loads(metadata["config"]), json.loads(metadata["training"])
+        if not isinstance(training, dict):
+            raise ValueError("its figures have no names")
+        model = _announced(config)
+        found = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
+        if found != {name: list(tensor.shape) for name, tensor in model.state_dict().items()}:
+            raise ValueError("its tensors are not those of the network that it names")
+        tensors = {name: file.get_tensor(name).float() for name in found}
+    if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
+        raise ValueError("some of its weights are not finite")
+    T, beta_1, beta_T = config["linear_beta"]
+    if not 1 <= T <= MOST_STEPS:
+        raise ValueError(f"T is {T}")
+    schedule = linear_schedule(T, beta_1, beta_T)
+    if isinstance(model, LeanUNet) and not torch.equal(
+        schedule.alpha_bar, linear_schedule().alpha_bar
+    ):
+        raise ValueError("the lean network knows no schedule but the paper's")
+    with WithoutDraws():
+        model = build_network(config["network"], config["width"], config["num_classes"])
+    model.load_state_dict(tensors)
+    return Checkpoint(model, schedule, training)
+
+
+def _announced(config: dict[str, Any]) -> NoisePredictor:
+    """The network that a file says it holds: its shapes, without the memory for its weights."""
+    name, width, classes = config["network"], config["width"], config["num_classes"]
+    if type(width) is not int or width > WIDEST:
+        raise ValueError(f"width is {width!r}")
+    if classes is not None and (type(classes) is not int or classes != NUM_CLASSES):
+        raise ValueError(f"num_classes is {classes!r}")
+    with torch.device("meta"), WithoutDraws():
+        return build_network(name, width, classes)
+
+
+class WithoutDraws(TorchFunctionMode):
+    """Networks made inside draw no first weights; others are about to take their place.
+
+    On the "meta" device a draw would also load torch's compiler, which takes as long as torch.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        # some of torch.nn.init's functions are seen here themselves, of others the draw they make
+        module, name = (getattr(func, attribute, "") for attribute in ("__module__", "__name__"))
+        if module == "torch.nn.init" or name in ("uniform_", "normal_"):
+            return kwargs["tensor"] if "tensor" in kwargs else args[0]
+        return func(*args, **kwargs)

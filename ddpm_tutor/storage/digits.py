@@ -1,0 +1,174 @@
+"""The digits: MNIST from a folder, the cache or the network, or the offline digits that ship."""
+
+import functools
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ddpm_tutor.errors import TutorError, why_no_answer
+from ddpm_tutor.files import bundled, expanded, user_folder
+from ddpm_tutor.science.noise import stream
+from ddpm_tutor.science.pixels import pad_to_32
+from ddpm_tutor.storage.download import DownloadProgress, download_mnist
+from ddpm_tutor.storage.mnist import find_training_files, is_mnist, no_mnist, read_training_files
+
+VALIDATION_SHARE = 12  # one image in 12: 5,000 of MNIST's 60,000
+
+
+class MNISTOutOfReach(TutorError):
+    """MNIST is nowhere on this machine, and could not be downloaded."""
+
+
+@dataclass(frozen=True)
+class Digits:
+    """Labelled digits, split for training and validation, as uint8 so that all fit in memory."""
+
+    train_images: Tensor  # (N, 1, 32, 32) uint8
+    train_labels: Tensor  # (N,) int64
+    validation_images: Tensor
+    validation_labels: Tensor
+    source: str  # where they came from, in words
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """What tells these training digits from any others, in this order: 16 hexadecimals."""
+        hashed = hashlib.sha256()
+        for part in (self.train_images, self.train_labels):
+            hashed.update(part.contiguous().numpy().data)
+        return hashed.hexdigest()[:16]
+
+    def of_class(self, digit: int) -> Tensor:
+        """All training images of one digit, (n, 1, 32, 32) uint8."""
+        return self.train_images[self.train_labels == digit]
+
+
+def split(images: Tensor, labels: Tensor, source: str) -> Digits:
+    """Shuffles with a fixed seed and keeps one image in 12 for validation.
+
+    Args:
+        images: (N, 28, 28) uint8. For MNIST's 60,000 the split is 55,000 and 5,000.
+        labels: (N,).
+    """
+    images, labels = pad_to_32(images), labels.long()
+    order = torch.randperm(len(images), generator=stream(0, "split"))
+    held_out = len(order) // VALIDATION_SHARE
+    validation, train = order[:held_out], order[held_out:]
+    return Digits(images[train], labels[train], images[validation], labels[validation], source)
+
+
+def cache_folder() -> Path:
+    """Where a downloaded MNIST is kept, a torchvision root."""
+    return user_folder("cache")
+
+
+def chosen_root(data: Path | None = None) -> Path | None:
+    """The root `data`, or that of DDPM_TUTOR_DATA; None when neither is given."""
+    named = data or os.environ.get("DDPM_TUTOR_DATA")
+    return Path(expanded(str(named))) if named else None
+
+
+def load_digits(
+    data: Path | None = None,
+    *,
+    download: bool = True,
+    progress: DownloadProgress | None = None,
+    offline: bool = True,
+) -> Digits:
+    """MNIST from `data` or DDPM_TUTOR_DATA, the cache, or a download; else the offline digits.
+
+    Args:
+        data: a torchvision root, the folder that holds MNIST/raw; or one of these two.
+        download: whether the network may be asked.
+        progress: called while a download goes on.
+        offline: whether the offline digits may stand in. Without them, no MNIST is an error.
+
+    Raises:
+        TutorError: a folder was named and has no MNIST, or its files are of no use; or there is
+            no MNIST anywhere and `offline` is False.
+    """
+    root = chosen_root(data)
+    if root is not None:
+        return read_mnist(root)
+    cached = read_cache()
+    if cached:
+        return cached
+    root = cache_folder()
+    reason = "downloading is switched off"
+    if download:
+        try:
+            download_mnist(root, progress)
+            return read_mnist(root)
+        except TutorError as error:
+            reason = str(error)
+        except OSError as error:
+            reason = why_no_answer(error)
+    if offline:
+        return load_offline_digits(reason)
+    raise MNISTOutOfReach(f"MNIST is not on this machine and could not be fetched ({reason}).")
+
+
+def find_mnist(data: Path | None = None) -> Digits | None:
+    """MNIST, if it is on this machine, in the folder named or in the cache; else None.
+
+    Raises:
+        TutorError: a folder was named and has no MNIST, or its files are damaged.
+    """
+    return read_cache() if chosen_root(data) is None else load_digits(data)
+
+
+def read_cache() -> Digits | None:
+    """MNIST as it was downloaded before, if it was; files damaged since then are set aside.
+
+    Raises:
+        TutorError: they are damaged, and cannot be set aside.
+    """
+    root = cache_folder()
+    files = find_training_files(root)
+    if not files:
+        return None
+    try:
+        for file in files:
+            md5 = file.with_name(f"{file.name}.md5")
+            if md5.is_file() and md5.read_text() != _md5(file):
+                raise TutorError(f"{file} has changed since it was downloaded.")
+        return read_mnist(root)
+    except TutorError as error:
+        try:
+            for file in files:
+                os.replace(file, file.with_name(f"{file.name}.damaged"))
+        except OSError:
+            raise error from None
+        return None
+
+
+def _md5(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()
+
+
+def read_mnist(root: Path) -> Digits:
+    """The 60,000 training images of MNIST in the torchvision root `root`, split.
+
+    Raises:
+        TutorError: there are none, or the files are not what they should be.
+    """
+    files = find_training_files(root)
+    if not files:
+        raise no_mnist(root)
+    images, labels = read_training_files(*files)  # (60000, 28, 28), (60000,)
+    what = "MNIST" if is_mnist(labels) else "images in MNIST's format, not MNIST itself,"
+    return split(torch.from_numpy(images), torch.from_numpy(labels), f"{what} from {root}")
+
+
+def load_offline_digits(reason: str = "") -> Digits:
+    """The 2,000 digits in `assets/`, drawn by the model that ships; `reason` says why not MNIST."""
+    file = bundled("assets") / "offline_digits.npz"
+    with np.load(file) as arrays:
+        images, labels = torch.from_numpy(arrays["images"]), torch.from_numpy(arrays["labels"])
+    source = f"{len(images):,} offline digits, drawn by this package's own model"
+    return split(images, labels, f"{source} (no MNIST: {reason})" if reason else source)
