@@ -418,7 +418,7 @@ def test_two_terminals_lose_no_answer(bookmark) -> None:
 
 def test_many_processes_lose_no_answer(tmp_path: Path) -> None:
     script = (
-        "import sys\nfrom pathlib import Path\nfrom ddpm_tutor.classroom import progress\n"
+        "import sys\nfrom pathlib import Path\nfrom ddpm_tutor.learner import progress\n"
         "progress.progress_file = lambda: Path(sys.argv[1])\n"
         "mine = progress.Bookmark('02')\n"
         "for n in range(20): mine.answered(f'{sys.argv[2]} {n}', True)"

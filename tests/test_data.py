@@ -19,6 +19,7 @@ import torch
 from torchvision.datasets import MNIST
 from typer.testing import CliRunner
 
+from ddpm_tutor.cli.advice import with_advice
 from ddpm_tutor.cli.app import app
 from ddpm_tutor.errors import TutorError
 from ddpm_tutor.science.pixels import pad_to_32, to_uint8, to_unit_range
@@ -178,8 +179,8 @@ def test_the_training_files_alone_are_enough(nowhere, tmp_path):
 def test_a_named_folder_without_mnist_is_an_error_that_says_what_was_expected(nowhere, tmp_path):
     with pytest.raises(TutorError, match=r"MNIST/raw/train-images-idx3-ubyte") as refused:
         load_digits(tmp_path / "empty")
-    assert "DDPM_TUTOR_DATA" in str(refused.value)
-    assert len(str(refused.value).splitlines()) <= 2
+    assert "DDPM_TUTOR_DATA" in with_advice(refused.value)
+    assert len(with_advice(refused.value).splitlines()) <= 2
 
 
 def test_a_folder_in_the_environment_without_mnist_is_an_error(nowhere, tmp_path, monkeypatch):
@@ -213,8 +214,8 @@ def test_damaged_files_are_an_error_that_says_where_they_are(nowhere, tmp_path, 
     (raw / name).write_bytes(content)
     with pytest.raises(TutorError, match=r"of no use as MNIST: .{10}") as refused:
         load_digits(tmp_path / "root")
-    assert str(tmp_path / "root" / "MNIST" / "raw") in str(refused.value)
-    assert len(str(refused.value).splitlines()) == 2
+    assert str(tmp_path / "root" / "MNIST" / "raw") in with_advice(refused.value)
+    assert len(with_advice(refused.value).splitlines()) == 2
 
 
 # Where the files stand, and what they are called
@@ -279,7 +280,9 @@ def test_other_data_in_mnists_place_is_refused_by_what_it_is(nowhere, tmp_path, 
         (raw / name).write_bytes(content)
     with pytest.raises(TutorError, match=says) as refused:
         load_digits(tmp_path / "root")
-    assert str(raw) in str(refused.value) and len(str(refused.value).splitlines()) == 2
+    assert (
+        str(raw) in with_advice(refused.value) and len(with_advice(refused.value).splitlines()) == 2
+    )
 
 
 LAYOUTS = {
@@ -308,7 +311,7 @@ def test_a_folder_without_mnist_is_refused_by_what_is_in_it(nowhere, tmp_path, f
         (root / name).touch()
     with pytest.raises(TutorError, match=says) as refused:
         load_digits(root)
-    assert len(str(refused.value).splitlines()) == 2
+    assert len(with_advice(refused.value).splitlines()) == 2
 
 
 def test_a_file_or_nothing_in_place_of_the_folder_is_said(nowhere, tmp_path):
@@ -360,6 +363,7 @@ import sys
 sys.modules["_lzma"] = None  # as where Python was built without it
 from pathlib import Path
 from typer.testing import CliRunner
+from ddpm_tutor.cli.advice import with_advice
 from ddpm_tutor.cli.app import app
 from ddpm_tutor.storage.digits import find_mnist, load_digits
 assert len(find_mnist(Path("tiny")).train_images) == 440
@@ -431,7 +435,7 @@ def test_without_mnist_the_offline_digits_stand_in_and_say_so(nowhere):
 def test_who_wants_mnist_itself_is_told_why_there_is_none(nowhere):
     with pytest.raises(TutorError, match="switched off") as refused:
         load_digits(download=False, offline=False)
-    assert len(str(refused.value).splitlines()) <= 2
+    assert len(with_advice(refused.value).splitlines()) <= 2
 
 
 # Downloading

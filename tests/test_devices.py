@@ -8,11 +8,12 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from ddpm_tutor.cli.advice import with_advice
 from ddpm_tutor.cli.app import app, in_words
-from ddpm_tutor.errors import DeviceWarning, TutorError
+from ddpm_tutor.errors import DeviceWarning
 from ddpm_tutor.grading.trials import devices_at_hand
 from ddpm_tutor.science import devices
-from ddpm_tutor.science.devices import choose_device
+from ddpm_tutor.science.devices import DeviceUnusable, choose_device
 from ddpm_tutor.science.training import TrainingConfig
 from ddpm_tutor.storage.run import Run, RunSettings
 
@@ -65,8 +66,9 @@ def test_auto_passes_over_a_gpu_that_cannot_compute_and_says_why(broken_gpu):
     assert len(reason) > 10 and "\n" not in reason
     with pytest.warns(DeviceWarning, match=r"The device cuda cannot compute .* the CPU does"):
         assert choose_device("auto").type == "cpu"
-    with pytest.raises(TutorError, match="--device cpu"):
+    with pytest.raises(DeviceUnusable) as refused:
         choose_device("cuda")
+    assert with_advice(refused.value).endswith("--device cpu")
     assert devices_at_hand() == ["cpu"]  # where exercises are tried
 
 

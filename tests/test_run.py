@@ -9,13 +9,23 @@ from pathlib import Path
 import pytest
 import torch
 
+from ddpm_tutor.cli.advice import with_advice
 from ddpm_tutor.errors import TutorError, UsageError
 from ddpm_tutor.science.devices import choose_device
 from ddpm_tutor.science.training import StepReport, TrainingConfig
 from ddpm_tutor.science.validation import validation_loss
 from ddpm_tutor.storage.checkpoints import load_checkpoint, save_checkpoint
 from ddpm_tutor.storage.digits import Digits
-from ddpm_tutor.storage.run import SHIPPED, EpochReport, Run, RunSettings, machine, read_epoch
+from ddpm_tutor.storage.run import (
+    SHIPPED,
+    EpochReport,
+    OtherNetwork,
+    Run,
+    RunExists,
+    RunSettings,
+    machine,
+    read_epoch,
+)
 
 CPU = torch.device("cpu")
 TRAINING = TrainingConfig(epochs=2, batch_size=20, lr=1e-3, lr_schedule="one-cycle")
@@ -172,8 +182,9 @@ def test_a_run_can_begin_with_the_weights_of_another_and_its_log_goes_on(tmp_pat
 )
 def test_weights_of_another_network_are_no_beginning(tmp_path, settings, told):
     settings = dataclasses.replace(settings, start_from=SHIPPED)
-    with pytest.raises(UsageError, match=told):
+    with pytest.raises(OtherNetwork) as refused:
         Run.start(tmp_path / "run", settings, CPU)
+    assert with_advice(refused.value).endswith(f"Add: {told}")
     assert not (tmp_path / "run").exists()
 
 
@@ -214,8 +225,9 @@ def test_only_the_first_of_several_processes_writes(tmp_path, digits):
 def test_a_folder_that_holds_a_run_is_not_started_in(tmp_path, digits):
     finish(Run.start(tmp_path, UNET, CPU), digits)
     before = (tmp_path / "state.pt").read_bytes()
-    with pytest.raises(TutorError, match="--resume"):
+    with pytest.raises(RunExists) as refused:
         Run.start(tmp_path, UNET, CPU)
+    assert "--resume" in with_advice(refused.value)
     assert (tmp_path / "state.pt").read_bytes() == before
 
 
@@ -336,7 +348,7 @@ def test_a_nan_stops_the_run_and_names_what_was_saved(tmp_path, digits):
     run = exploding(Run.start(tmp_path, UNET, CPU))  # an epoch has two steps
     with pytest.raises(TutorError, match=r"at step 3 the loss is nan.* step 2") as raised:
         finish(run, digits)
-    assert "--lr, such as 0.0001" in str(raised.value)
+    assert "--lr, such as 0.0001" in with_advice(raised.value)
     weights = load_checkpoint(tmp_path / "weights.safetensors").model.state_dict()
     assert all(tensor.isfinite().all() for tensor in weights.values())
     assert Run.resume(tmp_path, UNET, CPU).state.step == 2
@@ -365,7 +377,7 @@ def test_too_little_memory_for_a_step_says_what_would_fit(tmp_path, digits, room
     run.state.model.forward = small
     with pytest.raises(TutorError, match="on cpu for width 4 and batches of 20") as raised:
         finish(run, digits)
-    assert told in str(raised.value)
+    assert told in with_advice(raised.value)
 
 
 def test_a_gradient_that_is_not_finite_stops_the_run_before_it_spoils_the_weights(tmp_path, digits):
@@ -403,7 +415,8 @@ def test_other_digits_of_the_same_number_are_not_gone_on_with(tmp_path, digits):
         run = Run.resume(tmp_path, UNET, CPU)
         with pytest.raises(TutorError, match="started on other images or labels") as raised:
             finish(run, other(digits, source="Fashion", **changed))
-        assert "Fashion" in str(raised.value) and "--data" in str(raised.value)
+        told = with_advice(raised.value)
+        assert "Fashion" in told and "--data" in told
     assert len(finish(Run.resume(tmp_path, UNET, CPU), digits)) == 1
 
 

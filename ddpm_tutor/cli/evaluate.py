@@ -58,7 +58,7 @@ def evaluate(
         from ddpm_tutor.classroom.session import Session, using
         from ddpm_tutor.evaluation.classifier import load_classifier
         from ddpm_tutor.evaluation.scorecard import judge, load_real_digits, real_card
-        from ddpm_tutor.pictures.figures import going_on_without
+        from ddpm_tutor.screen.console import going_on_without
         from ddpm_tutor.screen.scorecard import REAL, save_pictures
         from ddpm_tutor.storage.digits import find_mnist
 

@@ -192,8 +192,8 @@ def follow(console: Console, run: "Run", digits: "Digits", rank: int, world_size
     """Trains to the end with live figures; the number of the signal that stopped it, or 0."""
     from torch.nn.parallel import DistributedDataParallel
 
-    from ddpm_tutor.pictures.figures import going_on_without
     from ddpm_tutor.science.training import steps_per_epoch
+    from ddpm_tutor.screen.console import going_on_without
     from ddpm_tutor.storage.film_strip import FilmStrip, load_film_strip
     from ddpm_tutor.storage.run import EpochReport
 
@@ -317,8 +317,8 @@ def print_epoch(console: Console, report: "EpochReport", epochs: int) -> None:
 
 def extend(console: Console, strip: "FilmStrip", run: "Run", epoch: float) -> None:
     """Adds what the averaged weights draw now to the run's film strip, and writes it."""
-    from ddpm_tutor.pictures.figures import going_on_without
     from ddpm_tutor.pictures.film_strips import save_film_strip
+    from ddpm_tutor.screen.console import going_on_without
 
     with going_on_without(console, "a row of the film strip"):
         strip.add(epoch, run.state.ema, run.schedule)

@@ -14,8 +14,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.text import Text
 from torch import Tensor
 
 from ddpm_tutor.files import replacing
@@ -90,16 +88,6 @@ def save_figure_as(path: Path, figure: "Figure", dpi: int, **options: Any) -> No
     """Writes a figure as a PNG, whole or not at all."""
     with own_settings(), replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=dpi, **options)
-
-
-@contextmanager
-def going_on_without(console: Console, picture: str) -> Iterator[None]:
-    """Says in one line that a picture could not be made, and goes on: the work is worth more."""
-    try:
-        yield
-    except Exception as error:  # of matplotlib, a font, the disk, the memory
-        reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
-        console.print(Text(f"Going on without {picture}: {reason}.", "yellow"), soft_wrap=True)
 
 
 def sheet(images: Tensor, titles: Sequence[str], columns: int = 10) -> "Figure":

@@ -1,9 +1,12 @@
-"""The one way to make a console."""
+"""The one way to make a console, and what is said on it of a picture that could not be made."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TextIO
 
 from rich.console import Console
+from rich.text import Text
 
 from ddpm_tutor.screen.keyboard import in_notebook, is_terminal
 
@@ -33,3 +36,13 @@ def make_console(
         force_terminal=False,
         force_interactive=False,
     )
+
+
+@contextmanager
+def going_on_without(console: Console, picture: str) -> Iterator[None]:
+    """Says in one line that a picture could not be made, and goes on: the work is worth more."""
+    try:
+        yield
+    except Exception as error:  # of matplotlib, a font, the disk, the memory
+        reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
+        console.print(Text(f"Going on without {picture}: {reason}.", "yellow"), soft_wrap=True)
