@@ -328,7 +328,7 @@ def extend(console: Console, strip: "FilmStrip", run: "Run", epoch: float) -> No
 
 def save_loss_curve(console: Console, run: "Run") -> None:
     """Training and validation loss by epoch, as a picture."""
-    from ddpm_tutor.pictures.figures import going_on_without, loss_curve, save_figure_as
+    from ddpm_tutor.screen.console import going_on_without, loss_curve, save_figure_as
 
     train = [(report.epoch, report.train_loss) for report in run.history]
     validation = [(report.epoch, report.validation.mean) for report in run.history]
