@@ -22,7 +22,16 @@ from ddpm_tutor.science.lean_unet import LeanUNet
 from ddpm_tutor.science.network import time_encoding
 from ddpm_tutor.science.noise import normal, stream
 from ddpm_tutor.science.pixels import pad_to_32, to_uint8, to_unit_range
-from ddpm_tutor.science.sampling import draw, guided_eps, last, sample
+from ddpm_tutor.science.sampling import (
+    ChainState,
+    Equations,
+    SamplingOptions,
+    ancestral_sampling,
+    draw,
+    guided_eps,
+    last,
+    sample,
+)
 from ddpm_tutor.science.schedule import Schedule, linear_schedule, respaced, schedule_from_beta
 from ddpm_tutor.science.training import TrainingConfig, TrainingState, drop_labels, train
 from ddpm_tutor.science.unet import DoubleConv, Down, SelfAttention, UNet, Up
@@ -32,10 +41,13 @@ from ddpm_tutor.storage.digits import Digits, load_digits, load_offline_digits
 from ddpm_tutor.storage.film_strip import load_film_strip
 
 __all__ = [
+    "ChainState",
     "Digits",
     "DoubleConv",
     "Down",
+    "Equations",
     "LeanUNet",
+    "SamplingOptions",
     "Schedule",
     "SelfAttention",
     "TrainingConfig",
@@ -43,6 +55,7 @@ __all__ = [
     "TutorError",
     "UNet",
     "Up",
+    "ancestral_sampling",
     "beta_tilde",
     "choose_device",
     "ddim_step",

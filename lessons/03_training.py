@@ -34,17 +34,17 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from ddpm_tutor import (
-    DoubleConv, Down, LeanUNet, SelfAttention, TrainingConfig, TrainingState,
-    UNet, Up, choose_device, draw, last, linear_schedule, load_checkpoint,
-    load_classifier, load_digits, load_film_strip, loss_simple, losses_by_t,
-    normal, q_sample, q_step, read_digits, stream, time_encoding,
-    to_unit_range, train, validation_loss,
+    DoubleConv, Down, LeanUNet, SamplingOptions, SelfAttention,
+    TrainingConfig, TrainingState, UNet, Up, choose_device, draw, last,
+    linear_schedule, load_checkpoint, load_classifier, load_digits,
+    load_film_strip, load_real_digits, loss_simple, losses_by_t, normal,
+    q_sample, q_step, read_digits, stream, time_encoding, to_unit_range,
+    train, validation_loss,
 )
 from ddpm_tutor.classroom.tools import (
     ask_choice, ask_number, figure, loss_curve, moment_name, note, save_strip,
     show, show_download, show_images, show_table, track,
 )
-from ddpm_tutor import load_real_digits
 
 # %%
 where = choose_device(device)
@@ -434,7 +434,7 @@ with torch.no_grad():
 #
 # A small lean network (width 32), and two words that you will meet:
 #
-# - `lr_schedule="one-cycle"`: the learning rate rises for a few steps, then falls
+# - `lr_schedule="cosine"`: the learning rate rises for a few steps, then falls
 #   to zero along a half cosine;
 # - `state.ema`, the *averaged weights*: a moving average over the last steps (App.
 #   B). These are what one samples from, and what is validated.
@@ -445,7 +445,7 @@ with torch.no_grad():
 torch.manual_seed(seed)
 small = LeanUNet(width=32).to(where)
 config = TrainingConfig(
-    epochs=1, batch_size=batch_size, lr=2e-3, lr_schedule="one-cycle",
+    epochs=1, batch_size=batch_size, lr=2e-3, lr_schedule="cosine",
     warmup_steps=20, ema_decay=0.99, seed=seed,
 )
 enough = -(-steps * batch_size // len(digits.train_images))  # passes needed
@@ -454,9 +454,9 @@ state = TrainingState.start(small, config)
 held_out = digits.validation_images[:500]
 
 def look(model):  # at 5 drawings, in 50 of the 1000 steps (lesson 4)
-    moments = draw(model, schedule, None, seed=seed, indices=range(5),
-                   steps=50)
-    return last(track(moments, 51, "Drawing")).cpu()
+    chain = draw(model, schedule, None, SamplingOptions(steps=50),
+                 seed=seed, indices=range(5))
+    return last(track(chain, 51, "Drawing")).cpu()
 
 looks = {0: look(state.ema)}  # what it draws, by step
 untrained = validation_loss(state.ema, schedule, held_out)

@@ -36,17 +36,16 @@ from pathlib import Path
 import torch
 
 from ddpm_tutor import (
-    beta_tilde, choose_device, ddim_step, draw, last, linear_schedule,
-    load_checkpoint, load_classifier, load_digits, normal, p_mean, p_step,
-    predict_eps, predict_x_0, q_posterior, q_sample, read_digits, respaced,
-    sample, stream, to_uint8, to_unit_range,
+    SamplingOptions, TutorError, beta_tilde, choose_device, ddim_step, draw,
+    for_sampling, last, linear_schedule, load_checkpoint, load_classifier,
+    load_digits, load_real_digits, normal, p_mean, p_step, predict_eps,
+    predict_x_0, q_posterior, q_sample, read_digits, real_card, respaced,
+    sample, score, stream, to_uint8, to_unit_range,
 )
 from ddpm_tutor.classroom.tools import (
     ask_choice, ask_number, find_bug, frames_of, save_film, sheet, show,
     show_download, show_images, show_table, track,
 )
-from ddpm_tutor import TutorError
-from ddpm_tutor import load_real_digits, real_card, score
 
 # %%
 where = choose_device(device)
@@ -74,9 +73,9 @@ rows = []
 for t in (1, 2, 10, 100, 500, 1000):
     zero, one = torch.tensor([[0.0], [1.0]], device=where).split(1)
     step = torch.tensor([t], device=where)
-    of_x_0, _ = q_posterior(schedule, zero, one, step)
-    of_x_t, variance = q_posterior(schedule, one, zero, step)
-    rows.append((t, of_x_0.item(), of_x_t.item(), variance.item()))
+    coef_x_0, _ = q_posterior(schedule, zero, one, step)
+    coef_x_t, variance = q_posterior(schedule, one, zero, step)
+    rows.append((t, coef_x_0.item(), coef_x_t.item(), variance.item()))
 
 # %%
 ask_number(
@@ -225,13 +224,13 @@ print("The off-by-one hides at t = 300. At t = 2 it takes out "
 
 # %%
 labels = torch.arange(10, device=where) if trained.conditional else None
-chain = draw(model, schedule, labels, seed=seed, indices=range(10),
-             steps=chain_steps)
+chain = draw(model, schedule, labels, SamplingOptions(steps=chain_steps),
+             seed=seed, indices=range(10))
 history, guesses = {}, {}
-for moment in track(chain, chain_steps + 1, "Sampling"):
-    if moment.t % 100 == 0:
-        history[moment.t] = moment.x_t.cpu()
-        guesses[moment.t] = moment.x_0.cpu()
+for state in track(chain, chain_steps + 1, "Sampling"):
+    if state.t % 100 == 0:
+        history[state.t] = state.x_t.cpu()
+        guesses[state.t] = state.x_0_hat.cpu()
 digits_drawn = history.pop(0)
 show(digits_drawn, "ten digits")
 
@@ -445,8 +444,8 @@ ask_choice(
 # %%
 x_T = normal((5, 1, 32, 32), stream(seed, "one x_T"), where)
 label = torch.full((50,), 4, device=where) if trained.conditional else None
-chain = draw(model, schedule, label, seed=seed, indices=range(50),
-             steps=steps, x_T=x_T.repeat_interleave(10, dim=0))
+chain = draw(model, schedule, label, SamplingOptions(steps=steps), seed=seed,
+             indices=range(50), x_T=x_T.repeat_interleave(10, dim=0))
 runs = last(track(chain, steps + 1, "Five times ten runs"))
 runs = runs.view(5, 10, 1, 32, 32)  # (x_T, run, 1, 32, 32)
 
@@ -516,8 +515,6 @@ ask_choice(
 )
 
 # %%
-from ddpm_tutor import for_sampling
-
 x_t = normal((8, 1, 32, 32), stream(seed, "no noise"), where)
 real, rows = to_unit_range(digits.train_images[:500]), []
 short, times = respaced(schedule, chain_steps)
@@ -569,11 +566,11 @@ x_T = normal((5, 1, 32, 32), stream(seed, "ddim"), where)
 spread, made = {}, {}
 for n in (5, 10, 50):
     for run in (1, 2):
-        chain = sample(model, schedule, x_T, label=label, method="ddim",
-                       steps=n, clip=True)
-        for moment in track(chain, n + 1, f"DDIM, {n} steps"):
-            spread[moment.t] = moment.x_t.std().item()
-        made[n, run] = moment.x_t.cpu()
+        how = SamplingOptions(method="ddim", steps=n, clip=True)
+        chain = sample(model, schedule, x_T, how, label=label)
+        for state in track(chain, n + 1, f"DDIM, {n} steps"):
+            spread[state.t] = state.x_t.std().item()
+        made[n, run] = state.x_t.cpu()
 
 # %%
 ask_number(
@@ -610,8 +607,8 @@ label = wanted.to(where) if trained.conditional else None
 ways = {"σ² = β": {"variance": "beta"}, "σ² = β̃": {"variance": "beta_tilde"},
         "DDIM": {"method": "ddim"}}
 for n, name in (*((10, name) for name in ways), (steps, "σ² = β")):
-    chain = draw(model, schedule, label, seed=seed, indices=range(80),
-                 steps=n, **ways[name])
+    how = SamplingOptions(steps=n, **ways[name])
+    chain = draw(model, schedule, label, how, seed=seed, indices=range(80))
     drawn = last(track(chain, n + 1, f"{n} steps, {name}")).cpu()
     found = read_digits(reader, to_uint8(drawn))
     scores = score(found, wanted, real)
@@ -714,8 +711,8 @@ print("and one digit about once in ten, by chance")
 
 # %%
 label = torch.tensor([3]) if trained.conditional else None
-chain = draw(model, schedule, label, seed=seed, indices=[0],
-             steps=chain_steps)
+chain = draw(model, schedule, label, SamplingOptions(steps=chain_steps),
+             seed=seed, indices=[0])
 frames = frames_of(track(chain, chain_steps + 1, "Filming"), schedule)
 _ = save_film(frames, "lesson 4 denoising")
 
@@ -744,7 +741,8 @@ took = {50: [], 100: []}  # seconds
 for _ in track(range(3), 3, "Drawing"):
     for n, times in took.items():
         began = time.perf_counter()
-        chain = draw(model, schedule, label, seed=seed, indices=[0], steps=n)
+        chain = draw(model, schedule, label, SamplingOptions(steps=n),
+                     seed=seed, indices=[0])
         _ = last(chain).cpu()  # .cpu() waits for a GPU to be done
         times.append(time.perf_counter() - began)
 for n, times in took.items():  # the quickest was disturbed least
@@ -765,8 +763,8 @@ pick = torch.randint(3, (1,), generator=stream(seed, "bug"))
 bug = find_bug(names[pick])
 label = torch.arange(5) if trained.conditional else None
 for wrong, title in ((False, "line 4 as it is"), (True, "with the mistake")):
-    chain = bug.draw(trained, label, wrong=wrong, seed=seed,
-                     indices=range(5), steps=100)
+    chain = bug.draw(trained, label, SamplingOptions(steps=100), wrong=wrong,
+                     seed=seed, indices=range(5))
     show_images(last(track(chain, 101, "Sampling")), title)
 
 def reply(name):  # to whoever says that it is this one

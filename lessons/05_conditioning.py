@@ -32,17 +32,15 @@ device = "auto"  # auto, cpu, cuda or mps
 import torch
 
 from ddpm_tutor import (
-    LeanUNet, TrainingConfig, TrainingState, UNet, choose_device, draw,
-    drop_labels, last, load_checkpoint, load_classifier, load_digits,
-    losses_by_t, normal, read_digits, stream, to_uint8, train,
+    LeanUNet, SamplingOptions, TrainingConfig, TrainingState, UNet,
+    choose_device, draw, drop_labels, last, load_checkpoint,
+    load_classifier, load_digits, load_real_digits, losses_by_t, normal,
+    read_digits, read_features, score, share, stream, to_uint8, train,
 )
 from ddpm_tutor.classroom.tools import (
     ask_choice, ask_number, frames_of, note, save_film, save_grid, show,
     show_download, show_images, show_table, track,
 )
-from ddpm_tutor import read_features
-from ddpm_tutor import load_real_digits, score
-from ddpm_tutor import share
 
 where = choose_device(device)
 trained = load_checkpoint(device=where)
@@ -141,7 +139,7 @@ print(f"10, the null label: {(given == 10).float().mean():.1%}")
 # %%
 torch.manual_seed(seed)
 config = TrainingConfig(
-    epochs=1, batch_size=64, lr=2e-3, lr_schedule="one-cycle",
+    epochs=1, batch_size=64, lr=2e-3, lr_schedule="cosine",
     warmup_steps=20, ema_decay=0.9, seed=seed,
 )
 n = train_steps * config.batch_size
@@ -223,8 +221,8 @@ def read(pictures):
     return read_digits(reader.model, to_uint8(pictures)).classes
 
 label = torch.full((10,), 3)
-chain = draw(model, schedule, label, seed=seed, indices=range(10),
-             steps=steps)
+how = SamplingOptions(steps=steps)
+chain = draw(model, schedule, label, how, seed=seed, indices=range(10))
 threes = last(track(chain, steps + 1, "Drawing"))
 ask_number(
     "You asked for ten pictures of a 3. How many are read as a 3?",
@@ -249,8 +247,7 @@ show_images(threes, "ten times a 3")
 label = torch.arange(10)
 pictures, apart = {}, {}  # apart: the mean distance between two of the ten
 for name, indices in (("one noise", [0] * 10), ("ten noises", range(10))):
-    chain = draw(model, schedule, label, seed=seed, indices=indices,
-                 steps=steps)
+    chain = draw(model, schedule, label, how, seed=seed, indices=indices)
     pictures[name] = last(track(chain, steps + 1, "Drawing"))
     apart[name] = torch.pdist(pictures[name].flatten(1)).mean().item()
 
@@ -273,8 +270,7 @@ show_images(pictures["one noise"], "one noise, ten labels")
 
 # %%
 label = torch.arange(10).repeat_interleave(each)
-chain = draw(model, schedule, label, seed=seed, indices=range(len(label)),
-             steps=steps)
+chain = draw(model, schedule, label, how, seed=seed, indices=range(len(label)))
 drawn = last(track(chain, steps + 1, "Drawing")).cpu()
 right = read(drawn) == label
 ask_number(
@@ -327,8 +323,7 @@ ask_choice(
 # After ± is the standard error, in brackets the range for the truth (95 %).
 
 # %%
-chain = draw(model, schedule, None, seed=seed, indices=range(len(label)),
-             steps=steps)
+chain = draw(model, schedule, None, how, seed=seed, indices=range(len(label)))
 free = last(track(chain, steps + 1, "Without labels")).cpu()
 turn = torch.arange(len(label)).view(10, each).T.flatten()  # 0 to 9 in turn
 real, n = load_real_digits(), len(label)
@@ -391,8 +386,8 @@ def variety(reading, of):  # of each digit, (10,)
     return torch.stack([torch.pdist(cloud).mean() for cloud in clouds])
 
 for w in ("0", "0.5", "1", "2", "5"):
-    chain = draw(model, schedule, asked, seed=seed, indices=range(80),
-                 guidance=float(w), steps=few_steps)
+    guided = SamplingOptions(guidance=float(w), steps=few_steps)
+    chain = draw(model, schedule, asked, guided, seed=seed, indices=range(80))
     pictures = last(track(chain, few_steps + 1, f"w = {w}")).cpu()
     reading = read_digits(reader.model, to_uint8(pictures))
     as_asked[w] = (reading.classes == asked).float().mean()
@@ -442,9 +437,9 @@ x_T = normal((200, 1, 32, 32), stream(seed, "x_T"), where)
 became = {}
 for method, n in (("ddpm", 200), ("ddim", 50)):
     for run in (1, 2):
-        chain = draw(model, schedule, None, seed=seed, x_T=x_T[:n],
-                     indices=range(run * n, run * n + n), method=method,
-                     steps=few_steps)
+        few = SamplingOptions(method=method, steps=few_steps)
+        chain = draw(model, schedule, None, few, seed=seed, x_T=x_T[:n],
+                     indices=range(run * n, run * n + n))
         pictures = last(track(chain, few_steps + 1, f"{method}, run {run}"))
         became[method, run] = read(pictures)
 
@@ -525,8 +520,8 @@ ask_number(
 # `ddpm-tutor gif --digit 7`.
 
 # %%
-chain = draw(model, schedule, torch.arange(10), seed=seed, indices=range(10),
-             guidance=1.5, steps=200)
+chain = draw(model, schedule, torch.arange(10),
+             SamplingOptions(guidance=1.5, steps=200), seed=seed, indices=range(10))
 frames = frames_of(track(chain, 201, "Filming"), schedule)
 _ = save_film(frames, "lesson 5 all ten digits")
 

@@ -49,7 +49,7 @@ from ddpm_tutor.science import fast
 from ddpm_tutor.science.devices import has_bf16
 from ddpm_tutor.science.fast import for_sampling
 from ddpm_tutor.science.network import NoisePredictor
-from ddpm_tutor.science.sampling import CHUNK, draw_many
+from ddpm_tutor.science.sampling import CHUNK, SamplingOptions, draw_many
 from tests import yardstick
 
 CONSOLE = Console()
@@ -376,7 +376,7 @@ def grow(count: int, steps: int) -> dict[str, float]:
     label = torch.arange(count) % 10
 
     def work() -> None:
-        for _ in draw_many(model, SCHEDULE, label, count, seed=0, steps=steps):
+        for _ in draw_many(model, SCHEDULE, label, count, SamplingOptions(steps=steps), seed=0):
             pass
 
     took = seconds(work)

@@ -32,6 +32,7 @@ from ddpm_tutor import (
 )
 from ddpm_tutor.science.devices import has_bf16
 from ddpm_tutor.science.network import NoisePredictor
+from ddpm_tutor.science.sampling import SamplingOptions
 from tests import yardstick
 from tests.benchmarks import CONSOLE, TUTOR, Result, in_turn
 
@@ -184,7 +185,12 @@ def differences() -> dict[str, float]:
 
     def drawn(device: torch.device | str) -> torch.Tensor:
         chain = draw(
-            loaded.model.to(device), SCHEDULE, labels, seed=0, indices=range(10), steps=100
+            loaded.model.to(device),
+            SCHEDULE,
+            labels,
+            SamplingOptions(steps=100),
+            seed=0,
+            indices=range(10),
         )
         return last(chain).cpu()
 

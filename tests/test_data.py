@@ -691,7 +691,7 @@ def test_a_name_that_nobody_resolves_is_given_up(nowhere, monkeypatch):
 
 
 def test_an_answer_without_end_is_cut_off(nowhere, packed, monkeypatch):
-    monkeypatch.setattr(download, "LARGEST", 1_000_000)
+    monkeypatch.setattr(download, "MAX_BYTES", 1_000_000)
 
     def pours(connection, stop):
         with connection:

@@ -19,7 +19,7 @@ from ddpm_tutor.science.diffusion import (
     q_posterior,
     q_sample,
     q_step,
-    weight_of_v,
+    v_weight,
 )
 
 SHAPE = (1, 4, 4)  # the equations know nothing of the size of an image
@@ -47,12 +47,12 @@ def coefficients(step, batch=1000):
 
 def test_iterating_eq_2_gives_the_coefficients_of_eq_4(schedule, steps_1_to_T):
     shrink, add = coefficients(lambda x, eps: q_step(schedule, x, steps_1_to_T, eps))
-    of_x_0, of_eps = coefficients(lambda x, eps: q_sample(schedule, x, steps_1_to_T, eps))
+    coef_x_0, coef_eps = coefficients(lambda x, eps: q_sample(schedule, x, steps_1_to_T, eps))
     mean, variance = 1.0, 0.0
     for i in range(1000):
         mean, variance = shrink[i] * mean, shrink[i] ** 2 * variance + add[i] ** 2
-        assert abs(of_x_0[i] - mean) < 1e-12
-        assert abs(of_eps[i] ** 2 - variance) < 1e-12
+        assert abs(coef_x_0[i] - mean) < 1e-12
+        assert abs(coef_eps[i] ** 2 - variance) < 1e-12
 
 
 def test_walking_eq_2_and_jumping_by_eq_4_give_the_same_distribution(schedule):
@@ -74,8 +74,8 @@ def test_eq_4_at_t_0_is_x_0_itself(schedule):
 
 
 def test_data_of_unit_variance_keeps_it(schedule, steps_1_to_T):
-    of_x_0, of_eps = coefficients(lambda x, eps: q_sample(schedule, x, steps_1_to_T, eps))
-    close(of_x_0**2 + of_eps**2, torch.ones_like(of_x_0))
+    coef_x_0, coef_eps = coefficients(lambda x, eps: q_sample(schedule, x, steps_1_to_T, eps))
+    close(coef_x_0**2 + coef_eps**2, torch.ones_like(coef_x_0))
 
 
 # The posterior and the reverse step
@@ -105,12 +105,12 @@ def test_posterior_is_bayes_rule_on_eq_2_and_eq_4(schedule, steps_1_to_T):
     t = steps_1_to_T[1:]
     x_t, x_0 = noise(0)[1:], noise(1)[1:]
     shrink, add = coefficients(lambda x, eps: q_step(schedule, x, t, eps), 999)
-    of_x_0, of_eps = coefficients(lambda x, eps: q_sample(schedule, x, t - 1, eps), 999)
-    precision = shrink**2 / add**2 + 1 / of_eps**2
-    shrink, add, of_x_0, of_eps, precision = (
-        v.view(-1, 1, 1, 1) for v in (shrink, add, of_x_0, of_eps, precision)
+    coef_x_0, coef_eps = coefficients(lambda x, eps: q_sample(schedule, x, t - 1, eps), 999)
+    precision = shrink**2 / add**2 + 1 / coef_eps**2
+    shrink, add, coef_x_0, coef_eps, precision = (
+        v.view(-1, 1, 1, 1) for v in (shrink, add, coef_x_0, coef_eps, precision)
     )
-    mean = (shrink * x_t / add**2 + of_x_0 * x_0 / of_eps**2) / precision
+    mean = (shrink * x_t / add**2 + coef_x_0 * x_0 / coef_eps**2) / precision
     mu_tilde, variance = q_posterior(schedule, x_t, x_0, t)
     close(mu_tilde, mean)
     close(variance, 1 / precision)
@@ -361,9 +361,9 @@ def test_weighted_errors_in_eps_are_errors_in_v(schedule, steps_1_to_T):
 
     in_v = (v(guess) - v(eps)).square().mean(dim=(1, 2, 3))
     in_eps = losses_simple(lambda *_: guess, schedule, x_0, steps_1_to_T, eps)
-    weight = weight_of_v(schedule, steps_1_to_T, most=1e9)
+    weight = v_weight(schedule, steps_1_to_T, max_weight=1e9)
     torch.testing.assert_close((weight * in_eps).double(), in_v.double(), rtol=1e-4, atol=0)
-    assert weight_of_v(schedule, steps_1_to_T).max() == 5
+    assert v_weight(schedule, steps_1_to_T).max() == 5
 
 
 def test_loss_asks_for_the_noise_of_x_t_at_t_with_the_label(schedule):

@@ -11,7 +11,7 @@ from rich.style import Style
 
 from ddpm_tutor.pictures.films import frame_times, frames_of, noising
 from ddpm_tutor.pictures.grids import grid
-from ddpm_tutor.science.sampling import draw, sample
+from ddpm_tutor.science.sampling import SamplingOptions, draw, sample
 from ddpm_tutor.science.schedule import linear_schedule
 from ddpm_tutor.science.unet import UNet
 from ddpm_tutor.screen.images import GLYPHS, GREYS, SHADES, _mixed, render_images
@@ -166,10 +166,14 @@ def test_a_film_of_few_steps_has_them_all_and_of_many_the_chosen() -> None:
     torch.manual_seed(0)
     model, schedule = UNet(4), linear_schedule()
     x_T = torch.randn(1, 1, 32, 32)
-    few = list(frames_of(sample(model, schedule, x_T, steps=5), schedule))
+    few = list(frames_of(sample(model, schedule, x_T, SamplingOptions(steps=5)), schedule))
     assert [frame.t for frame in few] == [1000, 800, 600, 400, 200, 0]
     many = list(
-        frames_of(draw(model, schedule, None, seed=0, indices=[0], steps=250), schedule, 20)
+        frames_of(
+            draw(model, schedule, None, SamplingOptions(steps=250), seed=0, indices=[0]),
+            schedule,
+            20,
+        )
     )
     assert many[0].t == 1000 and many[-1].t == 0 and 15 <= len(many) <= 22
 

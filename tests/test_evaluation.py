@@ -5,7 +5,7 @@ import torch
 
 from ddpm_tutor.errors import TutorError
 from ddpm_tutor.evaluation.classifier import load_classifier, read_digits, read_features
-from ddpm_tutor.evaluation.scorecard import judge, load_real_digits, nearness, real_card, score
+from ddpm_tutor.evaluation.scorecard import load_real_digits, measure, nearness, real_card, score
 from ddpm_tutor.evaluation.scores import Share, nearest, share
 from ddpm_tutor.files import bundled
 from ddpm_tutor.pictures.film_strips import moment_name, save_film_strip, shown_moments
@@ -102,12 +102,12 @@ def test_the_worst_come_first(classifier, real, network, schedule):
     digits = load_offline_digits()
     images, asked = digits.train_images[:150], digits.train_labels[:150].clone()
     asked[[3, 140]] = (asked[[3, 140]] + 1) % 10  # asked for something else than was drawn
-    drawn = judge(Checkpoint(network, schedule), images, asked, classifier.model, real, None)
+    drawn = measure(Checkpoint(network, schedule), images, asked, classifier.model, real, None)
     worst = worst_first(drawn)
     assert {3, 140} <= set(worst[:10].tolist())
     assert captions(drawn, torch.tensor([3])) == [f"{asked[3]}, read {digits.train_labels[3]}"]
     assert len(worst) == 150 and drawn.near is None
-    unasked = judge(Checkpoint(network, schedule), images, None, classifier.model, real, None)
+    unasked = measure(Checkpoint(network, schedule), images, None, classifier.model, real, None)
     surest = worst_first(unasked)[-1]
     assert drawn.reading.probabilities[surest].max() == drawn.reading.probabilities.max()
 

@@ -12,14 +12,21 @@ from ddpm_tutor.course.exercise import Exercise, all_exercises, find_exercise, p
 from ddpm_tutor.course.lesson import all_lessons
 from ddpm_tutor.course.questions import questions
 from ddpm_tutor.errors import TutorError, UsageError
-from ddpm_tutor.grading.drawing import Noises, draw_with, quick_drawing, sample
+from ddpm_tutor.grading.drawing import draw_with, quick_drawing
 from ddpm_tutor.grading.judge import judge
 from ddpm_tutor.grading.known_mistakes import bugs
 from ddpm_tutor.grading.trials import Toy
 from ddpm_tutor.grading.verdict import Picture, Verdict
 from ddpm_tutor.science.diffusion import p_step
 from ddpm_tutor.science.noise import normal, stream
-from ddpm_tutor.science.sampling import draw, guided_eps
+from ddpm_tutor.science.sampling import (
+    Noises,
+    SamplingOptions,
+    ancestral_sampling,
+    draw,
+    guided_eps,
+    last,
+)
 from ddpm_tutor.science.training import drop_labels
 from ddpm_tutor.storage.checkpoints import load_checkpoint
 
@@ -322,28 +329,28 @@ def test_right_functions_draw_the_same_picture(
     method: str, numbers: tuple[int, ...], guidance: float, in_float32: None
 ) -> None:
     loaded, labels = load_checkpoint(), torch.tensor([7, 2])
-    how = dict(seed=3, indices=[0, 5], guidance=guidance, method=method, steps=8)
-    ours = list(draw(loaded.model, loaded.schedule, labels, **how))
-    mine = list(draw_with(solutions(*numbers), loaded.model, loaded.schedule, labels, **how))
+    options = SamplingOptions(method=method, steps=8, guidance=guidance)
+    given = (loaded.model, loaded.schedule, labels, options)
+    ours = list(draw(*given, seed=3, indices=[0, 5]))
+    mine = list(draw_with(solutions(*numbers), *given, seed=3, indices=[0, 5]))
     assert [m.t for m in mine] == [m.t for m in ours]
     for a, b in zip(mine, ours, strict=True):  # roots are taken in float32 here, there in float64
-        torch.testing.assert_close((a.x_t, a.x_0), (b.x_t, b.x_0), atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close((a.x_t, a.x_0_hat), (b.x_t, b.x_0_hat), atol=1e-4, rtol=1e-4)
 
 
 def test_the_step_and_the_loop_of_exercises_draw_what_algorithm_2_draws(in_float32: None) -> None:
     loaded, labels = load_checkpoint(), torch.tensor([7])
-    how = dict(seed=3, indices=[0], steps=8)
-    ours = list(draw(loaded.model, loaded.schedule, labels, **how, variance="beta", clip=False))
+    options = SamplingOptions(steps=8, variance="beta", clip=False)
+    given = (loaded.model, loaded.schedule, labels, options)
+    ours = list(draw(*given, seed=3, indices=[0]))
     for numbers in ((8,), (5, 8, 9)):
-        functions = solutions(*numbers)
-        mine = draw_with(functions, loaded.model, loaded.schedule, labels, **how, clip=False)
+        mine = draw_with(solutions(*numbers), *given, seed=3, indices=[0])
         for a, b in zip(mine, ours, strict=True):
-            torch.testing.assert_close((a.x_t, a.x_0), (b.x_t, b.x_0), atol=1e-4, rtol=1e-4)
+            torch.testing.assert_close((a.x_t, a.x_0_hat), (b.x_t, b.x_0_hat), atol=1e-4, rtol=1e-4)
 
 
 def test_noise_is_drawn_in_the_order_of_algorithm_2_whatever_is_asked_for_first() -> None:
-    numbers = iter(range(100))
-    z = Noises(5, lambda: torch.tensor(next(numbers)))
+    z = Noises(5, (torch.tensor(n) for n in range(100)), keep=True)
     assert [int(z[i]) for i in (3, 5, 4, 1, 3)] == [2, 0, 1, 4, 2]
     assert sorted(z) == [1, 2, 3, 4, 5] and len(z) == 5
     with pytest.raises(KeyError, match="not for 6"):
@@ -356,16 +363,19 @@ def test_every_bug_draws_something_else() -> None:
     names = [bug.name for bug in bugs()]
     assert len(names) == len(set(names)) >= 20
     for bug in bugs():
-        how = dict(seed=0, indices=[0], guidance=1.5, steps=5)
-        right, wrong = (list(bug.draw(loaded, labels, wrong=w, **how))[-1] for w in (False, True))
-        assert right.x_t.isfinite().all() and wrong.x_t.isfinite().all()
-        assert not torch.equal(right.x_t, wrong.x_t), bug.name
+        five = SamplingOptions(steps=5, guidance=1.5)
+        right, wrong = (
+            last(bug.draw(loaded, labels, five, wrong=w, seed=0, indices=[0]))
+            for w in (False, True)
+        )
+        assert right.isfinite().all() and wrong.isfinite().all()
+        assert not torch.equal(right, wrong), bug.name
 
 
 def test_a_quick_drawing_takes_the_functions_it_is_given() -> None:
     usual = quick_drawing(steps=4)
     assert usual.shape == (3, 1, 32, 32)
-    assert torch.equal(quick_drawing(steps=4, sample=sample), usual)
+    assert torch.equal(quick_drawing(steps=4, sample=ancestral_sampling), usual)
     assert not torch.equal(quick_drawing(steps=4, p_step=lambda s, x, t, e, z: x), usual)
     with_beta = quick_drawing(steps=4, p_step=lambda s, x, t, e, z: p_step(s, x, t, e, z))
     assert not torch.equal(with_beta, usual)  # a drawing that skips takes beta-tilde

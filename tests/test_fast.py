@@ -15,7 +15,7 @@ from ddpm_tutor.science.fast import (
 )
 from ddpm_tutor.science.lean_unet import LeanUNet
 from ddpm_tutor.science.noise import normal, stream
-from ddpm_tutor.science.sampling import draw, last
+from ddpm_tutor.science.sampling import SamplingOptions, draw, last
 from ddpm_tutor.science.schedule import linear_schedule
 from ddpm_tutor.science.unet import UNet
 from ddpm_tutor.storage.checkpoints import load_checkpoint
@@ -77,8 +77,8 @@ def test_digits_drawn_in_bfloat16_look_the_same(monkeypatch, batch, guidance):
     label = torch.arange(batch) % 10
 
     def drawn():
-        how = dict(seed=0, indices=range(batch), guidance=guidance, steps=20)
-        return last(draw(model, linear_schedule(), label, **how))
+        how = SamplingOptions(guidance=guidance, steps=20)
+        return last(draw(model, linear_schedule(), label, how, seed=0, indices=range(batch)))
 
     rounded = drawn()
     monkeypatch.setattr(fast, "has_bf16", lambda device: False)
@@ -90,7 +90,14 @@ def test_drawing_with_it_and_without_gives_the_same_digit(monkeypatch, in_float3
     model, label = load_checkpoint().model, torch.tensor([7])
 
     def drawn():
-        chain = draw(model, linear_schedule(), label, seed=0, indices=[0], steps=25, guidance=1.5)
+        chain = draw(
+            model,
+            linear_schedule(),
+            label,
+            SamplingOptions(steps=25, guidance=1.5),
+            seed=0,
+            indices=[0],
+        )
         return last(chain)
 
     ready = drawn()

@@ -10,7 +10,7 @@ from ddpm_tutor.science import graph
 from ddpm_tutor.science.ahead import ahead
 from ddpm_tutor.science.graph import Replay, recorded, replayed
 from ddpm_tutor.science.noise import blocks, normal, normals, streams
-from ddpm_tutor.science.sampling import draw, last
+from ddpm_tutor.science.sampling import SamplingOptions, draw, last
 from ddpm_tutor.science.training import TrainingState, train
 
 
@@ -92,13 +92,12 @@ def test_on_a_cpu_nothing_is_recorded(monkeypatch):
 @pytest.mark.parametrize("how", [{}, {"guidance": 2.0}, {"method": "ddim"}, {"steps": 7}])
 def test_a_recorded_chain_draws_the_same_digits(recording, how, in_float32):
     model, labels = load_checkpoint().model, torch.tensor([3, 7])
-
-    how = {"seed": 0, "indices": [0, 1], "steps": 12} | how
+    options = SamplingOptions(**{"steps": 12} | how)
 
     def drawn():
-        moments = list(draw(model, linear_schedule(), labels, **how))
+        states = list(draw(model, linear_schedule(), labels, options, seed=0, indices=[0, 1]))
         # kept until the end: none may be overwritten by a later one
-        return torch.stack([v for moment in moments for v in moment[1:]])
+        return torch.stack([v for state in states for v in state[1:]])
 
     with_recording = drawn()
     assert recording and all(isinstance(made, Replay) for _, made in recording)
@@ -111,15 +110,13 @@ def test_a_learners_equations_are_never_recorded(recording):
     from ddpm_tutor.science.sampling import Equations
 
     ours = Equations(p_step=lambda schedule, x_t, t, eps, z, variance: x_t)
-    chain = draw(
-        load_checkpoint().model, linear_schedule(), None, seed=0, indices=[0], steps=2,
-        equations=ours,
-    )  # fmt: skip
+    model, two = load_checkpoint().model, SamplingOptions(steps=2)
+    chain = draw(model, linear_schedule(), None, two, seed=0, indices=[0], equations=ours)
     last(chain)
     assert not recording
 
 
-@pytest.mark.parametrize("weighting", ["simple", "middle"])
+@pytest.mark.parametrize("weighting", ["simple", "logit-normal"])
 @pytest.mark.parametrize("optimizer", ["adam", "muon"])
 def test_a_recorded_training_leads_to_the_same_weights(recording, digits, weighting, optimizer):
     config = TrainingConfig(epochs=2, batch_size=8, weighting=weighting, optimizer=optimizer)

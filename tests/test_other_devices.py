@@ -20,6 +20,7 @@ from ddpm_tutor.grading.judge import judge
 from ddpm_tutor.grading.known_mistakes import Bug, bugs
 from ddpm_tutor.grading.verdict import Verdict
 from ddpm_tutor.science.lean_unet import LeanUNet
+from ddpm_tutor.science.sampling import SamplingOptions
 from ddpm_tutor.storage import film_strip
 from ddpm_tutor.storage.checkpoints import load_checkpoint
 
@@ -94,9 +95,9 @@ def test_the_picture_is_that_of_the_cpu(tutor: Tutor, tmp_path: Path, in_float32
 @pytest.mark.parametrize("bug", bugs(), ids=lambda bug: bug.name)
 def test_every_known_mistake_draws(tutor: Tutor, shallow: None, device: str, bug: Bug) -> None:
     loaded = load_checkpoint(device=device)
-    how = dict(seed=0, indices=[0], guidance=1.5, steps=3)
-    *_, moment = bug.draw(loaded, torch.tensor([7]), **how)
-    assert moment.x_t.device.type == device and moment.x_t.isfinite().all()
+    how = dict(seed=0, indices=[0])
+    *_, state = bug.draw(loaded, torch.tensor([7]), SamplingOptions(steps=3, guidance=1.5), **how)
+    assert state.x_t.device.type == device and state.x_t.isfinite().all()
 
 
 def test_weights_are_scored(tutor: Tutor, shallow: None, tiniest_mnist: Path) -> None:
@@ -108,7 +109,13 @@ def test_weights_are_scored(tutor: Tutor, shallow: None, tiniest_mnist: Path) ->
 
 KINDS = {
     "unet with labels, adam": ["--width", "4"],
-    "unet without labels, middle": ["--width", "4", "--unconditional", "--weighting", "middle"],
+    "unet without labels, middle": [
+        "--width",
+        "4",
+        "--unconditional",
+        "--weighting",
+        "logit-normal",
+    ],
     "lean with labels, muon": ["--network", "lean", "--width", "32", "--optimizer", "muon"],
 }
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ddpm_tutor import LeanUNet, choose_device, linear_schedule
+from ddpm_tutor import LeanUNet, SamplingOptions, choose_device, linear_schedule
 from ddpm_tutor.science import devices, quickest
 from ddpm_tutor.science.quickest import quickest_device, seconds_to_draw
 
@@ -41,7 +41,7 @@ def chosen(monkeypatch, on_cpu: float, on_gpu: float):
 
     monkeypatch.setattr(quickest, "seconds_to_draw", seconds)
     model = Network()
-    choice = quickest_device(model, SCHEDULE, 1, 1000)
+    choice = quickest_device(model, SCHEDULE, 1, SamplingOptions())
     assert next(model.parameters()).device == choice.device
     return choice, tried
 
@@ -86,6 +86,7 @@ def test_work_whose_length_is_known_is_weighed_without_trying(with_gpu, seconds,
 def test_the_estimate_grows_with_steps_and_images(in_float32):
     torch.manual_seed(0)
     model = LeanUNet(32)
-    few = min(seconds_to_draw(model, SCHEDULE, 1, 50) for _ in range(3))
-    assert seconds_to_draw(model, SCHEDULE, 1, 1000) > 5 * few
-    assert seconds_to_draw(model, SCHEDULE, 200, 50) > 5 * few
+    fifty = SamplingOptions(steps=50)
+    few = min(seconds_to_draw(model, SCHEDULE, 1, fifty) for _ in range(3))
+    assert seconds_to_draw(model, SCHEDULE, 1, SamplingOptions()) > 5 * few
+    assert seconds_to_draw(model, SCHEDULE, 200, fifty) > 5 * few

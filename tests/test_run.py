@@ -28,7 +28,7 @@ from ddpm_tutor.storage.run import (
 )
 
 CPU = torch.device("cpu")
-TRAINING = TrainingConfig(epochs=2, batch_size=20, lr=1e-3, lr_schedule="one-cycle")
+TRAINING = TrainingConfig(epochs=2, batch_size=20, lr=1e-3, lr_schedule="cosine")
 UNET = RunSettings("unet", 4, True, TRAINING)
 LEAN = RunSettings("lean", 32, False, dataclasses.replace(TRAINING, optimizer="muon"))
 

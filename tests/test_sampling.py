@@ -8,7 +8,7 @@ from torch import nn
 from ddpm_tutor.science import sampling
 from ddpm_tutor.science.diffusion import predict_eps
 from ddpm_tutor.science.noise import normal, stream, streams
-from ddpm_tutor.science.sampling import draw, draw_many, guided_eps, last, sample
+from ddpm_tutor.science.sampling import SamplingOptions, draw, draw_many, guided_eps, last, sample
 from ddpm_tutor.science.schedule import linear_schedule
 from ddpm_tutor.science.unet import UNet
 from ddpm_tutor.storage.checkpoints import load_checkpoint
@@ -49,20 +49,22 @@ def start(batch=4, seed=0):
 @pytest.mark.parametrize("steps", [1, 3, 10, None])
 def test_yields_a_moment_for_each_step_and_one_for_the_end(method, steps):
     schedule = linear_schedule(40)
-    moments = list(sample(gaussian(schedule), schedule, start(), method=method, steps=steps))
-    times = [moment.t for moment in moments]
-    assert len(moments) == (steps or 40) + 1
+    states = list(
+        sample(gaussian(schedule), schedule, start(), SamplingOptions(method=method, steps=steps))
+    )
+    times = [state.t for state in states]
+    assert len(states) == (steps or 40) + 1
     assert (times[0], times[-1]) == (40, 0)
     assert times == sorted(set(times), reverse=True)
-    assert all(m.x_t.shape == m.x_0.shape == (4, 1, 32, 32) for m in moments)
+    assert all(m.x_t.shape == m.x_0_hat.shape == (4, 1, 32, 32) for m in states)
 
 
 def test_starts_from_x_T_and_ends_with_the_picture(schedule):
     x_T = start()
-    moments = list(sample(gaussian(schedule), schedule, x_T, steps=5))
-    assert torch.equal(moments[0].x_t, x_T)
-    assert torch.equal(moments[-1].x_t, moments[-1].x_0)
-    assert torch.equal(last(iter(moments)), moments[-1].x_t)
+    states = list(sample(gaussian(schedule), schedule, x_T, SamplingOptions(steps=5)))
+    assert torch.equal(states[0].x_t, x_T)
+    assert torch.equal(states[-1].x_t, states[-1].x_0_hat)
+    assert torch.equal(last(iter(states)), states[-1].x_t)
 
 
 def test_the_network_is_told_the_t_of_the_noise_level(schedule):
@@ -72,18 +74,18 @@ def test_the_network_is_told_the_t_of_the_noise_level(schedule):
         told.append(t.tolist())
         return torch.zeros_like(x_t)
 
-    last(sample(Predictor(formula), schedule, start(2), steps=4))
+    last(sample(Predictor(formula), schedule, start(2), SamplingOptions(steps=4)))
     assert told == [[1000] * 2, [750] * 2, [500] * 2, [250] * 2]
 
 
 def test_leaves_x_T_as_it_was(schedule):
     x_T = start()
-    last(sample(gaussian(schedule), schedule, x_T, steps=3))
+    last(sample(gaussian(schedule), schedule, x_T, SamplingOptions(steps=3)))
     assert torch.equal(x_T, start())
 
 
 def test_nothing_is_kept_for_gradients(schedule, network):
-    assert not last(sample(network, schedule, start(1), steps=2)).requires_grad
+    assert not last(sample(network, schedule, start(1), SamplingOptions(steps=2))).requires_grad
 
 
 # The truth it must reach
@@ -93,15 +95,14 @@ def test_nothing_is_kept_for_gradients(schedule, network):
 def test_standard_normal_data_comes_out_with_its_variance(schedule, variance, exact):
     # Section 3.2: with the best predictor sigma^2 = beta is exact for x_0 ~ N(0, I). All but the
     # last step keep variance 1; that one adds no noise and leaves alpha_bar of its t, 1000 / 50
-    moments = sample(
+    states = sample(
         gaussian(schedule),
         schedule,
         start(32),
-        steps=50,
-        variance=variance,
+        SamplingOptions(steps=50, variance=variance, clip=False),
         generator=stream(0, "z"),
     )
-    x_0 = last(moments)
+    x_0 = last(states)
     error = (2 / x_0.numel()) ** 0.5  # standard error of a variance
     short = schedule.alpha_bar[20].item() - x_0.var().item()
     assert abs(short) < 5 * error if exact else short > 15 * error
@@ -112,9 +113,13 @@ def test_standard_normal_data_comes_out_with_its_variance(schedule, variance, ex
 @pytest.mark.parametrize("steps", [1, 10, 100])
 def test_data_at_one_point_is_found(schedule, method, variance, steps):
     model = pointlike(schedule, 0.6)
-    moments = sample(model, schedule, start(), method=method, variance=variance, steps=steps)
-    for moment in moments:
-        torch.testing.assert_close(moment.x_0, torch.full_like(moment.x_0, 0.6), rtol=0, atol=1e-4)
+    states = sample(
+        model, schedule, start(), SamplingOptions(method=method, variance=variance, steps=steps)
+    )
+    for state in states:
+        torch.testing.assert_close(
+            state.x_0_hat, torch.full_like(state.x_0_hat, 0.6), rtol=0, atol=1e-4
+        )
 
 
 def test_beta_tilde_passes_through_the_forward_distributions_of_one_point():
@@ -122,10 +127,12 @@ def test_beta_tilde_passes_through_the_forward_distributions_of_one_point():
     T_left = schedule.alpha_bar[100].item()
     x_T = T_left**0.5 * 0.6 + (1 - T_left) ** 0.5 * start(64)
     model, generator = pointlike(schedule, 0.6), stream(0, "z")
-    moments = sample(model, schedule, x_T, variance="beta_tilde", generator=generator)
-    for moment in moments:
-        alpha_bar = schedule.alpha_bar[moment.t].item()
-        x_t = moment.x_t
+    states = sample(
+        model, schedule, x_T, SamplingOptions(variance="beta_tilde"), generator=generator
+    )
+    for state in states:
+        alpha_bar = schedule.alpha_bar[state.t].item()
+        x_t = state.x_t
         assert x_t.mean().item() == pytest.approx(alpha_bar**0.5 * 0.6, abs=5 / x_t.numel() ** 0.5)
         assert x_t.var().item() == pytest.approx(1 - alpha_bar, rel=0.03, abs=1e-6)
 
@@ -140,9 +147,11 @@ def diffusers_path(scheduler, x_t, **settings):
     return torch.stack(path)
 
 
-def our_path(schedule, **settings):
+def our_path(schedule, generator=None, **how):
     model = Predictor(lambda x_t, t, label: 0.3 * x_t)
-    return torch.stack([m.x_t for m in sample(model, schedule, start(), steps=50, **settings)])
+    options = SamplingOptions(steps=50, clip=False, **how)
+    states = sample(model, schedule, start(), options, generator=generator)
+    return torch.stack([state.x_t for state in states])
 
 
 @pytest.mark.parametrize(
@@ -154,7 +163,7 @@ def test_strided_ddpm_is_that_of_diffusers(schedule, variance, theirs):
     actual = our_path(schedule, variance=variance, generator=stream(0, "z"))
     # strided, the last step of diffusers starts from its timestep 19, and it draws noise wherever
     # the timestep is not 0: with fixed_large it adds some to the finished picture. Algorithm 2
-    # does not, so the last moment is compared only where that noise is nothing
+    # does not, so the last state is compared only where that noise is nothing
     end = -1 if variance == "beta" else None
     # diffusers computes in float32
     torch.testing.assert_close(actual[:end], expected[:end], rtol=1e-4, atol=1e-4)
@@ -171,7 +180,9 @@ def test_taking_all_T_steps_is_plain_sampling():
 
     def run(steps):
         model = gaussian(schedule)
-        return list(sample(model, schedule, start(), steps=steps, generator=stream(0, "z")))
+        return list(
+            sample(model, schedule, start(), SamplingOptions(steps=steps), generator=stream(0, "z"))
+        )
 
     for plain, strided in zip(run(None), run(30), strict=True):
         assert plain.t == strided.t
@@ -184,7 +195,16 @@ def test_taking_all_T_steps_is_plain_sampling():
 def test_the_same_seed_gives_the_same_picture_and_another_seed_another(schedule, network):
     def picture(seed):
         labels = torch.tensor([3])
-        return last(draw(network, schedule, labels, seed=seed, indices=[0], steps=5, clip=True))
+        return last(
+            draw(
+                network,
+                schedule,
+                labels,
+                SamplingOptions(steps=5, clip=True),
+                seed=seed,
+                indices=[0],
+            )
+        )
 
     assert torch.equal(picture(7), picture(7))
     assert (picture(7) - picture(8)).abs().max() > 0.1
@@ -196,7 +216,14 @@ def test_an_image_does_not_depend_on_the_batch_it_is_drawn_in(schedule, network,
 
     def pictures(indices):
         return last(
-            draw(network, schedule, labels[indices], seed=0, indices=indices, steps=8, clip=True)
+            draw(
+                network,
+                schedule,
+                labels[indices],
+                SamplingOptions(steps=8, clip=True),
+                seed=0,
+                indices=indices,
+            )
         )
 
     together = pictures([0, 1, 2, 3, 4, 5])
@@ -208,7 +235,9 @@ def test_an_image_does_not_depend_on_the_batch_it_is_drawn_in(schedule, network,
 def test_ddpm_draws_noise_in_every_step_but_the_last(schedule):
     model = pointlike(schedule, 0.0)
     one, other = (
-        list(sample(model, schedule, start(), steps=10, generator=stream(seed, "z")))
+        list(
+            sample(model, schedule, start(), SamplingOptions(steps=10), generator=stream(seed, "z"))
+        )
         for seed in (0, 1)
     )
     apart = [(a.x_t - b.x_t).abs().max().item() for a, b in zip(one, other, strict=True)]
@@ -219,11 +248,14 @@ def test_ddpm_draws_noise_in_every_step_but_the_last(schedule):
 
 def test_ddim_is_decided_by_x_T_alone(schedule, network):
     def picture(seed, generator):
-        moments = sample(
-            network, schedule, start(2, seed), method="ddim", steps=5, clip=True,
+        states = sample(
+            network,
+            schedule,
+            start(2, seed),
+            SamplingOptions(method="ddim", steps=5, clip=True),
             generator=generator,
-        )  # fmt: skip
-        return last(moments)
+        )
+        return last(states)
 
     assert torch.equal(picture(0, stream(1, "z")), picture(0, stream(2, "z")))
     assert (picture(0, None) - picture(1, None)).abs().max() > 0.1
@@ -240,7 +272,9 @@ def test_image_number_i_starts_from_its_own_noise(schedule):
 def test_a_given_x_T_takes_the_place_of_the_noise_of_the_seed_and_of_nothing_else(schedule):
     def path(x_T):
         model = gaussian(schedule)
-        return list(draw(model, schedule, None, seed=0, indices=[0, 1], steps=4, x_T=x_T))
+        return list(
+            draw(model, schedule, None, SamplingOptions(steps=4), seed=0, indices=[0, 1], x_T=x_T)
+        )
 
     own = path(None)
     assert torch.equal(path(own[0].x_t)[-1].x_t, own[-1].x_t)
@@ -250,11 +284,15 @@ def test_a_given_x_T_takes_the_place_of_the_noise_of_the_seed_and_of_nothing_els
 def test_where_all_data_is_one_point_long_steps_need_beta_tilde(schedule):
     def noise(variance):
         """The size of the noise in x_100, the last that is noisy, over what it should be."""
-        moments = draw(
-            pointlike(schedule, 0.5), schedule, None, seed=0, indices=range(8),
-            steps=10, clip=False, variance=variance,
-        )  # fmt: skip
-        t, x_t, _ = list(moments)[-2]
+        states = draw(
+            pointlike(schedule, 0.5),
+            schedule,
+            None,
+            SamplingOptions(steps=10, clip=False, variance=variance),
+            seed=0,
+            indices=range(8),
+        )
+        t, x_t, _ = list(states)[-2]
         alpha_bar = schedule.alpha_bar[t]
         return float((x_t - 0.5 * alpha_bar.sqrt()).std() / (1 - alpha_bar).sqrt())
 
@@ -266,8 +304,16 @@ def test_where_all_data_is_one_point_long_steps_need_beta_tilde(schedule):
 def test_draw_takes_beta_tilde_where_steps_are_skipped(schedule, steps, variance):
     def drawn(variance):
         model = pointlike(schedule, 0.5)
-        return last(draw(model, schedule, None, seed=0, indices=[0, 1], steps=steps,
-                         clip=False, variance=variance))  # fmt: skip
+        return last(
+            draw(
+                model,
+                schedule,
+                None,
+                SamplingOptions(steps=steps, clip=False, variance=variance),
+                seed=0,
+                indices=[0, 1],
+            )
+        )
 
     assert torch.equal(drawn(None), drawn(variance))
 
@@ -309,7 +355,7 @@ def test_the_label_reaches_the_network_at_every_step(schedule):
         return torch.zeros_like(x_t)
 
     model = Predictor(formula, num_classes=10)
-    last(sample(model, schedule, start(2), label=torch.tensor([3, 8]), steps=3))
+    last(sample(model, schedule, start(2), SamplingOptions(steps=3), label=torch.tensor([3, 8])))
     assert told == [[3, 8]] * 3
 
 
@@ -317,7 +363,7 @@ def test_the_label_reaches_the_network_at_every_step(schedule):
 def test_a_label_for_a_network_without_labels_is_refused(schedule, guidance):
     with pytest.raises(ValueError, match="without labels"):
         label = torch.tensor([1])
-        next(sample(UNet(4), schedule, start(1), label=label, guidance=guidance))
+        next(sample(UNet(4), schedule, start(1), SamplingOptions(guidance=guidance), label=label))
 
 
 # Clipping, and wrong steps
@@ -326,23 +372,36 @@ def test_a_label_for_a_network_without_labels_is_refused(schedule, guidance):
 @pytest.mark.parametrize("method", ["ddpm", "ddim"])
 def test_clip_keeps_the_estimate_in_range_and_lets_x_t_be(schedule, method):
     wild = Predictor(lambda x_t, t, label: 3 * x_t)
-    moments = list(
+    states = list(
         sample(
-            wild, schedule, start(), method=method, steps=20, clip=True, generator=stream(0, "z")
+            wild,
+            schedule,
+            start(),
+            SamplingOptions(method=method, steps=20, clip=True),
+            generator=stream(0, "z"),
         )
     )
-    assert all(moment.x_0.abs().max() <= 1 + 1e-5 for moment in moments)
+    assert all(state.x_0_hat.abs().max() <= 1 + 1e-5 for state in states)
     # x_t near T is noise, and a third of it lies outside [-1, 1]
-    assert 0.2 < (moments[1].x_t.abs() > 1).float().mean() < 0.45
-    unclipped = sample(wild, schedule, start(), method=method, steps=20)
-    assert next(unclipped).x_0.abs().max() > 10
+    assert 0.2 < (states[1].x_t.abs() > 1).float().mean() < 0.45
+    options = SamplingOptions(method=method, steps=20, clip=False)
+    unclipped = sample(wild, schedule, start(), options)
+    assert next(unclipped).x_0_hat.abs().max() > 10
 
 
 def test_clip_changes_nothing_where_the_estimate_is_in_range(schedule):
     model = pointlike(schedule, 0.6)
 
     def picture(clip):
-        return last(sample(model, schedule, start(), steps=20, clip=clip, generator=stream(0, "z")))
+        return last(
+            sample(
+                model,
+                schedule,
+                start(),
+                SamplingOptions(steps=20, clip=clip),
+                generator=stream(0, "z"),
+            )
+        )
 
     torch.testing.assert_close(picture(True), picture(False), rtol=0, atol=1e-4)
 
@@ -350,7 +409,7 @@ def test_clip_changes_nothing_where_the_estimate_is_in_range(schedule):
 @pytest.mark.parametrize("steps", [0, -1, 1001])
 def test_steps_outside_1_to_T_are_refused(schedule, steps):
     with pytest.raises(ValueError, match="1 to 1000"):
-        next(sample(gaussian(schedule), schedule, start(), steps=steps))
+        next(sample(gaussian(schedule), schedule, start(), SamplingOptions(steps=steps)))
 
 
 # Where the noise comes from
@@ -425,7 +484,13 @@ def test_too_little_memory_means_smaller_chunks_and_the_same_images(monkeypatch,
         torch.manual_seed(0)
         labels = torch.arange(9)
         things = draw_many(
-            Small(room, error), schedule, labels, 9, seed=0, steps=2, on_fewer=told.append
+            Small(room, error),
+            schedule,
+            labels,
+            9,
+            SamplingOptions(steps=2),
+            seed=0,
+            on_fewer=told.append,
         )
         return torch.cat([images for images in things if images is not None])
 
@@ -441,15 +506,29 @@ def test_too_little_memory_means_smaller_chunks_and_the_same_images(monkeypatch,
 def test_another_error_is_not_taken_for_one_of_memory(monkeypatch, schedule):
     monkeypatch.setattr(sampling, "for_sampling", lambda model, times, batch: model)
     with pytest.raises(RuntimeError, match="shapes"):
-        list(draw_many(Small(0, RuntimeError("shapes")), schedule, None, 4, seed=0, steps=2))
+        list(
+            draw_many(
+                Small(0, RuntimeError("shapes")),
+                schedule,
+                None,
+                4,
+                SamplingOptions(steps=2),
+                seed=0,
+            )
+        )
 
 
 def test_another_device_draws_the_same_picture(schedule, device):
     def picture(where):
         loaded = load_checkpoint(device=where)
-        moments = draw(
-            loaded.model, schedule, torch.tensor([3, 7]), seed=1, indices=[0, 1], steps=50
+        states = draw(
+            loaded.model,
+            schedule,
+            torch.tensor([3, 7]),
+            SamplingOptions(steps=50),
+            seed=1,
+            indices=[0, 1],
         )
-        return last(moments).cpu()
+        return last(states).cpu()
 
     assert (picture("cpu") - picture(device)).abs().mean() < 0.02

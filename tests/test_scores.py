@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from ddpm_tutor.evaluation.scores import (
-    Moments,
+    Gaussian,
     Share,
     coverage,
+    fit_gaussian,
     frechet_distance,
     jackknife,
-    moments,
     nearest,
     pooled,
     precision,
@@ -25,8 +25,8 @@ def cloud(n: int, d: int = 8, seed: int = 0) -> torch.Tensor:
     return torch.randn(n, d, generator=stream(seed, "cloud"))
 
 
-def gaussian(mean: list[float], variances: list[float]) -> Moments:
-    return Moments(
+def gaussian(mean: list[float], variances: list[float]) -> Gaussian:
+    return Gaussian(
         torch.tensor(mean, dtype=torch.float64),
         torch.diag(torch.tensor(variances, dtype=torch.float64)),
     )
@@ -43,7 +43,7 @@ def test_the_frechet_distance_of_gaussians_that_share_axes():
 def test_the_frechet_distance_does_not_depend_on_the_axes():
     a, b = gaussian([0, 1, 2], [1, 4, 9]), gaussian([3, 1, 0], [4, 4, 0])
     turn = torch.linalg.qr(cloud(3, 3).double())[0]
-    a, b = (Moments(turn @ m.mean, turn @ m.covariance @ turn.T) for m in (a, b))
+    a, b = (Gaussian(turn @ m.mean, turn @ m.covariance @ turn.T) for m in (a, b))
     assert frechet_distance(a, b) == pytest.approx(23, abs=1e-6)
 
 
@@ -54,20 +54,20 @@ def test_the_frechet_distance_of_covariances_that_do_not_commute():
     product = a @ b
     overlap = math.sqrt(product.trace() + 2 * math.sqrt(torch.linalg.det(product)))
     zero = torch.zeros(2, dtype=torch.float64)
-    found = frechet_distance(Moments(zero, a), Moments(zero, b))
+    found = frechet_distance(Gaussian(zero, a), Gaussian(zero, b))
     assert found == pytest.approx(float(a.trace() + b.trace()) - 2 * overlap, abs=1e-9)
 
 
 def test_the_frechet_distance_of_samples_approaches_that_of_their_distributions():
-    a, b = moments(cloud(20_000)), moments(2 * cloud(20_000, seed=1) + 1)
+    a, b = fit_gaussian(cloud(20_000)), fit_gaussian(2 * cloud(20_000, seed=1) + 1)
     assert frechet_distance(a, b) == pytest.approx(8 * (1 + 1), rel=0.03)
 
 
 def test_moments_are_those_of_the_sample():
     points = cloud(100, 3)
-    assert torch.allclose(moments(points).mean, points.double().mean(0))
+    assert torch.allclose(fit_gaussian(points).mean, points.double().mean(0))
     centred = points.double() - points.double().mean(0)
-    assert torch.allclose(moments(points).covariance, centred.T @ centred / 99)
+    assert torch.allclose(fit_gaussian(points).covariance, centred.T @ centred / 99)
 
 
 def test_the_jackknife_gives_the_standard_error_of_a_mean():

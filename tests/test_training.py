@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from ddpm_tutor.science.diffusion import weight_of_v
+from ddpm_tutor.science.diffusion import v_weight
 from ddpm_tutor.science.network import NoisePredictor
 from ddpm_tutor.science.noise import normal, stream
 from ddpm_tutor.science.pixels import to_unit_range
@@ -15,8 +15,8 @@ from ddpm_tutor.science.training import (
     TrainingConfig,
     TrainingState,
     drop_labels,
+    logit_normal_probabilities,
     lr_factor,
-    probabilities_of_t,
     steps_per_epoch,
     train,
     update_ema,
@@ -88,12 +88,12 @@ def same(one, other):
     return all(torch.equal(a, b) for a, b in pairs)
 
 
-# Weighting "middle"
+# Weighting "logit-normal"
 
 
 @pytest.mark.parametrize("T", [1000, 100])
-def test_middle_t_follow_a_logit_normal_distribution_and_a_fifth_is_even(T):
-    probabilities = probabilities_of_t(T).double()
+def test_logit_normal_t_follow_a_logit_normal_distribution_and_a_fifth_is_even(T):
+    probabilities = logit_normal_probabilities(T).double()
     assert probabilities[0] == 0 and probabilities[1:].min() >= 0.2 / T - 1e-9
     t = torch.arange(1, T)
     share = t / T
@@ -105,26 +105,26 @@ def test_middle_t_follow_a_logit_normal_distribution_and_a_fifth_is_even(T):
     assert probabilities.sum() == pytest.approx(1, abs=1e-6)
 
 
-def test_weighting_middle_draws_t_by_these_probabilities(digits):
+def test_weighting_logit_normal_draws_t_by_these_probabilities(digits):
     schedule = linear_schedule(5)
-    spy = spied(schedule, digits, epochs=400, batch_size=44, weighting="middle")
+    spy = spied(schedule, digits, epochs=400, batch_size=44, weighting="logit-normal")
     t = torch.cat(spy.t)
-    counts, expected = torch.bincount(t, minlength=6), len(t) * probabilities_of_t(5)
+    counts, expected = torch.bincount(t, minlength=6), len(t) * logit_normal_probabilities(5)
     # 5 standard deviations of a binomial count
     assert ((counts - expected).abs() <= 5 * expected.sqrt()).all()
     assert expected.max() > 1.5 * len(t) / 5  # which an even draw would not meet
 
 
-def test_weighting_middle_moves_the_weights_by_the_errors_in_v(schedule, digits):
-    config = TrainingConfig(epochs=1, weighting="middle")
+def test_weighting_logit_normal_moves_the_weights_by_the_errors_in_v(schedule, digits):
+    config = TrainingConfig(epochs=1, weighting="logit-normal")
     state = TrainingState.start(Spy(), config)
     report = next(train(state, schedule, digits.train_images, None, config))
     # d/dw w(t) |eps - w x_t|^2 at w = 0, where the spy starts, averaged as the loss is
     t = state.model.t[0]
     generator = stream(0, "training", 0)
-    torch.multinomial(probabilities_of_t(1000), 44, replacement=True, generator=generator)
+    torch.multinomial(logit_normal_probabilities(1000), 44, replacement=True, generator=generator)
     eps = normal((44, 1, 32, 32), generator, "cpu")
-    gradients = weight_of_v(schedule, t) * (-2 * eps * state.model.x_t[0]).mean(dim=(1, 2, 3))
+    gradients = v_weight(schedule, t) * (-2 * eps * state.model.x_t[0]).mean(dim=(1, 2, 3))
     assert report.grad_norm == pytest.approx(abs(float(gradients.mean())), rel=1e-4)
 
 
@@ -133,7 +133,7 @@ def test_the_loss_told_is_that_of_an_even_draw_of_t(digits):
     schedule = linear_schedule(1000)
     wrong = Formula(lambda x_t, t, label: (t / 1000).view(-1, 1, 1, 1).expand_as(x_t))
     told = []
-    for weighting in ("simple", "middle"):
+    for weighting in ("simple", "logit-normal"):
         config = TrainingConfig(epochs=300, batch_size=44, weighting=weighting)
         state = TrainingState.start(wrong, config)
         reports = train(state, schedule, digits.train_images, None, config)
@@ -293,7 +293,7 @@ def test_the_same_seed_trains_the_same_weights_and_another_seed_others(digits):
 @pytest.mark.parametrize("optimizer", ["adam", "muon"])
 def test_a_resumed_training_does_what_an_uninterrupted_one_does(digits, optimizer):
     config = TrainingConfig(
-        epochs=2, batch_size=11, lr=1e-3, lr_schedule="one-cycle", optimizer=optimizer
+        epochs=2, batch_size=11, lr=1e-3, lr_schedule="cosine", optimizer=optimizer
     )
     whole = started(config)
     reports = steps(whole, digits, config)
@@ -338,8 +338,8 @@ def test_the_rate_grows_over_the_warm_up_and_then_stays():
     assert set(factors[4:]) == {1.0}
 
 
-def test_one_cycle_falls_from_1_to_0_along_half_a_cosine():
-    config = TrainingConfig(warmup_steps=10, lr_schedule="one-cycle")
+def test_cosine_falls_from_1_to_0_along_half_a_cosine():
+    config = TrainingConfig(warmup_steps=10, lr_schedule="cosine")
     factors = [lr_factor(step, 110, config) for step in range(111)]
     assert factors[:10] == pytest.approx([0.1 * k for k in range(1, 11)])
     assert factors[10] == 1

@@ -9,7 +9,7 @@ import re
 import unicodedata
 from itertools import product
 
-LONGEST = 60  # characters; no answer is as long
+MAX_LENGTH = 60  # characters; no answer is as long
 WANTED = "Please type a number, such as 0.5, 1/2 or 1e-3."
 PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)")  # means what it says
 
@@ -39,7 +39,7 @@ def readings(text: str) -> list[float]:
     Raises:
         ValueError: it is no finite number. The message is for the learner.
     """
-    if len(text) > LONGEST:
+    if len(text) > MAX_LENGTH:
         raise ValueError(WANTED)
     tidy = _tidy(text)
     if re.fullmatch(r"[+-]?(nan|inf|infinity|∞)", tidy):

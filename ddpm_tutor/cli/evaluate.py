@@ -57,7 +57,8 @@ def evaluate(
 
         from ddpm_tutor.classroom.session import Session, using
         from ddpm_tutor.evaluation.classifier import load_classifier
-        from ddpm_tutor.evaluation.scorecard import judge, load_real_digits, real_card
+        from ddpm_tutor.evaluation.scorecard import load_real_digits, measure, real_card
+        from ddpm_tutor.science.sampling import SamplingOptions
         from ddpm_tutor.screen.console import going_on_without
         from ddpm_tutor.screen.scorecard import REAL, save_pictures
         from ddpm_tutor.storage.digits import find_mnist
@@ -67,16 +68,17 @@ def evaluate(
             networks = {"yours": open_checkpoint(checkpoint, device, steps), **networks}
         classifier, real, mnist = load_classifier(), load_real_digits(), find_mnist(data)
     check_target(out / "grid.png")  # better to fail now than after the drawing
+    options = SamplingOptions(method=sampler.value, steps=steps, guidance=guidance)
     evaluated: dict[str, Drawn] = {}
     for name, network in networks.items():
-        take_device(console, network, device, n, steps, guidance=guidance)
+        take_device(console, network, device, n, options)
         with using(Session(console=console)):
             asked = torch.arange(n) % 10 if network.conditional else None
             bar = f"Drawing {n:,} digits ({name})"
-            chunks = drawn_chunks(network, asked, n, seed, guidance, sampler, steps, bar)
+            chunks = drawn_chunks(network, asked, n, options, seed, bar)
             images = torch.cat(list(chunks))
         with console.status(f"Scoring ({name}) ..."):
-            evaluated[name] = judge(network, images, asked, classifier.model, real, mnist)
+            evaluated[name] = measure(network, images, asked, classifier.model, real, mnist)
     with console.status("Scoring real digits ..."):
         cards = {name: drawn.card for name, drawn in evaluated.items()}
         cards[REAL] = real_card(classifier.model, real, n)

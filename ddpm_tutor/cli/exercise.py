@@ -201,12 +201,12 @@ def stamp(path: Path) -> tuple[int, int] | None:
 
 def check_once(console: Console, exercise: "Exercise", path: Path) -> bool:
     """Checks the file, tells the verdict and keeps it; whether it has passed."""
-    from ddpm_tutor.grading.report import tell
+    from ddpm_tutor.grading.report import print_verdict
     from ddpm_tutor.grading.sandbox import check
 
     with console.status(Text(f"Checking {path} ...")):
         checked = check(exercise, path)
-    tell(console, exercise, path, checked)
+    print_verdict(console, exercise, path, checked)
     if checked.verdict.passed:
         keep(console, exercise, path, checked)
     else:

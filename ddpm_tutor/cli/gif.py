@@ -1,7 +1,6 @@
 """The command that films a digit: appearing out of noise, or dissolving."""
 
 import time
-from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ddpm_tutor.pictures.films import Frame
-    from ddpm_tutor.science.sampling import Sampled
     from ddpm_tutor.storage.checkpoints import Checkpoint
 from ddpm_tutor.cli.sample import labels_for
 
@@ -104,35 +102,41 @@ def gif(
     with console.status("Loading the model ..."):
         from ddpm_tutor.classroom.session import track
         from ddpm_tutor.pictures.films import FRAMES, NAMES, film, frames_of
+        from ddpm_tutor.science.sampling import SamplingOptions, draw
         from ddpm_tutor.screen.images import render_images
 
         loaded = open_checkpoint(checkpoint, device, steps)
         labels = labels_for(loaded, digit, count, checkpoint)
         numbers = range(count if labels is None else len(labels))
-        guide = guidance if loaded.conditional else 1.0
-    calls = FRAMES if direction == Direction.noise else steps
-    take_device(console, loaded, device, len(numbers), calls, guidance=guide)
-    how = {"seed": seed, "indices": numbers, "guidance": guide, "steps": steps}
+        options = SamplingOptions(
+            method=sampler.value, steps=steps, guidance=guidance if loaded.conditional else 1.0
+        )
+    work = options
+    if direction == Direction.noise:  # the network is only asked for the frames
+        work = SamplingOptions(steps=min(FRAMES, loaded.schedule.T))
+    take_device(console, loaded, device, len(numbers), work)
     frames: list[Frame] = []
     hold, names = [], NAMES
     if direction != Direction.denoise:
         frames += noising_frames(console, loaded, labels, numbers, seed, data)
         hold.append(len(frames) - 1)
     if bug:
-        frames, names = bug_frames(console, bug, loaded, labels, how), ("right", bug)
-    elif with_my_code:
-        moments = own_drawing(console, with_my_code, loaded, labels, sampler, how)
-        frames += frames_of(track(moments, steps + 1, "Denoising"), loaded.schedule)
+        frames = bug_frames(console, bug, loaded, labels, options, seed, numbers)
+        names = ("right", bug)
     elif direction != Direction.noise:
-        x_T = frames[-1].x_t if frames else None
-        moments = drawing(loaded, labels, numbers, seed, guide, sampler, steps, x_T)
-        bar = track(moments, steps + 1, "Denoising")
-        frames += frames_of(bar, loaded.schedule)
+        if with_my_code:
+            states = own_drawing(console, with_my_code, loaded, labels, options, seed, numbers)
+        else:
+            x_T = frames[-1].x_t if frames else None
+            states = draw(
+                loaded.model, loaded.schedule, labels, options, seed=seed, indices=numbers, x_T=x_T
+            )
+        frames += frames_of(track(states, steps + 1, "Denoising"), loaded.schedule)
     hold.append(len(frames) - 1)
     title = "" if digit is None else f"digit {digit}"
     write_film(target, film(frames, title, names), hold)
     captions = [names[:1] * len(numbers), names[1:] * len(numbers)] if bug else [None]
-    for images, caption in zip((frames[-1].x_t, frames[-1].x_0), captions, strict=False):
+    for images, caption in zip((frames[-1].x_t, frames[-1].x_0_hat), captions, strict=False):
         console.print(render_images(images, console, caption))
     seconds = time.perf_counter() - started
     size = target.stat().st_size / 1e6
@@ -169,32 +173,6 @@ def default_name(digit: int | None, direction: Direction, bug: str | None = None
     if bug:
         return Path(f"{what}_{bug}.gif")
     return Path(f"{what}.gif" if direction == Direction.denoise else f"{what}_{direction}.gif")
-
-
-def drawing(
-    loaded: "Checkpoint",
-    labels: "Tensor | None",
-    numbers: range,
-    seed: int,
-    guidance: float,
-    sampler: Sampler,
-    steps: int,
-    x_T: "Tensor | None" = None,
-) -> "Iterator[Sampled]":
-    """Sampling as the options ask for."""
-    from ddpm_tutor.science.sampling import draw
-
-    return draw(
-        loaded.model,
-        loaded.schedule,
-        labels,
-        seed=seed,
-        indices=numbers,
-        guidance=guidance,
-        method=sampler.value,
-        steps=steps,
-        x_T=x_T,
-    )
 
 
 def noising_frames(

@@ -92,6 +92,7 @@ def devices_found(device: Device, loaded: "Checkpoint") -> dict[str, str]:
     """
     from ddpm_tutor.science.devices import available_devices, choose_device, why_unusable
     from ddpm_tutor.science.quickest import quickest_device
+    from ddpm_tutor.science.sampling import SamplingOptions
 
     if device != Device.auto:
         if device.value in available_devices() and (reason := why_unusable(device.value)):
@@ -105,7 +106,7 @@ def devices_found(device: Device, loaded: "Checkpoint") -> dict[str, str]:
         warnings.simplefilter("ignore", DeviceWarning)  # the rows say it
         # before anything else starts a GPU: so it is when a command begins
         choice = quickest_device(
-            loaded.model, loaded.schedule, 1, loaded.schedule.T, guidance=GUIDANCE
+            loaded.model, loaded.schedule, 1, SamplingOptions(guidance=GUIDANCE)
         )
     rows = {"device": f"auto is {choice.device} for one digit: {choice.why}"}
     for name in available_devices():
@@ -137,10 +138,12 @@ def validation_text(last_epoch: dict[str, Any]) -> str:
 def step_speed(loaded: "Checkpoint", device: str) -> dict[str, str]:
     """How long a step of sampling takes on a device, and so a whole digit."""
     from ddpm_tutor.science.quickest import seconds_to_draw
+    from ddpm_tutor.science.sampling import SamplingOptions
 
     steps = loaded.schedule.T
     loaded.model.to(device)
-    seconds_to_draw(loaded.model, loaded.schedule, 1, steps)  # the first time much is loaded
-    seconds = seconds_to_draw(loaded.model, loaded.schedule, 1, steps, tried=STEPS)
+    options = SamplingOptions()
+    seconds_to_draw(loaded.model, loaded.schedule, 1, options)  # the first time much is loaded
+    seconds = seconds_to_draw(loaded.model, loaded.schedule, 1, options, tried=STEPS)
     ms = 1000 * seconds / steps
     return {f"one step, {device}": f"{ms:.1f} ms for one image: {seconds:.1f} s for {steps} steps"}

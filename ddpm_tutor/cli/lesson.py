@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from ddpm_tutor.cli.options import LARGEST_SEED, DataOption, Device, a_path, given
+from ddpm_tutor.cli.options import MAX_SEED, DataOption, Device, a_path, given
 from ddpm_tutor.commands import command
 from ddpm_tutor.errors import TutorError, UsageError
 from ddpm_tutor.files import bundled
@@ -50,7 +50,7 @@ def lesson(
         typer.Option("--set", metavar="NAME=VALUE", help="Change a parameter of the lesson."),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, max=LARGEST_SEED, help="Another seed, other noise.")
+        int | None, typer.Option(min=0, max=MAX_SEED, help="Another seed, other noise.")
     ] = None,
     device: Annotated[Device | None, typer.Option(help="Where to compute.")] = None,
     out: Annotated[

@@ -13,6 +13,7 @@ from ddpm_tutor.errors import UsageError
 from ddpm_tutor.files import expanded
 
 if TYPE_CHECKING:
+    from ddpm_tutor.science.sampling import SamplingOptions
     from ddpm_tutor.storage.checkpoints import Checkpoint
     from ddpm_tutor.storage.digits import Digits
 
@@ -68,10 +69,10 @@ class Sampler(StrEnum):
 
 
 DeviceOption = Annotated[Device, typer.Option(help="Where to compute; auto takes the best.")]
-LARGEST_SEED = 2**63 - 1  # what NumPy and PyTorch take
+MAX_SEED = 2**63 - 1  # what NumPy and PyTorch take
 SeedOption = Annotated[
     int,
-    typer.Option(min=0, max=LARGEST_SEED, help="Same seed, same picture, but for rounding."),
+    typer.Option(min=0, max=MAX_SEED, help="Same seed, same picture, but for rounding."),
 ]
 DataOption = Annotated[
     Path | None,
@@ -137,10 +138,9 @@ def take_device(
     loaded: "Checkpoint",
     device: Device,
     images: int,
-    steps: int,
+    options: "SamplingOptions",
     *,
     labels: bool = True,
-    guidance: float = 1.0,
 ) -> None:
     """Moves the network to the device asked for, or to the quickest for the work; says which."""
     from ddpm_tutor.science.devices import choose_device
@@ -148,9 +148,7 @@ def take_device(
 
     with console.status("Choosing a device ..."):
         if device == Device.auto:
-            choice = quickest_device(
-                loaded.model, loaded.schedule, images, steps, labels=labels, guidance=guidance
-            )
+            choice = quickest_device(loaded.model, loaded.schedule, images, options, labels=labels)
         else:
             choice = Choice(choose_device(device.value), "as asked")
             loaded.model.to(choice.device)

@@ -2,20 +2,19 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ddpm_tutor.cli.options import Sampler
 from ddpm_tutor.errors import UsageError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from ddpm_tutor.pictures.films import Frame
-    from ddpm_tutor.science.sampling import Sampled
+    from ddpm_tutor.science.sampling import ChainState, SamplingOptions
     from ddpm_tutor.storage.checkpoints import Checkpoint
 
 
@@ -54,9 +53,11 @@ def bug_frames(
     name: str,
     loaded: "Checkpoint",
     labels: "Tensor | None",
-    how: dict[str, Any],
+    options: "SamplingOptions",
+    seed: int,
+    numbers: range,
 ) -> "list[Frame]":
-    """The moments of the right drawing, each beside that of the wrong one."""
+    """The frames of the right drawing, each beside that of the wrong one."""
     from ddpm_tutor.classroom.session import track
     from ddpm_tutor.grading.known_mistakes import find_bug
     from ddpm_tutor.pictures.films import Frame, frames_of
@@ -67,11 +68,12 @@ def bug_frames(
         console.print(Text(bug.mistake.leads_to))
     pair = []
     for wrong, word in ((False, "Right"), (True, "Wrong")):
-        moments = bug.draw(loaded, labels, wrong=wrong, **how)
-        pair.append(list(frames_of(track(moments, how["steps"] + 1, word), loaded.schedule)))
+        states = bug.draw(loaded, labels, options, seed=seed, indices=numbers, wrong=wrong)
+        steps = options.steps_of(loaded.schedule.T)
+        pair.append(list(frames_of(track(states, steps + 1, word), loaded.schedule)))
     frames = []
     for frame in pair[0]:
-        # the wrong one may have left out a moment: then the one before it stays
+        # the wrong one may have left out a state: then the one before it stays
         beside = [other for other in pair[1] if other.t >= frame.t] or pair[1]
         frames.append(Frame(frame.t, frame.x_t, beside[-1].x_t))
     return frames
@@ -82,23 +84,24 @@ def own_drawing(
     folder: Path,
     loaded: "Checkpoint",
     labels: "Tensor | None",
-    sampler: Sampler,
-    how: dict[str, Any],
-) -> "Iterator[Sampled]":
+    options: "SamplingOptions",
+    seed: int,
+    numbers: range,
+) -> "Iterator[ChainState]":
     """Sampling with the learner's functions; says which they are, and which are the package's."""
     from ddpm_tutor.grading.drawing import draw_with, used_in
     from ddpm_tutor.grading.own_functions import own_code
 
-    mine = own_code(folder, sampler.value)
-    theirs = [name for name in used_in(sampler.value) if name not in mine.functions]
+    mine = own_code(folder, options.method)
+    theirs = [name for name in used_in(options.method) if name not in mine.functions]
     console.print(Text.assemble(("Yours: ", "bold green"), ", ".join(mine.functions)))
     if theirs:
         console.print(Text.assemble(("The package's: ", "dim"), ", ".join(theirs)))
-    if "p_step" in mine.functions and how["steps"] < loaded.schedule.T:
+    if "p_step" in mine.functions and options.steps_of(loaded.schedule.T) < loaded.schedule.T:
         say = "Your p_step takes σ² = β. Where steps are skipped the package's takes β̃."
         console.print(Text(say, "dim"))
     for line in mine.left_out:
         console.print(Text(line, "yellow"), soft_wrap=True)
     return draw_with(
-        mine.functions, loaded.model, loaded.schedule, labels, method=sampler.value, **how
+        mine.functions, loaded.model, loaded.schedule, labels, options, seed=seed, indices=numbers
     )

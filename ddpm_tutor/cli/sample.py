@@ -30,10 +30,11 @@ from ddpm_tutor.screen.console import make_console
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ddpm_tutor.science.sampling import SamplingOptions
     from ddpm_tutor.storage.checkpoints import Checkpoint
 
 
-GRID_LIMIT = 1000  # images in one PNG
+MAX_IN_GRID = 1000  # images in one PNG
 
 
 def sample(
@@ -77,6 +78,7 @@ def sample(
 
         from ddpm_tutor.classroom.session import Session, using
         from ddpm_tutor.pictures.grids import enlarged, grid
+        from ddpm_tutor.science.sampling import SamplingOptions
         from ddpm_tutor.screen.images import render_images
         from ddpm_tutor.storage.npz import writing_digits
 
@@ -86,22 +88,22 @@ def sample(
         labels = None if unconditional else labels_for(loaded, digit, n, checkpoint)
         count = n if labels is None else len(labels)
 
+    options = SamplingOptions(method=sampler.value, steps=steps, guidance=guidance)
     shown: list[Tensor] = []
     with processes(device) as process, using(Session(console)), ExitStack() as files:
         if process.world_size > 1:
             loaded.model.to(process.device)
         else:
             told = labels is not None
-            take_device(console, loaded, device, count, steps, labels=told, guidance=guidance)
-        chunks = drawn_chunks(
-            loaded, labels, count, seed, guidance, sampler, steps, f"Drawing {count:,}", process
-        )
+            take_device(console, loaded, device, count, options, labels=told)
+        bar = f"Drawing {count:,}"
+        chunks = drawn_chunks(loaded, labels, count, options, seed, bar, process)
         if npz and is_first():
             write = files.enter_context(writing_digits(npz, count, labels, seed))
         for images in chunks:
             if npz:
                 write(images)
-            shown.append(images[: GRID_LIMIT - sum(map(len, shown))])
+            shown.append(images[: MAX_IN_GRID - sum(map(len, shown))])
     if not is_first():
         return
     images = torch.cat(shown)
@@ -110,8 +112,8 @@ def sample(
     console.print(render_images(images[:40], console))
     for path in [out, npz] if npz else [out]:
         console.print(Text.assemble(("Saved: ", "dim"), (str(path), "bold green")))
-    if count > GRID_LIMIT:
-        console.print(Text(f"The picture shows the first {GRID_LIMIT} of {count:,}.", "dim"))
+    if count > MAX_IN_GRID:
+        console.print(Text(f"The picture shows the first {MAX_IN_GRID} of {count:,}.", "dim"))
 
 
 def labels_for(
@@ -145,10 +147,8 @@ def drawn_chunks(
     loaded: "Checkpoint",
     labels: "Tensor | None",
     count: int,
+    options: "SamplingOptions",
     seed: int,
-    guidance: float,
-    sampler: Sampler,
-    steps: int,
     description: str,
     process: Process | None = None,
 ) -> "Iterator[Tensor]":
@@ -158,27 +158,26 @@ def drawn_chunks(
         (B, 1, 32, 32) uint8; with several processes, those of all, and only in the first.
     """
     from ddpm_tutor.classroom.session import current, track
-    from ddpm_tutor.science.sampling import draw_many, moments_of
+    from ddpm_tutor.science.sampling import draw_many, number_of_yields
 
     def say_fewer(at_once: int) -> None:
         text = f"Too little memory for as many at once: going on with {at_once}."
         current().console.print(Text(text, "yellow"))
 
     rank, world_size = process[:2] if process else (0, 1)
-    moments = draw_many(
+    chunks = draw_many(
         loaded.model,
         loaded.schedule,
         labels,
         count,
+        options,
         seed=seed,
-        guidance=guidance,
-        method=sampler.value,
-        steps=steps,
         rank=rank,
         world_size=world_size,
         on_fewer=say_fewer,
     )
-    total = moments_of(loaded.model, count, steps, world_size)
-    for chunk in track(moments, total, description):
+    steps = options.steps_of(loaded.schedule.T)
+    total = number_of_yields(loaded.model, count, steps, world_size)
+    for chunk in track(chunks, total, description):
         if chunk is not None:
             yield from collect(chunk, process)

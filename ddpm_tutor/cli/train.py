@@ -60,14 +60,14 @@ class Weighting(StrEnum):
     """Which time steps count for how much."""
 
     simple = "simple"
-    middle = "middle"
+    logit_normal = "logit-normal"
 
 
 class LrSchedule(StrEnum):
     """How the learning rate changes."""
 
     constant = "constant"
-    one_cycle = "one-cycle"
+    cosine = "cosine"
 
 
 def train(
@@ -328,7 +328,8 @@ def extend(console: Console, strip: "FilmStrip", run: "Run", epoch: float) -> No
 
 def save_loss_curve(console: Console, run: "Run") -> None:
     """Training and validation loss by epoch, as a picture."""
-    from ddpm_tutor.screen.console import going_on_without, loss_curve, save_figure_as
+    from ddpm_tutor.pictures.figures import loss_curve, save_figure_as
+    from ddpm_tutor.screen.console import going_on_without
 
     train = [(report.epoch, report.train_loss) for report in run.history]
     validation = [(report.epoch, report.validation.mean) for report in run.history]

@@ -24,7 +24,7 @@ from ddpm_tutor.files import bundled
 
 FOLDER = Path("exercises")  # the learner's files, in the folder they work in
 
-SIZE_LIMIT = 1_000_000  # bytes of a learner's file; no answer to an exercise is as long
+MAX_BYTES = 1_000_000  # bytes of a learner's file; no answer to an exercise is as long
 
 
 @dataclass(frozen=True)
@@ -257,7 +257,7 @@ def read_answer(path: Path) -> str:
         TutorError: it is not there, or is no text of a sensible size.
     """
     try:
-        if path.stat().st_size > SIZE_LIMIT:
+        if path.stat().st_size > MAX_BYTES:
             again = command("exercise", "reset", as_typed(path))
             raise TutorError(f"{path} is larger than any answer. Start over with: {again}")
         return read_source(path)

@@ -10,13 +10,13 @@ from ddpm_tutor.errors import TutorError
 
 FACTS = ("Goal", "You need", "Paper", "Time")
 
-PROSE_LINES = 16
+MAX_PROSE_LINES = 16
 
-CODE_LINES = 22
+MAX_CODE_LINES = 22
 
-COLUMNS = 78  # a terminal of 80, less a little room
+MAX_COLUMNS = 78  # a terminal of 80, less a little room
 
-PREDICTIONS = 3  # in each lesson, at least
+MIN_QUESTIONS = 3  # in each lesson, at least
 
 
 def problems(lesson: Lesson) -> list[str]:
@@ -51,16 +51,16 @@ def problems_of_cells(lesson: Lesson) -> list[str]:
     """Cells that do not fit a screen."""
     found = []
     for step in lesson.steps:
-        if len(step.prose.splitlines()) > PROSE_LINES:
-            found.append(f"{step.title}: more than {PROSE_LINES} lines of prose")
+        if len(step.prose.splitlines()) > MAX_PROSE_LINES:
+            found.append(f"{step.title}: more than {MAX_PROSE_LINES} lines of prose")
         for cell in step.code:
             lines = shown_source(cell).splitlines()
-            if len(lines) > CODE_LINES:
-                found.append(f"{step.title}: a cell of more than {CODE_LINES} lines")
+            if len(lines) > MAX_CODE_LINES:
+                found.append(f"{step.title}: a cell of more than {MAX_CODE_LINES} lines")
             found += [
-                f"{step.title}: wider than {COLUMNS} columns: {line.strip()}"
+                f"{step.title}: wider than {MAX_COLUMNS} columns: {line.strip()}"
                 for line in lines
-                if len(line) > COLUMNS
+                if len(line) > MAX_COLUMNS
             ]
     return found
 
@@ -89,7 +89,7 @@ def problems_of_keys(lesson: Lesson) -> list[str]:
     """Too few questions, or two whose answers would be kept under one name."""
     asked = questions(lesson)
     found = []
-    if len(asked) < PREDICTIONS:
-        found.append(f"only {len(asked)} questions: the learner predicts at least {PREDICTIONS}")
+    if len(asked) < MIN_QUESTIONS:
+        found.append(f"only {len(asked)} questions: the learner predicts at least {MIN_QUESTIONS}")
     counts = Counter(q.key for q in asked)
     return found + [f"{key!r} is asked {n} times" for key, n in counts.items() if n > 1]

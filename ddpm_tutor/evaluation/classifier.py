@@ -91,8 +91,8 @@ class TrainedClassifier:
     test: Share  # of MNIST's 10,000 test digits, how many it reads right
 
 
-def save_classifier(path: Path, model: Classifier, figures: dict[str, Any]) -> None:
-    """Writes a classifier in half precision; `figures` are what JSON can hold."""
+def save_classifier(path: Path, model: Classifier, metadata: dict[str, Any]) -> None:
+    """Writes a classifier in half precision; `metadata` is what JSON can hold."""
     from safetensors.torch import save
 
     tensors = {
@@ -100,7 +100,7 @@ def save_classifier(path: Path, model: Classifier, figures: dict[str, Any]) -> N
         for name, value in model.state_dict().items()
     }
     with replacing(path) as temporary:
-        temporary.write_bytes(save(tensors, {"figures": json.dumps(figures)}))
+        temporary.write_bytes(save(tensors, {"figures": json.dumps(metadata)}))
 
 
 def load_classifier(device: torch.device | str = "cpu") -> TrainedClassifier:
@@ -108,9 +108,9 @@ def load_classifier(device: torch.device | str = "cpu") -> TrainedClassifier:
     from safetensors import safe_open
 
     with safe_open(bundled("assets") / "classifier.safetensors", framework="pt") as file:
-        figures = json.loads(file.metadata()["figures"])
+        metadata = json.loads(file.metadata()["figures"])
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     model = Classifier()
     model.load_state_dict(tensors)
     model = model.to(device).eval().requires_grad_(False)
-    return TrainedClassifier(model, Share(figures["test_right"], figures["test_of"]))
+    return TrainedClassifier(model, Share(metadata["test_right"], metadata["test_of"]))

@@ -12,13 +12,13 @@ from torch import Tensor
 
 from ddpm_tutor.evaluation.classifier import Classifier, Reading, read_digits, read_features
 from ddpm_tutor.evaluation.scores import (
-    Moments,
+    Gaussian,
     Neighbours,
     Share,
     coverage,
+    fit_gaussian,
     frechet_distance,
     jackknife,
-    moments,
     nearest,
     pooled,
     precision,
@@ -37,7 +37,7 @@ class RealDigits:
     The rows of the features come in turn from the classes 0, 1, ..., 9, 0, 1, ...
     """
 
-    training: Moments  # of the 27,500 training images that the classifier was not fitted to
+    training: Gaussian  # of the 27,500 training images that the classifier was not fitted to
     training_features: Tensor  # (5000, 64) of some of these
     test_features: Tensor  # (5000, 64) of images that no network was trained on
     test_nearest: Tensor  # (5000,) distance of each to its nearest of all 55,000 training images
@@ -48,7 +48,7 @@ def load_real_digits() -> RealDigits:
     with np.load(bundled("assets") / "real_digits.npz") as arrays:
         known = {name: torch.from_numpy(arrays[name]) for name in arrays.files}
     return RealDigits(
-        training=Moments(known["train_mean"], known["train_covariance"]),
+        training=Gaussian(known["train_mean"], known["train_covariance"]),
         training_features=known["train_features"].float(),
         test_features=known["test_features"].float(),
         test_nearest=known["test_nearest"].float(),
@@ -101,7 +101,7 @@ def score(reading: Reading, asked: Tensor | None, real: RealDigits, lot: int = 0
     reference = real.training_features[lot * n : (lot + 1) * n]
 
     def distance(features: Tensor) -> float:
-        return frechet_distance(moments(features), real.training)
+        return frechet_distance(fit_gaussian(features), real.training)
 
     return Scores(
         n=n,
@@ -158,7 +158,7 @@ class Drawn:
     card: Card
 
 
-def judge(
+def measure(
     checkpoint: Checkpoint,
     images: Tensor,
     asked: Tensor | None,

@@ -59,20 +59,20 @@ def pooled(shares: Sequence[Share]) -> Share:
     return Share(sum(s.count for s in shares), sum(s.of for s in shares))
 
 
-class Moments(NamedTuple):
+class Gaussian(NamedTuple):
     """The Gaussian that a set of features is taken for."""
 
     mean: Tensor  # (d,) float64
     covariance: Tensor  # (d, d) float64
 
 
-def moments(features: Tensor) -> Moments:
+def fit_gaussian(features: Tensor) -> Gaussian:
     """Mean and covariance of features (n, d), n > d."""
     features = features.double()
-    return Moments(features.mean(0), features.T.cov())
+    return Gaussian(features.mean(0), features.T.cov())
 
 
-def frechet_distance(a: Moments, b: Moments) -> float:
+def frechet_distance(a: Gaussian, b: Gaussian) -> float:
     """The Frechet distance between two Gaussians (Heusel et al. 2017), in squared feature units.
 
     |mean_a - mean_b|^2 + trace(C_a + C_b - 2 (C_a C_b)^(1/2)). Zero where both are the same. Of

@@ -48,8 +48,8 @@ def q_posterior(schedule, x_t, x_0, t):
 def q_posterior(schedule, x_t, x_0, t):
     beta, alpha = schedule.beta[t], schedule.alpha[t]
     alpha_bar, before = schedule.alpha_bar[t], schedule.alpha_bar[t - 1]
-    of_x_0 = before.sqrt() * beta / (1 - alpha_bar)
-    of_x_t = ... / (1 - alpha_bar)
+    coef_x_0 = before.sqrt() * beta / (1 - alpha_bar)
+    coef_x_t = ... / (1 - alpha_bar)
     ...
 
 
@@ -61,11 +61,11 @@ def q_posterior(schedule, x_t, x_0, t):
 def q_posterior(schedule, x_t, x_0, t):
     beta, alpha = schedule.beta[t], schedule.alpha[t]
     alpha_bar, before = schedule.alpha_bar[t], schedule.alpha_bar[t - 1]
-    of_x_0 = before.sqrt() * beta / (1 - alpha_bar)
-    of_x_t = alpha.sqrt() * (1 - before) / (1 - alpha_bar)
+    coef_x_0 = before.sqrt() * beta / (1 - alpha_bar)
+    coef_x_t = alpha.sqrt() * (1 - before) / (1 - alpha_bar)
     variance = (1 - before) / (1 - alpha_bar) * beta
-    of_x_0, of_x_t, variance = (
-        v.to(x_t.dtype).view(-1, 1, 1, 1) for v in (of_x_0, of_x_t, variance)
+    coef_x_0, coef_x_t, variance = (
+        v.to(x_t.dtype).view(-1, 1, 1, 1) for v in (coef_x_0, coef_x_t, variance)
     )
     return ..., variance
 
@@ -74,13 +74,13 @@ def q_posterior(schedule, x_t, x_0, t):
 def q_posterior(schedule, x_t, x_0, t):
     beta, alpha = schedule.beta[t], schedule.alpha[t]
     alpha_bar, before = schedule.alpha_bar[t], schedule.alpha_bar[t - 1]
-    of_x_0 = before.sqrt() * beta / (1 - alpha_bar)
-    of_x_t = alpha.sqrt() * (1 - before) / (1 - alpha_bar)
+    coef_x_0 = before.sqrt() * beta / (1 - alpha_bar)
+    coef_x_t = alpha.sqrt() * (1 - before) / (1 - alpha_bar)
     variance = (1 - before) / (1 - alpha_bar) * beta
-    of_x_0, of_x_t, variance = (
-        v.to(x_t.dtype).view(-1, 1, 1, 1) for v in (of_x_0, of_x_t, variance)
+    coef_x_0, coef_x_t, variance = (
+        v.to(x_t.dtype).view(-1, 1, 1, 1) for v in (coef_x_0, coef_x_t, variance)
     )
-    return of_x_0 * x_0 + of_x_t * x_t, variance
+    return coef_x_0 * x_0 + coef_x_t * x_t, variance
 
 
 # %% mistake off_by_one
@@ -93,8 +93,8 @@ def q_posterior(schedule, x_t, x_0, t):
         v[t].to(x_t.dtype).view(-1, 1, 1, 1)
         for v in (schedule.beta, schedule.alpha, schedule.alpha_bar)
     )
-    of_x_0 = alpha_bar.sqrt() * beta / (1 - alpha_bar)
-    return of_x_0 * x_0 + alpha.sqrt() * x_t, beta
+    coef_x_0 = alpha_bar.sqrt() * beta / (1 - alpha_bar)
+    return coef_x_0 * x_0 + alpha.sqrt() * x_t, beta
 
 
 # %% mistake variance_beta
@@ -105,10 +105,12 @@ def q_posterior(schedule, x_t, x_0, t):
     """
     beta, alpha = schedule.beta[t], schedule.alpha[t]
     alpha_bar, before = schedule.alpha_bar[t], schedule.alpha_bar[t - 1]
-    of_x_0 = before.sqrt() * beta / (1 - alpha_bar)
-    of_x_t = alpha.sqrt() * (1 - before) / (1 - alpha_bar)
-    of_x_0, of_x_t, beta = (v.to(x_t.dtype).view(-1, 1, 1, 1) for v in (of_x_0, of_x_t, beta))
-    return of_x_0 * x_0 + of_x_t * x_t, beta
+    coef_x_0 = before.sqrt() * beta / (1 - alpha_bar)
+    coef_x_t = alpha.sqrt() * (1 - before) / (1 - alpha_bar)
+    coef_x_0, coef_x_t, beta = (
+        v.to(x_t.dtype).view(-1, 1, 1, 1) for v in (coef_x_0, coef_x_t, beta)
+    )
+    return coef_x_0 * x_0 + coef_x_t * x_t, beta
 
 
 # %% mistake deviation
@@ -116,11 +118,13 @@ def q_posterior(schedule, x_t, x_0, t):
     """The second result is the standard deviation: its root was taken. β̃_t is the variance."""
     beta, alpha = schedule.beta[t], schedule.alpha[t]
     alpha_bar, before = schedule.alpha_bar[t], schedule.alpha_bar[t - 1]
-    of_x_0 = before.sqrt() * beta / (1 - alpha_bar)
-    of_x_t = alpha.sqrt() * (1 - before) / (1 - alpha_bar)
+    coef_x_0 = before.sqrt() * beta / (1 - alpha_bar)
+    coef_x_t = alpha.sqrt() * (1 - before) / (1 - alpha_bar)
     sigma = ((1 - before) / (1 - alpha_bar) * beta).sqrt()
-    of_x_0, of_x_t, sigma = (v.to(x_t.dtype).view(-1, 1, 1, 1) for v in (of_x_0, of_x_t, sigma))
-    return of_x_0 * x_0 + of_x_t * x_t, sigma
+    coef_x_0, coef_x_t, sigma = (
+        v.to(x_t.dtype).view(-1, 1, 1, 1) for v in (coef_x_0, coef_x_t, sigma)
+    )
+    return coef_x_0 * x_0 + coef_x_t * x_t, sigma
 
 
 # %% mistake swapped
@@ -131,13 +135,13 @@ def q_posterior(schedule, x_t, x_0, t):
     """
     beta, alpha = schedule.beta[t], schedule.alpha[t]
     alpha_bar, before = schedule.alpha_bar[t], schedule.alpha_bar[t - 1]
-    of_x_t = before.sqrt() * beta / (1 - alpha_bar)
-    of_x_0 = alpha.sqrt() * (1 - before) / (1 - alpha_bar)
+    coef_x_t = before.sqrt() * beta / (1 - alpha_bar)
+    coef_x_0 = alpha.sqrt() * (1 - before) / (1 - alpha_bar)
     variance = (1 - before) / (1 - alpha_bar) * beta
-    of_x_0, of_x_t, variance = (
-        v.to(x_t.dtype).view(-1, 1, 1, 1) for v in (of_x_0, of_x_t, variance)
+    coef_x_0, coef_x_t, variance = (
+        v.to(x_t.dtype).view(-1, 1, 1, 1) for v in (coef_x_0, coef_x_t, variance)
     )
-    return of_x_0 * x_0 + of_x_t * x_t, variance
+    return coef_x_0 * x_0 + coef_x_t * x_t, variance
 
 
 # %% mistake no_root
@@ -145,13 +149,13 @@ def q_posterior(schedule, x_t, x_0, t):
     """The square roots are missing: the weights have √ᾱ_{t-1} and √α_t."""
     beta, alpha = schedule.beta[t], schedule.alpha[t]
     alpha_bar, before = schedule.alpha_bar[t], schedule.alpha_bar[t - 1]
-    of_x_0 = before * beta / (1 - alpha_bar)
-    of_x_t = alpha * (1 - before) / (1 - alpha_bar)
+    coef_x_0 = before * beta / (1 - alpha_bar)
+    coef_x_t = alpha * (1 - before) / (1 - alpha_bar)
     variance = (1 - before) / (1 - alpha_bar) * beta
-    of_x_0, of_x_t, variance = (
-        v.to(x_t.dtype).view(-1, 1, 1, 1) for v in (of_x_0, of_x_t, variance)
+    coef_x_0, coef_x_t, variance = (
+        v.to(x_t.dtype).view(-1, 1, 1, 1) for v in (coef_x_0, coef_x_t, variance)
     )
-    return of_x_0 * x_0 + of_x_t * x_t, variance
+    return coef_x_0 * x_0 + coef_x_t * x_t, variance
 
 
 # %% mistake not_divided
@@ -162,12 +166,12 @@ def q_posterior(schedule, x_t, x_0, t):
     """
     beta, alpha = schedule.beta[t], schedule.alpha[t]
     alpha_bar, before = schedule.alpha_bar[t], schedule.alpha_bar[t - 1]
-    of_x_0, of_x_t = before.sqrt() * beta, alpha.sqrt() * (1 - before)
+    coef_x_0, coef_x_t = before.sqrt() * beta, alpha.sqrt() * (1 - before)
     variance = (1 - before) / (1 - alpha_bar) * beta
-    of_x_0, of_x_t, variance = (
-        v.to(x_t.dtype).view(-1, 1, 1, 1) for v in (of_x_0, of_x_t, variance)
+    coef_x_0, coef_x_t, variance = (
+        v.to(x_t.dtype).view(-1, 1, 1, 1) for v in (coef_x_0, coef_x_t, variance)
     )
-    return of_x_0 * x_0 + of_x_t * x_t, variance
+    return coef_x_0 * x_0 + coef_x_t * x_t, variance
 
 
 # %% mistake no_broadcast
@@ -179,10 +183,10 @@ def q_posterior(schedule, x_t, x_0, t):
     beta, alpha = schedule.beta[t].to(x_t.dtype), schedule.alpha[t].to(x_t.dtype)
     alpha_bar = schedule.alpha_bar[t].to(x_t.dtype)
     before = schedule.alpha_bar[t - 1].to(x_t.dtype)
-    of_x_0 = before.sqrt() * beta / (1 - alpha_bar)
-    of_x_t = alpha.sqrt() * (1 - before) / (1 - alpha_bar)
+    coef_x_0 = before.sqrt() * beta / (1 - alpha_bar)
+    coef_x_t = alpha.sqrt() * (1 - before) / (1 - alpha_bar)
     variance = (1 - before) / (1 - alpha_bar) * beta
-    return of_x_0 * x_0 + of_x_t * x_t, variance.view(-1, 1, 1, 1)
+    return coef_x_0 * x_0 + coef_x_t * x_t, variance.view(-1, 1, 1, 1)
 
 
 # %% mistake flat_variance
@@ -190,11 +194,11 @@ def q_posterior(schedule, x_t, x_0, t):
     """The values are right, but the variance is (B,): it was to be (B, 1, 1, 1)."""
     beta, alpha = schedule.beta[t], schedule.alpha[t]
     alpha_bar, before = schedule.alpha_bar[t], schedule.alpha_bar[t - 1]
-    of_x_0 = before.sqrt() * beta / (1 - alpha_bar)
-    of_x_t = alpha.sqrt() * (1 - before) / (1 - alpha_bar)
+    coef_x_0 = before.sqrt() * beta / (1 - alpha_bar)
+    coef_x_t = alpha.sqrt() * (1 - before) / (1 - alpha_bar)
     variance = (1 - before) / (1 - alpha_bar) * beta
-    of_x_0, of_x_t = (v.to(x_t.dtype).view(-1, 1, 1, 1) for v in (of_x_0, of_x_t))
-    return of_x_0 * x_0 + of_x_t * x_t, variance.to(x_t.dtype)
+    coef_x_0, coef_x_t = (v.to(x_t.dtype).view(-1, 1, 1, 1) for v in (coef_x_0, coef_x_t))
+    return coef_x_0 * x_0 + coef_x_t * x_t, variance.to(x_t.dtype)
 
 
 # %% mistake float64
@@ -205,11 +209,11 @@ def q_posterior(schedule, x_t, x_0, t):
     """
     beta, alpha = schedule.beta[t], schedule.alpha[t]
     alpha_bar, before = schedule.alpha_bar[t], schedule.alpha_bar[t - 1]
-    of_x_0 = before.sqrt() * beta / (1 - alpha_bar)
-    of_x_t = alpha.sqrt() * (1 - before) / (1 - alpha_bar)
+    coef_x_0 = before.sqrt() * beta / (1 - alpha_bar)
+    coef_x_t = alpha.sqrt() * (1 - before) / (1 - alpha_bar)
     variance = (1 - before) / (1 - alpha_bar) * beta
-    of_x_0, of_x_t, variance = (v.view(-1, 1, 1, 1) for v in (of_x_0, of_x_t, variance))
-    return of_x_0 * x_0 + of_x_t * x_t, variance
+    coef_x_0, coef_x_t, variance = (v.view(-1, 1, 1, 1) for v in (coef_x_0, coef_x_t, variance))
+    return coef_x_0 * x_0 + coef_x_t * x_t, variance
 
 
 # %% check

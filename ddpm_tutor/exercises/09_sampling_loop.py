@@ -251,7 +251,7 @@ from itertools import islice
 from ddpm_tutor import p_step as line_4
 from ddpm_tutor.grading.tools import WrongKind
 from ddpm_tutor.grading.tools import quick_drawing
-from ddpm_tutor.grading.tools import sample as right
+from ddpm_tutor import ancestral_sampling as right
 
 
 def inputs(draw):

@@ -164,7 +164,7 @@ from itertools import islice
 
 from ddpm_tutor import linear_schedule, load_checkpoint, respaced
 from ddpm_tutor.grading.tools import WrongKind, noise_of
-from ddpm_tutor.grading.tools import sample as whole_loop
+from ddpm_tutor import ancestral_sampling as whole_loop
 
 
 def right(model, schedule, x_T):

@@ -9,20 +9,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ddpm_tutor.science.diffusion import predict_eps
-from ddpm_tutor.science.fast import for_sampling
 from ddpm_tutor.science.network import NoisePredictor
-from ddpm_tutor.science.noise import normal, streams
 from ddpm_tutor.science.sampling import (
-    IMAGE_SHAPE,
+    ChainState,
     Equations,
     Method,
-    Sampled,
+    SamplingOptions,
     draw,
     guided_eps,
     last,
 )
-from ddpm_tutor.science.schedule import Schedule, respaced
+from ddpm_tutor.science.schedule import Schedule
 from ddpm_tutor.storage.checkpoints import load_checkpoint
 
 Functions = Mapping[str, Callable[..., Any]]  # by the names that the exercises give them
@@ -38,31 +35,17 @@ def used_in(method: Method) -> tuple[str, ...]:
     return OF_DDIM if method == "ddim" else OF_DDPM
 
 
-def sample(
-    model: Callable[[Tensor, Tensor], Tensor],
-    p_step: Callable[..., Tensor],
-    schedule: Schedule,
-    x_T: Tensor,
-    z: Mapping[int, Tensor],
-) -> Iterator[tuple[int, Tensor]]:
-    """Algorithm 2 at its barest, with the model, the step and the noise handed in (exercise 9)."""
-    x_t = x_T
-    for i in range(schedule.T, 0, -1):
-        yield i, x_t
-        t = torch.full((len(x_t),), i, device=x_t.device)
-        x_t = p_step(schedule, x_t, t, model(x_t, t), z[i])
-    yield 0, x_t
-
-
 def equations(functions: Functions) -> Equations:
     """The package's equations, with those among `functions` in their places."""
-    places: dict[str, Callable[..., Tensor]] = {}
+    places: dict[str, Callable[..., Any]] = {}
     for name in ("predict_x_0", "ddim_step"):
         if name in functions:
             places[name] = functions[name]
     if "p_step" in functions:
         # the exercise has one variance only, beta
         places["p_step"] = lambda *given: functions["p_step"](*given[:5])
+    if "sample" in functions:
+        places["loop"] = functions["sample"]
     if "guided_eps" in functions:
         places["guided_eps"] = lambda *given: guided_by(functions["guided_eps"], *given)
     return Equations(**places)
@@ -92,85 +75,21 @@ def guided_by(
     return function(answer, x_t, t, label, model.num_classes, guidance)
 
 
-class Noises(Mapping[int, Tensor]):
-    """The noise of each step, drawn when it is asked for, in the order of Algorithm 2."""
-
-    def __init__(self, T: int, noise: Callable[[], Tensor]) -> None:
-        self.next, self.noise = T, noise
-        self.T, self.drawn = T, dict[int, Tensor]()
-
-    def __getitem__(self, i: int) -> Tensor:
-        i = int(i)
-        if not 1 <= i <= self.T:
-            raise KeyError(f"there is noise for the steps 1 to {self.T}, not for {i}")
-        while self.next >= i:
-            self.drawn[self.next] = self.noise()
-            self.next -= 1
-        return self.drawn[i]
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(range(1, self.T + 1))
-
-    def __len__(self) -> int:
-        return self.T
-
-
-@torch.no_grad()
 def draw_with(
     functions: Functions,
     model: NoisePredictor,
     schedule: Schedule,
     labels: Tensor | None,
+    options: SamplingOptions,
     *,
     seed: int,
     indices: Sequence[int],
-    guidance: float = 1.0,
-    method: Method = "ddpm",
-    steps: int | None = None,
-    clip: bool | None = None,
-) -> Iterator[Sampled]:
+) -> Iterator[ChainState]:
     """`draw`, with `functions` in place of the package's. See there for the arguments."""
-    ours, loop = equations(functions), functions.get("sample")
-    if "p_step" in functions:
-        loop = loop or sample  # it hands noise to the last step too, which is not to add it
-    if loop is None or method == "ddim":
-        yield from draw(
-            model, schedule, labels, seed=seed, indices=indices, guidance=guidance,
-            method=method, steps=steps, clip=clip, equations=ours,
-        )  # fmt: skip
-        return
-    device = next(model.parameters()).device
-    generators = streams(seed, "sampling", indices)
-    shape = (len(indices), *IMAGE_SHAPE)
-    x_T = normal(shape, generators, device)
-    label = None if labels is None else labels.to(device)
-    short, spread = respaced(schedule.to(device), steps or schedule.T)
-    skips = short.T < schedule.T
-    times = spread.to(device)
-    guided = label is not None and guidance != 1
-    fast = for_sampling(model, times.tolist()[:0:-1], len(x_T) * (2 if guided else 1))
-    guesses: list[Tensor] = []  # of x_0, one for each call of the network
-
-    def predicted(x_t: Tensor, t: Tensor) -> Tensor:
-        eps = ours.guided_eps(fast, x_t, times[t], label, guidance)
-        guess = ours.predict_x_0(short, x_t, t, eps)
-        if skips if clip is None else clip:
-            guess = guess.clamp(-1, 1)
-            eps = predict_eps(short, x_t, t, guess)
-        guesses.append(guess)
-        return eps
-
-    def step(schedule: Schedule, x_t: Tensor, t: Tensor, eps: Tensor, z: Tensor) -> Tensor:
-        return ours.p_step(schedule, x_t, t, eps, z, "beta_tilde" if skips else "beta")
-
-    z = Noises(short.T, lambda: normal(shape, generators, device))
-    before: tuple[int, Tensor] | None = None
-    for i, x_t in loop(predicted, step, short, x_T, z):
-        if before:
-            yield Sampled(int(times[before[0]]), before[1], guesses[-1] if guesses else before[1])
-        before = int(i), x_t
-    if before:
-        yield Sampled(int(times[before[0]]), before[1], before[1])
+    return draw(
+        model, schedule, labels, options, seed=seed, indices=indices,
+        equations=equations(functions),
+    )  # fmt: skip
 
 
 def quick_drawing(
@@ -178,8 +97,9 @@ def quick_drawing(
 ) -> Tensor:
     """A 3, a 5 and a 7, drawn by the shipped network with these functions."""
     loaded = load_checkpoint()
-    moments = draw_with(
-        functions, loaded.model, loaded.schedule, torch.tensor([3, 5, 7]),
-        seed=0, indices=range(3), guidance=guidance, method=method, steps=steps, clip=False,
-    )  # fmt: skip
-    return last(moments).nan_to_num(-1.0)
+    options = SamplingOptions(method, steps, clip=False, guidance=guidance)
+    labels = torch.tensor([3, 5, 7])
+    states = draw_with(
+        functions, loaded.model, loaded.schedule, labels, options, seed=0, indices=range(3)
+    )
+    return last(states).nan_to_num(-1.0)

@@ -1,18 +1,14 @@
 """Known mistakes, in the place of the package's own functions."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
 from ddpm_tutor.course.exercise import Exercise, Mistake, all_exercises
 from ddpm_tutor.errors import UsageError
 from ddpm_tutor.grading.drawing import draw_with
-from ddpm_tutor.science.sampling import (
-    Method,
-    Sampled,
-)
+from ddpm_tutor.science.sampling import ALGORITHM_2, ChainState, Method, SamplingOptions
 from ddpm_tutor.storage.checkpoints import Checkpoint
 
 
@@ -33,21 +29,28 @@ class Bug:
         return "ddim" if self.exercise.function == "ddim_step" else "ddpm"
 
     def draw(
-        self, loaded: Checkpoint, labels: Tensor | None, *, wrong: bool = True, **how: Any
-    ) -> Iterator[Sampled]:
+        self,
+        loaded: Checkpoint,
+        labels: Tensor | None,
+        options: SamplingOptions = ALGORITHM_2,
+        *,
+        seed: int,
+        indices: Sequence[int],
+        wrong: bool = True,
+    ) -> Iterator[ChainState]:
         """`draw_with` this mistake, or with the solution in its place: all else is the same.
 
-        What is no number any more is drawn black.
+        What is not finite is drawn black.
         """
         code = self.mistake.code if wrong else self.exercise.solution
         # the estimate of x_0 counts only where it is clipped, and the noise follows from it
         clip = True if self.exercise.function == "predict_x_0" else None
-        moments = draw_with(
+        states = draw_with(
             {self.exercise.function: self.exercise.load(code)}, loaded.model, loaded.schedule,
-            labels, method=self.method, clip=clip, **how,
+            labels, replace(options, method=self.method, clip=clip), seed=seed, indices=indices,
         )  # fmt: skip
-        for t, x_t, x_0 in moments:
-            yield Sampled(t, x_t.nan_to_num(-1.0), x_0.nan_to_num(-1.0))
+        for t, x_t, x_0_hat in states:
+            yield ChainState(t, x_t.nan_to_num(-1.0), x_0_hat.nan_to_num(-1.0))
 
 
 def bugs() -> list[Bug]:

@@ -11,16 +11,16 @@ from ddpm_tutor.grading.sandbox import Checked
 from ddpm_tutor.grading.verdict import Verdict
 from ddpm_tutor.screen.prose import Sentence
 
-PRINTED_LINES = 8  # of what the code printed
+MAX_PRINTED_LINES = 8  # of what the code printed
 
 
-def tell(console: Console, exercise: Exercise, path: Path, checked: Checked) -> None:
+def print_verdict(console: Console, exercise: Exercise, path: Path, checked: Checked) -> None:
     """Says how the learner's file did: what is wrong, where, in numbers, and how it looks."""
     verdict = checked.verdict
     mark = ("✓ ", "bold green") if verdict.passed else ("✗ ", "bold red")
     console.print(Text.assemble(mark, (f"Exercise {exercise.number} · {exercise.title}", "bold")))
     if checked.printed:
-        tell_printed(console, checked.printed)
+        print_printed(console, checked.printed)
     if verdict.passed:
         where = " and ".join(verdict.devices)
         calls = f"{verdict.cases} calls on {where} gave what the package's own function gives."
@@ -30,13 +30,13 @@ def tell(console: Console, exercise: Exercise, path: Path, checked: Checked) -> 
     if verdict.leads_to:
         inside(console, Sentence(verdict.leads_to))
     if verdict.line:
-        tell_line(console, path, checked.source, verdict.line)
+        print_line(console, path, checked.source, verdict.line)
     if verdict.case:
         inside(console, Text(f"Tried with {verdict.case}", "dim"))
     if verdict.rows:
-        tell_numbers(console, verdict)
+        print_numbers(console, verdict)
     if verdict.pictures:
-        tell_pictures(console, verdict)
+        print_pictures(console, verdict)
 
 
 def inside(console: Console, what: Sentence | Text) -> None:
@@ -44,7 +44,7 @@ def inside(console: Console, what: Sentence | Text) -> None:
     console.print(Padding(what, (0, 0, 0, 2)))
 
 
-def tell_line(console: Console, path: Path, source: str, line: int) -> None:
+def print_line(console: Console, path: Path, source: str, line: int) -> None:
     """The line of the learner's file, and where it is."""
     lines = source.splitlines()
     inside(console, Text(f"{path}, line {line}:", "cyan"))
@@ -52,7 +52,7 @@ def tell_line(console: Console, path: Path, source: str, line: int) -> None:
         inside(console, Text.assemble((f"{line:5} │ ", "dim"), lines[line - 1].rstrip()))
 
 
-def tell_numbers(console: Console, verdict: Verdict) -> None:
+def print_numbers(console: Console, verdict: Verdict) -> None:
     """What was expected, and what came."""
     from ddpm_tutor.screen.values import table
 
@@ -60,7 +60,7 @@ def tell_numbers(console: Console, verdict: Verdict) -> None:
     console.print(Padding(numbers, (0, 0, 0, 2)))
 
 
-def tell_pictures(console: Console, verdict: Verdict) -> None:
+def print_pictures(console: Console, verdict: Verdict) -> None:
     """What the right function leads to, and what the learner's leads to."""
     import torch
 
@@ -73,11 +73,11 @@ def tell_pictures(console: Console, verdict: Verdict) -> None:
         console.print(render_images(torch.tensor(mine, dtype=torch.uint8), console))
 
 
-def tell_printed(console: Console, printed: str) -> None:
+def print_printed(console: Console, printed: str) -> None:
     """What the learner's code printed, once: each of its calls may have."""
     lines = list(dict.fromkeys(printed.splitlines()))
     inside(console, Text("Your code printed:", "dim"))
-    for line in lines[:PRINTED_LINES]:
+    for line in lines[:MAX_PRINTED_LINES]:
         inside(console, Text(f"  {line}"))
-    if len(lines) > PRINTED_LINES:
+    if len(lines) > MAX_PRINTED_LINES:
         inside(console, Text("  ...", "dim"))

@@ -17,13 +17,13 @@ from ddpm_tutor.course.exercise import Exercise, read_answer, read_exercise
 from ddpm_tutor.errors import TutorError
 from ddpm_tutor.grading.verdict import Verdict
 
-SECONDS = 20.0  # for the learner's code; a right answer takes under one
+MAX_SECONDS = 20.0  # for the learner's code; a right answer takes under one
 
-START_SECONDS = 120.0  # for Python and torch to load, on a slow machine
+MAX_START_SECONDS = 120.0  # for Python and torch to load, on a slow machine
 
-MEMORY = 2 * 1024**3  # bytes beyond what torch itself takes
+MAX_MEMORY = 2 * 1024**3  # bytes beyond what torch itself takes
 
-PRINTED = 2000  # characters of what the code printed
+MAX_PRINTED = 2000  # characters of what the code printed
 
 VERDICT, TRACE, READY = "verdict.json", "trace.txt", "ready"
 
@@ -37,7 +37,7 @@ class Checked:
     source: str  # what was checked
 
 
-def check(exercise: Exercise, path: Path, seconds: float = SECONDS) -> Checked:
+def check(exercise: Exercise, path: Path, seconds: float = MAX_SECONDS) -> Checked:
     """Checks the learner's file.
 
     Raises:
@@ -54,14 +54,14 @@ def check(exercise: Exercise, path: Path, seconds: float = SECONDS) -> Checked:
                 command, stdin=subprocess.DEVNULL, stdout=printed, stderr=printed, env=environment
             )
             try:
-                code = child.wait(START_SECONDS + 2 * seconds)
+                code = child.wait(MAX_START_SECONDS + 2 * seconds)
             except subprocess.TimeoutExpired:
                 code = None
             finally:
                 child.kill()
                 child.wait()
         words = (folder / "printed").read_text(encoding="utf-8", errors="replace")
-        return Checked(verdict_in(folder, path, source, code), words[:PRINTED].strip(), source)
+        return Checked(verdict_in(folder, path, source, code), words[:MAX_PRINTED].strip(), source)
 
 
 def verdict_in(folder: Path, path: Path, source: str, code: int | None) -> Verdict:
@@ -96,7 +96,7 @@ def limit_memory() -> None:
 
         with open("/proc/self/status") as status:
             taken = next(int(line.split()[1]) for line in status if line.startswith("VmData"))
-        limit = taken * 1024 + MEMORY
+        limit = taken * 1024 + MAX_MEMORY
         _, most = resource.getrlimit(resource.RLIMIT_DATA)
         if most != resource.RLIM_INFINITY:
             limit = min(limit, most)

@@ -1,6 +1,6 @@
 """What an exercise file uses: `from ddpm_tutor.grading.tools import a_digit, ...`."""
 
-from ddpm_tutor.grading.drawing import quick_drawing, sample
+from ddpm_tutor.grading.drawing import quick_drawing
 from ddpm_tutor.grading.trials import WrongKind, a_digit, copied, named, noise_of
 
 __all__ = [
@@ -10,5 +10,4 @@ __all__ = [
     "named",
     "noise_of",
     "quick_drawing",
-    "sample",
 ]

@@ -13,7 +13,7 @@ from ddpm_tutor.pictures.grids import enlarged, grid
 from ddpm_tutor.science.diffusion import predict_x_0, q_step
 from ddpm_tutor.science.network import NoisePredictor
 from ddpm_tutor.science.noise import normal, streams
-from ddpm_tutor.science.sampling import Sampled, guided_eps
+from ddpm_tutor.science.sampling import ChainState, guided_eps
 from ddpm_tutor.science.schedule import Schedule
 
 SIDE = 256  # of one digit in a film, at least
@@ -35,11 +35,11 @@ def frame_times(schedule: Schedule, frames: int) -> list[int]:
 
 @dataclass(frozen=True)
 class Frame:
-    """One moment of a film: x_t beside the model's estimate of x_0."""
+    """One picture of a film: x_t beside the model's estimate of x_0."""
 
     t: int
     x_t: Tensor  # (N, 1, 32, 32)
-    x_0: Tensor  # (N, 1, 32, 32)
+    x_0_hat: Tensor  # (N, 1, 32, 32): the estimate of x_0
 
 
 NAMES = ("x_t", "estimate of x_0")
@@ -53,7 +53,7 @@ def film(frames: Sequence[Frame], title: str = "", names: tuple[str, str] = NAME
     """
     pictures = []
     for frame in frames:
-        left, right = grid(frame.x_t), grid(frame.x_0)
+        left, right = grid(frame.x_t), grid(frame.x_0_hat)
         factor = max(
             1, -(-SIDE // left.shape[1]) if len(frame.x_t) == 1 else 2 * SIDE // left.shape[1]
         )
@@ -84,16 +84,16 @@ FRAMES = 72
 
 
 def frames_of(
-    moments: Iterable[Sampled], schedule: Schedule, frames: int = FRAMES
+    states: Iterable[ChainState], schedule: Schedule, frames: int = FRAMES
 ) -> Iterator[Frame]:
-    """Those moments of sampling that a film shows: near evenly spread times, and the last one."""
+    """Those states of the chain that a film shows: near evenly spread times, and the last one."""
     wanted = frame_times(schedule, frames)
-    for moment in moments:
-        # with few steps a moment may stand for several wanted times
-        if wanted and moment.t <= wanted[-1]:
-            while wanted and moment.t <= wanted[-1]:
+    for state in states:
+        # with few steps a state may stand for several wanted times
+        if wanted and state.t <= wanted[-1]:
+            while wanted and state.t <= wanted[-1]:
                 wanted.pop()
-            yield Frame(moment.t, moment.x_t.cpu(), moment.x_0.cpu())
+            yield Frame(state.t, state.x_t.cpu(), state.x_0_hat.cpu())
 
 
 @torch.no_grad()
@@ -121,7 +121,7 @@ def noising(
         if step > 0:
             x_t = q_step(schedule, x_t, t, normal(x_t.shape, generators, x_t.device))
         if step in wanted:
-            estimate = x_0
+            x_0_hat = x_0
             if step > 0:
-                estimate = predict_x_0(schedule, x_t, t, guided_eps(model, x_t, t, label, 1.0))
-            yield Frame(step, x_t.cpu(), estimate.clamp(-1, 1).cpu())
+                x_0_hat = predict_x_0(schedule, x_t, t, guided_eps(model, x_t, t, label, 1.0))
+            yield Frame(step, x_t.cpu(), x_0_hat.clamp(-1, 1).cpu())

@@ -48,9 +48,9 @@ def q_posterior(schedule: Schedule, x_t: Tensor, x_0: Tensor, t: Tensor) -> tupl
     """
     beta, alpha = schedule.beta[t], schedule.alpha[t]
     alpha_bar, alpha_bar_prev = schedule.alpha_bar[t], schedule.alpha_bar[t - 1]
-    of_x_0 = alpha_bar_prev.sqrt() * beta / (1 - alpha_bar)
-    of_x_t = alpha.sqrt() * (1 - alpha_bar_prev) / (1 - alpha_bar)
-    mu_tilde = per_image(of_x_0, x_t) * x_0 + per_image(of_x_t, x_t) * x_t
+    coef_x_0 = alpha_bar_prev.sqrt() * beta / (1 - alpha_bar)
+    coef_x_t = alpha.sqrt() * (1 - alpha_bar_prev) / (1 - alpha_bar)
+    mu_tilde = per_image(coef_x_0, x_t) * x_0 + per_image(coef_x_t, x_t) * x_t
     return mu_tilde, per_image(beta_tilde(schedule, t), x_t)
 
 
@@ -69,8 +69,8 @@ def predict_eps(schedule: Schedule, x_t: Tensor, t: Tensor, x_0: Tensor) -> Tens
 def p_mean(schedule: Schedule, x_t: Tensor, t: Tensor, eps: Tensor) -> Tensor:
     """The mean of the reverse step, mu_theta, from the predicted noise (Eq. 11)."""
     beta, alpha, alpha_bar = schedule.beta[t], schedule.alpha[t], schedule.alpha_bar[t]
-    of_eps = beta / (1 - alpha_bar).sqrt()
-    return (x_t - per_image(of_eps, x_t) * eps) / per_image(alpha.sqrt(), x_t)
+    coef_eps = beta / (1 - alpha_bar).sqrt()
+    return (x_t - per_image(coef_eps, x_t) * eps) / per_image(alpha.sqrt(), x_t)
 
 
 def p_step(
@@ -152,12 +152,14 @@ def losses_simple(
     return F.mse_loss(eps_theta.to(eps.dtype), eps, reduction="none").mean(dim=(1, 2, 3))
 
 
-def weight_of_v(schedule: Schedule, t: Tensor, most: float = 5) -> Tensor:
-    """Weights for the losses, (B,), that make them errors in v instead of eps; at most `most`.
+def v_weight(schedule: Schedule, t: Tensor, max_weight: float = 5) -> Tensor:
+    """Weights for the losses, (B,), that make them errors in v instead of eps.
+
+    None is above `max_weight`.
 
     v = sqrt(alpha_bar) eps - sqrt(1 - alpha_bar) x_0 (Salimans and Ho 2022). With Eq. 15 for x_0,
     an error in eps is 1 / sqrt(alpha_bar) times as large in v. Eq. 14 already drops the weights
     of Eq. 12, and so looks less at small t; this goes on in the same direction. From the t on at
-    which alpha_bar is 1 / `most` (397 of 1000 for 5) all weigh the same.
+    which alpha_bar is 1 / `max_weight` (397 of 1000 for 5) all weigh the same.
     """
-    return (1 / schedule.alpha_bar[t]).clamp(max=most).float()
+    return (1 / schedule.alpha_bar[t]).clamp(max=max_weight).float()

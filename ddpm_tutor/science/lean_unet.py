@@ -78,8 +78,8 @@ class LeanUNet(NoisePredictor):
         ValueError: `width` is not a positive multiple of 32.
     """
 
-    of_v: Tensor  # (T + 1,) the share of the layers' result in the noise, by t
-    of_x_t: Tensor  # (T + 1,) the share of x_t
+    coef_v: Tensor  # (T + 1,) of v in the predicted noise, by t
+    coef_x_t: Tensor  # (T + 1,) of x_t
 
     def __init__(self, width: int = 64, num_classes: int | None = None) -> None:
         super().__init__(width, num_classes)
@@ -110,8 +110,8 @@ class LeanUNet(NoisePredictor):
         if num_classes is not None:
             self.label_embedding = nn.Embedding(num_classes + 1, embedding)
         alpha_bar = linear_schedule().alpha_bar
-        self.register_buffer("of_v", alpha_bar.sqrt().float(), persistent=False)
-        self.register_buffer("of_x_t", (1 - alpha_bar).sqrt().float(), persistent=False)
+        self.register_buffer("coef_v", alpha_bar.sqrt().float(), persistent=False)
+        self.register_buffer("coef_x_t", (1 - alpha_bar).sqrt().float(), persistent=False)
         # one matrix product gives the scales and shifts of all blocks
         blocks = [m for m in self.modules() if isinstance(m, ResidualBlock)]
         self.modulation_sizes = [2 * block.out_channels for block in blocks]
@@ -131,7 +131,7 @@ class LeanUNet(NoisePredictor):
     def predict(self, x_t: Tensor, t: Tensor, modulations: tuple[Tensor, ...]) -> Tensor:
         """The predicted noise, from x_t and what `modulations` made of t and the label."""
         v = self.layers(x_t, modulations)
-        return per_image(self.of_v[t], x_t) * v + per_image(self.of_x_t[t], x_t) * x_t
+        return per_image(self.coef_v[t], x_t) * v + per_image(self.coef_x_t[t], x_t) * x_t
 
     def layers(self, x_t: Tensor, modulations: tuple[Tensor, ...]) -> Tensor:
         """What the U gives back, the v that the noise follows from, (B, 1, 32, 32)."""

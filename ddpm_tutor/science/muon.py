@@ -5,15 +5,16 @@ by the nearest orthogonal one, so that rare directions are learned as fast (Jord
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 MOMENTUM = 0.95
 BETAS = 0.9, 0.999  # of Adam, for what is no matrix
-SMALLEST = 32  # rows or columns; with fewer there are too few directions to balance
+MIN_SIDE = 32  # rows or columns; with fewer there are too few directions to balance
 # a step is then about as large as one of Adam's at the same rate (Liu et al. 2025)
-SIZE_OF_STEP = 0.2
+STEP_SIZE = 0.2
 
 
 class Muon(torch.optim.Optimizer):
@@ -22,11 +23,12 @@ class Muon(torch.optim.Optimizer):
     torch.optim.Muon is for matrices alone and came with torch 2.9.
 
     Args:
-        parameters: those with at least `SMALLEST` rows and columns, the first dimension being the
+        parameters: those with at least `MIN_SIDE` rows and columns, the first dimension being the
             rows, count as matrices.
         lr: as for AdamW.
         weight_decay: as in AdamW, of both kinds.
-        dtype: of the products that find the orthogonal matrix: bfloat16 where that is fast.
+        dtype: of the matrix products that find the orthogonal matrix: bfloat16 where that
+            is fast.
     """
 
     def __init__(
@@ -44,6 +46,11 @@ class Muon(torch.optim.Optimizer):
         super().__init__(groups, {"lr": lr, "weight_decay": weight_decay})
         self.dtype = dtype
 
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Goes on from a saved state, that of an earlier version of this package too."""
+        states = {key: renamed(state) for key, state in state_dict["state"].items()}
+        super().load_state_dict({**state_dict, "state": states})
+
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Moves every parameter that has a gradient."""
@@ -60,14 +67,14 @@ class Muon(torch.optim.Optimizer):
             assert p.grad is not None
             state = self.state[p]
             if not state:
-                state["average"] = torch.zeros_like(p)
-            average = state["average"].lerp_(p.grad, 1 - MOMENTUM)
-            direction = p.grad.lerp(average, MOMENTUM).flatten(1)  # (rows, columns)
+                state["momentum_buffer"] = torch.zeros_like(p)
+            momentum_buffer = state["momentum_buffer"].lerp_(p.grad, 1 - MOMENTUM)
+            direction = p.grad.lerp(momentum_buffer, MOMENTUM).flatten(1)  # (rows, columns)
             directions.setdefault(direction.shape, []).append((p, direction))
         for shape, same in directions.items():
             found = orthogonal(torch.stack([direction for _, direction in same]), self.dtype)
             for (p, _), direction in zip(same, found, strict=True):
-                p.add_(direction.view_as(p), alpha=-lr * SIZE_OF_STEP * max(shape) ** 0.5)
+                p.add_(direction.view_as(p), alpha=-lr * STEP_SIZE * max(shape) ** 0.5)
 
     def step_rest(self, parameters: list[nn.Parameter], lr: float) -> None:
         """A step of Adam (Kingma and Ba 2014)."""
@@ -75,20 +82,27 @@ class Muon(torch.optim.Optimizer):
             assert p.grad is not None
             state = self.state[p]
             if not state:
-                state.update(step=0, average=torch.zeros_like(p), square=torch.zeros_like(p))
+                state.update(step=0, exp_avg=torch.zeros_like(p), exp_avg_sq=torch.zeros_like(p))
             state["step"] += 1
-            state["average"].lerp_(p.grad, 1 - BETAS[0])
-            state["square"].lerp_(p.grad.square(), 1 - BETAS[1])
-            average, square = (
+            state["exp_avg"].lerp_(p.grad, 1 - BETAS[0])
+            state["exp_avg_sq"].lerp_(p.grad.square(), 1 - BETAS[1])
+            mean, mean_square = (
                 state[name] / (1 - beta ** state["step"])
-                for name, beta in zip(("average", "square"), BETAS, strict=True)
+                for name, beta in zip(("exp_avg", "exp_avg_sq"), BETAS, strict=True)
             )
-            p.addcdiv_(average, square.sqrt() + 1e-8, value=-lr)
+            p.addcdiv_(mean, mean_square.sqrt() + 1e-8, value=-lr)
+
+
+def renamed(state: dict[str, Any]) -> dict[str, Any]:
+    """What is kept of a parameter, by the names of today."""
+    of_adam = "square" in state
+    names = {"average": "exp_avg" if of_adam else "momentum_buffer", "square": "exp_avg_sq"}
+    return {names.get(name, name): value for name, value in state.items()}
 
 
 def is_matrix(parameter: Tensor) -> bool:
-    """Whether it has `SMALLEST` rows and columns; a convolution has a row for each channel out."""
-    return parameter.ndim > 1 and min(parameter.flatten(1).shape) >= SMALLEST
+    """Whether it has `MIN_SIDE` rows and columns; a convolution has a row for each channel out."""
+    return parameter.ndim > 1 and min(parameter.flatten(1).shape) >= MIN_SIDE
 
 
 def orthogonal(matrices: Tensor, dtype: torch.dtype) -> Tensor:
@@ -99,7 +113,7 @@ def orthogonal(matrices: Tensor, dtype: torch.dtype) -> Tensor:
 
     Args:
         matrices: (N, rows, columns).
-        dtype: of the products.
+        dtype: of the matrix products.
 
     Returns:
         (N, rows, columns), of the matrices' own dtype.

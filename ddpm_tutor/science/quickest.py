@@ -7,7 +7,7 @@ import torch
 
 from ddpm_tutor.science.devices import GPU_START, available_devices, choose_device, is_started
 from ddpm_tutor.science.network import NoisePredictor
-from ddpm_tutor.science.sampling import chunk_size, draw
+from ddpm_tutor.science.sampling import SamplingOptions, chunk_size, draw
 from ddpm_tutor.science.schedule import Schedule
 
 TRIAL_STEPS = 4
@@ -25,12 +25,11 @@ def quickest_device(
     model: NoisePredictor,
     schedule: Schedule,
     images: int,
-    steps: int,
+    options: SamplingOptions,
     *,
     labels: bool = True,
-    guidance: float = 1.0,
 ) -> Choice:
-    """The device that draws so many images in so many steps soonest.
+    """The device that draws so many images soonest.
 
     A GPU is tried only where the CPU would take longer than a GPU takes to start.
 
@@ -42,7 +41,7 @@ def quickest_device(
         return Choice(torch.device("cpu"), "there is no other device")
 
     def seconds() -> float:
-        return seconds_to_draw(model, schedule, images, steps, labels=labels, guidance=guidance)
+        return seconds_to_draw(model, schedule, images, options, labels=labels)
 
     on_cpu = seconds()
     if on_cpu < GPU_START and not is_started():
@@ -64,10 +63,9 @@ def seconds_to_draw(
     model: NoisePredictor,
     schedule: Schedule,
     images: int,
-    steps: int,
+    options: SamplingOptions,
     *,
     labels: bool = True,
-    guidance: float = 1.0,
     tried: int = TRIAL_STEPS,
 ) -> float:
     """How long that would take on the device where the network is, from a few steps of one chunk.
@@ -79,9 +77,8 @@ def seconds_to_draw(
     asked = None
     if labels and model.num_classes is not None:
         asked = torch.zeros(chunk, dtype=torch.long)
-    chain = draw(
-        model, schedule, asked, seed=0, indices=range(chunk), guidance=guidance, steps=steps
-    )
+    steps = options.steps_of(schedule.T)
+    chain = draw(model, schedule, asked, options, seed=0, indices=range(chunk))
     came = []  # when each state of the chain did
     started = time.perf_counter()
     for _ in range(min(tried, steps) + 1):

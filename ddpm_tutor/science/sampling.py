@@ -1,7 +1,8 @@
 """Algorithm 2 and its relatives: from noise to pictures."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Literal, NamedTuple
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 from ddpm_tutor.errors import is_out_of_memory
 from ddpm_tutor.science.diffusion import Variance, ddim_step, p_step, predict_eps, predict_x_0
 from ddpm_tutor.science.fast import for_sampling, is_plain
-from ddpm_tutor.science.graph import Function, replayed
+from ddpm_tutor.science.graph import replayed
 from ddpm_tutor.science.network import NoisePredictor
 from ddpm_tutor.science.noise import Generators, normal, normals, streams
 from ddpm_tutor.science.pixels import to_uint8
@@ -22,12 +23,53 @@ IMAGE_SHAPE = (1, 32, 32)
 CHUNK, CHUNK_ON_GPU = 50, 500
 
 
-class Sampled(NamedTuple):
-    """One moment of sampling."""
+@dataclass(frozen=True)
+class SamplingOptions:
+    """How to sample. The defaults are Algorithm 2 of the paper, all its steps.
+
+    Raises:
+        ValueError: `method` or `variance` is unknown.
+    """
+
+    method: Method = "ddpm"  # "ddim" adds no noise (Song et al. 2020)
+    steps: int | None = None  # how many of the T steps to take, evenly spread; None takes all
+    # sigma_t^2 of "ddpm" (Section 3.2); None takes beta for the whole chain, and beta-tilde where
+    # steps are skipped: in long steps the two part, and beta puts back too much noise (Nichol and
+    # Dhariwal 2021)
+    variance: Variance | None = None
+    # keep the estimate of x_0 in [-1, 1], as the authors' code does; x_t itself is never clamped;
+    # None clips where steps are skipped, where it matters
+    clip: bool | None = None
+    guidance: float = 1.0  # the guidance scale, see `guided_eps`
+
+    def __post_init__(self) -> None:
+        if self.method not in ("ddpm", "ddim"):
+            raise ValueError(f'method is "ddpm" or "ddim", not {self.method!r}')
+        if self.variance not in ("beta", "beta_tilde", None):
+            raise ValueError(f'variance is "beta" or "beta_tilde", not {self.variance!r}')
+
+    def steps_of(self, T: int) -> int:
+        """How many steps are taken of a chain of T."""
+        return T if self.steps is None else self.steps
+
+    def variance_of(self, T: int) -> Variance:
+        """sigma_t^2 in a chain of T steps."""
+        return self.variance or ("beta_tilde" if self.steps_of(T) < T else "beta")
+
+    def clips(self, T: int) -> bool:
+        """Whether the estimate of x_0 is clipped in a chain of T steps."""
+        return self.steps_of(T) < T if self.clip is None else self.clip
+
+
+ALGORITHM_2 = SamplingOptions()
+
+
+class ChainState(NamedTuple):
+    """One state of the reverse chain."""
 
     t: int  # T, ..., 0
     x_t: Tensor  # (B, 1, 32, 32)
-    x_0: Tensor  # (B, 1, 32, 32): the estimate of x_0 from x_t (Eq. 15); x_0 itself at t = 0
+    x_0_hat: Tensor  # (B, 1, 32, 32): the estimate of x_0 from x_t (Eq. 15); x_0 itself at t = 0
 
 
 def guided_eps(
@@ -47,6 +89,29 @@ def guided_eps(
     return without + guidance * (with_label - without)
 
 
+def ancestral_sampling(
+    model: Callable[[Tensor, Tensor], Tensor],
+    p_step: Callable[..., Tensor],
+    schedule: Schedule,
+    x_T: Tensor,
+    z: Mapping[int, Tensor],
+) -> Iterator[tuple[int, Tensor]]:
+    """Algorithm 2 as a generator: yields (t, x_t) for t = T, ..., 1, 0.
+
+    Args:
+        model: model(x_t, t) is the predicted noise; t is (B,).
+        p_step: line 4: p_step(schedule, x_t, t, eps, z); it adds no noise at t = 1.
+        x_T: (B, 1, 32, 32) noise from N(0, I).
+        z: z[i] is the fresh noise of step i, like x_T.
+    """
+    x_t = x_T
+    for i in range(schedule.T, 0, -1):
+        yield i, x_t
+        t = torch.full((len(x_t),), i, device=x_t.device)
+        x_t = p_step(schedule, x_t, t, model(x_t, t), z[i])
+    yield 0, x_t
+
+
 @dataclass(frozen=True)
 class Equations:
     """What a sampler is made of. A learner's own functions, or wrong ones, can be put in here."""
@@ -55,9 +120,40 @@ class Equations:
     predict_x_0: Callable[..., Tensor] = predict_x_0
     p_step: Callable[..., Tensor] = p_step
     ddim_step: Callable[..., Tensor] = ddim_step
+    loop: Callable[..., Iterator[tuple[int, Tensor]]] = ancestral_sampling
 
 
 OURS = Equations()
+
+
+class Noises(Mapping[int, Tensor]):
+    """The noise z of each step, drawn when it is asked for, in the order of Algorithm 2.
+
+    Args:
+        noise: gives the noise of the steps T, T - 1, ..., 1 in turn.
+        keep: whether it can be asked for again; else only that of the latest step can.
+    """
+
+    def __init__(self, T: int, noise: Iterator[Tensor], keep: bool) -> None:
+        self.T, self.noise, self.keep = T, noise, keep
+        self.next, self.drawn = T, dict[int, Tensor]()
+
+    def __getitem__(self, i: int) -> Tensor:
+        i = int(i)
+        if not 1 <= i <= self.T:
+            raise KeyError(f"there is noise for the steps 1 to {self.T}, not for {i}")
+        if self.next >= i and not self.keep:
+            self.drawn.clear()
+        while self.next >= i:
+            self.drawn[self.next] = next(self.noise)
+            self.next -= 1
+        return self.drawn[i]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(1, self.T + 1))
+
+    def __len__(self) -> int:
+        return self.T
 
 
 @torch.no_grad()
@@ -65,93 +161,91 @@ def sample(
     model: NoisePredictor,
     schedule: Schedule,
     x_T: Tensor,
+    options: SamplingOptions = ALGORITHM_2,
     *,
     label: Tensor | None = None,
-    guidance: float = 1.0,
-    method: Method = "ddpm",
-    steps: int | None = None,
-    variance: Variance = "beta",
-    clip: bool = False,
     generator: Generators = None,
     equations: Equations = OURS,
-) -> Iterator[Sampled]:
-    """Algorithm 2 as a generator over (t, x_t, estimate of x_0), from t = T to t = 0.
+) -> Iterator[ChainState]:
+    """Algorithm 2 on the noise levels that `options` ask for, from t = T to t = 0.
 
     Args:
         model: the noise predictor, called `model(x_t, t, label)`.
         x_T: (B, 1, 32, 32) noise from N(0, I), on the model's device.
         label: (B,) classes, or None to draw without labels.
-        guidance: see `guided_eps`.
-        method: "ddpm" adds the noise of Algorithm 2, line 4; "ddim" adds none (Song et al. 2020).
-        steps: how many of the T steps to take, evenly spread; None takes all.
-        variance: sigma_t^2 of "ddpm" (Section 3.2).
-        clip: keep the estimate of x_0 in [-1, 1], as the authors' code does. It matters when
-            steps are few. x_t itself is never clamped.
         generator: a CPU generator for the noise z, or one for each image.
         equations: the functions to step with.
 
     Yields:
-        steps + 1 moments; the last has t = 0 and the finished images.
+        steps + 1 states; the last has t = 0 and the finished images.
 
     Raises:
-        ValueError: at the first moment asked for, when `steps` is not in 1..T, `method` is
-            unknown, or a label is given to a network that takes none.
+        ValueError: at the first state asked for, when `steps` is not in 1..T, or a label is given
+            to a network that takes none.
     """
-    if method not in ("ddpm", "ddim"):
-        raise ValueError(f'method is "ddpm" or "ddim", not {method!r}')
     if label is not None and model.num_classes is None:
         raise ValueError("this network was trained without labels, so it draws no digit on request")
-    short, spread = respaced(schedule.to(x_T.device), schedule.T if steps is None else steps)
+    steps, variance = options.steps_of(schedule.T), options.variance_of(schedule.T)
+    clip, guidance = options.clips(schedule.T), options.guidance
+    short, spread = respaced(schedule.to(x_T.device), steps)
+    times, times_here = spread.tolist(), spread.to(x_T.device)
     guided = label is not None and guidance != 1
-    fast = for_sampling(model, spread.tolist()[:0:-1], len(x_T) * (2 if guided else 1))
-    times = spread.to(x_T.device)  # (steps + 1,)
+    fast = for_sampling(model, times[:0:-1], len(x_T) * (2 if guided else 1))
 
-    def step(x_t: Tensor, i: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-        """The estimate of x_0 at step i, (1,), of the short schedule, and x_t one step on."""
-        index = i.expand(len(x_t))  # (B,)
-        eps = equations.guided_eps(fast, x_t, times[index], label, guidance)
-        x_0 = equations.predict_x_0(short, x_t, index, eps)
+    def predict(x_t: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        eps = equations.guided_eps(fast, x_t, times_here[t], label, guidance)
+        x_0_hat = equations.predict_x_0(short, x_t, t, eps)
         if clip:
-            x_0 = x_0.clamp(-1, 1)
-            eps = predict_eps(short, x_t, index, x_0)
-        if method == "ddim":
-            return x_0, equations.ddim_step(short, x_t, index, index - 1, eps)
-        return x_0, equations.p_step(short, x_t, index, eps, z, variance)
+            x_0_hat = x_0_hat.clamp(-1, 1)
+            eps = predict_eps(short, x_t, t, x_0_hat)
+        return eps, x_0_hat
 
-    x_t, indices, zeros = x_T, torch.arange(short.T + 1, device=x_T.device), torch.zeros_like(x_T)
-    quick: Function = step
+    def step(x_t: Tensor, t: Tensor, eps: Tensor, z: Tensor) -> tuple[Tensor]:
+        if options.method == "ddim":
+            return (equations.ddim_step(short, x_t, t, t - 1, eps),)
+        return (equations.p_step(short, x_t, t, eps, z, variance),)
+
     if equations is OURS and is_plain(model):  # what Python a learner's own runs is not known
-        quick = replayed(step)
-    noise = normals(x_T.shape, generator, x_T.device, short.T - 1) if method == "ddpm" else iter(())
-    for i in range(short.T, 0, -1):
-        x_0, x_prev = quick(x_t, indices[i : i + 1], next(noise, zeros))  # z = 0 at the last step
-        yield Sampled(int(spread[i]), x_t, x_0)
-        x_t = x_prev
-    yield Sampled(0, x_t, x_t)
+        predict, step = replayed(predict), replayed(step)  # type: ignore[assignment]
+    x_0_hat = x_T
+
+    def eps_theta(x_t: Tensor, t: Tensor) -> Tensor:
+        nonlocal x_0_hat
+        eps, x_0_hat = predict(x_t, t)
+        return eps
+
+    def one_step(schedule: Schedule, x_t: Tensor, t: Tensor, eps: Tensor, z: Tensor) -> Tensor:
+        return step(x_t, t, eps, z)[0]
+
+    if options.method == "ddim":
+        noise: Iterator[Tensor] = repeat(torch.zeros_like(x_T))
+    else:
+        noise = normals(x_T.shape, generator, x_T.device, short.T)
+    # a state is whole when its x_0 has been estimated, just before the next one comes
+    before: tuple[int, Tensor] | None = None
+    z = Noises(short.T, noise, keep=equations.loop is not ancestral_sampling)
+    for i, x_t in equations.loop(eps_theta, one_step, short, x_T, z):
+        if before:
+            yield ChainState(times[before[0]], before[1], x_0_hat)
+        before = int(i), x_t
+    if before:
+        yield ChainState(times[before[0]], before[1], before[1])
 
 
 def draw(
     model: NoisePredictor,
     schedule: Schedule,
     labels: Tensor | None,
+    options: SamplingOptions = ALGORITHM_2,
     *,
     seed: int,
     indices: Sequence[int],
-    guidance: float = 1.0,
-    method: Method = "ddpm",
-    steps: int | None = None,
-    variance: Variance | None = None,
-    clip: bool | None = None,
     x_T: Tensor | None = None,
     equations: Equations = OURS,
-) -> Iterator[Sampled]:
+) -> Iterator[ChainState]:
     """`sample` from noise named by a seed: image number i of a seed is the same in any batch.
 
     Args:
-        variance: as in `sample`; None takes beta for the whole chain, and beta-tilde where steps
-            are skipped. In long steps the two part, and beta puts back too much noise (Nichol
-            and Dhariwal 2021).
-        clip: as in `sample`; None clips where steps are skipped.
         labels: (B,) on any device, or None.
         indices: the numbers of the images to draw, one each of the batch.
         x_T: start from this (B, 1, 32, 32) instead of noise of the seed.
@@ -160,18 +254,12 @@ def draw(
     device = next(model.parameters()).device
     generators = streams(seed, "sampling", indices)
     noise = normal((len(indices), *IMAGE_SHAPE), generators, device)
-    x_T = noise if x_T is None else x_T.to(device)
-    skips = steps is not None and steps < schedule.T
     return sample(
         model,
         schedule,
-        x_T,
+        noise if x_T is None else x_T.to(device),
+        options,
         label=None if labels is None else labels.to(device),
-        guidance=guidance,
-        method=method,
-        steps=steps,
-        variance=variance or ("beta_tilde" if skips else "beta"),
-        clip=skips if clip is None else clip,
         generator=generators,
         equations=equations,
     )
@@ -182,11 +270,9 @@ def draw_many(
     schedule: Schedule,
     labels: Tensor | None,
     count: int,
+    options: SamplingOptions = ALGORITHM_2,
     *,
     seed: int,
-    guidance: float = 1.0,
-    method: Method = "ddpm",
-    steps: int = 1000,
     rank: int = 0,
     world_size: int = 1,
     on_fewer: Callable[[int], object] = lambda at_once: None,
@@ -201,7 +287,7 @@ def draw_many(
 
     Yields:
         None after each step, and (B, 1, 32, 32) uint8 on the CPU at the end of each chunk: all in
-        all `moments_of(...)` things, where memory suffices.
+        all `number_of_yields(...)`, where memory suffices.
     """
     chunk = at_once = chunk_size(model, count, world_size)
     for start in range(rank * chunk, count + rank * chunk, world_size * chunk):
@@ -212,22 +298,13 @@ def draw_many(
         drawn: list[Tensor] = []
         while numbers:
             part = numbers[:at_once]
-            moments = draw(
-                model,
-                schedule,
-                None if labels is None else labels[part.start : part.stop],
-                seed=seed,
-                indices=part,
-                guidance=guidance,
-                method=method,
-                steps=steps,
-            )
+            asked = None if labels is None else labels[part.start : part.stop]
             try:
-                for moment in moments:
-                    if moment.t > 0:
+                for state in draw(model, schedule, asked, options, seed=seed, indices=part):
+                    if state.t > 0:
                         yield None
                     else:
-                        drawn.append(to_uint8(moment.x_t).cpu())
+                        drawn.append(to_uint8(state.x_t).cpu())
             except (RuntimeError, MemoryError) as error:
                 if len(part) == 1 or not is_out_of_memory(error):
                     raise
@@ -244,14 +321,14 @@ def chunk_size(model: NoisePredictor, count: int, world_size: int = 1) -> int:
     return min(CHUNK_ON_GPU if on_gpu else CHUNK, -(-count // world_size))
 
 
-def moments_of(model: NoisePredictor, count: int, steps: int, world_size: int = 1) -> int:
-    """How many things `draw_many` yields to one process: for progress bars."""
+def number_of_yields(model: NoisePredictor, count: int, steps: int, world_size: int = 1) -> int:
+    """How often `draw_many` yields to one process: for progress bars."""
     return -(-count // (world_size * chunk_size(model, count, world_size))) * (steps + 1)
 
 
-def last(moments: Iterator[Sampled]) -> Tensor:
+def last(states: Iterator[ChainState]) -> Tensor:
     """Runs a sampler to its end and returns the finished images, (B, 1, 32, 32)."""
     x_0 = torch.empty(0)
-    for moment in moments:
-        x_0 = moment.x_t
+    for state in states:
+        x_0 = state.x_t
     return x_0

@@ -15,7 +15,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from ddpm_tutor.errors import TutorError, is_out_of_memory
 from ddpm_tutor.science.ahead import ahead
 from ddpm_tutor.science.devices import overlook_broken_gpu
-from ddpm_tutor.science.diffusion import losses_simple, weight_of_v
+from ddpm_tutor.science.diffusion import losses_simple, v_weight
 from ddpm_tutor.science.graph import Function, replayed
 from ddpm_tutor.science.muon import Muon
 from ddpm_tutor.science.network import NoisePredictor
@@ -23,8 +23,8 @@ from ddpm_tutor.science.noise import normal, stream
 from ddpm_tutor.science.pixels import to_unit_range
 from ddpm_tutor.science.schedule import Schedule
 
-EXPLODED = 10.0  # a loss beyond this is lost: always predicting zero costs 1
-# of weighting "middle": the distribution of logit(t / T), and the share of t that is uniform
+MAX_LOSS = 10.0  # a loss beyond this is lost: always predicting zero costs 1
+# of weighting "logit-normal": the distribution of logit(t / T), and the share of t that is uniform
 LOGIT_MEAN, LOGIT_STD, UNIFORM_SHARE = -0.8, 0.8, 0.2
 
 
@@ -42,8 +42,8 @@ class TrainingConfig:
     epochs: int = 10
     batch_size: int = 128
     lr: float = 1e-4
-    # "one-cycle" lets a large rate settle to zero along a half cosine
-    lr_schedule: Literal["constant", "one-cycle"] = "constant"
+    # "cosine" lets a large rate settle to zero along a half cosine
+    lr_schedule: Literal["constant", "cosine"] = "constant"
     # Adam's first steps are large and rest on few gradients: grow into them
     warmup_steps: int = 200
     # one samples from a moving average of the weights (App. B: 0.9999, over 800,000 steps)
@@ -56,9 +56,9 @@ class TrainingConfig:
     weight_decay: float = 0.0
     # the share of labels replaced by the null label, so that the weights also draw without one
     label_dropout: float = 0.1
-    # "middle" draws those t at which a digit takes shape more often (see `probabilities_of_t`),
-    # and weighs losses as errors in v (see `weight_of_v`)
-    weighting: Literal["simple", "middle"] = "simple"
+    # "logit-normal" draws those t at which a digit takes shape more often, and weighs losses as
+    # errors in v (see `logit_normal_probabilities` and `v_weight`)
+    weighting: Literal["simple", "logit-normal"] = "simple"
     seed: int = 0
     # bfloat16 products where the hardware has them; weights and their averages stay float32
     bf16: bool = False
@@ -122,13 +122,13 @@ def lr_factor(step: int, total_steps: int, config: TrainingConfig) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total_steps - warmup)))
 
 
-def probabilities_of_t(T: int, device: torch.device | str = "cpu") -> Tensor:
-    """How likely each t is with the weighting "middle", (T + 1,).
+def logit_normal_probabilities(T: int, device: torch.device | str = "cpu") -> Tensor:
+    """How likely each t is with the weighting "logit-normal", (T + 1,).
 
     At the largest t there is nothing but noise, at the smallest the digit is settled. Between them,
     where it takes shape, errors show most. So t / T is drawn from a logit-normal distribution, as
     Esser et al. 2024 draw the time of their rectified flows; but a fifth of all draws is uniform.
-    Together with `weight_of_v` the losses near t = 400 of 1000 count eight times as much as in
+    Together with `v_weight` the losses near t = 400 of 1000 count eight times as much as in
     Eq. 14, those at t = 1 a fifth.
     """
     share = (torch.arange(1, T + 1, device=device) - 0.5) / T
@@ -176,7 +176,7 @@ def batches(
         null_label: what a dropped label becomes; None for a network that takes no labels.
     """
     epoch_steps = steps_per_epoch(len(images), config)
-    probabilities = probabilities_of_t(T)  # (T + 1,)
+    probabilities = logit_normal_probabilities(T)  # (T + 1,)
     order, order_epoch = torch.empty(0), -1
     for step in steps:
         epoch, position = divmod(step, epoch_steps)
@@ -185,7 +185,7 @@ def batches(
             order_epoch = epoch
         batch = order[position * config.batch_size :][: config.batch_size]
         generator = stream(config.seed, "training", step)
-        if config.weighting == "middle":
+        if config.weighting == "logit-normal":
             t = torch.multinomial(probabilities, len(batch), replacement=True, generator=generator)
         else:
             t = torch.randint(1, T + 1, (len(batch),), generator=generator)
@@ -232,10 +232,10 @@ def gradient(
     with torch.autocast(x_0.device.type, dtype=torch.bfloat16, enabled=config.bf16):
         losses = losses_simple(call, schedule, x_0, t, eps, label)  # (B,)
     loss = objective = losses.mean()
-    if config.weighting == "middle":
-        probabilities = probabilities_of_t(schedule.T, t.device)[t]
+    if config.weighting == "logit-normal":
+        probabilities = logit_normal_probabilities(schedule.T, t.device)[t]
         loss = (losses / (schedule.T * probabilities)).mean()  # as uniform t give it on average
-        objective = (weight_of_v(schedule, t) * losses).mean()
+        objective = (v_weight(schedule, t) * losses).mean()
     objective.backward()
     return loss.detach(), nn.utils.clip_grad_norm_(model.parameters(), config.grad_clip)
 
@@ -264,13 +264,13 @@ def train(
     Raises:
         ValueError: the batches cannot be shared equally by the processes, or `weighting` is
             unknown.
-        Diverged: the loss of a step is not finite, or over `EXPLODED`, or its gradient is not
+        Diverged: the loss of a step is not finite, or over `MAX_LOSS`, or its gradient is not
             finite. The weights are then those of the step before.
     """
     if config.batch_size % world_size:
         raise ValueError(f"{world_size} processes cannot share batches of {config.batch_size}")
-    if config.weighting not in ("simple", "middle"):
-        raise ValueError(f'weighting is "simple" or "middle", not {config.weighting!r}')
+    if config.weighting not in ("simple", "logit-normal"):
+        raise ValueError(f'weighting is "simple" or "logit-normal", not {config.weighting!r}')
     model, device = state.model, next(state.model.parameters()).device
     epoch_steps = steps_per_epoch(len(images), config)
     total_steps = epoch_steps * config.epochs
@@ -294,9 +294,9 @@ def check_finite(step: int, loss: float, grad_norm: float) -> None:
     """Stops a training that is lost, before the weights take part in it.
 
     Raises:
-        Diverged: the loss is not finite, or over `EXPLODED`, or the gradient is not finite.
+        Diverged: the loss is not finite, or over `MAX_LOSS`, or the gradient is not finite.
     """
-    if not loss <= EXPLODED:  # NaN compares to nothing
+    if not loss <= MAX_LOSS:  # NaN compares to nothing
         raise Diverged(step, "loss", loss)
     if not math.isfinite(grad_norm):
         raise Diverged(step, "gradient's norm", grad_norm)

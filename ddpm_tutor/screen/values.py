@@ -20,9 +20,9 @@ BARS = " ▁▂▃▄▅▆▇█"
 
 BINS = 28
 
-WIDEST = 7  # digits of a number in a table, more are hard to take in
+MAX_DIGITS = 7  # digits of a number in a table, more are hard to take in
 
-MANY_IMAGES = 40  # more are not drawn in the terminal
+MAX_IMAGES_SHOWN = 40  # more are not drawn in the terminal
 
 
 def sparkline(counts: Sequence[float]) -> str:
@@ -81,7 +81,7 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
 def column_of(values: Sequence[object]) -> list[str]:
     """The cells of a column; floats have as many decimals as the smallest needs for two digits.
 
-    Where that would take more than `WIDEST` characters, each float has four digits of its own.
+    Where that would take more than `MAX_DIGITS` characters, each float has four digits of its own.
     """
     floats = [abs(v) for v in values if isinstance(v, float) and v and math.isfinite(v)]
     if not floats:
@@ -89,7 +89,7 @@ def column_of(values: Sequence[object]) -> list[str]:
     before = math.floor(math.log10(max(floats)))  # the place of the first digit of the largest
     smallest = math.floor(math.log10(min(floats)))
     decimals = max(3 - max(before, 0), 1 - smallest, 0)
-    if max(before, 0) + 1 + decimals > WIDEST:
+    if max(before, 0) + 1 + decimals > MAX_DIGITS:
         return [number(v) if isinstance(v, float) else str(v) for v in values]
     return [f"{v:,.{decimals}f}" if isinstance(v, float) else str(v) for v in values]
 
@@ -106,7 +106,7 @@ def render(
         if not is_image(value):
             return panel
         count = math.prod(value.shape[:-2])
-        shown = value.reshape(-1, *value.shape[-2:])[:MANY_IMAGES]
+        shown = value.reshape(-1, *value.shape[-2:])[:MAX_IMAGES_SHOWN]
         pictures = render_images(shown, console, captions)
         if count == 1 and console.width >= 2 + 2 * value.shape[-1]:
             return Columns([pictures_of_width(pictures, value.shape[-1]), panel], padding=(0, 2))

@@ -28,13 +28,13 @@ WEIGHTS = "weights.safetensors"  # in the folder of a run
 FORMAT = "ddpm-tutor weights 1"
 
 # a stranger's file may say anything: what is beyond these is not believed
-MOST_STEPS = 100_000  # T of a schedule
+MAX_STEPS = 100_000  # T of a schedule
 
-WIDEST = 512
+MAX_WIDTH = 512
 
-LARGEST_HEADER = 10_000_000  # bytes of a safetensors file that say what is in it
+MAX_HEADER_BYTES = 10_000_000  # bytes of a safetensors file that say what is in it
 
-LONGEST_REASON = 100  # characters quoted from an error, which may quote the file
+MAX_REASON_LENGTH = 100  # characters quoted from an error, which may quote the file
 
 
 @dataclass
@@ -162,7 +162,7 @@ def load_checkpoint(path: Path | None = None, device: torch.device | str = "cpu"
             raise
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise TutorError(
-            f"{path} is not a checkpoint of ddpm-tutor ({reason[:LONGEST_REASON]}).\n"
+            f"{path} is not a checkpoint of ddpm-tutor ({reason[:MAX_REASON_LENGTH]}).\n"
             f"Name a {WEIGHTS} written by: ddpm-tutor train"
         ) from error
     # channels_last: the convolutions of both networks run faster so
@@ -180,7 +180,7 @@ def _read(path: Path) -> Checkpoint:
 
     with open(path, "rb") as opened:
         header = int.from_bytes(opened.read(8), "little")
-    if header > LARGEST_HEADER:
+    if header > MAX_HEADER_BYTES:
         raise ValueError(f"header of {header:,} bytes")
     with safe_open(path, framework="pt") as file:
         metadata = file.metadata() or {}
@@ -197,7 +197,7 @@ def _read(path: Path) -> Checkpoint:
     if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
         raise ValueError("some of its weights are not finite")
     T, beta_1, beta_T = config["linear_beta"]
-    if not 1 <= T <= MOST_STEPS:
+    if not 1 <= T <= MAX_STEPS:
         raise ValueError(f"T is {T}")
     schedule = linear_schedule(T, beta_1, beta_T)
     if isinstance(model, LeanUNet) and not torch.equal(
@@ -213,7 +213,7 @@ def _read(path: Path) -> Checkpoint:
 def _announced(config: dict[str, Any]) -> NoisePredictor:
     """The network that a file says it holds: its shapes, without the memory for its weights."""
     name, width, classes = config["network"], config["width"], config["num_classes"]
-    if type(width) is not int or width > WIDEST:
+    if type(width) is not int or width > MAX_WIDTH:
         raise ValueError(f"width is {width!r}")
     if classes is not None and (type(classes) is not int or classes != NUM_CLASSES):
         raise ValueError(f"num_classes is {classes!r}")

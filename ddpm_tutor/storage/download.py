@@ -17,9 +17,9 @@ CONNECT_SECONDS = 2.5  # patience with a mirror that does not answer; there are 
 
 SLOW_SECONDS = 3.0  # patience with one that sends less than this many bytes a second
 
-SLOWEST = 100_000  # all 10 MB in 100 seconds
+MIN_BYTES_PER_SECOND = 100_000  # all 10 MB in 100 seconds
 
-LARGEST = 20_000_000  # bytes of an answer: MNIST's files are smaller
+MAX_BYTES = 20_000_000  # bytes of an answer: MNIST's files are smaller
 
 # told how many bytes of how many have come
 DownloadProgress = Callable[[int, int], None]
@@ -99,11 +99,11 @@ def _read_all(response: http.client.HTTPResponse, progress: DownloadProgress | N
     """
     total = int(response.headers.get("Content-Length") or 0)
     body, started = bytearray(), time.monotonic()
-    while len(body) <= LARGEST and (chunk := response.read1(1 << 16)):
+    while len(body) <= MAX_BYTES and (chunk := response.read1(1 << 16)):
         body += chunk
         if progress:
             progress(len(body), total)
         seconds = time.monotonic() - started
-        if seconds > SLOW_SECONDS and len(body) < SLOWEST * seconds:
+        if seconds > SLOW_SECONDS and len(body) < MIN_BYTES_PER_SECOND * seconds:
             raise TutorError(f"the network is too slow: {len(body) / seconds / 1000:.0f} kB/s")
     return bytes(body)

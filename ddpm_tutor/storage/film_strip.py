@@ -11,7 +11,7 @@ from ddpm_tutor.errors import TutorError
 from ddpm_tutor.files import bundled, replacing
 from ddpm_tutor.science.network import NoisePredictor
 from ddpm_tutor.science.pixels import to_uint8
-from ddpm_tutor.science.sampling import draw, last
+from ddpm_tutor.science.sampling import SamplingOptions, draw, last
 from ddpm_tutor.science.schedule import Schedule
 
 DIGITS = 20  # 0 to 9, twice
@@ -33,10 +33,9 @@ class FilmStrip:
             self.images.pop()
         labels = None if model.num_classes is None else torch.arange(DIGITS) % 10
         # sigma^2 = beta, as in the shipped strip: so that a learner's can stand beside it
-        moments = draw(
-            model, schedule, labels, seed=0, indices=range(DIGITS), steps=STEPS, variance="beta"
-        )
-        images = to_uint8(last(moments)).cpu()
+        options = SamplingOptions(steps=STEPS, variance="beta")
+        states = draw(model, schedule, labels, options, seed=0, indices=range(DIGITS))
+        images = to_uint8(last(states)).cpu()
         self.epochs.append(epoch)
         self.images.append(images)
 

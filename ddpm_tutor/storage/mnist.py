@@ -22,15 +22,15 @@ TRAINING_FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte")
 
 SIDE = 28  # pixels
 
-FEWEST = 24  # images that a training and a validation set can be made of
+MIN_IMAGES = 24  # images that a training and a validation set can be made of
 
-MOST = 1_000_000  # images: more would not fit into the memory of a laptop
+MAX_IMAGES = 1_000_000  # images: more would not fit into the memory of a laptop
 
 LABELS_MD5 = "e86ee40d66677c011a9abda399ec8c4d"  # of MNIST's 60,000 labels, a byte each
 
-MOST_NAMES = 1000  # in a folder, that are looked at to say what is there
+MAX_NAMES = 1000  # in a folder, that are looked at to say what is there
 
-MOST_FOLDERS = 20
+MAX_FOLDERS = 20
 
 OTHER_SETS = "?*MNIST"  # FashionMNIST, KMNIST and so on, as torchvision names their folders
 
@@ -104,7 +104,7 @@ def is_mnist(labels: NDArray[np.uint8]) -> bool:
 
 def unlike_mnist(labels: NDArray[np.uint8]) -> str:
     """What is wrong with labels that are not those of ten digits; "" if nothing."""
-    if len(labels) < FEWEST:
+    if len(labels) < MIN_IMAGES:
         return f"only {len(labels)} images, too few to train and to validate with"
     kinds = np.unique(labels)
     if kinds[-1] > 9:
@@ -130,8 +130,8 @@ def read_idx(path: Path, sizes: tuple[int, ...]) -> NDArray[np.uint8]:
             if tuple(others) != sizes:
                 found, wanted = ("×".join(map(str, size)) for size in (others, sizes))
                 raise ValueError(f"images of {found} pixels, not of {wanted}")
-            if count > MOST:
-                raise ValueError(f"{count:,} images; {MOST:,} are the most")
+            if count > MAX_IMAGES:
+                raise ValueError(f"{count:,} images; {MAX_IMAGES:,} are the most")
             total = count * math.prod(sizes)
             content = bytearray(file.read(total + 1))
             if len(content) < total:
@@ -180,7 +180,7 @@ def what_is_in(root: Path) -> str:
     if not root.is_dir():
         return "it is a file, not a folder"
     try:
-        inner = [path for path in names_in(root) if path.is_dir()][:MOST_FOLDERS]
+        inner = [path for path in names_in(root) if path.is_dir()][:MAX_FOLDERS]
         elsewhere = [p for p in inner if find_training_files(p) and not p.match(OTHER_SETS)]
         if elsewhere:
             return f"it is in {elsewhere[0]}"
@@ -198,4 +198,4 @@ def what_is_in(root: Path) -> str:
 
 def names_in(folder: Path) -> list[Path]:
     """What a folder holds, by name; not all of it where that is very much."""
-    return sorted(islice(folder.iterdir(), MOST_NAMES))
+    return sorted(islice(folder.iterdir(), MAX_NAMES))

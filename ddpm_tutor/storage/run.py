@@ -48,6 +48,7 @@ from ddpm_tutor.storage.checkpoints import (
 )
 from ddpm_tutor.storage.digits import Digits
 
+EARLIER_NAMES = {"one-cycle": "cosine", "middle": "logit-normal"}  # of settings
 SHIPPED = "shipped"  # the name of the weights that come with the package
 
 FILES = (
@@ -483,6 +484,7 @@ def different_settings(earlier: str, now: str) -> str:
         return settings
 
     mine, theirs = flat(now), flat(RunSettings().to_json()) | flat(earlier)
+    theirs |= {k: EARLIER_NAMES.get(v, v) for k, v in theirs.items() if isinstance(v, str)}
     if mine["epochs"] > theirs["epochs"]:
         mine["epochs"] = theirs["epochs"]
     return ", ".join(f"{k} = {theirs.get(k)}" for k in mine if mine[k] != theirs.get(k))
