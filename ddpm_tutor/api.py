@@ -33,7 +33,14 @@ from ddpm_tutor.science.sampling import (
     sample,
 )
 from ddpm_tutor.science.schedule import Schedule, linear_schedule, respaced, schedule_from_beta
-from ddpm_tutor.science.training import TrainingConfig, TrainingState, drop_labels, train
+from ddpm_tutor.science.training import (
+    TrainingConfig,
+    TrainingState,
+    drop_labels,
+    noisy_batch,
+    train,
+    training_step,
+)
 from ddpm_tutor.science.unet import DoubleConv, Down, SelfAttention, UNet, Up
 from ddpm_tutor.science.validation import losses_by_t, validation_loss
 from ddpm_tutor.storage.checkpoints import load_checkpoint, save_checkpoint
@@ -73,6 +80,7 @@ __all__ = [
     "load_real_digits",
     "loss_simple",
     "losses_by_t",
+    "noisy_batch",
     "normal",
     "p_mean",
     "p_step",
@@ -96,5 +104,6 @@ __all__ = [
     "to_uint8",
     "to_unit_range",
     "train",
+    "training_step",
     "validation_loss",
 ]

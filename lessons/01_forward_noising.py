@@ -405,7 +405,7 @@ frames = list(track(noising(
 _ = save_film(frames, f"lesson 1 noising {digit}")
 four = [frames[i] for i in (-41, -21, -11, -1)]
 mean = to_unit_range(digits.train_images[:1000]).mean(dim=0, keepdim=True)
-show_images(torch.cat([*(frame.x_0.cpu() for frame in four), mean]),
+show_images(torch.cat([*(frame.x_0_hat.cpu() for frame in four), mean]),
             "guesses of x_0, and the mean of 1,000 digits",
             [*(f"t = {frame.t}" for frame in four), "mean"])
 

@@ -74,7 +74,7 @@ def test_variables_of_torchrun_that_make_no_sense_are_named(
 def test_a_process_that_waits_in_vain_says_so_in_the_end(
     sample: Sample, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rank: str
 ) -> None:
-    monkeypatch.setattr(processes, "PATIENCE", timedelta(seconds=1))
+    monkeypatch.setattr(processes, "TIMEOUT", timedelta(seconds=1))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
@@ -109,5 +109,5 @@ def test_all_take_gloo_where_one_has_to(monkeypatch: pytest.MonkeyPatch) -> None
     store = torch.distributed.HashStore()
     monkeypatch.setattr(torch.distributed, "rendezvous", lambda *w, **n: iter([(store, 0, 2)]))
     with ThreadPoolExecutor(2) as two:
-        wanted = two.map(processes.met, (0, 1), (2, 2), ("nccl", "gloo"))
+        wanted = two.map(processes.rendezvous, (0, 1), (2, 2), ("nccl", "gloo"))
         assert [backend for _, backend in wanted] == ["gloo", "gloo"]

@@ -114,7 +114,8 @@ def gif(
     work = options
     if direction == Direction.noise:  # the network is only asked for the frames
         work = SamplingOptions(steps=min(FRAMES, loaded.schedule.T))
-    take_device(console, loaded, device, len(numbers), work)
+    own = bool(bug or with_my_code)
+    take_device(console, loaded, device, len(numbers), work, own_equations=own)
     frames: list[Frame] = []
     hold, names = [], NAMES
     if direction != Direction.denoise:

@@ -68,7 +68,9 @@ class Sampler(StrEnum):
     ddim = "ddim"
 
 
-DeviceOption = Annotated[Device, typer.Option(help="Where to compute; auto takes the best.")]
+DeviceOption = Annotated[
+    Device, typer.Option(help="Where to compute; auto takes the quickest for the work.")
+]
 MAX_SEED = 2**63 - 1  # what NumPy and PyTorch take
 SeedOption = Annotated[
     int,
@@ -141,14 +143,28 @@ def take_device(
     options: "SamplingOptions",
     *,
     labels: bool = True,
+    own_equations: bool = False,
 ) -> None:
-    """Moves the network to the device asked for, or to the quickest for the work; says which."""
+    """Moves the network to the device asked for, or to the quickest for the work; says which.
+
+    Args:
+        labels: whether the network is told what to draw.
+        own_equations: whether it steps with a learner's functions, or with a mistake.
+    """
     from ddpm_tutor.science.devices import choose_device
     from ddpm_tutor.science.quickest import Choice, quickest_device
+    from ddpm_tutor.science.sampling import OURS, Equations
 
     with console.status("Choosing a device ..."):
         if device == Device.auto:
-            choice = quickest_device(loaded.model, loaded.schedule, images, options, labels=labels)
+            choice = quickest_device(
+                loaded.model,
+                loaded.schedule,
+                images,
+                options,
+                labels=labels,
+                equations=Equations() if own_equations else OURS,
+            )
         else:
             choice = Choice(choose_device(device.value), "as asked")
             loaded.model.to(choice.device)

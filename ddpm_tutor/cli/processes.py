@@ -7,14 +7,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from ddpm_tutor.cli.options import Device
-from ddpm_tutor.errors import TutorError, UsageError
+from ddpm_tutor.errors import TutorError, UsageError, first_line
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
     from torch.distributed import Store
 
-PATIENCE = timedelta(minutes=2)  # until all processes are there: some disks are slow
+TIMEOUT = timedelta(minutes=2)  # until all processes are there: some disks are slow
 
 
 class Process(NamedTuple):
@@ -22,7 +22,7 @@ class Process(NamedTuple):
 
     rank: int
     world_size: int
-    device: "torch.device"
+    device: "torch.device | None"  # None for one that is alone: it chooses for itself
 
 
 def by_torchrun() -> bool:
@@ -72,16 +72,16 @@ def processes(device: Device) -> Iterator[Process]:
     from ddpm_tutor.science.devices import choose_device
 
     rank, world_size = rank_of_world()
-    where = choose_device(device.value)
     if world_size == 1:
-        yield Process(0, 1, where)
+        yield Process(0, 1, None)
         return
+    where = choose_device(device.value)
     backend = "gloo"
     if where.type == "cuda":
         number, backend = gpu_of(torch.cuda.device_count(), rank, world_size)
         where = torch.device("cuda", number)
         torch.cuda.set_device(where)
-    store, backend = met(rank, world_size, backend)
+    store, backend = rendezvous(rank, world_size, backend)
     dist.init_process_group(backend, store=store, rank=rank, world_size=world_size)
     try:
         yield Process(rank, world_size, where)
@@ -96,7 +96,7 @@ def gpu_of(gpus: int, rank: int, world_size: int) -> tuple[int, str]:
     return local_rank % gpus, "nccl" if here <= gpus else "gloo"  # nccl wants a GPU for each
 
 
-def met(rank: int, world_size: int, backend: str) -> "tuple[Store, str]":
+def rendezvous(rank: int, world_size: int, backend: str) -> "tuple[Store, str]":
     """The store through which the processes meet, and the backend that all of them can use.
 
     Raises:
@@ -106,16 +106,16 @@ def met(rank: int, world_size: int, backend: str) -> "tuple[Store, str]":
     from torch.distributed.constants import default_pg_timeout
 
     try:
-        store, _, _ = next(dist.rendezvous("env://", rank, world_size, timeout=PATIENCE))
+        store, _, _ = next(dist.rendezvous("env://", rank, world_size, timeout=TIMEOUT))
         store.set(f"backend of {rank}", backend)
         names = [f"backend of {other}" for other in range(world_size)]
-        store.wait(names, PATIENCE)
+        store.wait(names, TIMEOUT)
         backends = {store.get(name).decode() for name in names}
         store.set_timeout(default_pg_timeout)  # at work one may wait longer for another
     except (RuntimeError, ValueError) as error:
         raise TutorError(
             f"Not all of the {world_size} processes that torchrun announced have come "
-            f"within {PATIENCE.total_seconds():.0f} s.\n"
+            f"within {TIMEOUT.total_seconds():.0f} s ({first_line(error)}).\n"
             "Start it again, or run the command without torchrun."
         ) from error
     return store, backends.pop() if len(backends) == 1 else "gloo"

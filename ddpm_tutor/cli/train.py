@@ -120,13 +120,14 @@ def train(
     """Train a noise predictor: Algorithm 1 on MNIST."""
     console = make_console(quiet=not is_first())
     with console.status("Starting ..."):
-        from ddpm_tutor.science.devices import has_bf16
+        from ddpm_tutor.science.devices import choose_device, has_bf16
         from ddpm_tutor.science.training import TrainingConfig
         from ddpm_tutor.storage.run import Run, RunSettings
 
     with processes(device) as (rank, world_size, where), ExitStack() as stack:
         if batch_size % world_size:
             raise UsageError(f"--batch-size must be a multiple of the {world_size} processes.")
+        where = where or choose_device(device.value)
         config = TrainingConfig(
             epochs=epochs,
             batch_size=batch_size,

@@ -212,19 +212,10 @@ def training_step(model, optimizer, schedule, x_0, t, eps):
 
 
 # %% check
-from ddpm_tutor import loss_simple
+from ddpm_tutor import training_step as right
 from ddpm_tutor.grading.tools import named
 
 shapes = False  # there is nothing to step on in tensors without numbers
-
-
-def right(model, optimizer, schedule, x_0, t, eps):
-    """In the package these lines stand in the middle of `train`."""
-    loss = loss_simple(model, schedule, x_0, t, eps)
-    optimizer.zero_grad()
-    loss.backward()
-    optimizer.step()
-    return loss
 
 
 def inputs(draw):

@@ -5,12 +5,15 @@ each than the GPU takes to do it, so the GPU waits. A CUDA graph holds them all,
 them at once.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
-from ddpm_tutor.errors import is_out_of_memory
+from ddpm_tutor.errors import first_line
+
+log = logging.getLogger(__name__)
 
 Function = Callable[..., tuple[Tensor, ...]]
 # records a function's work on the inputs that it will always find in the same place: gives what
@@ -36,29 +39,27 @@ def replayed(function: Function) -> Function:
     def call(*inputs: Tensor) -> tuple[Tensor, ...]:
         nonlocal chosen
         if chosen is None:
-            on_cuda = inputs[0].device.type == "cuda"
-            chosen = recorded(function, inputs, record_on_cuda) if on_cuda else function
+            chosen = function
+            if inputs[0].device.type == "cuda":
+                chosen = recorded(function, inputs, record_on_cuda)
         return chosen(*inputs)
 
     return call
 
 
 def recorded(function: Function, inputs: Sequence[Tensor], record: Record) -> Function:
-    """`function` recorded for such inputs, if that works; else `function` itself.
-
-    Raises:
-        RuntimeError: there is too little memory.
-    """
+    """`function` recorded for such inputs, if that works; else `function` itself."""
+    # the plain result comes first: the recording may hold on to what the function leaves, such as
+    # gradients
+    expected = [output.clone() for output in function(*inputs)]
     try:
-        # the plain result comes first: the recording may hold on to what the function leaves, such
-        # as gradients
-        expected = [output.clone() for output in function(*inputs)]
         replay = Replay(function, inputs, record)
+        replay.forget()
         if all(map(agree, replay(*inputs), expected)):
             return replay
+        log.warning("a recording gave something else than the plain function; it is not used")
     except Exception as error:  # whatever the device does not like, the plain function does
-        if is_out_of_memory(error):
-            raise
+        log.warning("no recording: %s", first_line(error))
     return function
 
 
@@ -72,6 +73,7 @@ class Replay:
     """A recorded function. Its inputs are copied to where the recording finds them."""
 
     def __init__(self, function: Function, inputs: Sequence[Tensor], record: Record) -> None:
+        self.function = function  # what it closes over has to live as long as the recording
         self.inputs = [given.clone() for given in inputs]
         self.replay, self.outputs = record(function, self.inputs)
 
@@ -81,19 +83,48 @@ class Replay:
         self.replay()
         return tuple(output.clone() for output in self.outputs)  # the next call overwrites them
 
+    def forget(self) -> None:
+        """Leaves nothing of the last results: a replay that does nothing would pass for right."""
+        for output in self.outputs:
+            output.fill_(float("nan"))
+
 
 def record_on_cuda(
     function: Function, inputs: Sequence[Tensor]
 ) -> tuple[Callable[[], object], tuple[Tensor, ...]]:
-    """Records a CUDA graph, as PyTorch's documentation says."""
-    before, beside = torch.cuda.current_stream(), torch.cuda.Stream()
-    beside.wait_stream(before)
-    with torch.cuda.stream(beside):
-        for _ in range(WARM_UPS):
-            function(*inputs)
-    before.wait_stream(beside)
-    graph = torch.cuda.CUDAGraph()
-    # what other threads ask of the device meanwhile is not part of it
-    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-        outputs = function(*inputs)
-    return graph.replay, outputs
+    """Records a CUDA graph, as PyTorch's documentation says.
+
+    Raises:
+        RuntimeError: it cannot be done. Then nothing is recorded in this process any more, since a
+            recording that broke off can leave PyTorch's memory in disorder.
+    """
+    device = inputs[0].device
+    if device in broken:
+        raise RuntimeError("an earlier recording failed")
+    with torch.cuda.device(device):
+        before = torch.cuda.current_stream()
+        # one for all recordings: libraries keep memory of their own for each stream
+        beside = streams.setdefault(device, torch.cuda.Stream())
+        beside.wait_stream(before)
+        with torch.cuda.stream(beside):
+            for _ in range(WARM_UPS):
+                function(*inputs)
+        before.wait_stream(beside)
+        graph = torch.cuda.CUDAGraph()
+        try:
+            with torch.cuda.graph(graph, stream=beside, capture_error_mode="thread_local"):
+                outputs = function(*inputs)
+        except Exception:
+            broken.add(device)
+            torch.cuda.set_stream(before)  # where a capture breaks off, PyTorch does not go back
+            raise
+
+    def replay() -> None:
+        with torch.cuda.device(device):
+            graph.replay()
+
+    return replay, outputs
+
+
+streams: dict[torch.device, torch.cuda.Stream] = {}
+broken: set[torch.device] = set()

@@ -62,7 +62,9 @@ def normals(
     """
     device = torch.device(device)
     one = torch.Size(shape)[1:].numel()
-    if device.type != "cuda" or one % VECTOR:
+    # from a generator that is not an image's own, somebody else may draw in between
+    private = generator is not None and not isinstance(generator, torch.Generator)
+    if device.type != "cuda" or not private or one % VECTOR:
         for _ in range(count):
             yield normal(shape, generator, device)
         return

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 
 import torch
 
+from ddpm_tutor.errors import is_out_of_memory
 from ddpm_tutor.science.devices import GPU_START, available_devices, choose_device, is_started
 from ddpm_tutor.science.network import NoisePredictor
-from ddpm_tutor.science.sampling import SamplingOptions, chunk_size, draw
+from ddpm_tutor.science.sampling import OURS, Equations, SamplingOptions, chunk_size, draw
 from ddpm_tutor.science.schedule import Schedule
 
 TRIAL_STEPS = 4
+ENOUGH = 3  # times the start of a GPU: what the CPU needs longer for is worth a trial
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ def quickest_device(
     options: SamplingOptions,
     *,
     labels: bool = True,
+    equations: Equations = OURS,
 ) -> Choice:
     """The device that draws so many images soonest.
 
@@ -36,23 +39,30 @@ def quickest_device(
     Args:
         model: on the CPU; afterwards it is on the device that was chosen.
         labels: whether the network is told what to draw.
+        equations: the functions to step with; only the package's own are recorded on a GPU.
     """
     if len(available_devices()) == 1:
         return Choice(torch.device("cpu"), "there is no other device")
 
     def seconds() -> float:
-        return seconds_to_draw(model, schedule, images, options, labels=labels)
+        return seconds_to_draw(model, schedule, images, options, labels=labels, equations=equations)
 
     on_cpu = seconds()
-    if on_cpu < GPU_START and not is_started():
-        why = f"done in about {on_cpu:.1f} s, sooner than a GPU is ready"
+    if on_cpu < ENOUGH * GPU_START and not is_started():
+        why = f"done in about {on_cpu:.1f} s; a GPU takes seconds to start"
         return Choice(torch.device("cpu"), why)
     gpu = choose_device("auto")
     if gpu.type == "cpu":
         return Choice(gpu, "no other device can compute")
     model.to(gpu)
-    seconds()  # the first time its libraries are loaded
-    on_gpu = seconds()
+    try:
+        seconds()  # the first time its libraries are loaded
+        on_gpu = seconds()
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        model.to("cpu")
+        return Choice(torch.device("cpu"), f"{gpu} has too little memory free")
     if on_gpu < on_cpu:
         return Choice(gpu, f"about {on_gpu:.1f} s, on the CPU {on_cpu:.1f} s")
     model.to("cpu")
@@ -66,6 +76,7 @@ def seconds_to_draw(
     options: SamplingOptions,
     *,
     labels: bool = True,
+    equations: Equations = OURS,
     tried: int = TRIAL_STEPS,
 ) -> float:
     """How long that would take on the device where the network is, from a few steps of one chunk.
@@ -78,7 +89,7 @@ def seconds_to_draw(
     if labels and model.num_classes is not None:
         asked = torch.zeros(chunk, dtype=torch.long)
     steps = options.steps_of(schedule.T)
-    chain = draw(model, schedule, asked, options, seed=0, indices=range(chunk))
+    chain = draw(model, schedule, asked, options, seed=0, indices=range(chunk), equations=equations)
     came = []  # when each state of the chain did
     started = time.perf_counter()
     for _ in range(min(tried, steps) + 1):

@@ -21,6 +21,7 @@ Method = Literal["ddpm", "ddim"]
 IMAGE_SHAPE = (1, 32, 32)
 # images drawn at once, when there are many: enough to keep a few cores, or a GPU, busy
 CHUNK, CHUNK_ON_GPU = 50, 500
+MIN_RECORDED = 20  # steps of a chain that is worth a recording
 
 
 @dataclass(frozen=True)
@@ -205,7 +206,8 @@ def sample(
             return (equations.ddim_step(short, x_t, t, t - 1, eps),)
         return (equations.p_step(short, x_t, t, eps, z, variance),)
 
-    if equations is OURS and is_plain(model):  # what Python a learner's own runs is not known
+    # what Python a learner's own functions run is not known, and to record takes some steps' time
+    if equations is OURS and is_plain(model) and steps >= MIN_RECORDED:
         predict, step = replayed(predict), replayed(step)  # type: ignore[assignment]
     x_0_hat = x_T
 

@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +15,8 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from ddpm_tutor.errors import TutorError, is_out_of_memory
 from ddpm_tutor.science.ahead import ahead
 from ddpm_tutor.science.devices import overlook_broken_gpu
-from ddpm_tutor.science.diffusion import losses_simple, v_weight
+from ddpm_tutor.science.diffusion import losses_simple, q_sample, v_weight
+from ddpm_tutor.science.fast import is_plain
 from ddpm_tutor.science.graph import Function, replayed
 from ddpm_tutor.science.muon import Muon
 from ddpm_tutor.science.network import NoisePredictor
@@ -64,6 +65,10 @@ class TrainingConfig:
     bf16: bool = False
 
 
+DEVICE_OPTIONS = ("fused", "foreach", "capturable")  # of an optimizer: how it steps, not where to
+PLAIN = TrainingConfig(grad_clip=math.inf)
+
+
 @dataclass
 class TrainingState:
     """All that changes while training: what a resumed run needs to go on."""
@@ -84,14 +89,22 @@ class TrainingState:
             dtype = torch.bfloat16 if config.bf16 else torch.float32
             optimizer = Muon(model.parameters(), config.lr, config.weight_decay, dtype)
         else:
-            on_gpu = next(model.parameters()).is_cuda
             optimizer = torch.optim.AdamW(
                 model.parameters(),
                 lr=config.lr,
                 weight_decay=config.weight_decay,
-                fused=on_gpu or None,  # one operation for all weights
+                fused=next(model.parameters()).is_cuda or None,  # one operation for all weights
             )
         return cls(model, ema, optimizer)
+
+    def load_optimizer(self, saved: dict[str, Any]) -> None:
+        """Goes on from an optimizer's saved state, which may come from another device."""
+        now = self.optimizer.state_dict()["param_groups"]
+        groups = [
+            {**then, **{k: mine[k] for k in DEVICE_OPTIONS if k in mine}}
+            for then, mine in zip(saved["param_groups"], now, strict=True)
+        ]
+        self.optimizer.load_state_dict({**saved, "param_groups": groups})
 
 
 @dataclass(frozen=True)
@@ -149,13 +162,91 @@ def update_ema(ema: nn.Module, model: nn.Module, step: int, decay: float) -> Non
     average([*ema.parameters()], [*model.parameters()], None)
 
 
-class Batch(NamedTuple):
-    """What one training step sees: lines 2 to 4 of Algorithm 1."""
+def random_batch(
+    images: Tensor, T: int, generator: torch.Generator, t_probabilities: Tensor | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Lines 2 to 4 of Algorithm 1 for pictures of the data.
 
-    x_0: Tensor  # (B, 1, 32, 32) in [-1, 1]
-    t: Tensor  # (B,) in 1..T
-    eps: Tensor  # (B, 1, 32, 32) from N(0, I)
-    label: Tensor | None  # (B,), or None to train without labels
+    Args:
+        images: (B, 1, 32, 32) uint8.
+        T: steps of the schedule.
+        t_probabilities: (T + 1,), where t is not to be uniform.
+
+    Returns:
+        x_0: the images in [-1, 1]; t: (B,) in 1..T; eps: noise from N(0, I), shaped like x_0.
+    """
+    if t_probabilities is None:
+        t = torch.randint(1, T + 1, (len(images),), generator=generator)
+    else:
+        t = torch.multinomial(t_probabilities, len(images), replacement=True, generator=generator)
+    eps = normal(images.shape, generator, "cpu")
+    return to_unit_range(images), t, eps
+
+
+def noisy_batch(
+    schedule: Schedule, images: Tensor, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What the network is shown of a random batch, and what it should say (Eq. 4).
+
+    Args:
+        images: (B, 1, 32, 32) uint8.
+
+    Returns:
+        x_t: (B, 1, 32, 32); t: (B,); eps: like x_t.
+    """
+    x_0, t, eps = random_batch(images, schedule.T, generator)
+    return q_sample(schedule, x_0, t, eps), t, eps
+
+
+def gradient(
+    model: nn.Module,
+    schedule: Schedule,
+    config: TrainingConfig,
+    x_0: Tensor,
+    t: Tensor,
+    eps: Tensor,
+    label: Tensor | None = None,
+    *,
+    call: nn.Module | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Line 5 of Algorithm 1: the gradient of || eps - eps_theta ||^2, clipped, left in `model`.
+
+    Args:
+        call: the module to call instead of `model`: the same weights, wrapped for several
+            processes.
+
+    Returns:
+        the loss, an estimate of L_simple (Eq. 14), and the gradient's norm before it was clipped,
+        a tensor of one number each.
+    """
+    model.zero_grad()
+    with torch.autocast(x_0.device.type, dtype=torch.bfloat16, enabled=config.bf16):
+        losses = losses_simple(call or model, schedule, x_0, t, eps, label)  # (B,)
+    loss = objective = losses.mean()
+    if config.weighting == "logit-normal":
+        probabilities = logit_normal_probabilities(schedule.T, t.device)[t]
+        loss = (losses / (schedule.T * probabilities)).mean()  # as uniform t give it on average
+        objective = (v_weight(schedule, t) * losses).mean()
+    objective.backward()
+    return loss.detach(), nn.utils.clip_grad_norm_(model.parameters(), config.grad_clip)
+
+
+def training_step(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    schedule: Schedule,
+    x_0: Tensor,
+    t: Tensor,
+    eps: Tensor,
+) -> Tensor:
+    """One plain step of Algorithm 1, line 5: no labels, no clipping.
+
+    Returns:
+        the loss before the step (Eq. 14), a tensor of one number.
+    """
+    loss, _ = gradient(model, schedule, PLAIN, x_0, t, eps)
+    optimizer.step()
+    return loss
 
 
 def batches(
@@ -165,8 +256,8 @@ def batches(
     config: TrainingConfig,
     null_label: int | None,
     steps: range,
-) -> Iterator[Batch]:
-    """The batches of the training steps numbered `steps`, from 0, on the CPU.
+) -> Iterator[list[Tensor]]:
+    """The batches of the training steps numbered `steps`, from 0: x_0, t, eps, and the labels.
 
     Which images, t, noise and dropped labels step k sees depends on the seed and k alone.
 
@@ -176,68 +267,34 @@ def batches(
         null_label: what a dropped label becomes; None for a network that takes no labels.
     """
     epoch_steps = steps_per_epoch(len(images), config)
-    probabilities = logit_normal_probabilities(T)  # (T + 1,)
+    logit_normal = config.weighting == "logit-normal"
+    t_probabilities = logit_normal_probabilities(T) if logit_normal else None
     order, order_epoch = torch.empty(0), -1
     for step in steps:
         epoch, position = divmod(step, epoch_steps)
         if epoch != order_epoch:
             order = torch.randperm(len(images), generator=stream(config.seed, "order", epoch))
             order_epoch = epoch
-        batch = order[position * config.batch_size :][: config.batch_size]
+        chosen = order[position * config.batch_size :][: config.batch_size]
         generator = stream(config.seed, "training", step)
-        if config.weighting == "logit-normal":
-            t = torch.multinomial(probabilities, len(batch), replacement=True, generator=generator)
-        else:
-            t = torch.randint(1, T + 1, (len(batch),), generator=generator)
-        eps = normal((len(batch), *images.shape[1:]), generator, "cpu")
-        label = None
+        batch = [*random_batch(images[chosen], T, generator, t_probabilities)]
         if labels is not None and null_label is not None:
-            label = drop_labels(labels[batch], config.label_dropout, null_label, generator)
-        yield Batch(to_unit_range(images[batch]), t, eps, label)
+            batch.append(drop_labels(labels[chosen], config.label_dropout, null_label, generator))
+        yield batch
 
 
-def shares_of(
-    batches: Iterator[Batch], device: torch.device, rank: int, world_size: int
+def on_device(
+    batches: Iterator[list[Tensor]], device: torch.device, rank: int, world_size: int
 ) -> Iterator[list[Tensor]]:
-    """The share of process number `rank` of each batch, on `device`: x_0, t, eps, and the labels.
+    """The share of process number `rank` of each batch, on `device`.
 
-    A GPU computes while the batches of the next steps are made.
+    While a GPU computes, the batches of the next steps are made.
     """
-    on_gpu = device.type == "cuda"
-    for batch in ahead(batches) if on_gpu else batches:
-        share = [v[rank::world_size] for v in batch if v is not None]
-        yield [(v.pin_memory() if on_gpu else v).to(device, non_blocking=on_gpu) for v in share]
-
-
-def gradient(
-    call: nn.Module,
-    model: nn.Module,
-    schedule: Schedule,
-    config: TrainingConfig,
-    x_0: Tensor,
-    t: Tensor,
-    eps: Tensor,
-    label: Tensor | None = None,
-) -> tuple[Tensor, Tensor]:
-    """The gradient of Algorithm 1, line 5, that of || eps - eps_theta ||^2, clipped, in `model`.
-
-    Args:
-        call: `model`, or the same weights wrapped for several processes.
-
-    Returns:
-        the loss, an estimate of L_simple (Eq. 14), and the gradient's norm before it was clipped,
-        a tensor of one number each.
-    """
-    model.zero_grad()
-    with torch.autocast(x_0.device.type, dtype=torch.bfloat16, enabled=config.bf16):
-        losses = losses_simple(call, schedule, x_0, t, eps, label)  # (B,)
-    loss = objective = losses.mean()
-    if config.weighting == "logit-normal":
-        probabilities = logit_normal_probabilities(schedule.T, t.device)[t]
-        loss = (losses / (schedule.T * probabilities)).mean()  # as uniform t give it on average
-        objective = (v_weight(schedule, t) * losses).mean()
-    objective.backward()
-    return loss.detach(), nn.utils.clip_grad_norm_(model.parameters(), config.grad_clip)
+    shares: Iterator[list[Tensor]] = ([v[rank::world_size] for v in batch] for batch in batches)
+    if device.type == "cuda":
+        shares = ahead([v.pin_memory() for v in share] for share in shares)
+    for share in shares:
+        yield [v.to(device, non_blocking=True) for v in share]
 
 
 def train(
@@ -253,7 +310,7 @@ def train(
 ) -> Iterator[StepReport]:
     """Algorithm 1 as a generator: trains `state` in place and yields after each step.
 
-    A run that goes on from a saved state does just what an uninterrupted one does: see `batches`.
+    A run that goes on from a saved state sees what an uninterrupted one does; see `batches`.
 
     Args:
         state: goes on from `state.step`; a fresh one from `TrainingState.start`.
@@ -275,12 +332,12 @@ def train(
     epoch_steps = steps_per_epoch(len(images), config)
     total_steps = epoch_steps * config.epochs
     steps = range(state.step, total_steps)
-    lines_2_to_4 = batches(images, labels, schedule.T, config, model.num_classes, steps)
-    line_5: Function = partial(gradient, call or model, model, schedule.to(device), config)
-    if call is None:
+    drawn = batches(images, labels, schedule.T, config, model.num_classes, steps)
+    line_5: Function = partial(gradient, model, schedule.to(device), config, call=call)
+    if call is None and is_plain(model):
         line_5 = replayed(line_5)
-    for share in shares_of(lines_2_to_4, device, rank, world_size):
-        loss, grad_norm = torch.stack(line_5(*share)).tolist()
+    for batch in on_device(drawn, device, rank, world_size):  # lines 2 to 4
+        loss, grad_norm = torch.stack(line_5(*batch)).tolist()
         check_finite(state.step + 1, loss, grad_norm)
         for group in state.optimizer.param_groups:
             group["lr"] = config.lr * lr_factor(state.step, total_steps, config)

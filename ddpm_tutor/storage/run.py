@@ -229,7 +229,7 @@ class Run:
             if not difference:
                 run.state.model.load_state_dict(saved["model"])
                 run.state.ema.load_state_dict(saved["ema"])
-                run.state.optimizer.load_state_dict(saved["optimizer"])
+                run.state.load_optimizer(saved["optimizer"])
                 run.state.step = run.saved_step = saved["step"]
                 run.images = saved.get("images")
                 run.fingerprint = saved.get("fingerprint")
