@@ -16,7 +16,7 @@ from ddpm_tutor.errors import TutorError
 from ddpm_tutor.files import replacing
 from ddpm_tutor.pictures.film_strips import save_film_strip
 from ddpm_tutor.science.pixels import PADDING
-from ddpm_tutor.science.sampling import SamplingOptions, draw_many, yields_of_draw_many
+from ddpm_tutor.science.sampling import SamplingOptions, draw_many, number_of_yields
 from ddpm_tutor.storage.checkpoints import load_checkpoint, save_checkpoint
 from ddpm_tutor.storage.film_strip import FilmStrip, load_film_strip
 from ddpm_tutor.storage.run import SHIPPED
@@ -64,7 +64,7 @@ def make_offline_digits(each: int) -> None:
         SamplingOptions(guidance=GUIDANCE, steps=STEPS),
         seed=SEED,
     )
-    bar = track(chunks, yields_of_draw_many(trained.model, len(labels), STEPS), "Offline digits")
+    bar = track(chunks, number_of_yields(trained.model, len(labels), STEPS), "Offline digits")
     images = torch.cat([chunk for chunk in bar if chunk is not None])
     inner = images[:, 0, PADDING:-PADDING, PADDING:-PADDING].numpy()  # (N, 28, 28)
     with replacing(ASSETS / "offline_digits.npz") as temporary, open(temporary, "wb") as file:

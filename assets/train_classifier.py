@@ -25,7 +25,7 @@ from ddpm_tutor.evaluation.classifier import (
     read_digits,
     save_classifier,
 )
-from ddpm_tutor.evaluation.scores import moments, nearest, share
+from ddpm_tutor.evaluation.scores import fit_gaussian, nearest, share
 from ddpm_tutor.files import replacing
 from ddpm_tutor.science.devices import choose_device, has_bf16
 from ddpm_tutor.science.noise import stream
@@ -116,7 +116,7 @@ if __name__ == "__main__":
     model = load_classifier().model  # in half precision, as it ships
     unseen_images, unseen_labels = digits.train_images[1::2], digits.train_labels[1::2]
     reference = read_digits(model, unseen_images).features
-    everything = moments(reference)
+    everything = fit_gaussian(reference)
     testing = some_of_each(test_labels, EACH)
     arrays = {
         "train_mean": everything.mean,
