@@ -8,10 +8,10 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from ddpm_tutor.errors import is_out_of_memory
 from ddpm_tutor.science.diffusion import Variance, ddim_step, p_step, predict_eps, predict_x_0
 from ddpm_tutor.science.fast import for_sampling, is_plain
 from ddpm_tutor.science.graph import replayed
+from ddpm_tutor.science.memory import in_parts_that_fit
 from ddpm_tutor.science.network import NoisePredictor
 from ddpm_tutor.science.noise import Generators, normal, normals, streams
 from ddpm_tutor.science.pixels import to_uint8
@@ -292,28 +292,25 @@ def draw_many(
         all `number_of_yields(...)`, where memory suffices.
     """
     chunk = at_once = chunk_size(model, count, world_size)
+
+    def draw_fewer(fewer: int) -> None:
+        nonlocal at_once
+        at_once = fewer
+        on_fewer(fewer)
+
+    def draw_part(part: range) -> Iterator[Tensor | None]:
+        asked = None if labels is None else labels[part.start : part.stop]
+        for state in draw(model, schedule, asked, options, seed=seed, indices=part):
+            yield None if state.t > 0 else to_uint8(state.x_t).cpu()
+
     for start in range(rank * chunk, count + rank * chunk, world_size * chunk):
         numbers = range(min(start, count), min(start + chunk, count))
-        if not numbers:
-            yield torch.empty((0, *IMAGE_SHAPE), dtype=torch.uint8)
-            return
-        drawn: list[Tensor] = []
-        while numbers:
-            part = numbers[:at_once]
-            asked = None if labels is None else labels[part.start : part.stop]
-            try:
-                for state in draw(model, schedule, asked, options, seed=seed, indices=part):
-                    if state.t > 0:
-                        yield None
-                    else:
-                        drawn.append(to_uint8(state.x_t).cpu())
-            except (RuntimeError, MemoryError) as error:
-                if len(part) == 1 or not is_out_of_memory(error):
-                    raise
-                at_once = len(part) // 2
-                on_fewer(at_once)
+        drawn = [torch.empty((0, *IMAGE_SHAPE), dtype=torch.uint8)]
+        for images in in_parts_that_fit(draw_part, numbers, at_once, draw_fewer):
+            if images is None:
+                yield None
             else:
-                numbers = numbers[len(part) :]
+                drawn.append(images)
         yield torch.cat(drawn)
 
 
