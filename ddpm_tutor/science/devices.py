@@ -6,7 +6,7 @@ import warnings
 import torch
 import torch.nn.functional as F
 
-from ddpm_tutor.errors import DeviceWarning, TutorError, UsageError, first_line
+from ddpm_tutor.errors import DeviceWarning, TutorError, UsageError, first_sentence
 
 # seconds until a GPU is ready to compute: its driver and its libraries have to be loaded first
 GPU_START = 3.0
@@ -80,7 +80,7 @@ def why_unusable(name: str) -> str:
         x = F.group_norm(F.conv2d(x, torch.ones(32, 32, 3, 3, device=name), padding=1), 8)
         (x.flatten(2) @ x.flatten(2).mT).sum().item()
     except Exception as error:  # PyTorch's builds and drivers fail each in its own way
-        return first_line(error)
+        return first_sentence(error)
     return ""
 
 

@@ -8,6 +8,7 @@ from typing import TextIO
 from rich.console import Console
 from rich.text import Text
 
+from ddpm_tutor.errors import first_sentence
 from ddpm_tutor.screen.keyboard import in_notebook, is_terminal
 
 
@@ -44,5 +45,5 @@ def going_on_without(console: Console, picture: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # of matplotlib, a font, the disk, the memory
-        reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
+        reason = first_sentence(error)
         console.print(Text(f"Going on without {picture}: {reason}.", "yellow"), soft_wrap=True)
