@@ -83,6 +83,24 @@ def pointed_at(path: Path) -> Path:
     return Path(os.path.realpath(path)) if os.path.islink(path) else path
 
 
+def set_aside(path: Path, ending: str) -> Path:
+    """Renames the file at `path` to the first free one of NAME.1ENDING, NAME.2ENDING, ...
+
+    Where `path` is a link, that is the file that it leads to.
+
+    Returns:
+        what it is called now.
+
+    Raises:
+        OSError: it cannot be renamed.
+    """
+    number, place = 1, pointed_at(path)
+    while (kept := place.with_name(f"{place.stem}.{number}{ending}")).exists():
+        number += 1
+    place.rename(kept)
+    return kept
+
+
 def check_target(target: Path) -> Path:
     """`target`, when a file can be written there: better to know before long work than after.
 

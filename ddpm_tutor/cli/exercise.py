@@ -314,17 +314,14 @@ def solution(
 @app.command("reset")
 def reset(name: NameArgument, folder: FolderOption = FOLDER) -> None:
     """Start an exercise over; your old file is kept beside the new one."""
-    from ddpm_tutor.files import pointed_at
+    from ddpm_tutor.files import set_aside
     from ddpm_tutor.learner.progress import change_progress
 
     exercise, path = opened(name, folder)
     console = make_console()
     if path.exists():
-        number, place = 1, pointed_at(path)
-        while (kept := place.with_name(f"{place.stem}.{number}.py")).exists():
-            number += 1
         try:
-            place.rename(kept)
+            kept = set_aside(path, ".py")
         except OSError as error:
             raise TutorError(f"Cannot set {path} aside: {error.strerror}.") from error
         console.print(Text.assemble(("Kept: ", "dim"), (str(kept), "green")))
