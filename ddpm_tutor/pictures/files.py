@@ -52,18 +52,20 @@ FILMS = {
 
 def picture_endings() -> list[str]:
     """The endings of the files in which a picture can be saved here."""
-    from PIL import Image
-
-    Image.init()  # some builds of Pillow know no WebP, and older ones no AVIF
-    return [ending for ending, how in PICTURES.items() if how.name in Image.SAVE]
+    return _known_to_pillow(PICTURES, "SAVE")
 
 
 def film_endings() -> list[str]:
     """The endings of the files in which a film can be saved here."""
+    return _known_to_pillow(FILMS, "SAVE_ALL")
+
+
+def _known_to_pillow(formats: dict[str, Format], writers: str) -> list[str]:
+    """The endings of those `formats` for which this Pillow has a writer."""
     from PIL import Image
 
-    Image.init()
-    return [ending for ending, how in FILMS.items() if how.name in Image.SAVE_ALL]
+    Image.init()  # some builds know no WebP, and older ones no AVIF
+    return [ending for ending, how in formats.items() if how.name in getattr(Image, writers)]
 
 
 def with_ending(path: Path, endings: Sequence[str]) -> Path:

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TextIO
 
 from rich.console import Console
@@ -37,6 +38,11 @@ def make_console(
         force_terminal=False,
         force_interactive=False,
     )
+
+
+def written(path: Path, what: str = "Saved", more: str = "") -> Text:
+    """The line that tells where a file was written, such as "GIF saved: digit_7.gif"."""
+    return Text.assemble((f"{what}: ", "dim"), (str(path), "bold green"), (more, "dim"))
 
 
 @contextmanager
