@@ -17,7 +17,7 @@ from ddpm_tutor.errors import TutorError
 RANDOM = "[a-z0-9_]" * 8  # what tempfile puts into a name
 STEM_BYTES, SUFFIX_BYTES = 60, 20  # of a target that its temporary is named after
 # what disks answer that do not know modes, or owners, or how to sync
-UNABLE = (errno.EPERM, errno.EACCES, errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF)
+UNSUPPORTED = (errno.EPERM, errno.EACCES, errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF)
 MAKESHIFT = "ddpm-tutor-home-"  # and the user's number: a folder for those who have no home
 AT_HOME = {"data": ".local/share/ddpm-tutor", "cache": ".cache/ddpm-tutor"}
 
@@ -249,7 +249,7 @@ def where_possible() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in UNABLE:
+        if error.errno not in UNSUPPORTED:
             raise
 
 

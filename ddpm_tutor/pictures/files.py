@@ -19,7 +19,7 @@ HOLD_MS = 2500  # of a frame that stays
 
 # One palette for all frames of a GIF: without it Pillow gives each frame its own. One of its
 # greys is a shade off: Pillow reads a palette of greys alone as none, and imageio then fails.
-GREYS = bytes(shade for grey in range(256) for shade in (grey, grey, grey + (grey == 1)))
+GREY_PALETTE = bytes(shade for grey in range(256) for shade in (grey, grey, grey + (grey == 1)))
 
 
 class Format(NamedTuple):
@@ -42,7 +42,9 @@ PICTURES = {
 }
 
 FILMS = {
-    ".gif": Format("GIF", {"palette": GREYS, "optimize": True}),  # leaves out what stays the same
+    ".gif": Format(
+        "GIF", {"palette": GREY_PALETTE, "optimize": True}
+    ),  # leaves out what stays the same
     ".png": Format("PNG", {}),
     ".apng": Format("PNG", {}),
     ".webp": Format("WEBP", {"lossless": True}),

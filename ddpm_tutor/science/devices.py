@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from ddpm_tutor.errors import DeviceWarning, TutorError, UsageError, first_sentence
 
 # seconds until a GPU is ready to compute: its driver and its libraries have to be loaded first
-GPU_START = 3.0
+GPU_START_SECONDS = 3.0
 
 
 def is_started() -> bool:
@@ -47,7 +47,7 @@ def choose_device(name: str = "auto", cpu_seconds: float | None = None) -> torch
     """
     devices = available_devices()
     if name == "auto":
-        if cpu_seconds is not None and cpu_seconds < GPU_START and not is_started():
+        if cpu_seconds is not None and cpu_seconds < GPU_START_SECONDS and not is_started():
             return torch.device("cpu")
         for device in devices:
             if not (reason := why_unusable(device)):

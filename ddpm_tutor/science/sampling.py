@@ -20,7 +20,7 @@ from ddpm_tutor.science.schedule import Schedule, respaced
 Method = Literal["ddpm", "ddim"]
 IMAGE_SHAPE = (1, 32, 32)
 # images drawn at once, when there are many: enough to keep a few cores, or a GPU, busy
-CHUNK, CHUNK_ON_GPU = 50, 500
+CHUNK_SIZE, GPU_CHUNK_SIZE = 50, 500
 MIN_RECORDED = 20  # steps of a chain that is worth a recording
 
 
@@ -317,7 +317,7 @@ def draw_many(
 def chunk_size(model: NoisePredictor, count: int, world_size: int = 1) -> int:
     """How many of `count` images a process draws at once."""
     on_gpu = next(model.parameters()).device.type == "cuda"
-    return min(CHUNK_ON_GPU if on_gpu else CHUNK, -(-count // world_size))
+    return min(GPU_CHUNK_SIZE if on_gpu else CHUNK_SIZE, -(-count // world_size))
 
 
 def number_of_yields(model: NoisePredictor, count: int, steps: int, world_size: int = 1) -> int:

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from ddpm_tutor.errors import TutorError, is_out_of_memory
-from ddpm_tutor.science.ahead import ahead
 from ddpm_tutor.science.devices import overlook_broken_gpu
 from ddpm_tutor.science.diffusion import losses_simple, q_sample, v_weight
 from ddpm_tutor.science.fast import is_plain
@@ -23,6 +22,7 @@ from ddpm_tutor.science.muon import Muon
 from ddpm_tutor.science.network import NoisePredictor
 from ddpm_tutor.science.noise import normal, stream
 from ddpm_tutor.science.pixels import to_unit_range
+from ddpm_tutor.science.prefetch import prefetch
 from ddpm_tutor.science.schedule import Schedule
 
 MAX_LOSS = 10.0  # a loss beyond this is lost: always predicting zero costs 1
@@ -293,7 +293,7 @@ def on_device(
     """
     shares: Iterator[list[Tensor]] = ([v[rank::world_size] for v in batch] for batch in batches)
     if device.type == "cuda":
-        shares = ahead([v.pin_memory() for v in share] for share in shares)
+        shares = prefetch([v.pin_memory() for v in share] for share in shares)
     for share in shares:
         yield [v.to(device, non_blocking=True) for v in share]
 

@@ -101,7 +101,7 @@ class UNet(NoisePredictor):
         ValueError: `width` is not a positive multiple of 4.
     """
 
-    trains_in = torch.channels_last
+    training_memory_format = torch.channels_last
 
     def __init__(self, width: int = 64, num_classes: int | None = None) -> None:
         super().__init__(width, num_classes)
