@@ -2,8 +2,10 @@
 
 import os
 import signal
+import traceback
+from pathlib import Path
 
-LINE = 200  # characters of an error that are quoted
+MAX_QUOTED = 200  # characters of an error
 
 
 class TutorError(Exception):
@@ -84,6 +86,17 @@ def is_device_error(error: BaseException) -> bool:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of what an error says, or its kind; PyTorch adds paragraphs of advice."""
-    line = str(error).strip().split("\n", 1)[0].split(". ", 1)[0].rstrip(".")
-    return line[:LINE] or type(error).__name__
+    """The first line of what an error says, or its kind where it says nothing."""
+    lines = str(error).strip().splitlines() or [""]
+    return lines[0][:MAX_QUOTED] or type(error).__name__
+
+
+def first_sentence(error: BaseException) -> str:
+    """The first sentence of that, without its full stop; PyTorch adds paragraphs of advice."""
+    return first_line(error).split(". ", 1)[0].rstrip(".")
+
+
+def line_in(error: BaseException, path: Path) -> int | None:
+    """The line of the file at `path` where the error came up, the innermost; None outside it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return next((f.lineno for f in reversed(frames) if f.filename == str(path)), None)

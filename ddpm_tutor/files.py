@@ -17,7 +17,7 @@ from ddpm_tutor.errors import TutorError
 RANDOM = "[a-z0-9_]" * 8  # what tempfile puts into a name
 STEM_BYTES, SUFFIX_BYTES = 60, 20  # of a target that its temporary is named after
 # what disks answer that do not know modes, or owners, or how to sync
-UNABLE = (errno.EPERM, errno.EACCES, errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF)
+UNSUPPORTED = (errno.EPERM, errno.EACCES, errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF)
 MAKESHIFT = "ddpm-tutor-home-"  # and the user's number: a folder for those who have no home
 AT_HOME = {"data": ".local/share/ddpm-tutor", "cache": ".cache/ddpm-tutor"}
 
@@ -81,6 +81,24 @@ def expanded(path: str) -> str:
 def pointed_at(path: Path) -> Path:
     """The file that `path` stands for: where a link leads, whether or not a file is there yet."""
     return Path(os.path.realpath(path)) if os.path.islink(path) else path
+
+
+def set_aside(path: Path, ending: str) -> Path:
+    """Renames the file at `path` to the first free one of NAME.1ENDING, NAME.2ENDING, ...
+
+    Where `path` is a link, that is the file that it leads to.
+
+    Returns:
+        what it is called now.
+
+    Raises:
+        OSError: it cannot be renamed.
+    """
+    number, place = 1, pointed_at(path)
+    while (kept := place.with_name(f"{place.stem}.{number}{ending}")).exists():
+        number += 1
+    place.rename(kept)
+    return kept
 
 
 def check_target(target: Path) -> Path:
@@ -231,7 +249,7 @@ def where_possible() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in UNABLE:
+        if error.errno not in UNSUPPORTED:
             raise
 
 

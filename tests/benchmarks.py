@@ -49,7 +49,7 @@ from ddpm_tutor.science import fast
 from ddpm_tutor.science.devices import has_bf16
 from ddpm_tutor.science.fast import for_sampling
 from ddpm_tutor.science.network import NoisePredictor
-from ddpm_tutor.science.sampling import CHUNK, SamplingOptions, draw_many
+from ddpm_tutor.science.sampling import CHUNK_SIZE, SamplingOptions, draw_many
 from tests import yardstick
 
 CONSOLE = Console()
@@ -133,7 +133,7 @@ def our_sampling(
     """The same of ours, in chunks; what is prepared before the first step counts once a chunk."""
     keep_freed_memory()  # as the commands do
     network = make()
-    chunk = min(count, CHUNK)
+    chunk = min(count, CHUNK_SIZE)
     label = None if network.num_classes is None else torch.arange(chunk) % 10
     moments = draw(network, SCHEDULE, label, seed=0, indices=range(chunk))
     with patch.object(fast, "has_bf16", lambda device: bfloat16 and has_bf16(device)):
@@ -194,7 +194,7 @@ def gflop(network: torch.nn.Module) -> float:
 
 def our_training(steps: int, network: NoisePredictor, optimizer: str) -> float:
     """Images a second, by the loop of `ddpm-tutor train`."""
-    network.to(memory_format=network.trains_in)
+    network.to(memory_format=network.training_memory_format)
     bf16 = has_bf16(choose_device("cpu"))
     config = TrainingConfig(epochs=1000, optimizer=optimizer, bf16=bf16)
     state = TrainingState.start(network, config)
@@ -344,7 +344,7 @@ def floor() -> dict[str, float]:
         found[f"{name} matrix products, GFLOP/s"] = 2 * 2048**3 / best / 1e9
     model = shipped()
     found["GFLOP a call"] = gflop(model)
-    for batch in (1, 2, CHUNK):
+    for batch in (1, 2, CHUNK_SIZE):
         ready = for_sampling(model, [500], batch)
         x_t, t = torch.randn(batch, 1, 32, 32), torch.full((batch,), 500)
         with torch.no_grad():

@@ -118,7 +118,7 @@ def yardstick_training(steps: int = 15) -> float:
 def our_training(make: Callable[[], NoisePredictor], batch_size: int, steps: int) -> float:
     """The same, by the loop of `ddpm-tutor train`."""
     network = make().to(CUDA)
-    network.to(memory_format=network.trains_in)
+    network.to(memory_format=network.training_memory_format)
     config = TrainingConfig(epochs=1000, batch_size=batch_size, bf16=has_bf16(CUDA))
     state = TrainingState.start(network, config)
     digits = load_digits()

@@ -38,7 +38,7 @@ def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
         return 1000.0 if next(model.parameters()).device.type == "cpu" else 1.0
 
     monkeypatch.setattr(quickest, "seconds_to_draw", seconds)
-    monkeypatch.setattr(devices, "GPU_START", 0)
+    monkeypatch.setattr(devices, "GPU_START_SECONDS", 0)
     return name
 
 

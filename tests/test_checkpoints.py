@@ -77,7 +77,7 @@ def test_loaded_weights_are_ready_to_draw(saved):
     assert not any(weight.requires_grad for weight in model.parameters())
 
 
-def test_figures_and_schedule_travel_with_the_weights(tmp_path, network):
+def test_training_record_and_schedule_travel_with_the_weights(tmp_path, network):
     file = tmp_path / "w.safetensors"
     save_checkpoint(file, network, {"losses": [0.1, 0.03]}, linear_beta=(50, 1e-3, 0.3))
     loaded = load_checkpoint(file)
@@ -142,7 +142,7 @@ WRONG = {
     "other tensors, no metadata": lambda file: save_file({"w": torch.ones(3)}, file),
     "no format": lambda file: rewritten(file, drop="format"),
     "no configuration": lambda file: rewritten(file, drop="config"),
-    "no figures": lambda file: rewritten(file, drop="training"),
+    "no training record": lambda file: rewritten(file, drop="training"),
     "wider than it says": lambda file: rewritten(file, {"width": 8}),
     "other network": lambda file: rewritten(file, {"network": "lean", "width": 32}),
     "unknown network": lambda file: rewritten(file, {"network": "diffusers"}),
@@ -173,7 +173,7 @@ WRONG = {
     "a long header": lambda file: file.write_bytes(
         (20_000_000).to_bytes(8, "little") + b'{"__metadata__":{"training":"' + b"[" * 20_000_000
     ),
-    "figures without names": lambda file: save_checkpoint(file, UNet(4, 10), []),
+    "training record not an object": lambda file: save_checkpoint(file, UNet(4, 10), []),
     "thousands of labels": lambda file: save_checkpoint(file, UNet(4, 2000), {}),
     "a negative width": lambda file: rewritten(file, {"width": -4}),
     "a header of brackets": lambda file: file.write_bytes(
@@ -220,7 +220,7 @@ def test_a_network_that_cannot_be_built_is_an_error_for_the_learner(name, width)
 # When saving fails
 
 
-def test_figures_that_cannot_be_saved_leave_the_old_weights(saved, network):
+def test_a_training_record_that_cannot_be_saved_leaves_the_old_weights(saved, network):
     before = saved.read_bytes()
     with pytest.raises(TypeError):
         save_checkpoint(saved, network, {"loss": torch.ones(1)})

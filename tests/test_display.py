@@ -14,7 +14,7 @@ from ddpm_tutor.pictures.grids import grid
 from ddpm_tutor.science.sampling import SamplingOptions, draw, sample
 from ddpm_tutor.science.schedule import linear_schedule
 from ddpm_tutor.science.unet import UNet
-from ddpm_tutor.screen.images import GLYPHS, GREYS, SHADES, _mixed, render_images
+from ddpm_tutor.screen.images import GLYPHS, SHADES, TERMINAL_GREYS, _mixed, render_images
 from ddpm_tutor.screen.values import column_of, number, render, sparkline, table, tensor_panel
 
 
@@ -104,7 +104,7 @@ def test_a_terminal_of_16_colours_mixes_its_four_greys(in_color) -> None:
 def test_16_colours_get_brighter_with_the_picture_and_keep_edges(in_color) -> None:
     def brightness(upper: int, lower: int) -> tuple[float, float]:
         glyph, style = _mixed(upper, lower)
-        front, back = (GREYS[name] for name in style.split(" on "))
+        front, back = (TERMINAL_GREYS[name] for name in style.split(" on "))
         above, below = (share * front + (1 - share) * back for share in GLYPHS[glyph])
         return above, below
 

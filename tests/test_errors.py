@@ -7,10 +7,11 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
-from ddpm_tutor.errors import why_no_answer
+from ddpm_tutor.errors import first_line, first_sentence, line_in, why_no_answer
 
 
 @pytest.fixture(autouse=True)
@@ -75,3 +76,30 @@ def test_a_certificate_and_a_name() -> None:
     )
     nameless = urllib.error.URLError(socket.gaierror(-2, "Name or service not known"))
     assert "no network, or no DNS" in why_no_answer(nameless)
+
+
+# What is quoted of an error
+
+
+@pytest.mark.parametrize(
+    ("error", "line", "sentence"),
+    [
+        (ValueError("one. two.\nthree"), "one. two.", "one"),
+        (ValueError("  a file.\n\nadvice"), "a file.", "a file"),
+        (ValueError(""), "ValueError", "ValueError"),
+        (ValueError("x" * 1000), "x" * 200, "x" * 200),
+    ],
+)
+def test_an_error_is_quoted_by_its_first_line_or_sentence(error, line, sentence):
+    assert (first_line(error), first_sentence(error)) == (line, sentence)
+
+
+def test_an_error_has_a_line_in_the_file_that_made_it_and_none_elsewhere():
+    try:
+        int("no number")
+    except ValueError as raised:
+        error = raised
+    here = Path(__file__)
+    line = line_in(error, here)
+    assert line and 'int("no number")' in here.read_text(encoding="utf-8").splitlines()[line - 1]
+    assert line_in(error, here.with_name("other.py")) is None

@@ -6,7 +6,7 @@ import torch
 from ddpm_tutor.science import fast
 from ddpm_tutor.science.devices import has_bf16
 from ddpm_tutor.science.fast import (
-    MANY,
+    MIN_AUTOCAST,
     PackedAttention,
     PackedConv2d,
     PackedLinear,
@@ -61,7 +61,7 @@ def test_it_follows_a_change_of_labels(in_float32):
 
 @pytest.mark.skipif(not has_bf16(torch.device("cpu")), reason="this CPU has no bfloat16 products")
 @pytest.mark.parametrize(("kind", "width"), NETWORKS)
-@pytest.mark.parametrize("batch", [1, MANY])
+@pytest.mark.parametrize("batch", [1, MIN_AUTOCAST])
 def test_where_bfloat16_is_fast_images_are_predicted_in_it(kind, width, batch):
     model = trained(kind, width, None)
     x_t, t = pictures(batch), torch.full((batch,), 300)
@@ -71,7 +71,7 @@ def test_where_bfloat16_is_fast_images_are_predicted_in_it(kind, width, batch):
 
 
 @pytest.mark.skipif(not has_bf16(torch.device("cpu")), reason="this CPU has no bfloat16 products")
-@pytest.mark.parametrize(("batch", "guidance"), [(1, 1.0), (1, 1.5), (MANY, 1.0)])
+@pytest.mark.parametrize(("batch", "guidance"), [(1, 1.0), (1, 1.5), (MIN_AUTOCAST, 1.0)])
 def test_digits_drawn_in_bfloat16_look_the_same(monkeypatch, batch, guidance):
     model = load_checkpoint().model
     label = torch.arange(batch) % 10

@@ -7,9 +7,9 @@ import torch
 
 from ddpm_tutor import LeanUNet, TrainingConfig, linear_schedule, load_checkpoint
 from ddpm_tutor.science import graph
-from ddpm_tutor.science.ahead import ahead
 from ddpm_tutor.science.graph import Replay, recorded, replayed
 from ddpm_tutor.science.noise import blocks, normal, normals, streams
+from ddpm_tutor.science.prefetch import prefetch
 from ddpm_tutor.science.sampling import SamplingOptions, draw, last
 from ddpm_tutor.science.training import TrainingState, train
 
@@ -182,13 +182,13 @@ def test_things_made_ahead_come_in_order_and_in_another_thread():
             makers.append(threading.current_thread())
             yield i
 
-    assert list(ahead(made())) == list(range(5))
+    assert list(prefetch(made())) == list(range(5))
     assert threading.main_thread() not in makers
 
 
 def test_no_more_is_made_ahead_than_asked_for():
     made = []
-    items = ahead((made.append(i) or i for i in range(100)), count=2)
+    items = prefetch((made.append(i) or i for i in range(100)), count=2)
     assert next(items) == 0
     items.close()
     assert len(made) <= 3
@@ -199,7 +199,7 @@ def test_an_error_comes_where_its_item_would():
         yield 1
         raise ValueError("no second one")
 
-    items = ahead(broken())
+    items = prefetch(broken())
     assert next(items) == 1
     with pytest.raises(ValueError, match="no second one"):
         next(items)
@@ -228,5 +228,5 @@ def test_noise_drawn_in_blocks_is_that_drawn_step_by_step(generator, count):
 
 
 def test_blocks_stay_small(monkeypatch):
-    monkeypatch.setattr("ddpm_tutor.science.noise.BLOCK", 4 * 2048)
+    monkeypatch.setattr("ddpm_tutor.science.noise.BLOCK_SIZE", 4 * 2048)
     assert [len(block) for block in blocks((2, 1, 32, 32), None, 10)] == [4, 4, 2]

@@ -26,8 +26,7 @@ from ddpm_tutor.pictures.files import (
     write_film,
     write_picture,
 )
-from ddpm_tutor.pictures.film_strips import FRAME_MS as STRIP_MS
-from ddpm_tutor.pictures.film_strips import film_of
+from ddpm_tutor.pictures.film_strips import MOMENT_MS, film_of
 from ddpm_tutor.pictures.films import FRAMES, Frame, film, frame_times
 from ddpm_tutor.pictures.grids import enlarged, grid
 from ddpm_tutor.science.diffusion import q_sample
@@ -114,12 +113,12 @@ def test_so_do_those_of_the_gifs_that_we_show(name: str) -> None:
 @pytest.mark.parametrize("name", ["one", "ten", "strip"])
 def test_three_readers_see_the_same_gif(tmp_path: Path, films, name: str) -> None:
     path = tmp_path / "a.gif"
-    write_film(path, films[name], hold=[3, -1], frame_ms=STRIP_MS)
+    write_film(path, films[name], hold=[3, -1], frame_ms=MOMENT_MS)
     pillow, delays = read_by_pillow(path)
     assert (pillow[..., 0] == np.stack(films[name])).all()
     assert (pillow.max(axis=3) - pillow.min(axis=3)).max() <= 1  # greys, but for a shade
     assert delays == [delay for _, delay in gif_frames(path)]
-    assert sum(delays) == 2 * HOLD_MS + (len(delays) - 2) * STRIP_MS
+    assert sum(delays) == 2 * HOLD_MS + (len(delays) - 2) * MOMENT_MS
     assert (imageio.imread(path) == pillow).all()
     giflib = pytest.importorskip("torchvision.io")
     if not hasattr(giflib, "decode_gif"):

@@ -456,6 +456,35 @@ def test_a_run_of_an_earlier_version_goes_on(tmp_path, digits):
     assert load_checkpoint(tmp_path).training["log"][0]["machine"].startswith("x86_64 CPU")
 
 
+def test_the_words_and_names_of_an_earlier_version_are_read(tmp_path, digits):
+    """Settings said "one-cycle" and "middle", and Muon kept an "average" and a "square"."""
+    training = dataclasses.replace(LEAN.training, weighting="logit-normal")
+    settings = dataclasses.replace(LEAN, training=training)
+    run = Run.start(tmp_path / "then", settings, CPU)
+    for report in run.train(digits):
+        if isinstance(report, StepReport) and report.step == 3:
+            break
+    run.save()
+    state = torch.load(run.state_file, weights_only=True)
+    words = {'"cosine"': '"one-cycle"', '"logit-normal"': '"middle"'}
+    for word, earlier in words.items():
+        assert word in state["settings"]
+        state["settings"] = state["settings"].replace(word, earlier)
+    names = {"momentum_buffer": "average", "exp_avg": "average", "exp_avg_sq": "square"}
+    for kept in state["optimizer"]["state"].values():
+        renamed = {names.get(name, name): value for name, value in kept.items()}
+        kept.clear()
+        kept.update(renamed)
+    assert "average" in str(state["optimizer"]) and "exp_avg" not in str(state["optimizer"])
+    torch.save(state, run.state_file)
+
+    resumed = Run.resume(tmp_path / "then", settings, CPU)
+    through = Run.start(tmp_path / "through", settings, CPU)
+    assert len(finish(resumed, digits)) == 1 and len(finish(through, digits)) == 2
+    assert same(resumed.state.model, through.state.model)
+    assert same(resumed.state.ema, through.state.ema)
+
+
 # A run that has come to no step is in nobody's way
 
 

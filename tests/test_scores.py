@@ -111,7 +111,7 @@ def test_precision_counts_points_inside_the_balls_of_real_ones():
 def test_measures_do_not_depend_on_how_the_rows_are_batched(monkeypatch):
     real, drawn = cloud(60), cloud(70, seed=1)
     whole = coverage(real, drawn), precision(real, drawn)
-    monkeypatch.setattr("ddpm_tutor.evaluation.scores.BATCH", 7)
+    monkeypatch.setattr("ddpm_tutor.evaluation.scores.BATCH_SIZE", 7)
     assert (coverage(real, drawn), precision(real, drawn)) == whole
 
 

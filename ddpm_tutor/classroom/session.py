@@ -28,7 +28,7 @@ from ddpm_tutor.pictures.files import write_film, write_picture
 from ddpm_tutor.pictures.film_strips import save_film_strip
 from ddpm_tutor.pictures.films import Frame, film
 from ddpm_tutor.pictures.grids import enlarged, grid
-from ddpm_tutor.screen.console import make_console
+from ddpm_tutor.screen.console import make_console, written
 from ddpm_tutor.screen.images import render_images
 from ddpm_tutor.screen.values import render, table
 from ddpm_tutor.storage.film_strip import FilmStrip
@@ -119,8 +119,7 @@ def saved_file(path: Path, what: str) -> None:
     session = current()
     if path not in session.saved:
         session.saved.append(path)
-    line = Text.assemble((f"{what} saved: ", "dim"), (str(path), "bold green"))
-    session.print(line)
+    session.print(written(path, f"{what} saved"))
 
 
 def output_path(name: str, suffix: str) -> Path:

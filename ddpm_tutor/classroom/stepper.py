@@ -5,7 +5,6 @@ import contextlib
 import inspect
 import io
 import time
-import traceback
 from collections.abc import Callable
 
 from rich.console import RenderableType
@@ -24,7 +23,7 @@ from ddpm_tutor.course.lesson import (
     override_parameters,
     shown_source,
 )
-from ddpm_tutor.errors import Stopped, TutorError, UsageError, is_device_error
+from ddpm_tutor.errors import Stopped, TutorError, UsageError, is_device_error, line_in
 from ddpm_tutor.screen.keyboard import forget_keys, showing_keys
 from ddpm_tutor.screen.prose import (
     PROSE_WIDTH,
@@ -189,14 +188,10 @@ class Stepper:
 
     def _where(self, error: Exception) -> str:
         """The error, and the line of the lesson file that it came from."""
-        own = [
-            frame
-            for frame in traceback.extract_tb(error.__traceback__)
-            if frame.filename == str(self.lesson.path)
-        ]
-        line = f", line {own[-1].lineno}" if own else ""
+        line = line_in(error, self.lesson.path)
+        where = f", line {line}" if line else ""
         advice = "\nUse the CPU: --device cpu" if is_device_error(error) else ""
-        return f"{self.lesson.path.name}{line}: {type(error).__name__}: {error}{advice}"
+        return f"{self.lesson.path.name}{where}: {type(error).__name__}: {error}{advice}"
 
     def _prompt(self, number: int) -> int:
         """Waits for a key and does what it says; the steps to move by, 0 to stop."""

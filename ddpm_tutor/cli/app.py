@@ -34,7 +34,7 @@ from ddpm_tutor.errors import (
     DeviceWarning,
     Stopped,
     TutorError,
-    first_line,
+    first_sentence,
     is_device_error,
     is_out_of_memory,
 )
@@ -108,7 +108,8 @@ def in_words(error: Exception) -> str:
     if is_out_of_memory(error):
         return "Too little memory. Ask for less at once: a smaller --count or --width."
     if is_device_error(error):
-        return f"The device cannot compute this: {first_line(error)}.\nUse the CPU: --device cpu"
+        said = first_sentence(error)
+        return f"The device cannot compute this: {said}.\nUse the CPU: --device cpu"
     if isinstance(error, OSError) and error.errno in NO_ROOM:
         return f"Cannot write: {error.strerror}. Make room, or write elsewhere."
     if isinstance(error, OSError) and error.filename is not None:

@@ -25,7 +25,7 @@ from ddpm_tutor.cli.options import (
 )
 from ddpm_tutor.cli.sample import drawn_chunks
 from ddpm_tutor.files import check_target
-from ddpm_tutor.screen.console import make_console
+from ddpm_tutor.screen.console import make_console, written
 
 if TYPE_CHECKING:
     from ddpm_tutor.evaluation.scorecard import Card, Drawn
@@ -131,7 +131,7 @@ def show(
     )
     console.print(render_images(drawn.images[worst], console, captions(drawn, worst)))
     for path in pictures:
-        console.print(Text.assemble(("Saved: ", "dim"), (str(path), "bold green")))
+        console.print(written(path))
 
 
 def plain(value: Any) -> Any:

@@ -14,7 +14,7 @@ from ddpm_tutor.cli.options import a_path
 from ddpm_tutor.commands import command
 from ddpm_tutor.course.exercise import FOLDER, as_typed
 from ddpm_tutor.errors import TutorError, UsageError
-from ddpm_tutor.screen.console import make_console
+from ddpm_tutor.screen.console import make_console, written
 
 if TYPE_CHECKING:
     from ddpm_tutor.course.exercise import Exercise, Part
@@ -148,7 +148,7 @@ def start(name: NameArgument, folder: FolderOption = FOLDER) -> None:
             f"Start over with: {command('exercise', 'reset', as_typed(path))}"
         )
     write(path, exercise.starter(path))
-    console.print(Text.assemble(("Written: ", "dim"), (str(path), "bold green")))
+    console.print(written(path, "Written"))
     console.print(Text("Open it in your editor, and fill the gap. Then:"))
     checking = command("exercise", "check", as_typed(path), "--watch")
     console.print(Text(f"  {checking}", "bold"), soft_wrap=True)
@@ -314,20 +314,17 @@ def solution(
 @app.command("reset")
 def reset(name: NameArgument, folder: FolderOption = FOLDER) -> None:
     """Start an exercise over; your old file is kept beside the new one."""
-    from ddpm_tutor.files import pointed_at
+    from ddpm_tutor.files import set_aside
     from ddpm_tutor.learner.progress import change_progress
 
     exercise, path = opened(name, folder)
     console = make_console()
     if path.exists():
-        number, place = 1, pointed_at(path)
-        while (kept := place.with_name(f"{place.stem}.{number}.py")).exists():
-            number += 1
         try:
-            place.rename(kept)
+            kept = set_aside(path, ".py")
         except OSError as error:
             raise TutorError(f"Cannot set {path} aside: {error.strerror}.") from error
-        console.print(Text.assemble(("Kept: ", "dim"), (str(kept), "green")))
+        console.print(written(kept, "Your old file is kept"))
     write(path, exercise.starter(path))
     # hints and a solution that was shown are forgotten; what has passed stays passed
 
@@ -337,4 +334,4 @@ def reset(name: NameArgument, folder: FolderOption = FOLDER) -> None:
             progress.given_up, progress.passed = False, ""
 
     change_progress(lambda p: forget(p.exercise(exercise.name)))
-    console.print(Text.assemble(("Written: ", "dim"), (str(path), "bold green")))
+    console.print(written(path, "Written"))

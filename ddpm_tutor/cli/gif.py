@@ -27,7 +27,7 @@ from ddpm_tutor.cli.options import (
 from ddpm_tutor.cli.own_code import bug_frames, check_bug, own_drawing, show_bugs
 from ddpm_tutor.errors import UsageError
 from ddpm_tutor.files import check_target
-from ddpm_tutor.screen.console import make_console
+from ddpm_tutor.screen.console import make_console, written
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -141,13 +141,8 @@ def gif(
         console.print(render_images(images, console, caption))
     seconds = time.perf_counter() - started
     size = target.stat().st_size / 1e6
-    console.print(
-        Text.assemble(
-            (f"{FILMS[target.suffix.lower()].name} saved: ", "dim"),
-            (str(target), "bold green"),
-            (f"   {len(frames)} frames, {size:.1f} MB, {seconds:.1f} s", "dim"),
-        )
-    )
+    facts = f"   {len(frames)} frames, {size:.1f} MB, {seconds:.1f} s"
+    console.print(written(target, f"{FILMS[target.suffix.lower()].name} saved", facts))
 
 
 def refuse_clashes(

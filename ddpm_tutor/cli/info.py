@@ -11,7 +11,7 @@ from rich.text import Text
 from ddpm_tutor import __version__
 from ddpm_tutor.cli.gif import GUIDANCE
 from ddpm_tutor.cli.options import CheckpointOption, DataOption, Device, DeviceOption
-from ddpm_tutor.errors import DeviceWarning, TutorError
+from ddpm_tutor.errors import DeviceWarning, TutorError, first_line
 from ddpm_tutor.screen.console import make_console
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def torchvision_version() -> str:
     try:
         import torchvision
     except Exception as error:  # not there; without lzma; made for another torch
-        return f"cannot be loaded ({error}): MNIST cannot be downloaded"
+        return f"cannot be loaded ({first_line(error)}): MNIST cannot be downloaded"
     return torchvision.__version__
 
 
@@ -75,7 +75,7 @@ def data_found(data: Path | None) -> str:
     try:
         found = find_mnist(data)
     except TutorError as error:
-        return str(error).splitlines()[0]
+        return first_line(error)
     if found is None:
         return (
             f"no MNIST in {cache_folder()}: downloaded when it is first needed, or the offline "

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from ddpm_tutor.cli.options import Device
-from ddpm_tutor.errors import TutorError, UsageError, first_line
+from ddpm_tutor.errors import TutorError, UsageError, first_sentence
 
 if TYPE_CHECKING:
     import torch
@@ -115,7 +115,7 @@ def rendezvous(rank: int, world_size: int, backend: str) -> "tuple[Store, str]":
     except (RuntimeError, ValueError) as error:
         raise TutorError(
             f"Not all of the {world_size} processes that torchrun announced have come "
-            f"within {TIMEOUT.total_seconds():.0f} s ({first_line(error)}).\n"
+            f"within {TIMEOUT.total_seconds():.0f} s ({first_sentence(error)}).\n"
             "Start it again, or run the command without torchrun."
         ) from error
     return store, backends.pop() if len(backends) == 1 else "gloo"

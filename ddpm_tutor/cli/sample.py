@@ -25,7 +25,7 @@ from ddpm_tutor.cli.processes import Process, collect, is_first, processes
 from ddpm_tutor.commands import command
 from ddpm_tutor.errors import TutorError, UsageError
 from ddpm_tutor.files import check_target
-from ddpm_tutor.screen.console import make_console
+from ddpm_tutor.screen.console import make_console, written
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -111,7 +111,7 @@ def sample(
     write_picture(out, enlarged(grid(images, columns), 2))
     console.print(render_images(images[:40], console))
     for path in [out, npz] if npz else [out]:
-        console.print(Text.assemble(("Saved: ", "dim"), (str(path), "bold green")))
+        console.print(written(path))
     if count > MAX_IN_GRID:
         console.print(Text(f"The picture shows the first {MAX_IN_GRID} of {count:,}.", "dim"))
 

@@ -15,7 +15,7 @@ from ddpm_tutor.science.pixels import PADDING, to_unit_range
 
 FEATURES = 64
 
-BATCH = 500  # images read at once
+BATCH_SIZE = 500  # images read at once
 
 
 class Classifier(nn.Module):
@@ -72,7 +72,7 @@ class Reading(NamedTuple):
 def read_digits(model: Classifier, images: Tensor) -> Reading:
     """Reads images, (n, 1, 32, 32) uint8, on the model's device; the result is on the CPU."""
     device = next(model.parameters()).device
-    parts = [model.features(to_unit_range(part).to(device)) for part in images.split(BATCH)]
+    parts = [model.features(to_unit_range(part).to(device)) for part in images.split(BATCH_SIZE)]
     return read_features(model, torch.cat(parts))
 
 

@@ -17,9 +17,9 @@ COVERAGE_NEIGHBOURS = 5
 
 PRECISION_NEIGHBOURS = 3
 
-GROUPS = 10  # of the jackknife
+JACKKNIFE_GROUPS = 10  # of the jackknife
 
-BATCH = 500  # rows of a distance matrix held at once
+BATCH_SIZE = 500  # rows of a distance matrix held at once
 
 
 @dataclass(frozen=True)
@@ -93,9 +93,9 @@ def jackknife(statistic: Callable[[Tensor], float], features: Tensor) -> Estimat
     Any ten neighbouring parts of the rows must be alike, as they are where the rows are in no
     particular order, or their classes come in turn (Tukey 1958).
     """
-    tenth = torch.arange(len(features)) * GROUPS // len(features)
-    without = torch.tensor([statistic(features[tenth != g]) for g in range(GROUPS)])
-    variance = (GROUPS - 1) / GROUPS * (without - without.mean()).square().sum()
+    tenth = torch.arange(len(features)) * JACKKNIFE_GROUPS // len(features)
+    without = torch.tensor([statistic(features[tenth != g]) for g in range(JACKKNIFE_GROUPS)])
+    variance = (JACKKNIFE_GROUPS - 1) / JACKKNIFE_GROUPS * (without - without.mean()).square().sum()
     return Estimate(statistic(features), float(variance.sqrt()))
 
 
@@ -106,7 +106,9 @@ def distances(a: Tensor, b: Tensor) -> Tensor:
 
 def radii(real: Tensor, k: int) -> Tensor:
     """The distance from each real row, (m, d), to its k-th nearest other, (m,)."""
-    nearest = [distances(part, real).topk(k + 1, largest=False)[0] for part in real.split(BATCH)]
+    nearest = [
+        distances(part, real).topk(k + 1, largest=False)[0] for part in real.split(BATCH_SIZE)
+    ]
     return torch.cat(nearest)[:, k]  # the nearest of all is the row itself
 
 
@@ -117,7 +119,7 @@ def coverage(real: Tensor, drawn: Tensor, k: int = COVERAGE_NEIGHBOURS) -> Share
     distribution are expected to have 1 - (m-1)...(m-k) / ((m+n-1)...(m+n-k)), whatever it is:
     about 1 - 2^-k where m = n.
     """
-    nearest = [distances(part, drawn).amin(1) for part in real.split(BATCH)]
+    nearest = [distances(part, drawn).amin(1) for part in real.split(BATCH_SIZE)]
     return share(torch.cat(nearest) <= radii(real, k))
 
 
@@ -127,7 +129,7 @@ def precision(real: Tensor, drawn: Tensor, k: int = PRECISION_NEIGHBOURS) -> Sha
     Near is no further than the k-th nearest other real one of that real one.
     """
     reach = radii(real, k)
-    near = [(distances(part, real) <= reach).any(1) for part in drawn.split(BATCH)]
+    near = [(distances(part, real) <= reach).any(1) for part in drawn.split(BATCH_SIZE)]
     return share(torch.cat(near))
 
 
@@ -143,7 +145,7 @@ def nearest(images: Tensor, training: Tensor) -> Neighbours:
     rows, columns = (v.flatten(1).float() / 127.5 for v in (images, training))
     squares = columns.square().sum(1)  # (N,)
     found, numbers = [], []
-    for part in rows.split(BATCH):
+    for part in rows.split(BATCH_SIZE):
         # |a - b|^2 = |a|^2 - 2 a b + |b|^2, where |a|^2 does not change the order
         number = (squares - 2 * part @ columns.T).argmin(1)
         found.append((part - columns[number]).norm(dim=1))

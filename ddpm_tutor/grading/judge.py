@@ -6,7 +6,6 @@ and where they differ with those of every known wrong version.
 
 import ast
 import sys
-import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ddpm_tutor.course.exercise import Exercise, Mistake
-from ddpm_tutor.errors import is_out_of_memory
+from ddpm_tutor.errors import is_out_of_memory, line_in
 from ddpm_tutor.grading.trials import (
     Draw,
     Outcome,
@@ -87,12 +86,6 @@ def run_module(tree: ast.Module, path: Path) -> ModuleType:
     finally:
         sys.path.remove(folder)
     return module
-
-
-def line_in(error: BaseException, path: Path) -> int | None:
-    """The line of the file at which the error came up, the innermost."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return next((f.lineno for f in reversed(frames) if f.filename == str(path)), None)
 
 
 def from_error(error: BaseException, path: Path, case: str = "") -> Verdict:

@@ -10,14 +10,12 @@ from typing import Any
 
 from ddpm_tutor.commands import command
 from ddpm_tutor.course.exercise import all_exercises, as_typed, read_answer
-from ddpm_tutor.errors import TutorError
+from ddpm_tutor.errors import TutorError, line_in
 from ddpm_tutor.grading.drawing import used_in
-from ddpm_tutor.grading.judge import line_in, run_module
+from ddpm_tutor.grading.judge import run_module
 from ddpm_tutor.grading.trials import in_a_line
 from ddpm_tutor.learner.progress import fingerprint, load_progress
-from ddpm_tutor.science.sampling import (
-    Method,
-)
+from ddpm_tutor.science.sampling import Method
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ddpm_tutor.errors import first_line
 from ddpm_tutor.science import devices
 from ddpm_tutor.science.network import NoisePredictor
 from ddpm_tutor.science.noise import normal, stream
@@ -142,8 +143,8 @@ class Outcome:
 
 def in_a_line(error: BaseException) -> str:
     """ "ValueError: what it says", the first line of it."""
-    words = str(error).strip().splitlines() or [""]
-    return f"{type(error).__name__}: {words[0]}".rstrip(": ")
+    kind, says = type(error).__name__, first_line(error)
+    return kind if says == kind else f"{kind}: {says}".rstrip(": ")
 
 
 class WrongKind(Exception):

@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 
 from ddpm_tutor.course.exercise import Exercise, parts
 from ddpm_tutor.errors import TutorError
-from ddpm_tutor.files import is_makeshift, make_folder, pointed_at, replacing, user_folder
+from ddpm_tutor.files import is_makeshift, make_folder, replacing, set_aside, user_folder
 
 VERSION = 2
 
@@ -127,11 +127,7 @@ def _set_aside(path: Path) -> Path | None:
     except FileNotFoundError:
         pass
     except ValueError:
-        number, place = 1, pointed_at(path)
-        while (kept := place.with_name(f"{place.stem}.{number}.old")).exists():
-            number += 1
-        place.replace(kept)
-        return kept
+        return set_aside(path, ".old")
     return None
 
 

@@ -19,7 +19,7 @@ HOLD_MS = 2500  # of a frame that stays
 
 # One palette for all frames of a GIF: without it Pillow gives each frame its own. One of its
 # greys is a shade off: Pillow reads a palette of greys alone as none, and imageio then fails.
-GREYS = bytes(shade for grey in range(256) for shade in (grey, grey, grey + (grey == 1)))
+GREY_PALETTE = bytes(shade for grey in range(256) for shade in (grey, grey, grey + (grey == 1)))
 
 
 class Format(NamedTuple):
@@ -42,7 +42,9 @@ PICTURES = {
 }
 
 FILMS = {
-    ".gif": Format("GIF", {"palette": GREYS, "optimize": True}),  # leaves out what stays the same
+    ".gif": Format(
+        "GIF", {"palette": GREY_PALETTE, "optimize": True}
+    ),  # leaves out what stays the same
     ".png": Format("PNG", {}),
     ".apng": Format("PNG", {}),
     ".webp": Format("WEBP", {"lossless": True}),
@@ -52,18 +54,20 @@ FILMS = {
 
 def picture_endings() -> list[str]:
     """The endings of the files in which a picture can be saved here."""
-    from PIL import Image
-
-    Image.init()  # some builds of Pillow know no WebP, and older ones no AVIF
-    return [ending for ending, how in PICTURES.items() if how.name in Image.SAVE]
+    return _known_to_pillow(PICTURES, "SAVE")
 
 
 def film_endings() -> list[str]:
     """The endings of the files in which a film can be saved here."""
+    return _known_to_pillow(FILMS, "SAVE_ALL")
+
+
+def _known_to_pillow(formats: dict[str, Format], writers: str) -> list[str]:
+    """The endings of those `formats` for which this Pillow has a writer."""
     from PIL import Image
 
-    Image.init()
-    return [ending for ending, how in FILMS.items() if how.name in Image.SAVE_ALL]
+    Image.init()  # some builds know no WebP, and older ones no AVIF
+    return [ending for ending, how in formats.items() if how.name in getattr(Image, writers)]
 
 
 def with_ending(path: Path, endings: Sequence[str]) -> Path:

@@ -13,7 +13,7 @@ from ddpm_tutor.pictures.files import Pixels, write_film, write_picture
 from ddpm_tutor.pictures.grids import enlarged, grid
 from ddpm_tutor.storage.film_strip import FilmStrip
 
-FRAME_MS = 400
+MOMENT_MS = 400
 
 LEGEND = 110  # pixels of the column that names the moments
 
@@ -59,7 +59,7 @@ def save_film_strip(strip: FilmStrip, folder: Path) -> list[Path]:
         draw.text((LEGEND - 10, middle), name, fill=230, font=font, anchor="rm")
     png, gif = folder / "film_strip.png", folder / "film_strip.gif"
     write_picture(png, np.asarray(sheet))
-    write_film(gif, film_of(strip), frame_ms=FRAME_MS)
+    write_film(gif, film_of(strip), frame_ms=MOMENT_MS)
     return [png, gif]
 
 

@@ -16,7 +16,7 @@ from ddpm_tutor.science.noise import normal, streams
 from ddpm_tutor.science.sampling import ChainState, guided_eps
 from ddpm_tutor.science.schedule import Schedule
 
-SIDE = 256  # of one digit in a film, at least
+MIN_SIDE = 256  # of one digit in a film, at least
 
 
 def frame_times(schedule: Schedule, frames: int) -> list[int]:
@@ -55,7 +55,8 @@ def film(frames: Sequence[Frame], title: str = "", names: tuple[str, str] = NAME
     for frame in frames:
         left, right = grid(frame.x_t), grid(frame.x_0_hat)
         factor = max(
-            1, -(-SIDE // left.shape[1]) if len(frame.x_t) == 1 else 2 * SIDE // left.shape[1]
+            1,
+            -(-MIN_SIDE // left.shape[1]) if len(frame.x_t) == 1 else 2 * MIN_SIDE // left.shape[1],
         )
         pair = enlarged(left, factor), enlarged(right, factor)
         pictures.append(_captioned(*pair, names, frame.t, title))

@@ -6,10 +6,10 @@ import warnings
 import torch
 import torch.nn.functional as F
 
-from ddpm_tutor.errors import DeviceWarning, TutorError, UsageError, first_line
+from ddpm_tutor.errors import DeviceWarning, TutorError, UsageError, first_sentence
 
 # seconds until a GPU is ready to compute: its driver and its libraries have to be loaded first
-GPU_START = 3.0
+GPU_START_SECONDS = 3.0
 
 
 def is_started() -> bool:
@@ -47,7 +47,7 @@ def choose_device(name: str = "auto", cpu_seconds: float | None = None) -> torch
     """
     devices = available_devices()
     if name == "auto":
-        if cpu_seconds is not None and cpu_seconds < GPU_START and not is_started():
+        if cpu_seconds is not None and cpu_seconds < GPU_START_SECONDS and not is_started():
             return torch.device("cpu")
         for device in devices:
             if not (reason := why_unusable(device)):
@@ -80,7 +80,7 @@ def why_unusable(name: str) -> str:
         x = F.group_norm(F.conv2d(x, torch.ones(32, 32, 3, 3, device=name), padding=1), 8)
         (x.flatten(2) @ x.flatten(2).mT).sum().item()
     except Exception as error:  # PyTorch's builds and drivers fail each in its own way
-        return first_line(error)
+        return first_sentence(error)
     return ""
 
 

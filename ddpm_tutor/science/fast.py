@@ -19,8 +19,9 @@ from ddpm_tutor.science.lean_unet import LeanUNet
 from ddpm_tutor.science.network import NoisePredictor
 from ddpm_tutor.science.unet import UNet
 
-AHEAD = 64  # rows of modulations computed at once: 0.6 MB
-MANY = 16  # images from which on it pays to have all products in bfloat16, and pack no weights
+ROWS_AT_ONCE = 64  # rows of modulations computed at once: 0.6 MB
+# with so many images or more it pays to have all matrix products in bfloat16, and pack no weights
+MIN_AUTOCAST = 16
 
 
 def for_sampling(model: NoisePredictor, times: Sequence[int], batch: int) -> NoisePredictor:
@@ -56,7 +57,7 @@ class SamplingNetwork(NoisePredictor):
     def __init__(self, model: UNet | LeanUNet, times: Sequence[int], batch: int) -> None:
         super().__init__(model.width, model.num_classes)
         bf16 = has_bf16(torch.device("cpu"))
-        self.autocast = bf16 and batch >= MANY
+        self.autocast = bf16 and batch >= MIN_AUTOCAST
         self.model = copy.deepcopy(model).requires_grad_(False)
         self.model.to(memory_format=torch.channels_last)
         if self.autocast and isinstance(model, LeanUNet):
@@ -80,12 +81,12 @@ class SamplingNetwork(NoisePredictor):
         )
         if not same or now not in self.modulations:
             start, batch = self.place[now], len(t)
-            ahead = self.times[start : start + max(1, AHEAD // batch)]
-            all_t = torch.tensor(ahead).repeat_interleave(batch)
-            all_labels = None if label is None else label.repeat(len(ahead))
+            upcoming = self.times[start : start + max(1, ROWS_AT_ONCE // batch)]
+            all_t = torch.tensor(upcoming).repeat_interleave(batch)
+            all_labels = None if label is None else label.repeat(len(upcoming))
             blocks = self.model.modulations(all_t, all_labels)
             rows = zip(*(block.split(batch) for block in blocks), strict=True)
-            self.label, self.modulations = label, dict(zip(ahead, rows, strict=True))
+            self.label, self.modulations = label, dict(zip(upcoming, rows, strict=True))
         return self.modulations[now]
 
 

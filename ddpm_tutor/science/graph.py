@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from ddpm_tutor.errors import first_line
+from ddpm_tutor.errors import first_sentence
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ def recorded(function: Function, inputs: Sequence[Tensor], record: Record) -> Fu
             return replay
         log.warning("a recording gave something else than the plain function; it is not used")
     except Exception as error:  # whatever the device does not like, the plain function does
-        log.warning("no recording: %s", first_line(error))
+        log.warning("no recording: %s", first_sentence(error))
     return function
 
 

@@ -66,6 +66,13 @@ class Attention(nn.Module):
         return x + self.out(seen.transpose(2, 3).reshape(b, c, h, w))
 
 
+def through(blocks: nn.ModuleList, x: Tensor, modulations: tuple[Tensor, ...]) -> Tensor:
+    """Feature maps after blocks in turn, each with a modulation of its own."""
+    for block, modulation in zip(blocks, modulations, strict=True):
+        x = block(x, modulation)
+    return x
+
+
 class LeanUNet(NoisePredictor):
     """The network that ships; 8x8 has 1.5 times and 4x4 twice the channels of 16x16, `width`.
 
@@ -135,18 +142,16 @@ class LeanUNet(NoisePredictor):
 
     def layers(self, x_t: Tensor, modulations: tuple[Tensor, ...]) -> Tensor:
         """What the U gives back, the v that the noise follows from, (B, 1, 32, 32)."""
-        of_block = iter(modulations)
-
-        def through(blocks: nn.ModuleList, x: Tensor) -> Tensor:
-            for block in blocks:
-                x = block(x, next(of_block))
-            return x
-
-        x_16 = through(self.down_16, self.stem(F.pixel_unshuffle(x_t, 2)))  # (B, w, 16, 16)
-        x_8 = self.attention_8(through(self.down_8, F.avg_pool2d(x_16, 2)))  # (B, 1.5w, 8, 8)
-        x = self.attention_4(through(self.middle_4, F.avg_pool2d(x_8, 2)))  # (B, 2w, 4, 4)
+        down_16, down_8, middle_4 = modulations[:2], modulations[2:4], modulations[4:7]
+        up_8, up_16 = modulations[7:9], modulations[9:]
+        x_16 = self.stem(F.pixel_unshuffle(x_t, 2))  # (B, w, 16, 16)
+        x_16 = through(self.down_16, x_16, down_16)  # (B, w, 16, 16)
+        x_8 = through(self.down_8, F.avg_pool2d(x_16, 2), down_8)  # (B, 1.5w, 8, 8)
+        x_8 = self.attention_8(x_8)
+        x = through(self.middle_4, F.avg_pool2d(x_8, 2), middle_4)  # (B, 2w, 4, 4)
+        x = self.attention_4(x)
         x = torch.cat([F.interpolate(x, scale_factor=2.0), x_8], dim=1)  # (B, 3.5w, 8, 8)
-        x = self.attention_8_up(through(self.up_8, x))  # (B, 1.5w, 8, 8)
+        x = self.attention_8_up(through(self.up_8, x, up_8))  # (B, 1.5w, 8, 8)
         x = torch.cat([F.interpolate(x, scale_factor=2.0), x_16], dim=1)  # (B, 2.5w, 16, 16)
-        x = through(self.up_16, x)  # (B, w, 16, 16)
+        x = through(self.up_16, x, up_16)  # (B, w, 16, 16)
         return F.pixel_shuffle(self.out(F.silu(self.norm(x))), 2)  # (B, 1, 32, 32)

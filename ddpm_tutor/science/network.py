@@ -29,7 +29,8 @@ class NoisePredictor(nn.Module):
             label `num_classes`, stands for no label.
     """
 
-    trains_in = torch.contiguous_format  # the order of its weights in which it trains fastest
+    # the order of its weights in memory in which it trains fastest
+    training_memory_format = torch.contiguous_format
 
     def __init__(self, width: int, num_classes: int | None) -> None:
         super().__init__()

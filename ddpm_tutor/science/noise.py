@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ddpm_tutor.science.ahead import ahead
+from ddpm_tutor.science.prefetch import prefetch
 
-BLOCK = 2**22  # numbers drawn at once, and copied to a device at once: 16 MB
+BLOCK_SIZE = 2**22  # numbers drawn at once, and copied to a device at once: 16 MB
 VECTOR = 16  # torch fills a tensor of so many, or a multiple, as it fills several in turn
 
 # one generator for a batch, or one for each of its images
@@ -68,13 +68,13 @@ def normals(
         for _ in range(count):
             yield normal(shape, generator, device)
         return
-    for block in ahead(blocks(shape, generator, count)):
+    for block in prefetch(blocks(shape, generator, count)):
         yield from block.pin_memory().to(device, non_blocking=True)
 
 
 def blocks(shape: Sequence[int], generator: Generators, count: int) -> Iterator[Tensor]:
     """The noise of `count` steps, that of some steps at a time: (steps, *shape), on the CPU."""
-    most = max(1, BLOCK // torch.Size(shape).numel())
+    most = max(1, BLOCK_SIZE // torch.Size(shape).numel())
     for start in range(0, count, most):
         steps = min(most, count - start)
         if generator is None or isinstance(generator, torch.Generator):

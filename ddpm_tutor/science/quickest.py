@@ -6,13 +6,18 @@ from dataclasses import dataclass
 import torch
 
 from ddpm_tutor.errors import is_out_of_memory
-from ddpm_tutor.science.devices import GPU_START, available_devices, choose_device, is_started
+from ddpm_tutor.science.devices import (
+    GPU_START_SECONDS,
+    available_devices,
+    choose_device,
+    is_started,
+)
 from ddpm_tutor.science.network import NoisePredictor
 from ddpm_tutor.science.sampling import OURS, Equations, SamplingOptions, chunk_size, draw
 from ddpm_tutor.science.schedule import Schedule
 
 TRIAL_STEPS = 4
-ENOUGH = 3  # times the start of a GPU: what the CPU needs longer for is worth a trial
+MIN_GPU_STARTS = 3  # a GPU is tried where the CPU takes so many times as long as its start
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,7 @@ def quickest_device(
         return seconds_to_draw(model, schedule, images, options, labels=labels, equations=equations)
 
     on_cpu = seconds()
-    if on_cpu < ENOUGH * GPU_START and not is_started():
+    if on_cpu < MIN_GPU_STARTS * GPU_START_SECONDS and not is_started():
         why = f"done in about {on_cpu:.1f} s; a GPU takes seconds to start"
         return Choice(torch.device("cpu"), why)
     gpu = choose_device("auto")

@@ -8,10 +8,10 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from ddpm_tutor.errors import is_out_of_memory
 from ddpm_tutor.science.diffusion import Variance, ddim_step, p_step, predict_eps, predict_x_0
 from ddpm_tutor.science.fast import for_sampling, is_plain
 from ddpm_tutor.science.graph import replayed
+from ddpm_tutor.science.memory import in_parts_that_fit
 from ddpm_tutor.science.network import NoisePredictor
 from ddpm_tutor.science.noise import Generators, normal, normals, streams
 from ddpm_tutor.science.pixels import to_uint8
@@ -20,7 +20,7 @@ from ddpm_tutor.science.schedule import Schedule, respaced
 Method = Literal["ddpm", "ddim"]
 IMAGE_SHAPE = (1, 32, 32)
 # images drawn at once, when there are many: enough to keep a few cores, or a GPU, busy
-CHUNK, CHUNK_ON_GPU = 50, 500
+CHUNK_SIZE, GPU_CHUNK_SIZE = 50, 500
 MIN_RECORDED = 20  # steps of a chain that is worth a recording
 
 
@@ -292,35 +292,32 @@ def draw_many(
         all `number_of_yields(...)`, where memory suffices.
     """
     chunk = at_once = chunk_size(model, count, world_size)
+
+    def draw_fewer(fewer: int) -> None:
+        nonlocal at_once
+        at_once = fewer
+        on_fewer(fewer)
+
+    def draw_part(part: range) -> Iterator[Tensor | None]:
+        asked = None if labels is None else labels[part.start : part.stop]
+        for state in draw(model, schedule, asked, options, seed=seed, indices=part):
+            yield None if state.t > 0 else to_uint8(state.x_t).cpu()
+
     for start in range(rank * chunk, count + rank * chunk, world_size * chunk):
         numbers = range(min(start, count), min(start + chunk, count))
-        if not numbers:
-            yield torch.empty((0, *IMAGE_SHAPE), dtype=torch.uint8)
-            return
-        drawn: list[Tensor] = []
-        while numbers:
-            part = numbers[:at_once]
-            asked = None if labels is None else labels[part.start : part.stop]
-            try:
-                for state in draw(model, schedule, asked, options, seed=seed, indices=part):
-                    if state.t > 0:
-                        yield None
-                    else:
-                        drawn.append(to_uint8(state.x_t).cpu())
-            except (RuntimeError, MemoryError) as error:
-                if len(part) == 1 or not is_out_of_memory(error):
-                    raise
-                at_once = len(part) // 2
-                on_fewer(at_once)
+        drawn = [torch.empty((0, *IMAGE_SHAPE), dtype=torch.uint8)]
+        for images in in_parts_that_fit(draw_part, numbers, at_once, draw_fewer):
+            if images is None:
+                yield None
             else:
-                numbers = numbers[len(part) :]
+                drawn.append(images)
         yield torch.cat(drawn)
 
 
 def chunk_size(model: NoisePredictor, count: int, world_size: int = 1) -> int:
     """How many of `count` images a process draws at once."""
     on_gpu = next(model.parameters()).device.type == "cuda"
-    return min(CHUNK_ON_GPU if on_gpu else CHUNK, -(-count // world_size))
+    return min(GPU_CHUNK_SIZE if on_gpu else CHUNK_SIZE, -(-count // world_size))
 
 
 def number_of_yields(model: NoisePredictor, count: int, steps: int, world_size: int = 1) -> int:

@@ -13,15 +13,16 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from ddpm_tutor.errors import TutorError, is_out_of_memory
-from ddpm_tutor.science.ahead import ahead
 from ddpm_tutor.science.devices import overlook_broken_gpu
 from ddpm_tutor.science.diffusion import losses_simple, q_sample, v_weight
 from ddpm_tutor.science.fast import is_plain
 from ddpm_tutor.science.graph import Function, replayed
+from ddpm_tutor.science.memory import in_parts_that_fit
 from ddpm_tutor.science.muon import Muon
 from ddpm_tutor.science.network import NoisePredictor
 from ddpm_tutor.science.noise import normal, stream
 from ddpm_tutor.science.pixels import to_unit_range
+from ddpm_tutor.science.prefetch import prefetch
 from ddpm_tutor.science.schedule import Schedule
 
 MAX_LOSS = 10.0  # a loss beyond this is lost: always predicting zero costs 1
@@ -292,7 +293,7 @@ def on_device(
     """
     shares: Iterator[list[Tensor]] = ([v[rank::world_size] for v in batch] for batch in batches)
     if device.type == "cuda":
-        shares = ahead([v.pin_memory() for v in share] for share in shares)
+        shares = prefetch([v.pin_memory() for v in share] for share in shares)
     for share in shares:
         yield [v.to(device, non_blocking=True) for v in share]
 
@@ -367,19 +368,20 @@ def batch_that_fits(
     Each of `world_size` processes takes its share. 0 where not even one image a process does.
     """
     device = next(model.parameters()).device
-    batch_size = config.batch_size // 2 // world_size * world_size
-    while batch_size:
-        share = batch_size // world_size
-        x_0 = torch.zeros(share, 1, 32, 32, device=device)
-        t = torch.ones(share, dtype=torch.long, device=device)
-        try:
-            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=config.bf16):
-                losses_simple(model, schedule.to(device), x_0, t, x_0).mean().backward()
-            return batch_size
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-        finally:
-            model.zero_grad()
-        batch_size = batch_size // 2 // world_size * world_size
-    return 0
+    schedule = schedule.to(device)
+
+    def try_a_step(part: range) -> Iterator[int]:
+        x_0 = torch.zeros(len(part), 1, 32, 32, device=device)
+        t = torch.ones(len(part), dtype=torch.long, device=device)
+        gradient(model, schedule, config, x_0, t, x_0)
+        yield len(part)
+
+    half = config.batch_size // 2 // world_size
+    try:
+        return world_size * next(in_parts_that_fit(try_a_step, range(half), half), 0)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return 0
+    finally:
+        model.zero_grad()

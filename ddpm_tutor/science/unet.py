@@ -89,6 +89,11 @@ class SelfAttention(nn.Module):
         return pixels.transpose(1, 2).reshape(x.shape)  # (B, C, H, W)
 
 
+def informed(x: Tensor, encoding: Tensor) -> Tensor:
+    """Feature maps (B, C, H, W) plus an encoding (B, C), the same for every pixel."""
+    return x + encoding[:, :, None, None].to(x.dtype)
+
+
 class UNet(NoisePredictor):
     """The assignment's network; `width` is a multiple of 4, the assignment's is 64.
 
@@ -96,7 +101,7 @@ class UNet(NoisePredictor):
         ValueError: `width` is not a positive multiple of 4.
     """
 
-    trains_in = torch.channels_last
+    training_memory_format = torch.channels_last
 
     def __init__(self, width: int = 64, num_classes: int | None = None) -> None:
         super().__init__(width, num_classes)
@@ -135,16 +140,12 @@ class UNet(NoisePredictor):
 
     def predict(self, x_t: Tensor, t: Tensor, modulations: tuple[Tensor, ...]) -> Tensor:
         """The predicted noise, from x_t and what `modulations` made of t and the label."""
-        of_map = iter(modulations)
-
-        def informed(x: Tensor) -> Tensor:
-            return x + next(of_map)[:, :, None, None].to(x.dtype)  # (B, C, 1, 1) for every pixel
-
+        down_1, down_2, down_3, up_1, up_2, up_3 = modulations
         x_32 = self.stem(x_t)  # (B, w, 32, 32)
-        x_16 = informed(self.down_1(x_32))  # (B, 2w, 16, 16)
-        x_8 = self.attention_8(informed(self.down_2(x_16)))  # (B, 4w, 8, 8)
-        x = self.attention_4(informed(self.down_3(x_8)))  # (B, 4w, 4, 4)
-        x = self.attention_8_up(informed(self.up_1(x, x_8)))  # (B, 2w, 8, 8)
-        x = informed(self.up_2(x, x_16))  # (B, w, 16, 16)
-        x = informed(self.up_3(x, x_32))  # (B, w, 32, 32)
+        x_16 = informed(self.down_1(x_32), down_1)  # (B, 2w, 16, 16)
+        x_8 = self.attention_8(informed(self.down_2(x_16), down_2))  # (B, 4w, 8, 8)
+        x = self.attention_4(informed(self.down_3(x_8), down_3))  # (B, 4w, 4, 4)
+        x = self.attention_8_up(informed(self.up_1(x, x_8), up_1))  # (B, 2w, 8, 8)
+        x = informed(self.up_2(x, x_16), up_2)  # (B, w, 16, 16)
+        x = informed(self.up_3(x, x_32), up_3)  # (B, w, 32, 32)
         return self.out(x)  # (B, 1, 32, 32)

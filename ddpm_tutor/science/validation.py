@@ -1,13 +1,13 @@
 """The validation loss: L_simple on held-out images, with its standard error."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from ddpm_tutor.errors import is_out_of_memory
 from ddpm_tutor.science.diffusion import losses_simple
+from ddpm_tutor.science.memory import in_parts_that_fit
 from ddpm_tutor.science.noise import normal, stream
 from ddpm_tutor.science.pixels import to_unit_range
 from ddpm_tutor.science.schedule import Schedule
@@ -22,18 +22,6 @@ class Estimate:
 
     def __str__(self) -> str:
         return f"{self.mean:.4f} ± {self.error:.4f}"
-
-
-def in_pieces(work: Callable[..., Tensor], inputs: Sequence[Tensor]) -> list[Tensor]:
-    """What `work` gives for `inputs`, in halves, quarters, ... where it finds too little memory."""
-    pieces = 1
-    while True:
-        try:
-            return [work(*some) for some in zip(*(i.chunk(pieces) for i in inputs), strict=True)]
-        except (RuntimeError, MemoryError) as error:
-            if pieces >= len(inputs[0]) or not is_out_of_memory(error):
-                raise
-        pieces *= 2
 
 
 @torch.no_grad()
@@ -63,7 +51,12 @@ def losses_by_t(
         inputs = [x_0, t[part].to(device), eps]
         if labels is not None:
             inputs.append(labels[part].to(device))
-        losses += in_pieces(lambda *some: losses_simple(model, schedule, *some).cpu(), inputs)
+
+        def losses_of(some: range, inputs: list[Tensor] = inputs) -> Iterator[Tensor]:
+            part = [v[some.start : some.stop] for v in inputs]
+            yield losses_simple(model, schedule, *part).cpu()
+
+        losses += in_parts_that_fit(losses_of, range(len(x_0)), batch_size)
     return t, torch.cat(losses)
 
 

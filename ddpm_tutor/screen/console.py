@@ -3,11 +3,13 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TextIO
 
 from rich.console import Console
 from rich.text import Text
 
+from ddpm_tutor.errors import first_sentence
 from ddpm_tutor.screen.keyboard import in_notebook, is_terminal
 
 
@@ -38,11 +40,16 @@ def make_console(
     )
 
 
+def written(path: Path, what: str = "Saved", more: str = "") -> Text:
+    """The line that tells where a file was written, such as "GIF saved: digit_7.gif"."""
+    return Text.assemble((f"{what}: ", "dim"), (str(path), "bold green"), (more, "dim"))
+
+
 @contextmanager
 def going_on_without(console: Console, picture: str) -> Iterator[None]:
     """Says in one line that a picture could not be made, and goes on: the work is worth more."""
     try:
         yield
     except Exception as error:  # of matplotlib, a font, the disk, the memory
-        reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
+        reason = first_sentence(error)
         console.print(Text(f"Going on without {picture}: {reason}.", "yellow"), soft_wrap=True)

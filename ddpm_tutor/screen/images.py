@@ -20,7 +20,7 @@ from ddpm_tutor.pictures.grids import as_uint8
 SHADES = " .:-=+*#%@"  # from dark to bright
 
 # the greys of 16 colours, as bright as they are in xterm, Windows, GNOME and macOS on average
-GREYS = {"black": 0, "bright_black": 104, "white": 204, "bright_white": 250}
+TERMINAL_GREYS = {"black": 0, "bright_black": 104, "white": 204, "bright_white": 250}
 
 # how much of the foreground is in the upper and in the lower half
 GLYPHS = {
@@ -33,33 +33,38 @@ GLYPHS = {
 }
 
 
-Drawn = tuple[str, str]  # a character and its style
+StyledGlyph = tuple[str, str]  # a character and its style
 
 
-def _letter(upper: int, lower: int) -> Drawn:
+def _letter(upper: int, lower: int) -> StyledGlyph:
     """Two pixels, one above the other, without colour."""
     return SHADES[(upper + lower) // 2 * len(SHADES) // 256], ""
 
 
-def _half_block(upper: int, lower: int) -> Drawn:
+def _half_block(upper: int, lower: int) -> StyledGlyph:
     """Two pixels in their own greys, or the nearest that the terminal has."""
     return "▀", f"rgb({upper},{upper},{upper}) on rgb({lower},{lower},{lower})"
 
 
 @lru_cache(maxsize=32 * 32)
-def _of_four_greys(upper: int, lower: int) -> Drawn:
+def _of_four_greys(upper: int, lower: int) -> StyledGlyph:
     """Two pixels as the nearest that four greys give: each its own, or both a mixture of two."""
 
     def distance(glyph: str, front: str, back: str) -> tuple[float, int]:
-        seen = [share * GREYS[front] + (1 - share) * GREYS[back] for share in GLYPHS[glyph]]
+        seen = [
+            share * TERMINAL_GREYS[front] + (1 - share) * TERMINAL_GREYS[back]
+            for share in GLYPHS[glyph]
+        ]
         # of equals the one with the darker back: some consoles have no bright ones
-        return (seen[0] - upper) ** 2 + (seen[1] - lower) ** 2, GREYS[back]
+        return (seen[0] - upper) ** 2 + (seen[1] - lower) ** 2, TERMINAL_GREYS[back]
 
-    glyph, front, back = min(product(GLYPHS, GREYS, GREYS), key=lambda drawn: distance(*drawn))
+    glyph, front, back = min(
+        product(GLYPHS, TERMINAL_GREYS, TERMINAL_GREYS), key=lambda drawn: distance(*drawn)
+    )
     return glyph, f"{front} on {back}"
 
 
-def _mixed(upper: int, lower: int) -> Drawn:
+def _mixed(upper: int, lower: int) -> StyledGlyph:
     """Two pixels in a terminal of 16 colours, as if there were 32 greys: few pairs to look up."""
     return _of_four_greys(upper // 8 * 8 + 4, lower // 8 * 8 + 4)
 
@@ -73,14 +78,14 @@ def knows_blocks(encoding: str) -> bool:
     return True
 
 
-def _way_to_draw(console: Console) -> Callable[[int, int], Drawn]:
+def _way_to_draw(console: Console) -> Callable[[int, int], StyledGlyph]:
     """How the console's colours show two pixels best."""
     if console.color_system is None or console.no_color or not knows_blocks(console.encoding):
         return _letter
     return _half_block if console.color_system in ("256", "truecolor") else _mixed
 
 
-def _lines(image: Tensor, drawn: Callable[[int, int], Drawn]) -> list[Text]:
+def _lines(image: Tensor, drawn: Callable[[int, int], StyledGlyph]) -> list[Text]:
     """One image, (H, W) uint8, as lines of W characters, two rows of pixels each."""
     if len(image) % 2:
         image = F.pad(image, (0, 0, 0, 1))

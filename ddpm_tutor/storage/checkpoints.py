@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
-from ddpm_tutor.errors import TutorError, UsageError
+from ddpm_tutor.errors import TutorError, UsageError, first_line
 from ddpm_tutor.files import bundled, replacing
 from ddpm_tutor.science.lean_unet import LeanUNet
 from ddpm_tutor.science.network import NoisePredictor
@@ -103,7 +103,7 @@ def save_checkpoint(
     """Writes the weights of `model` and its configuration to `path`, whole or not at all.
 
     Args:
-        training: figures that travel with the weights; anything JSON can hold.
+        training: how they were trained, which travels with them; anything JSON can hold.
         linear_beta: T, beta_1 and beta_T of the linear schedule it was trained on.
         half: store float16, half the size.
     """
@@ -160,9 +160,9 @@ def load_checkpoint(path: Path | None = None, device: torch.device | str = "cpu"
     except Exception as error:  # whatever a stranger's file holds, the answer is the same
         if isinstance(error, PermissionError):
             raise
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = first_line(error)[:MAX_REASON_LENGTH]
         raise TutorError(
-            f"{path} is not a checkpoint of ddpm-tutor ({reason[:MAX_REASON_LENGTH]}).\n"
+            f"{path} is not a checkpoint of ddpm-tutor ({reason}).\n"
             f"Name a {WEIGHTS} written by: ddpm-tutor train"
         ) from error
     # channels_last: the convolutions of both networks run faster so
@@ -188,12 +188,13 @@ def _read(path: Path) -> Checkpoint:
             raise ValueError("it does not say that it is one")
         config, training = json.loads(metadata["config"]), json.loads(metadata["training"])
         if not isinstance(training, dict):
-            raise ValueError("its figures have no names")
+            raise ValueError("its training record is not an object of JSON")
         model = _announced(config)
         found = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
         if found != {name: list(tensor.shape) for name, tensor in model.state_dict().items()}:
             raise ValueError("its tensors are not those of the network that it names")
-        tensors = {name: file.get_tensor(name).float() for name in found}
+        # copies: the file is mapped into memory, and may change later
+        tensors = {name: file.get_tensor(name).to(torch.float32, copy=True) for name in found}
     if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
         raise ValueError("some of its weights are not finite")
     T, beta_1, beta_T = config["linear_beta"]
@@ -204,14 +205,15 @@ def _read(path: Path) -> Checkpoint:
         schedule.alpha_bar, linear_schedule().alpha_bar
     ):
         raise ValueError("the lean network knows no schedule but the paper's")
-    with WithoutDraws():
-        model = build_network(config["network"], config["width"], config["num_classes"])
-    model.load_state_dict(tensors)
+    model.load_state_dict(tensors, assign=True)
     return Checkpoint(model, schedule, training)
 
 
 def _announced(config: dict[str, Any]) -> NoisePredictor:
-    """The network that a file says it holds: its shapes, without the memory for its weights."""
+    """The network that a file says it holds: its shapes, without the memory for its weights.
+
+    Buffers that no file holds, such as `LeanUNet.coef_v`, are whole: schedules are made on the CPU.
+    """
     name, width, classes = config["network"], config["width"], config["num_classes"]
     if type(width) is not int or width > MAX_WIDTH:
         raise ValueError(f"width is {width!r}")

@@ -17,7 +17,7 @@ from ddpm_tutor.science.pixels import pad_to_32
 from ddpm_tutor.storage.download import DownloadProgress, download_mnist
 from ddpm_tutor.storage.mnist import find_training_files, is_mnist, no_mnist, read_training_files
 
-VALIDATION_SHARE = 12  # one image in 12: 5,000 of MNIST's 60,000
+VALIDATION_DIVISOR = 12  # one image in 12 is held out: 5,000 of MNIST's 60,000
 
 
 class MNISTOutOfReach(TutorError):
@@ -56,7 +56,7 @@ def split(images: Tensor, labels: Tensor, source: str) -> Digits:
     """
     images, labels = pad_to_32(images), labels.long()
     order = torch.randperm(len(images), generator=stream(0, "split"))
-    held_out = len(order) // VALIDATION_SHARE
+    held_out = len(order) // VALIDATION_DIVISOR
     validation, train = order[:held_out], order[held_out:]
     return Digits(images[train], labels[train], images[validation], labels[validation], source)
 

@@ -10,7 +10,7 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from ddpm_tutor.errors import TutorError
+from ddpm_tutor.errors import TutorError, first_line
 from ddpm_tutor.files import check_target, replacing
 
 CONNECT_SECONDS = 2.5  # patience with a mirror that does not answer; there are two
@@ -37,7 +37,7 @@ def download_mnist(root: Path, progress: DownloadProgress | None = None) -> None
         from torchvision.datasets import MNIST
     except Exception as error:  # not there; without lzma; made for another torch
         raise TutorError(
-            f"torchvision, which knows where MNIST is, cannot be loaded: {error}"
+            f"torchvision, which knows where MNIST is, cannot be loaded: {first_line(error)}"
         ) from error
 
     wanted = [(name, md5) for name, md5 in MNIST.resources if name.startswith("train")]

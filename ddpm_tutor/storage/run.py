@@ -168,7 +168,7 @@ class Run:
         torch.manual_seed(settings.training.seed)  # the first weights
         num_classes = NUM_CLASSES if settings.conditional else None
         model = build_network(settings.network, settings.width, num_classes).to(device)
-        model.to(memory_format=model.trains_in)
+        model.to(memory_format=model.training_memory_format)
         self.state = TrainingState.start(model, settings.training)
         self.history: list[EpochReport] = []
         self.images: int | None = None  # in the training set; a resumed run must have as many

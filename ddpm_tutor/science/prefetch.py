@@ -8,7 +8,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def ahead(items: Iterator[T], count: int = 2) -> Iterator[T]:
+def prefetch(items: Iterator[T], count: int = 2) -> Iterator[T]:
     """The same items in the same order; up to `count` of them are made before they are asked for.
 
     An error in making one is raised where that one is asked for.
