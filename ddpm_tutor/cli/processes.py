@@ -12,7 +12,7 @@ from ddpm_tutor.errors import TutorError, UsageError, first_line
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
-    from torch.distributed import Store
+    from torch.distributed.distributed_c10d import Store
 
 TIMEOUT = timedelta(minutes=2)  # until all processes are there: some disks are slow
 
@@ -102,11 +102,11 @@ def rendezvous(rank: int, world_size: int, backend: str) -> "tuple[Store, str]":
     Raises:
         TutorError: some do not come.
     """
-    import torch.distributed as dist
     from torch.distributed.constants import default_pg_timeout
+    from torch.distributed.rendezvous import rendezvous
 
     try:
-        store, _, _ = next(dist.rendezvous("env://", rank, world_size, timeout=TIMEOUT))
+        store, _, _ = next(rendezvous("env://", rank, world_size, timeout=TIMEOUT))
         store.set(f"backend of {rank}", backend)
         names = [f"backend of {other}" for other in range(world_size)]
         store.wait(names, TIMEOUT)

@@ -150,7 +150,8 @@ class Exercise:
 
     def load(self, code: Code) -> Callable[..., Any]:
         """The function of some of the exercise's own code, ready to call."""
-        return self.namespace(code)[self.function]
+        function: Callable[..., Any] = self.namespace(code)[self.function]
+        return function
 
     def namespace(self, code: Code) -> dict[str, Any]:
         """The variables after what the learner is given, and then `code`, have been run."""

@@ -48,7 +48,8 @@ class Down(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.layers(x)  # (B, out, H / 2, W / 2)
+        x = self.layers(x)  # (B, out, H / 2, W / 2)
+        return x
 
 
 class Up(nn.Module):
@@ -64,7 +65,8 @@ class Up(nn.Module):
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         x = torch.cat([skip, self.upsample(x)], dim=1)  # (B, in, 2H, 2W)
-        return self.layers(x)  # (B, out, 2H, 2W)
+        x = self.layers(x)  # (B, out, 2H, 2W)
+        return x
 
 
 class SelfAttention(nn.Module):
@@ -82,7 +84,7 @@ class SelfAttention(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        pixels = x.flatten(2).transpose(1, 2)  # (B, H * W, C)
+        pixels: Tensor = x.flatten(2).transpose(1, 2)  # (B, H * W, C)
         normed = self.norm(pixels)
         pixels = pixels + self.attention(normed, normed, normed, need_weights=False)[0]
         pixels = pixels + self.feed_forward(pixels)
@@ -140,11 +142,12 @@ class UNet(NoisePredictor):
         def informed(x: Tensor) -> Tensor:
             return x + next(of_map)[:, :, None, None].to(x.dtype)  # (B, C, 1, 1) for every pixel
 
-        x_32 = self.stem(x_t)  # (B, w, 32, 32)
+        x_32: Tensor = self.stem(x_t)  # (B, w, 32, 32)
         x_16 = informed(self.down_1(x_32))  # (B, 2w, 16, 16)
         x_8 = self.attention_8(informed(self.down_2(x_16)))  # (B, 4w, 8, 8)
-        x = self.attention_4(informed(self.down_3(x_8)))  # (B, 4w, 4, 4)
+        x: Tensor = self.attention_4(informed(self.down_3(x_8)))  # (B, 4w, 4, 4)
         x = self.attention_8_up(informed(self.up_1(x, x_8)))  # (B, 2w, 8, 8)
         x = informed(self.up_2(x, x_16))  # (B, w, 16, 16)
         x = informed(self.up_3(x, x_32))  # (B, w, 32, 32)
-        return self.out(x)  # (B, 1, 32, 32)
+        x = self.out(x)  # (B, 1, 32, 32)
+        return x
