@@ -102,11 +102,13 @@ def rendezvous(rank: int, world_size: int, backend: str) -> "tuple[Store, str]":
     Raises:
         TutorError: some do not come.
     """
+    import torch.distributed as dist
     from torch.distributed.constants import default_pg_timeout
-    from torch.distributed.rendezvous import rendezvous
 
     try:
-        store, _, _ = next(rendezvous("env://", rank, world_size, timeout=TIMEOUT))
+        # public, and left out of its module's list of names
+        meeting = dist.rendezvous("env://", rank, world_size, timeout=TIMEOUT)  # type: ignore[attr-defined]
+        store, _, _ = next(meeting)
         store.set(f"backend of {rank}", backend)
         names = [f"backend of {other}" for other in range(world_size)]
         store.wait(names, TIMEOUT)
