@@ -1,4 +1,4 @@
-"""The commands, run as a user runs them: in a process of their own, in an empty folder."""
+"""The commands, run as a user runs them: in an empty folder, and where it matters in a process."""
 
 import contextlib
 import json
@@ -19,7 +19,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from typer.testing import CliRunner, Result
 
+from ddpm_tutor.cli.app import app
 from ddpm_tutor.course.lesson import all_lessons
 from ddpm_tutor.files import bundled
 from ddpm_tutor.science.unet import UNet
@@ -53,8 +55,24 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def tutor(empty: Path, environment: dict[str, str]):
-    """Runs `ddpm-tutor` with these arguments and checks its exit code."""
+def tutor(empty: Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch):
+    """Runs `ddpm-tutor` with these arguments in this process and checks its exit code."""
+    for name, value in (environment | {"DDPM_TUTOR_DATA": ""}).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(empty)
+
+    def run(*arguments: str, code: int = 0) -> Result:
+        done = CliRunner().invoke(app, arguments)
+        assert done.exit_code == code, done.output
+        assert isinstance(done.exception, SystemExit | None), done.exception
+        return done
+
+    return run
+
+
+@pytest.fixture
+def tutor_process(empty: Path, environment: dict[str, str]):
+    """The same in a process of its own."""
 
     def run(*arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
@@ -73,6 +91,7 @@ def tutor(empty: Path, environment: dict[str, str]):
     return run
 
 
+@pytest.mark.slow
 def test_help_and_lists_do_not_load_torch(empty: Path, environment: dict[str, str]) -> None:
     script = """
 import sys
@@ -92,6 +111,7 @@ assert not heavy, heavy
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_help_is_the_same_without_docstrings(empty: Path, environment: dict[str, str]) -> None:
     script = """
 from typer.testing import CliRunner
@@ -129,6 +149,7 @@ def test_a_lesson_runs_on_real_mnist(mnist_root: Path, tutor, empty: Path) -> No
     assert f"MNIST from {root}" in shown.replace("\n", "") and "Lesson done" in shown
 
 
+@pytest.mark.slow
 def test_a_lesson_runs_as_a_script(empty: Path, environment: dict[str, str]) -> None:
     script = str(bundled("lessons") / "02_closed_form.py")
     done = subprocess.run(
@@ -148,6 +169,7 @@ def read_digit(picture: np.ndarray) -> int:
     return int(labels[distances.topk(5, largest=False).indices].mode().values)
 
 
+@pytest.mark.slow
 def test_gif_draws_the_digit_asked_for(tutor, empty: Path) -> None:
     done = tutor("gif", "--digit", "7")
     assert "digit_7.gif" in done.stdout
@@ -208,6 +230,7 @@ def test_info_tells_what_there_is(tutor) -> None:
 TRAIN = ["train", "--epochs", "1", "--width", "4", "--batch-size", "32", "--run-dir", "run"]
 
 
+@pytest.mark.slow
 def test_train_writes_a_checkpoint_that_draws(tutor, empty: Path, tiny_mnist: Path) -> None:
     shown = tutor(*TRAIN, "--data", str(tiny_mnist)).stdout
     assert "440 for training, 40 for validation" in shown
@@ -239,6 +262,7 @@ def test_train_writes_a_checkpoint_that_draws(tutor, empty: Path, tiny_mnist: Pa
     assert (empty / "digit_7.gif").is_file() and (empty / "samples.png").is_file()
 
 
+@pytest.mark.slow
 def test_train_refuses_to_write_over_a_run(tutor, empty: Path, tiny_mnist: Path) -> None:
     tutor(*TRAIN, "--data", str(tiny_mnist))
     before = (empty / "run" / "weights.safetensors").read_bytes()
@@ -248,11 +272,12 @@ def test_train_refuses_to_write_over_a_run(tutor, empty: Path, tiny_mnist: Path)
     assert (empty / "run" / "weights.safetensors").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_is_saved_and_goes_on_to_the_same_end(
     tutor, empty: Path, environment: dict[str, str], tiny_mnist: Path
 ) -> None:
     # bit for bit the same it is on a CPU: a GPU adds up in another order each time
-    words = [*TRAIN, "--data", str(tiny_mnist), "--epochs", "3", "--device", "cpu"]
+    words = [*TRAIN, "--data", str(tiny_mnist), "--epochs", "2", "--device", "cpu"]
     straight = [w if w != "run" else "straight" for w in words]
     tutor(*straight)
     process = subprocess.Popen(
@@ -273,6 +298,7 @@ def test_an_interrupted_training_is_saved_and_goes_on_to_the_same_end(
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
+@pytest.mark.slow
 def test_a_training_killed_before_its_first_epoch_can_be_resumed(
     empty: Path, tutor, environment: dict[str, str], tiny_mnist: Path
 ) -> None:
@@ -304,6 +330,7 @@ def in_two_processes(
     return done
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [5, 101])  # a chunk for both; an odd one out in the last round
 def test_two_processes_draw_what_one_does(
     tutor, empty: Path, environment: dict[str, str], count: int
@@ -321,6 +348,7 @@ def test_two_processes_draw_what_one_does(
     assert abs(one["images"].astype(int)[1:] - two["images"].astype(int)[:-1]).mean() > 10
 
 
+@pytest.mark.slow
 def test_two_processes_train_what_one_does(
     tutor, empty: Path, environment: dict[str, str], tiny_mnist: Path
 ) -> None:
@@ -456,18 +484,20 @@ LOOKS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
 def test_any_terminal_and_any_home_will_do(
-    tutor, environment: dict[str, str], look: dict[str, str]
+    tutor_process, environment: dict[str, str], look: dict[str, str]
 ) -> None:
     environment |= look
-    assert "ddpm-tutor lesson 1" in tutor().stdout
-    shown = tutor("lesson", "1", "--no-pause").stdout
+    assert "ddpm-tutor lesson 1" in tutor_process().stdout
+    shown = tutor_process("lesson", "1", "--no-pause").stdout
     assert "Lesson done." in shown
     if "COLUMNS" in look:
         assert "\x1b" not in shown
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 @pytest.mark.parametrize(("shell", "code"), [(">&-", 0), ("| true", 1), ("> /dev/full", 1)])
 def test_an_output_that_takes_nothing(
@@ -483,6 +513,7 @@ def test_an_output_that_takes_nothing(
 INTERRUPTED = [["gif"], ["sample", "--digit", "3", "-n", "40"], ["evaluate"], ["lesson", "3"]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", INTERRUPTED, ids=lambda words: words[0])
 def test_ctrl_c_leaves_nothing_half_written(
     empty: Path, environment: dict[str, str], words: list[str]
@@ -506,6 +537,7 @@ def test_ctrl_c_leaves_nothing_half_written(
     assert not [file for file in files if file.name.startswith(".") or not file.stat().st_size]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("pressed", "code", "says"),
     [(True, 130, "Interrupted.\n"), (False, 1, "Unexpected ImportError: half a module")],
@@ -603,6 +635,7 @@ def lesson_in_a_terminal(empty: Path, environment: dict[str, str]) -> Iterator[T
     os.close(terminal.file)
 
 
+@pytest.mark.slow
 def test_stepping_in_a_real_terminal(
     lesson_in_a_terminal: Terminal, tutor, empty: Path, environment: dict[str, str]
 ) -> None:
@@ -666,6 +699,7 @@ ask_number("How many?", 3, tolerance=0, why="So it is.")
 SLOW = ASKING.replace("ask_number(", 'import time\nprint("busy")\ntime.sleep(2)\nask_number(')
 
 
+@pytest.mark.slow
 def test_what_is_typed_too_early_is_dropped(empty: Path, environment: dict[str, str]) -> None:
     (empty / "slow.py").write_text(SLOW)
     terminal = Terminal([*TUTOR, "lesson", "slow.py", "--trust"], empty, environment)
@@ -682,6 +716,7 @@ def test_what_is_typed_too_early_is_dropped(empty: Path, environment: dict[str, 
     assert terminal.wait() == 0
 
 
+@pytest.mark.slow
 def test_exit_leaves_the_interactive_python_and_nothing_else(
     empty: Path, environment: dict[str, str]
 ) -> None:
@@ -704,6 +739,7 @@ def test_exit_leaves_the_interactive_python_and_nothing_else(
     assert terminal.wait() == 0
 
 
+@pytest.mark.slow
 def test_a_lesson_from_elsewhere_is_not_run_unasked(
     tutor, empty: Path, environment: dict[str, str]
 ) -> None:

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from ddpm_tutor.course.lesson import Lesson, all_lessons, read_lesson
-from ddpm_tutor.course.lint import problems
+from ddpm_tutor.course.lesson_lint import lesson_problems
 from ddpm_tutor.course.questions import questions
 from ddpm_tutor.learner.points import earned, worth
 
@@ -31,7 +31,7 @@ SHORT = {
 
 @pytest.mark.parametrize("lesson", all_lessons(), ids=lambda lesson: lesson.path.stem)
 def test_every_lesson_is_in_order(lesson: Lesson) -> None:
-    assert problems(lesson) == []
+    assert lesson_problems(lesson) == []
 
 
 def test_the_points_are_those_of_the_assignment() -> None:
@@ -129,7 +129,7 @@ ask_choice("And now?", [("this", "No, no."), ("that", "Yes. That.")], answer=1)
 def checked(text: str, folder: Path) -> list[str]:
     path = folder / "09_small.py"
     path.write_text(text, encoding="utf-8")
-    return problems(read_lesson(path))
+    return lesson_problems(read_lesson(path))
 
 
 def test_a_lesson_in_order_has_no_problems(tmp_path: Path) -> None:

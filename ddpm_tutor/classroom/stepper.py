@@ -14,8 +14,8 @@ from rich.rule import Rule
 from rich.text import Text
 
 from ddpm_tutor.classroom.session import Session, ends_blank, show, using
+from ddpm_tutor.course.cells import Cell
 from ddpm_tutor.course.lesson import (
-    Cell,
     Lesson,
     Step,
     compile_cell,

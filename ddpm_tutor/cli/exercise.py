@@ -37,10 +37,50 @@ FolderOption = Annotated[
 
 
 @app.callback(invoke_without_command=True)
-def exercises(ctx: typer.Context) -> None:
+def exercises(
+    ctx: typer.Context,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "--check",
+            callback=a_path,
+            help="For authors: is this exercise file in order? This runs its code.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
     """Write the equations yourself: a gap to fill, and an exact answer."""
-    if ctx.invoked_subcommand is None:
+    if file is not None and ctx.invoked_subcommand is not None:
+        raise UsageError(
+            "--check is for whoever writes an exercise, and stands alone. "
+            f"Your answer is checked by: {command('exercise', 'check', 'N')}"
+        )
+    if file is not None:
+        check_exercise_file(make_console(), file)
+    elif ctx.invoked_subcommand is None:
         show_list(make_console())
+
+
+def check_exercise_file(console: Console, path: Path) -> None:
+    """Says what is not in order in an exercise file: its form first, then its verdicts.
+
+    Raises:
+        TutorError: something is not.
+    """
+    from ddpm_tutor.course.exercise import read_exercise
+    from ddpm_tutor.course.exercise_lint import exercise_problems
+
+    exercise = read_exercise(path)
+    found = exercise_problems(exercise)
+    if not found:
+        with console.status(Text(f"Trying {path} ...")):
+            from ddpm_tutor.grading.proof import wrong_verdicts
+
+            found = list(wrong_verdicts(exercise))
+    if found:
+        raise TutorError("\n".join(f"{path.name}: {problem}" for problem in found))
+    hints, mistakes = len(exercise.hints), len(exercise.mistakes)
+    typer.echo(f"{path.name}: in order, {hints} hints, {mistakes} known mistakes")
 
 
 def show_list(console: Console) -> None:

@@ -65,7 +65,7 @@ def torchvision_version() -> str:
         import torchvision
     except Exception as error:  # not there; without lzma; made for another torch
         return f"cannot be loaded ({first_line(error)}): MNIST cannot be downloaded"
-    return torchvision.__version__
+    return str(torchvision.__version__)
 
 
 def data_found(data: Path | None) -> str:

@@ -174,11 +174,11 @@ def check_file(lesson: "Lesson") -> None:
     Raises:
         TutorError: something is not.
     """
-    from ddpm_tutor.course.lint import problems
+    from ddpm_tutor.course.lesson_lint import lesson_problems
     from ddpm_tutor.course.questions import questions
     from ddpm_tutor.learner.points import worth
 
-    found = problems(lesson)
+    found = lesson_problems(lesson)
     if found:
         raise TutorError("\n".join(f"{lesson.path.name}: {problem}" for problem in found))
     asked, points = len(questions(lesson)), worth(lesson)

@@ -12,7 +12,7 @@ from ddpm_tutor.errors import TutorError, UsageError, first_sentence
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
-    from torch.distributed import Store
+    from torch.distributed.distributed_c10d import Store
 
 TIMEOUT = timedelta(minutes=2)  # until all processes are there: some disks are slow
 
@@ -106,7 +106,9 @@ def rendezvous(rank: int, world_size: int, backend: str) -> "tuple[Store, str]":
     from torch.distributed.constants import default_pg_timeout
 
     try:
-        store, _, _ = next(dist.rendezvous("env://", rank, world_size, timeout=TIMEOUT))
+        # public, and left out of its module's list of names
+        meeting = dist.rendezvous("env://", rank, world_size, timeout=TIMEOUT)  # type: ignore[attr-defined]
+        store, _, _ = next(meeting)
         store.set(f"backend of {rank}", backend)
         names = [f"backend of {other}" for other in range(world_size)]
         store.wait(names, TIMEOUT)

@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from ddpm_tutor.commands import command
-from ddpm_tutor.course.cells import cut, read_source
+from ddpm_tutor.course.cells import Cell, cut, read_source
 from ddpm_tutor.course.lesson import all_lessons
 from ddpm_tutor.course.questions import questions
 from ddpm_tutor.errors import TutorError, UsageError
@@ -150,7 +150,8 @@ class Exercise:
 
     def load(self, code: Code) -> Callable[..., Any]:
         """The function of some of the exercise's own code, ready to call."""
-        return self.namespace(code)[self.function]
+        function: Callable[..., Any] = self.namespace(code)[self.function]
+        return function
 
     def namespace(self, code: Code) -> dict[str, Any]:
         """The variables after what the learner is given, and then `code`, have been run."""
@@ -169,13 +170,18 @@ def read_exercise(path: Path) -> Exercise:
         TutorError: it cannot be read, or has not all that an exercise needs.
     """
     try:
-        prose, *cells = cut(read_source(path))
-        if prose.kind != "markdown":
+        if not re.match(r"\d\d_\w", path.name):
+            raise ValueError("its name is not like 15_my_function.py")
+        prose, *cells = cut(read_source(path)) or [Cell("code", "", "", 1)]
+        if prose.kind != "markdown" or not prose.source:
             raise ValueError("it does not begin with a cell of prose")
         title = re.sub(r"^# Exercise \d+\W*", "", prose.source.splitlines()[0])
         facts = dict(re.findall(r"\*\*(\w+):\*\* *(.+)", prose.source))
         codes = [(cell.title, Code(cell.source, cell.line)) for cell in cells]
         named = {name: code for name, code in codes if name in ("start", "solution", "check")}
+        for name in ("start", "solution", "check"):
+            if name not in named:
+                raise ValueError(f"it has no cell `# %% {name}`")
         hints = [
             Hint(words.source, Code(cell.source, cell.line))
             for words, cell in pairwise(cells)
@@ -184,10 +190,10 @@ def read_exercise(path: Path) -> Exercise:
         mistakes = [
             Mistake(words[1], code, "".join(words[2:]))
             for name, code in codes
-            if (words := name.split()) and words[0] == "mistake"
+            if (words := name.split()) and words[0] == "mistake" and words[1:]
         ]
         return Exercise(path, title, facts, hints=tuple(hints), mistakes=tuple(mistakes), **named)
-    except (OSError, ValueError, IndexError, TypeError) as error:
+    except ValueError as error:
         raise TutorError(f"{path} is not an exercise ({error}). See CONTRIBUTING.md.") from error
 
 

@@ -49,11 +49,13 @@ class Classifier(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """What the network has found in images (B, 1, 32, 32) in [-1, 1]: (B, 64) numbers."""
-        return self.body(x[:, :, PADDING:-PADDING, PADDING:-PADDING])
+        found: Tensor = self.body(x[:, :, PADDING:-PADDING, PADDING:-PADDING])
+        return found
 
     def decide(self, features: Tensor) -> Tensor:
         """The scores (logits) of the ten classes, (B, 10), from features (B, 64)."""
-        return self.head(F.relu(features))
+        scores: Tensor = self.head(F.relu(features))
+        return scores
 
     def forward(self, x: Tensor) -> Tensor:
         """The scores of the ten classes, (B, 10), for images (B, 1, 32, 32) in [-1, 1]."""

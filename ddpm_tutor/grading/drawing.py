@@ -64,13 +64,14 @@ def guided_by(
         return guided_eps(model, x_t, t, label, guidance)
     # both predictions in one call, as in the package: as quick, and the same to the last bit
     null = model.label_or_null(None, t)
-    both = model(x_t.repeat(2, 1, 1, 1), t.repeat(2), torch.cat([label, null])).float().chunk(2)
+    twice: Tensor = model(x_t.repeat(2, 1, 1, 1), t.repeat(2), torch.cat([label, null])).float()
 
     def answer(x: Tensor, at: Tensor, wanted: Tensor) -> Tensor:
-        for known, eps in zip((label, null), both, strict=True):
+        for known, eps in zip((label, null), twice.chunk(2), strict=True):
             if x is x_t and wanted.shape == known.shape and torch.equal(wanted, known):
                 return eps
-        return model(x, at, wanted).float()
+        alone: Tensor = model(x, at, wanted).float()
+        return alone
 
     return function(answer, x_t, t, label, model.num_classes, guidance)
 

@@ -20,6 +20,7 @@ from ddpm_tutor.files import replacing
 from ddpm_tutor.pictures.grids import as_uint8
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -66,7 +67,7 @@ def own_settings() -> Iterator[None]:
 @contextmanager
 def figure(
     width: float = 6.4, height: float = 3.6, columns: int = 1
-) -> Iterator[tuple["Figure", list]]:
+) -> Iterator[tuple["Figure", "list[Axes]"]]:
     """An empty figure and its axes, in a row, to draw on in the `with` block; sizes in inches."""
     with own_settings():
         yield empty_figure(width, height, columns=columns)
@@ -74,7 +75,7 @@ def figure(
 
 def empty_figure(
     width: float, height: float, rows: int = 1, columns: int = 1, **options: Any
-) -> tuple["Figure", list]:
+) -> tuple["Figure", "list[Axes]"]:
     """A figure that belongs to no window, and its axes, row by row."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -102,7 +102,7 @@ def overlook_broken_gpu() -> None:
 def has_bf16(device: torch.device) -> bool:
     """Whether bfloat16 products are fast on `device`."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "cpu" and hasattr(torch.cpu, "get_capabilities"):
         found = torch.cpu.get_capabilities()
         return bool(found.get("avx512_bf16") or found.get("amx_bf16"))

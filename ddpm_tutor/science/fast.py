@@ -152,10 +152,11 @@ class PackedConv2d(nn.Module):
                 list(x.shape),
             )  # fmt: skip
             self.packed[x.shape] = weight
-        return torch.ops.mkldnn._convolution_pointwise(
+        x = torch.ops.mkldnn._convolution_pointwise(
             x, weight, self.bias, self.padding, self.stride, self.dilation, self.groups,
             "none", [], "",
         ).float()  # fmt: skip
+        return x
 
 
 class PackedLinear(nn.Module):
@@ -172,7 +173,8 @@ class PackedLinear(nn.Module):
         if weight is None:
             weight = torch.ops.mkldnn._reorder_linear_weight(self.weight, rows)
             self.packed[rows] = weight
-        return torch.ops.mkldnn._linear_pointwise(x, weight, self.bias, "none", [], "")
+        x = torch.ops.mkldnn._linear_pointwise(x, weight, self.bias, "none", [], "")
+        return x
 
 
 class PackedAttention(nn.Module):

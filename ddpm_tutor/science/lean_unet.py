@@ -42,9 +42,10 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor, modulation: Tensor) -> Tensor:
         scale, shift = modulation[:, :, None, None].chunk(2, dim=1)  # (B, out, 1, 1) each
-        h = self.conv_1(F.silu(self.norm_1(x)))
+        h: Tensor = self.conv_1(F.silu(self.norm_1(x)))
         h = self.norm_2(h) * (1 + scale) + shift
-        return self.skip(x) + self.conv_2(F.silu(h))  # (B, out, H, W)
+        h = self.skip(x) + self.conv_2(F.silu(h))  # (B, out, H, W)
+        return h
 
 
 class Attention(nn.Module):
@@ -63,7 +64,8 @@ class Attention(nn.Module):
         qkv = self.to_qkv(self.norm(x)).view(b, 3, self.heads, c // self.heads, h * w)
         q, k, v = qkv.transpose(3, 4).unbind(1)  # (B, heads, H * W, C / heads)
         seen = F.scaled_dot_product_attention(q, k, v)
-        return x + self.out(seen.transpose(2, 3).reshape(b, c, h, w))
+        x = x + self.out(seen.transpose(2, 3).reshape(b, c, h, w))
+        return x
 
 
 def through(blocks: nn.ModuleList, x: Tensor, modulations: tuple[Tensor, ...]) -> Tensor:
@@ -130,7 +132,8 @@ class LeanUNet(NoisePredictor):
         if self.num_classes is not None:
             embedding = embedding + self.label_embedding(self.label_or_null(label, t))
         modulation = self.to_modulation(F.silu(embedding))
-        return modulation.split(self.modulation_sizes, dim=1)
+        parts: tuple[Tensor, ...] = modulation.split(self.modulation_sizes, dim=1)
+        return parts
 
     def forward(self, x_t: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
         return self.predict(x_t, t, self.modulations(t, label))

@@ -118,7 +118,7 @@ def orthogonal(matrices: Tensor, dtype: torch.dtype) -> Tensor:
     Returns:
         (N, rows, columns), of the matrices' own dtype.
     """
-    x = matrices.to(dtype)
+    x: Tensor = matrices.to(dtype)
     upright = x.shape[1] > x.shape[2]
     if upright:
         x = x.mT

@@ -82,12 +82,15 @@ def guided_eps(
     conditional network itself, more exaggerates what the label changes. (It is 1 + w in their
     Eq. 6.) Both predictions come from one call on a doubled batch.
     """
+    eps: Tensor
     if label is None or guidance == 1:
-        return model(x_t, t, label).float()
+        eps = model(x_t, t, label).float()
+        return eps
     null = model.label_or_null(None, t)
     both = model(x_t.repeat(2, 1, 1, 1), t.repeat(2), torch.cat([label, null])).float()
     with_label, without = both.chunk(2)  # (B, 1, 32, 32) each
-    return without + guidance * (with_label - without)
+    eps = without + guidance * (with_label - without)
+    return eps
 
 
 def ancestral_sampling(

@@ -48,7 +48,8 @@ class Down(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.layers(x)  # (B, out, H / 2, W / 2)
+        x = self.layers(x)  # (B, out, H / 2, W / 2)
+        return x
 
 
 class Up(nn.Module):
@@ -64,7 +65,8 @@ class Up(nn.Module):
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         x = torch.cat([skip, self.upsample(x)], dim=1)  # (B, in, 2H, 2W)
-        return self.layers(x)  # (B, out, 2H, 2W)
+        x = self.layers(x)  # (B, out, 2H, 2W)
+        return x
 
 
 class SelfAttention(nn.Module):
@@ -82,7 +84,7 @@ class SelfAttention(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        pixels = x.flatten(2).transpose(1, 2)  # (B, H * W, C)
+        pixels: Tensor = x.flatten(2).transpose(1, 2)  # (B, H * W, C)
         normed = self.norm(pixels)
         pixels = pixels + self.attention(normed, normed, normed, need_weights=False)[0]
         pixels = pixels + self.feed_forward(pixels)
@@ -148,4 +150,5 @@ class UNet(NoisePredictor):
         x = self.attention_8_up(informed(self.up_1(x, x_8), up_1))  # (B, 2w, 8, 8)
         x = informed(self.up_2(x, x_16), up_2)  # (B, w, 16, 16)
         x = informed(self.up_3(x, x_32), up_3)  # (B, w, 32, 32)
-        return self.out(x)  # (B, 1, 32, 32)
+        eps: Tensor = self.out(x)  # (B, 1, 32, 32)
+        return eps

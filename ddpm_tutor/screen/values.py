@@ -114,7 +114,8 @@ def render(
     if isinstance(value, str):
         return Text(value)
     if hasattr(value, "__rich__") or hasattr(value, "__rich_console__"):
-        return value
+        shows_itself: RenderableType = value
+        return shows_itself
     return Group(Text(title, style="bold"), Pretty(value)) if title else Pretty(value)
 
 

@@ -456,7 +456,7 @@ def read_state(file: Path) -> dict[str, Any]:
     with zipfile.ZipFile(file) as parts:
         if damaged := parts.testzip():  # torch.load does not look at the checksums
             raise ValueError(f"{damaged} has another checksum")
-    saved = torch.load(file, map_location="cpu", weights_only=True)
+    saved: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
     if type(saved["step"]) is not int or saved["step"] < 0:
         raise ValueError("no number of steps")
     return saved
@@ -478,7 +478,7 @@ def different_settings(earlier: str, now: str) -> str:
     """
 
     def flat(text: str) -> dict[str, Any]:
-        settings = json.loads(text)
+        settings: dict[str, Any] = json.loads(text)
         settings |= settings.pop("training")
         settings.pop("bf16")
         return settings

@@ -19,7 +19,7 @@ MAX_COLUMNS = 78  # a terminal of 80, less a little room
 MIN_QUESTIONS = 3  # in each lesson, at least
 
 
-def problems(lesson: Lesson) -> list[str]:
+def lesson_problems(lesson: Lesson) -> list[str]:
     """What is not in order, a line each; nothing of the lesson is run."""
     return [
         *problems_of_frame(lesson),
