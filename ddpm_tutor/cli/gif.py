@@ -52,13 +52,16 @@ def gif(
     digit: Annotated[
         int | None,
         typer.Option(
-            min=0, max=9, help="The digit to draw; without it, all ten.", show_default=False
+            min=0, max=9, help="The digit to draw; all ten if left out.", show_default=False
         ),
     ] = None,
     direction: Annotated[
-        Direction, typer.Option(help="A digit appearing, a real one dissolving, or both.")
+        Direction,
+        typer.Option(
+            help="denoise: a digit appears; noise: a real one dissolves; roundtrip: both."
+        ),
     ] = Direction.denoise,
-    count: Annotated[int, typer.Option(min=1, max=36, help="How many (of each digit).")] = 1,
+    count: Annotated[int, typer.Option(min=1, max=36, help="How many of each digit.")] = 1,
     seed: SeedOption = 0,
     guidance: GuidanceOption = GUIDANCE,
     sampler: SamplerOption = Sampler.ddpm,
@@ -79,17 +82,18 @@ def gif(
         typer.Option(
             metavar="FOLDER",
             callback=a_path,
-            help="Draw with your own functions, as far as your exercises there have passed.",
+            help="Draw with your own functions: those in this folder that have passed.",
         ),
     ] = None,
     bug: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="Draw with a known mistake, beside the right picture; or: list."
+            metavar="NAME",
+            help="Draw with a known mistake, beside the right picture; `list` shows the names.",
         ),
     ] = None,
 ) -> None:
-    """Save a GIF, or another film, of a digit appearing out of noise."""
+    """Save a GIF, or another animation, of a digit appearing out of noise."""
     console, started = make_console(), time.perf_counter()
     if bug == "list":
         show_bugs(console)
