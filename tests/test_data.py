@@ -212,7 +212,7 @@ DAMAGED = {
 def test_damaged_files_are_an_error_that_says_where_they_are(nowhere, tmp_path, name, content):
     raw = write_mnist(tmp_path / "root")
     (raw / name).write_bytes(content)
-    with pytest.raises(TutorError, match=r"of no use as MNIST: .{10}") as refused:
+    with pytest.raises(TutorError, match=r"cannot be used as MNIST: .{10}") as refused:
         load_digits(tmp_path / "root")
     assert str(tmp_path / "root" / "MNIST" / "raw") in with_advice(refused.value)
     assert len(with_advice(refused.value).splitlines()) == 2

@@ -64,7 +64,7 @@ def test_a_device_that_computes_is_usable():
 def test_auto_passes_over_a_gpu_that_cannot_compute_and_says_why(broken_gpu):
     reason = devices.why_unusable("cuda")
     assert len(reason) > 10 and "\n" not in reason
-    with pytest.warns(DeviceWarning, match=r"The device cuda cannot compute .* the CPU does"):
+    with pytest.warns(DeviceWarning, match=r"The device cuda cannot compute .*\. Using the CPU"):
         assert choose_device("auto").type == "cpu"
     with pytest.raises(DeviceUnusable) as refused:
         choose_device("cuda")

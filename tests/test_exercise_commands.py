@@ -61,8 +61,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     ("name", "says"),
     [
         ("ex2.ipynb", "%%writefile ex2.py"),
-        ("ex2.txt", "no .py file"),
-        ("ex2_closed_form.py.bak", "no .py file"),
+        ("ex2.txt", "not a .py file"),
+        ("ex2_closed_form.py.bak", "not a .py file"),
         ("ex2_folder", "a folder"),
         ("2/", "a folder"),
         ("ex99.py", "no exercise ex99.py"),

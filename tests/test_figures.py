@@ -161,16 +161,16 @@ def test_a_picture_that_cannot_be_made_never_ends_a_training(
     for name in ("loss.png", "film_strip.gif"):
         (run / name).mkdir(parents=True)  # a file cannot take the place of a folder
     said = commands(f"{TRAIN} --epochs 1")
-    assert "Going on without loss.png: " in said and "loss.png is a folder" in said
-    assert "Going on without a row of the film strip: " in said
+    assert "Continuing without loss.png: " in said and "loss.png is a folder" in said
+    assert "Continuing without a row of the film strip: " in said
     assert len((run / "log.jsonl").read_text().splitlines()) == 1
     (run / "film_strip.npz").write_bytes(b"no strip")
     said = commands(f"{TRAIN} --epochs 2 --resume")
-    assert "Going on without the film strip of before: " in said
+    assert "Continuing without the earlier film strip: " in said
     assert len((run / "log.jsonl").read_text().splitlines()) == 2
     for name in ("loss.png", "film_strip.gif"):
         (run / name).rmdir()
-    assert "Going on without" not in commands(f"{TRAIN} --epochs 3 --resume")
+    assert "Continuing without" not in commands(f"{TRAIN} --epochs 3 --resume")
     assert (run / "loss.png").read_bytes().startswith(b"\x89PNG")
     assert load_film_strip(run / "film_strip.npz").epochs == [2, 3]
 
@@ -178,5 +178,5 @@ def test_a_picture_that_cannot_be_made_never_ends_a_training(
 def test_scores_are_shown_where_a_picture_cannot_be_made(commands, tmp_path):
     (tmp_path / "evaluation" / "worst.png").mkdir(parents=True)
     said = commands("evaluate -n 100 --steps 2 --device cpu")
-    assert "Going on without some of the pictures: " in said
+    assert "Continuing without some of the pictures: " in said
     assert "Fréchet distance" in said and "Saved: evaluation/grid.png" in said

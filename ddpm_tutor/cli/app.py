@@ -167,7 +167,7 @@ def show_version(wanted: bool) -> None:
 @app.callback(invoke_without_command=True)
 def welcome(
     ctx: typer.Context,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     version: Annotated[
         bool,
         typer.Option(

@@ -50,7 +50,7 @@ def evaluate(
     data: DataOption = None,
     device: DeviceOption = Device.auto,
 ) -> None:
-    """Score the digits that weights draw, beside real ones."""
+    """Score the digits that a model draws, beside real ones."""
     console = make_console(stderr=as_json)
     with console.status("Loading the model ..."):
         import torch

@@ -210,7 +210,7 @@ def check(
         bool, typer.Option("--watch", help="Check each time the file is saved, until Ctrl-C.")
     ] = False,
 ) -> None:
-    """Run your code, and say what is right, or just how it is wrong."""
+    """Run your code, and say whether it is right, or exactly how it is wrong."""
     exercise, path = opened(name, folder)
     console = make_console()
     if not watch:
@@ -297,7 +297,7 @@ def say_help(console: Console, exercise: "Exercise", path: Path) -> None:
 
 @app.command("hint")
 def hint(name: NameArgument) -> None:
-    """Show one hint more each time, from a nudge to nearly all of it."""
+    """Show one more hint each time, from a nudge to nearly the whole answer."""
     from ddpm_tutor.course.exercise import find_exercise
     from ddpm_tutor.learner.progress import change_progress, load_progress
     from ddpm_tutor.screen.prose import Prose, highlighted
@@ -326,10 +326,10 @@ def typed_again(name: str, exercise: "Exercise") -> str | Path:
 def solution(
     name: NameArgument,
     give_up: Annotated[
-        bool, typer.Option("--give-up", help="Show it though you have not passed yet.")
+        bool, typer.Option("--give-up", help="Show it although you have not passed yet.")
     ] = False,
 ) -> None:
-    """Show a right answer, after passing."""
+    """Show the solution, once you have passed."""
     from ddpm_tutor.course.exercise import find_exercise
     from ddpm_tutor.learner.progress import change_progress, load_progress
     from ddpm_tutor.screen.prose import highlighted
@@ -353,7 +353,7 @@ def solution(
 
 @app.command("reset")
 def reset(name: NameArgument, folder: FolderOption = FOLDER) -> None:
-    """Start an exercise over; your old file is kept beside the new one."""
+    """Start an exercise again; your old file is kept beside the new one."""
     from ddpm_tutor.files import set_aside
     from ddpm_tutor.learner.progress import change_progress
 

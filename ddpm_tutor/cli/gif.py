@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ddpm_tutor.pictures.films import Frame
+    from ddpm_tutor.science.sampling import SamplingOptions
     from ddpm_tutor.storage.checkpoints import Checkpoint
 from ddpm_tutor.cli.sample import labels_for
 
@@ -52,13 +53,16 @@ def gif(
     digit: Annotated[
         int | None,
         typer.Option(
-            min=0, max=9, help="The digit to draw; without it, all ten.", show_default=False
+            min=0, max=9, help="The digit to draw; all ten if left out.", show_default=False
         ),
     ] = None,
     direction: Annotated[
-        Direction, typer.Option(help="A digit appearing, a real one dissolving, or both.")
+        Direction,
+        typer.Option(
+            help="denoise: a digit appears; noise: a real one dissolves; roundtrip: both."
+        ),
     ] = Direction.denoise,
-    count: Annotated[int, typer.Option(min=1, max=36, help="How many (of each digit).")] = 1,
+    count: Annotated[int, typer.Option(min=1, max=36, help="How many of each digit.")] = 1,
     seed: SeedOption = 0,
     guidance: GuidanceOption = GUIDANCE,
     sampler: SamplerOption = Sampler.ddpm,
@@ -79,17 +83,18 @@ def gif(
         typer.Option(
             metavar="FOLDER",
             callback=a_path,
-            help="Draw with your own functions, as far as your exercises there have passed.",
+            help="Draw with your own functions: those in this folder that have passed.",
         ),
     ] = None,
     bug: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="Draw with a known mistake, beside the right picture; or: list."
+            metavar="NAME",
+            help="Draw with a known mistake, beside the right picture; `list` shows the names.",
         ),
     ] = None,
 ) -> None:
-    """Save a GIF, or another film, of a digit appearing out of noise."""
+    """Save a GIF, or another animation, of a digit appearing out of noise."""
     console, started = make_console(), time.perf_counter()
     if bug == "list":
         show_bugs(console)
@@ -100,9 +105,8 @@ def gif(
     named = out or default_name(digit, direction, bug)
     target = check_target(with_ending(named, film_endings()))
     with console.status("Loading the model ..."):
-        from ddpm_tutor.classroom.session import track
-        from ddpm_tutor.pictures.films import FRAMES, NAMES, film, frames_of
-        from ddpm_tutor.science.sampling import SamplingOptions, draw
+        from ddpm_tutor.pictures.films import FRAMES, NAMES, film
+        from ddpm_tutor.science.sampling import SamplingOptions
         from ddpm_tutor.screen.images import render_images
 
         loaded = open_checkpoint(checkpoint, device, steps)
@@ -125,14 +129,10 @@ def gif(
         frames = bug_frames(console, bug, loaded, labels, options, seed, numbers)
         names = ("right", bug)
     elif direction != Direction.noise:
-        if with_my_code:
-            states = own_drawing(console, with_my_code, loaded, labels, options, seed, numbers)
-        else:
-            x_T = frames[-1].x_t if frames else None
-            states = draw(
-                loaded.model, loaded.schedule, labels, options, seed=seed, indices=numbers, x_T=x_T
-            )
-        frames += frames_of(track(states, steps + 1, "Denoising"), loaded.schedule)
+        x_T = frames[-1].x_t if frames else None
+        frames += denoising_frames(
+            console, loaded, labels, options, seed, numbers, with_my_code, x_T
+        )
     hold.append(len(frames) - 1)
     title = "" if digit is None else f"digit {digit}"
     write_film(target, film(frames, title, names), hold)
@@ -169,6 +169,31 @@ def default_name(digit: int | None, direction: Direction, bug: str | None = None
     if bug:
         return Path(f"{what}_{bug}.gif")
     return Path(f"{what}.gif" if direction == Direction.denoise else f"{what}_{direction}.gif")
+
+
+def denoising_frames(
+    console: Console,
+    loaded: "Checkpoint",
+    labels: "Tensor | None",
+    options: "SamplingOptions",
+    seed: int,
+    numbers: range,
+    own: Path | None,
+    x_T: "Tensor | None",
+) -> "list[Frame]":
+    """Digits appearing out of noise, or out of `x_T`; drawn by the functions in `own`, if given."""
+    from ddpm_tutor.classroom.session import track
+    from ddpm_tutor.pictures.films import frames_of
+    from ddpm_tutor.science.sampling import draw
+
+    if own:
+        states = own_drawing(console, own, loaded, labels, options, seed, numbers)
+    else:
+        states = draw(
+            loaded.model, loaded.schedule, labels, options, seed=seed, indices=numbers, x_T=x_T
+        )
+    steps = options.steps_of(loaded.schedule.T)
+    return list(frames_of(track(states, steps + 1, "Denoising"), loaded.schedule))
 
 
 def noising_frames(

@@ -23,7 +23,7 @@ STEPS = 30  # that are timed
 def info(
     data: DataOption = None, checkpoint: CheckpointOption = None, device: DeviceOption = Device.auto
 ) -> None:
-    """Show versions, device, data and weights found, and the speed of one step."""
+    """Show versions, devices and their speed, and the data and weights found."""
     console = make_console()
     with console.status("Looking around ..."):
         import torch

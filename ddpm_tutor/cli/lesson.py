@@ -38,7 +38,7 @@ def lesson(
         bool | None,
         typer.Option(
             "--pause/--no-pause",
-            help="Wait for a key after each step; by default where keys can be typed.",
+            help="Wait for a key after each step: the default where keys can be typed.",
             show_default=False,
         ),
     ] = None,
@@ -50,18 +50,19 @@ def lesson(
         typer.Option("--set", metavar="NAME=VALUE", help="Change a parameter of the lesson."),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, max=MAX_SEED, help="Another seed, other noise.")
+        int | None, typer.Option(min=0, max=MAX_SEED, help="Seed of the noise.")
     ] = None,
-    device: Annotated[Device | None, typer.Option(help="Where to compute.")] = None,
+    device: Annotated[Device | None, typer.Option(help="Device to compute on.")] = None,
     out: Annotated[
         Path, typer.Option(callback=a_path, help="Folder for pictures and GIFs.")
     ] = Path("outputs"),
     data: DataOption = None,
     trust: Annotated[
-        bool, typer.Option("--trust", help="Run a lesson file that did not come along, unasked.")
+        bool,
+        typer.Option("--trust", help="Run a lesson file from elsewhere without asking first."),
     ] = False,
     check: Annotated[
-        bool, typer.Option("--check", help="For authors: is the lesson file in order?")
+        bool, typer.Option("--check", help="For authors: say whether the file is in order.")
     ] = False,
 ) -> None:
     """Step through a lesson."""
@@ -146,7 +147,7 @@ def ask_for_trust(console: Console, lesson: "Lesson") -> None:
     console.print(Text(f"  {path}"), soft_wrap=True)
     console.print(Text("A lesson is Python: it can do on this machine whatever you can."))
     if console.input("Run it? Type yes: ").strip().lower() not in ("yes", "y"):
-        raise TutorError("Not run. Read the file; then run this again, or add --trust.")
+        raise TutorError("Not run. Read the file first; then run this again, or add --trust.")
 
 
 def lesson_settings(

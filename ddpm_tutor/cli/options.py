@@ -69,12 +69,12 @@ class Sampler(StrEnum):
 
 
 DeviceOption = Annotated[
-    Device, typer.Option(help="Where to compute; auto takes the quickest for the work.")
+    Device, typer.Option(help="Device to compute on; auto picks the fastest for the work.")
 ]
 MAX_SEED = 2**63 - 1  # what NumPy and PyTorch take
 SeedOption = Annotated[
     int,
-    typer.Option(min=0, max=MAX_SEED, help="Same seed, same picture, but for rounding."),
+    typer.Option(min=0, max=MAX_SEED, help="The same seed gives the same result, up to rounding."),
 ]
 DataOption = Annotated[
     Path | None,
@@ -88,7 +88,8 @@ DataOption = Annotated[
 CheckpointOption = Annotated[
     Path | None,
     typer.Option(
-        callback=a_path, help="Weights to draw with, or the folder of a run; else those that ship."
+        callback=a_path,
+        help="Weights to use, or the folder of a run; by default those of ddpm-tutor itself.",
     ),
 ]
 GuidanceOption = Annotated[
@@ -97,14 +98,14 @@ GuidanceOption = Annotated[
         min=0,
         max=20,
         callback=a_number,
-        help="How strongly the label pulls: 0 ignores it, 1 is the plain conditional model.",
+        help="Guidance scale: 0 ignores the label, 1 is the plain conditional model.",
     ),
 ]
 SamplerOption = Annotated[
     Sampler, typer.Option(help="ddpm is Algorithm 2; ddim adds no noise (Song et al. 2020).")
 ]
 StepsOption = Annotated[
-    int, typer.Option(min=1, max=1000, help="Network calls: 1000 is the full chain.")
+    int, typer.Option(min=1, max=1000, help="Steps of sampling; 1000 is the full chain.")
 ]
 
 
@@ -131,7 +132,7 @@ def open_checkpoint(path: Path | None, device: Device, steps: int) -> "Checkpoin
     loaded = load_checkpoint(path)
     most = loaded.schedule.T
     if steps > most:
-        raise UsageError(f"These weights know {most} steps. Add: --steps {most}")
+        raise UsageError(f"These weights were trained with {most} steps. Add: --steps {most}")
     return loaded
 
 

@@ -42,11 +42,13 @@ def sample(
         int | None, typer.Option(min=0, max=9, help="The digit to draw.", show_default=False)
     ] = None,
     n: Annotated[
-        int, typer.Option("-n", "--count", min=1, max=100_000, help="How many, of each digit.")
+        int, typer.Option("-n", "--count", min=1, max=100_000, help="How many of each digit.")
     ] = 10,
-    all_digits: Annotated[bool, typer.Option("--all-digits", help="Every digit, 0 to 9.")] = False,
+    all_digits: Annotated[
+        bool, typer.Option("--all-digits", help="Draw every digit, 0 to 9.")
+    ] = False,
     unconditional: Annotated[
-        bool, typer.Option("--unconditional", help="Without a label: the model decides.")
+        bool, typer.Option("--unconditional", help="Draw without labels: the model decides.")
     ] = False,
     seed: SeedOption = 0,
     guidance: GuidanceOption = 1.0,
@@ -64,7 +66,7 @@ def sample(
     checkpoint: CheckpointOption = None,
     device: DeviceOption = Device.auto,
 ) -> None:
-    """Draw digits as a grid, and as arrays."""
+    """Draw digits, and save them as a picture and as arrays."""
     if (digit is not None) + all_digits + unconditional != 1:
         raise UsageError("Say what to draw: --digit 3, --all-digits or --unconditional.")
     console = make_console(quiet=not is_first())
@@ -161,7 +163,7 @@ def drawn_chunks(
     from ddpm_tutor.science.sampling import draw_many, number_of_yields
 
     def say_fewer(at_once: int) -> None:
-        text = f"Too little memory for as many at once: going on with {at_once}."
+        text = f"Too little memory for so many at once: continuing with {at_once}."
         current().console.print(Text(text, "yellow"))
 
     rank, world_size = process[:2] if process else (0, 1)

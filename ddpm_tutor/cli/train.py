@@ -1,4 +1,4 @@
-"""The command that trains: Algorithm 1 on MNIST, with live figures and pictures."""
+"""The command that trains: Algorithm 1 on MNIST, with live numbers and pictures."""
 
 import signal
 import time
@@ -72,46 +72,50 @@ class LrSchedule(StrEnum):
 
 def train(
     conditional: Annotated[
-        bool, typer.Option("--conditional/--unconditional", help="With labels or without.")
+        bool, typer.Option("--conditional/--unconditional", help="Train with labels or without.")
     ] = True,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images.")] = 10,
     lr: Annotated[
         float | None,
         typer.Option(
-            min=1e-8, max=1, callback=a_number, help="Learning rate; else 1e-4, of muon 2e-3."
+            min=1e-8,
+            max=1,
+            callback=a_number,
+            help="Learning rate; by default 1e-4, or 2e-3 for muon.",
         ),
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, max=8192, help="Images a step.")] = 128,
-    width: Annotated[int, typer.Option(min=4, max=512, help="Channels of the network.")] = 64,
+    batch_size: Annotated[int, typer.Option(min=1, max=8192, help="Images per step.")] = 128,
+    width: Annotated[int, typer.Option(min=4, max=512, help="Channels of the first layers.")] = 64,
     network: Annotated[
-        Network, typer.Option(help="unet is the assignment's; lean is the one that ships.")
+        Network, typer.Option(help="unet is the assignment's network; lean is ddpm-tutor's own.")
     ] = Network.unet,
     lr_schedule: Annotated[
-        LrSchedule, typer.Option(help="one-cycle lets the rate fall to zero at the end.")
+        LrSchedule, typer.Option(help="cosine lets the learning rate fall to zero by the end.")
     ] = LrSchedule.constant,
     optimizer: Annotated[
-        Optimizer, typer.Option(help="muon learns in fewer steps than adam.")
+        Optimizer, typer.Option(help="muon needs fewer steps than adam.")
     ] = Optimizer.adam,
     weight_decay: Annotated[
-        float, typer.Option(min=0, max=1, callback=a_number, help="As in AdamW.")
+        float, typer.Option(min=0, max=1, callback=a_number, help="Weight decay, as in AdamW.")
     ] = 0.0,
     weighting: Annotated[
         Weighting,
-        typer.Option(help="simple is Eq. 14; middle trains most on t at which digits take shape."),
+        typer.Option(help="simple is Eq. 14; logit-normal trains most where digits take shape."),
     ] = Weighting.simple,
     start_from: Annotated[
         str | None,
         typer.Option(
             metavar="FILE",
             callback=a_path,
-            help="Begin with these weights; `shipped`: with the package's own.",
+            help="Begin with these weights; `shipped` means those of ddpm-tutor itself.",
         ),
     ] = None,
     run_dir: Annotated[Path, typer.Option(callback=a_path, help="Folder of the run.")] = Path(
         "runs/mnist"
     ),
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run there; --epochs may be more.")
+        bool,
+        typer.Option("--resume", help="Go on with the run in that folder; --epochs may be larger."),
     ] = False,
     data: DataOption = None,
     device: DeviceOption = Device.auto,
@@ -147,7 +151,7 @@ def train(
         run.take(digits)  # better to fail now than with a run begun
         announce(console, run, digits, world_size)
         if run.is_done(len(digits.train_images)):
-            console.print(Text(f"This run has done its {epochs} epochs already.", "yellow"))
+            console.print(Text(f"This run has already done its {epochs} epochs.", "yellow"))
             return
         stopped = follow(console, run, digits, rank, world_size)
         if stopped:
@@ -190,7 +194,7 @@ def announce(console: Console, run: "Run", digits: "Digits", world_size: int) ->
 
 
 def follow(console: Console, run: "Run", digits: "Digits", rank: int, world_size: int) -> int:
-    """Trains to the end with live figures; the number of the signal that stopped it, or 0."""
+    """Trains to the end with live numbers; the number of the signal that stopped it, or 0."""
     from torch.nn.parallel import DistributedDataParallel
 
     from ddpm_tutor.science.training import steps_per_epoch
@@ -214,7 +218,7 @@ def follow(console: Console, run: "Run", digits: "Digits", rank: int, world_size
         rate=0.0,
     )
     strip = FilmStrip()
-    with going_on_without(console, "the film strip of before"):
+    with going_on_without(console, "the earlier film strip"):
         strip = load_film_strip(run.film_strip_file)
     if rank == 0 and run.state.step == 0:
         run.save()  # from now on the folder always holds a run to go on with
@@ -250,7 +254,7 @@ def follow(console: Console, run: "Run", digits: "Digits", rank: int, world_size
 
 
 def progress_bar(console: Console, rank: int) -> Progress:
-    """The line of live figures; only the first process of several shows one."""
+    """The progress bar and its live numbers; only the first process of several shows one."""
     return Progress(
         TextColumn("epoch {task.fields[epoch]}"),
         BarColumn(bar_width=None),
@@ -266,10 +270,13 @@ def progress_bar(console: Console, rank: int) -> Progress:
 
 @contextmanager
 def stop_after_step(world_size: int) -> Iterator[Callable[[], int]]:
-    """Turns Ctrl-C and its like into a question: which has come? So no step is left half done.
+    """Lets a step be finished after Ctrl-C, or another signal that asks the command to end.
 
-    The answer is the number of the first signal, or 0. A second Ctrl-C ends at once; but torchrun
-    hands its processes the one that they have had from the terminal already.
+    A second Ctrl-C ends at once, except under torchrun, which passes the first one on to processes
+    that have had it from the terminal already.
+
+    Yields:
+        a function that returns the number of the first signal received, or 0.
     """
     came: list[int] = []
 
@@ -304,7 +311,7 @@ def agreement(world_size: int) -> Callable[[int], int]:
 
 
 def print_epoch(console: Console, report: "EpochReport", epochs: int) -> None:
-    """One line of figures for an epoch."""
+    """One line of numbers for an epoch."""
     unlabelled = report.validation_unlabelled
     without = f" (without labels {unlabelled})" if unlabelled else ""
     console.print(

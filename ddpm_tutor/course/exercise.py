@@ -216,7 +216,7 @@ def find_exercise(name: str) -> Exercise:
         )
     is_number = re.fullmatch(r"(?:ex)?\d+", name)
     if path.suffix not in ("", ".py") or (name and path.is_dir() and not is_number):
-        what = "a folder" if path.is_dir() else "no .py file"
+        what = "a folder" if path.is_dir() else "not a .py file"
         raise UsageError(f"{name} is {what}. Give an exercise's number, or your .py file for it.")
     found = re.match(r"(?:ex)?(\d+)", path.name)
     exercises = all_exercises()

@@ -99,7 +99,7 @@ def from_error(error: BaseException, path: Path, case: str = "") -> Verdict:
         return Verdict("error", f"{in_a_line(error)}, in {error.filename}", line, case=case)
     says = in_a_line(error)
     if is_out_of_memory(error):
-        says = "It wants more memory than there is for a check."
+        says = "It needs more memory than a check may use."
     elif isinstance(error, RecursionError):
         says = "It calls itself without an end (RecursionError)."
     elif line is None:

@@ -52,7 +52,7 @@ def choose_device(name: str = "auto", cpu_seconds: float | None = None) -> torch
         for device in devices:
             if not (reason := why_unusable(device)):
                 return torch.device(device)
-            warn_once(f"The device {device} cannot compute ({reason}): the CPU does.")
+            warn_once(f"The device {device} cannot compute ({reason}). Using the CPU instead.")
     if name not in devices:
         raise UsageError(f"No device {name!r} here. This machine has: {', '.join(devices)}.")
     if reason := why_unusable(name):
@@ -100,7 +100,7 @@ def overlook_broken_gpu() -> None:
 
 
 def has_bf16(device: torch.device) -> bool:
-    """Whether bfloat16 products are fast on `device`."""
+    """Whether matrix products in bfloat16 are fast on `device`."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "cpu" and hasattr(torch.cpu, "get_capabilities"):

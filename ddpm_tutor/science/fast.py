@@ -1,9 +1,10 @@
 """The same predictions in less time: a network made ready for the many calls of one sampling.
 
 On a CPU, for a few images, half of a call goes into putting the weights of each layer in the order
-that its arithmetic wants; here that is done once. On CPUs made for it the products of convolutions
-are in bfloat16, and of many images all products: they take less time, and half as many bytes of
-weights are fetched. On a GPU the network is used as it is; see `graph` for what is quick there.
+that its arithmetic wants; here that is done once. On CPUs that are fast at bfloat16, convolutions
+compute in it, and for many images all matrix products do: they take less time, and half as many
+bytes of weights are fetched. On a GPU the network is used as it is; see `graph` for what is quick
+there.
 """
 
 import copy
@@ -115,7 +116,7 @@ def can_pack() -> bool:
 
 
 def pack(module: nn.Module, dtype: torch.dtype) -> None:
-    """Replaces the layers inside `module` by packed ones; convolutions take products of `dtype`."""
+    """Replaces the layers inside `module` by packed ones; convolutions compute in `dtype`."""
     for name, child in module.named_children():
         if isinstance(child, nn.Conv2d):
             setattr(module, name, PackedConv2d(child, dtype))
@@ -130,7 +131,7 @@ def pack(module: nn.Module, dtype: torch.dtype) -> None:
 class PackedConv2d(nn.Module):
     """A convolution that keeps its weights in the order oneDNN wants for an input's shape.
 
-    Its products are of `dtype`; what goes in and comes out is float32.
+    It computes in `dtype`; what goes in and comes out is float32.
     """
 
     def __init__(self, conv: nn.Conv2d, dtype: torch.dtype) -> None:

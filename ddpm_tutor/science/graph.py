@@ -95,7 +95,7 @@ def record_on_cuda(
     """Records a CUDA graph, as PyTorch's documentation says.
 
     Raises:
-        RuntimeError: it cannot be done. Then nothing is recorded in this process any more, since a
+        RuntimeError: it cannot be done. From then on nothing is recorded in this process, since a
             recording that broke off can leave PyTorch's memory in disorder.
     """
     device = inputs[0].device

@@ -160,6 +160,63 @@ class Noises(Mapping[int, Tensor]):
         return self.T
 
 
+class ReverseStep:
+    """The two halves of a step of the reverse process, as `ancestral_sampling` calls them.
+
+    Args:
+        short: the schedule of the steps that are taken.
+        spread: (steps + 1,) the network's t for each of them.
+        T: steps of the whole schedule.
+        x_T: (B, 1, 32, 32), where the chain begins.
+    """
+
+    x_0_hat: Tensor  # (B, 1, 32, 32): the estimate of x_0 from the x_t that was asked for last
+
+    def __init__(
+        self,
+        model: NoisePredictor,
+        short: Schedule,
+        spread: Tensor,
+        options: SamplingOptions,
+        T: int,
+        label: Tensor | None,
+        x_T: Tensor,
+        equations: Equations,
+    ) -> None:
+        self.x_0_hat = x_T  # until there is an estimate
+        guided = label is not None and options.guidance != 1
+        fast = for_sampling(model, spread.tolist()[:0:-1], len(x_T) * (2 if guided else 1))
+        clip, variance = options.clips(T), options.variance_of(T)
+        network_t = spread.to(short.beta.device)
+
+        def predict(x_t: Tensor, t: Tensor) -> tuple[Tensor, ...]:
+            eps = equations.guided_eps(fast, x_t, network_t[t], label, options.guidance)
+            x_0_hat = equations.predict_x_0(short, x_t, t, eps)
+            if clip:
+                x_0_hat = x_0_hat.clamp(-1, 1)
+                eps = predict_eps(short, x_t, t, x_0_hat)
+            return eps, x_0_hat
+
+        def step(x_t: Tensor, t: Tensor, eps: Tensor, z: Tensor) -> tuple[Tensor, ...]:
+            if options.method == "ddim":
+                return (equations.ddim_step(short, x_t, t, t - 1, eps),)
+            return (equations.p_step(short, x_t, t, eps, z, variance),)
+
+        self.predict, self.step = predict, step
+        # what Python a learner's own functions run is not known; to record takes some steps' time
+        if equations is OURS and is_plain(model) and short.T >= MIN_RECORDED:
+            self.predict, self.step = replayed(predict), replayed(step)
+
+    def eps_theta(self, x_t: Tensor, t: Tensor) -> Tensor:
+        """The predicted noise; the estimate of x_0 that belongs to it is kept."""
+        eps, self.x_0_hat = self.predict(x_t, t)
+        return eps
+
+    def p_step(self, schedule: Schedule, x_t: Tensor, t: Tensor, eps: Tensor, z: Tensor) -> Tensor:
+        """x_{t-1}; `schedule` is the short one."""
+        return self.step(x_t, t, eps, z)[0]
+
+
 @torch.no_grad()
 def sample(
     model: NoisePredictor,
@@ -189,49 +246,19 @@ def sample(
     """
     if label is not None and model.num_classes is None:
         raise ValueError("this network was trained without labels, so it draws no digit on request")
-    steps, variance = options.steps_of(schedule.T), options.variance_of(schedule.T)
-    clip, guidance = options.clips(schedule.T), options.guidance
-    short, spread = respaced(schedule.to(x_T.device), steps)
-    times, times_here = spread.tolist(), spread.to(x_T.device)
-    guided = label is not None and guidance != 1
-    fast = for_sampling(model, times[:0:-1], len(x_T) * (2 if guided else 1))
-
-    def predict(x_t: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-        eps = equations.guided_eps(fast, x_t, times_here[t], label, guidance)
-        x_0_hat = equations.predict_x_0(short, x_t, t, eps)
-        if clip:
-            x_0_hat = x_0_hat.clamp(-1, 1)
-            eps = predict_eps(short, x_t, t, x_0_hat)
-        return eps, x_0_hat
-
-    def step(x_t: Tensor, t: Tensor, eps: Tensor, z: Tensor) -> tuple[Tensor]:
-        if options.method == "ddim":
-            return (equations.ddim_step(short, x_t, t, t - 1, eps),)
-        return (equations.p_step(short, x_t, t, eps, z, variance),)
-
-    # what Python a learner's own functions run is not known, and to record takes some steps' time
-    if equations is OURS and is_plain(model) and steps >= MIN_RECORDED:
-        predict, step = replayed(predict), replayed(step)  # type: ignore[assignment]
-    x_0_hat = x_T
-
-    def eps_theta(x_t: Tensor, t: Tensor) -> Tensor:
-        nonlocal x_0_hat
-        eps, x_0_hat = predict(x_t, t)
-        return eps
-
-    def one_step(schedule: Schedule, x_t: Tensor, t: Tensor, eps: Tensor, z: Tensor) -> Tensor:
-        return step(x_t, t, eps, z)[0]
-
-    if options.method == "ddim":
-        noise: Iterator[Tensor] = repeat(torch.zeros_like(x_T))
-    else:
-        noise = normals(x_T.shape, generator, x_T.device, short.T)
+    T, steps = schedule.T, options.steps_of(schedule.T)
+    short, spread = respaced(schedule.to(x_T.device), steps)  # first say which steps
+    times = spread.tolist()
+    reverse = ReverseStep(model, short, spread, options, T, label, x_T, equations)
+    noise: Iterator[Tensor] = repeat(torch.zeros_like(x_T))
+    if options.method == "ddpm":
+        noise = normals(x_T.shape, generator, x_T.device, steps)
+    z = Noises(steps, noise, keep=equations.loop is not ancestral_sampling)
     # a state is whole when its x_0 has been estimated, just before the next one comes
     before: tuple[int, Tensor] | None = None
-    z = Noises(short.T, noise, keep=equations.loop is not ancestral_sampling)
-    for i, x_t in equations.loop(eps_theta, one_step, short, x_T, z):
+    for i, x_t in equations.loop(reverse.eps_theta, reverse.p_step, short, x_T, z):
         if before:
-            yield ChainState(times[before[0]], before[1], x_0_hat)
+            yield ChainState(times[before[0]], before[1], reverse.x_0_hat)
         before = int(i), x_t
     if before:
         yield ChainState(times[before[0]], before[1], before[1])

@@ -25,13 +25,13 @@ from ddpm_tutor.science.pixels import to_unit_range
 from ddpm_tutor.science.prefetch import prefetch
 from ddpm_tutor.science.schedule import Schedule
 
-MAX_LOSS = 10.0  # a loss beyond this is lost: always predicting zero costs 1
+MAX_LOSS = 10.0  # beyond it a training has diverged: always predicting zero has a loss of 1
 # of weighting "logit-normal": the distribution of logit(t / T), and the share of t that is uniform
 LOGIT_MEAN, LOGIT_STD, UNIFORM_SHARE = -0.8, 0.8, 0.2
 
 
 class Diverged(TutorError):
-    """The loss or its gradient is no number any more, or beyond all measure."""
+    """The loss or its gradient is no longer a finite number, or far too large."""
 
     def __init__(self, step: int, what: str, value: float) -> None:
         super().__init__(f"The training has diverged: at step {step:,} the {what} is {value:.3g}.")
@@ -62,7 +62,7 @@ class TrainingConfig:
     # errors in v (see `logit_normal_probabilities` and `v_weight`)
     weighting: Literal["simple", "logit-normal"] = "simple"
     seed: int = 0
-    # bfloat16 products where the hardware has them; weights and their averages stay float32
+    # matrix products in bfloat16, where that is fast; weights and their averages stay float32
     bf16: bool = False
 
 

@@ -52,4 +52,4 @@ def going_on_without(console: Console, picture: str) -> Iterator[None]:
         yield
     except Exception as error:  # of matplotlib, a font, the disk, the memory
         reason = first_sentence(error)
-        console.print(Text(f"Going on without {picture}: {reason}.", "yellow"), soft_wrap=True)
+        console.print(Text(f"Continuing without {picture}: {reason}.", "yellow"), soft_wrap=True)

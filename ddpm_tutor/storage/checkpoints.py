@@ -185,7 +185,7 @@ def _read(path: Path) -> Checkpoint:
     with safe_open(path, framework="pt") as file:
         metadata = file.metadata() or {}
         if metadata.get("format") != FORMAT:
-            raise ValueError("it does not say that it is one")
+            raise ValueError("it has no format line of ddpm-tutor")
         config, training = json.loads(metadata["config"]), json.loads(metadata["training"])
         if not isinstance(training, dict):
             raise ValueError("its training record is not an object of JSON")
@@ -204,7 +204,7 @@ def _read(path: Path) -> Checkpoint:
     if isinstance(model, LeanUNet) and not torch.equal(
         schedule.alpha_bar, linear_schedule().alpha_bar
     ):
-        raise ValueError("the lean network knows no schedule but the paper's")
+        raise ValueError("the lean network works only with the paper's schedule")
     model.load_state_dict(tensors, assign=True)
     return Checkpoint(model, schedule, training)
 

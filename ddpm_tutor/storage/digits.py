@@ -113,7 +113,7 @@ def load_digits(
 
 
 def find_mnist(data: Path | None = None) -> Digits | None:
-    """MNIST, if it is on this machine, in the folder named or in the cache; else None.
+    """MNIST if it is on this machine, in the folder named or in the cache; else None.
 
     Raises:
         TutorError: a folder was named and has no MNIST, or its files are damaged.
@@ -152,7 +152,7 @@ def _md5(path: Path) -> str:
 
 
 def read_mnist(root: Path) -> Digits:
-    """The 60,000 training images of MNIST in the torchvision root `root`, split.
+    """The training images in the torchvision root `root`, split: MNIST, or digits in its format.
 
     Raises:
         TutorError: there are none, or the files are not what they should be.
@@ -160,7 +160,7 @@ def read_mnist(root: Path) -> Digits:
     files = find_training_files(root)
     if not files:
         raise no_mnist(root)
-    images, labels = read_training_files(*files)  # (60000, 28, 28), (60000,)
+    images, labels = read_training_files(*files)  # (N, 28, 28), (N,)
     what = "MNIST" if is_mnist(labels) else "images in MNIST's format, not MNIST itself,"
     return split(torch.from_numpy(images), torch.from_numpy(labels), f"{what} from {root}")
 

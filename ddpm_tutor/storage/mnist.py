@@ -54,7 +54,7 @@ LAYOUTS = {
 
 
 class NotMNIST(TutorError):
-    """There are files in MNIST's place that are of no use."""
+    """There are files in MNIST's place that cannot be used as MNIST."""
 
 
 class NoMNIST(TutorError):
@@ -163,7 +163,7 @@ def read_header(file: BinaryIO | gzip.GzipFile, axes: int) -> list[int]:
 
 def unusable(path: Path, reason: str) -> TutorError:
     """What to say of files that are there and of no use."""
-    return NotMNIST(f"{path} is of no use as MNIST: {reason}.")
+    return NotMNIST(f"{path} cannot be used as MNIST: {reason}.")
 
 
 def no_mnist(root: Path) -> TutorError:
