@@ -149,7 +149,7 @@ def train(
         if rank == 0:
             stack.enter_context(run.exclusive())
         run.take(digits)  # better to fail now than with a run begun
-        announce(console, run, digits, world_size)
+        announce(console, run, digits, world_size, device)
         if run.is_done(len(digits.train_images)):
             console.print(Text(f"This run has already done its {epochs} epochs.", "yellow"))
             return
@@ -171,8 +171,10 @@ def run_results(conditional: bool, run: "Run") -> dict[str, str]:
     }
 
 
-def announce(console: Console, run: "Run", digits: "Digits", world_size: int) -> None:
-    """What will be trained, on what, where."""
+def announce(
+    console: Console, run: "Run", digits: "Digits", world_size: int, asked: Device
+) -> None:
+    """What will be trained, on what, where and why there."""
     parameters = sum(p.numel() for p in run.state.model.parameters()) / 1e6
     config = run.settings.training
     where = f"{run.device}" if world_size == 1 else f"{world_size} processes on {run.device.type}"
@@ -184,13 +186,25 @@ def announce(console: Console, run: "Run", digits: "Digits", world_size: int) ->
         f"{len(digits.validation_images):,} for validation: {digits.source}",
         "training": f"{config.epochs} epochs, batches of {config.batch_size}, "
         f"{config.optimizer.title()} at {config.lr:g}, "
-        f"{'bfloat16' if config.bf16 else 'float32'}, on {where}",
+        f"{'bfloat16' if config.bf16 else 'float32'}",
+        "device": f"{where}: {why_there(run.device.type, asked)}",
         "weights": run.settings.start_from or "random",
         "run": f"{run.folder}"
         + (f", going on after step {run.state.step:,}" if run.state.step else ""),
     }
     for name, text in lines.items():
         console.print(Text.assemble((f"{name:10}", "bold"), text), soft_wrap=True)
+
+
+def why_there(device: str, asked: Device) -> str:
+    """Why a training is on this device."""
+    from ddpm_tutor.science.devices import available_devices
+
+    if asked != Device.auto:
+        return "as asked"
+    if device != "cpu":
+        return "training is long, and worth the start of a GPU"
+    return "there is no other device" if len(available_devices()) == 1 else "no other can compute"
 
 
 def follow(console: Console, run: "Run", digits: "Digits", rank: int, world_size: int) -> int:
