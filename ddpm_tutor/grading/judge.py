@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ddpm_tutor.course.exercise import Exercise, Mistake
 from ddpm_tutor.errors import is_out_of_memory, line_in
+from ddpm_tutor.grading.known_mistakes import recognised
 from ddpm_tutor.grading.trials import (
     Draw,
     Outcome,
@@ -143,7 +144,9 @@ class Trial:
         if wrong is None:
             says = f"{self.exercise.function} is right."
             return Verdict("passed", says, cases=len(tried), devices=devices)
-        mistake = self.recognised(tried)
+        mistake = recognised(
+            self.exercise, lambda function: all(self.does(function, one) for one in tried)
+        )
         found = self.described(wrong, mistake)
         if mistake:
             found = replace(
@@ -169,14 +172,6 @@ class Trial:
     def outcome(self, function: Callable[..., Any], inputs: dict[str, Any]) -> Outcome:
         names = self.checking.get("results", ("result",))
         return outcome_of(function, inputs, names, self.checking.get("observe"))
-
-    def recognised(self, tried: list[Tried]) -> Mistake | None:
-        """The known wrong version that does the same as the learner's, in every case."""
-        for mistake in self.exercise.mistakes:
-            function = self.exercise.load(mistake.code)
-            if all(self.does(function, one) for one in tried):
-                return mistake
-        return None
 
     def does(self, function: Callable[..., Any], one: Tried) -> bool:
         """Whether `function` does in this case what the learner's does."""

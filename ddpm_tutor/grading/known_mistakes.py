@@ -1,7 +1,8 @@
-"""Known mistakes, in the place of the package's own functions."""
+"""Known mistakes: to recognise one in a learner's function, and to draw with one."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from torch import Tensor
 
@@ -10,6 +11,20 @@ from ddpm_tutor.errors import UsageError
 from ddpm_tutor.grading.drawing import draw_with
 from ddpm_tutor.science.sampling import ALGORITHM_2, ChainState, Method, SamplingOptions
 from ddpm_tutor.storage.checkpoints import Checkpoint
+
+
+def recognised(
+    exercise: Exercise, does_the_same: Callable[[Callable[..., Any]], bool]
+) -> Mistake | None:
+    """The known wrong version that does the same as the learner's function, if there is one.
+
+    Args:
+        does_the_same: says of a function whether it does, in every case that was tried.
+    """
+    for mistake in exercise.mistakes:
+        if does_the_same(exercise.load(mistake.code)):
+            return mistake
+    return None
 
 
 @dataclass(frozen=True)
