@@ -270,7 +270,8 @@ show_images(pictures["one noise"], "one noise, ten labels")
 
 # %%
 label = torch.arange(10).repeat_interleave(each)
-chain = draw(model, schedule, label, how, seed=seed, indices=range(len(label)))
+chain = draw(model, schedule, label, how,
+             seed=seed, indices=range(len(label)))
 drawn = last(track(chain, steps + 1, "Drawing")).cpu()
 right = read(drawn) == label
 ask_number(
@@ -323,7 +324,8 @@ ask_choice(
 # After ± is the standard error, in brackets the range for the truth (95 %).
 
 # %%
-chain = draw(model, schedule, None, how, seed=seed, indices=range(len(label)))
+chain = draw(model, schedule, None, how,
+             seed=seed, indices=range(len(label)))
 free = last(track(chain, steps + 1, "Without labels")).cpu()
 turn = torch.arange(len(label)).view(10, each).T.flatten()  # 0 to 9 in turn
 real, n = load_real_digits(), len(label)
@@ -521,8 +523,9 @@ ask_number(
 
 # %%
 chain = draw(model, schedule, torch.arange(10),
-             SamplingOptions(guidance=1.5, steps=200), seed=seed, indices=range(10))
-frames = frames_of(track(chain, 201, "Filming"), schedule)
+             SamplingOptions(guidance=1.5, steps=4 * steps), seed=seed,
+             indices=range(10))
+frames = frames_of(track(chain, 4 * steps + 1, "Filming"), schedule)
 _ = save_film(frames, "lesson 5 all ten digits")
 
 # %% [markdown]
