@@ -763,9 +763,9 @@ pick = torch.randint(3, (1,), generator=stream(seed, "bug"))
 bug = find_bug(names[pick])
 label = torch.arange(5) if trained.conditional else None
 for wrong, title in ((False, "line 4 as it is"), (True, "with the mistake")):
-    chain = bug.draw(trained, label, SamplingOptions(steps=100), wrong=wrong,
-                     seed=seed, indices=range(5))
-    show_images(last(track(chain, 101, "Sampling")), title)
+    chain = bug.draw(trained, label, SamplingOptions(steps=steps),
+                     wrong=wrong, seed=seed, indices=range(5))
+    show_images(last(track(chain, steps + 1, "Sampling")), title)
 
 def reply(name):  # to whoever says that it is this one
     leads_to = find_bug(name).mistake.leads_to

@@ -523,8 +523,9 @@ ask_number(
 
 # %%
 chain = draw(model, schedule, torch.arange(10),
-             SamplingOptions(guidance=1.5, steps=200), seed=seed, indices=range(10))
-frames = frames_of(track(chain, 201, "Filming"), schedule)
+             SamplingOptions(guidance=1.5, steps=4 * steps), seed=seed,
+             indices=range(10))
+frames = frames_of(track(chain, 4 * steps + 1, "Filming"), schedule)
 _ = save_film(frames, "lesson 5 all ten digits")
 
 # %% [markdown]

@@ -36,6 +36,7 @@ def inputs():
     return x_t, torch.tensor([3, 700]), torch.tensor([4, 9])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["unet", "lean"])
 def test_loading_draws_no_numbers_and_does_not_wait_for_the_compiler(tmp_path, name):
     save_checkpoint(tmp_path / "w.safetensors", build_network(name, 32, 10), {})
@@ -296,6 +297,7 @@ JSON = st.recursive(
 FIELDS = st.sampled_from(["network", "width", "num_classes", "linear_beta"])
 
 
+@pytest.mark.slow
 @FUZZ
 @given(change=st.dictionaries(FIELDS, JSON, min_size=1))
 def test_any_configuration(tmp_path, bytes_of_a_checkpoint, change):

@@ -324,6 +324,7 @@ def test_arrows_space_and_page_keys_step(lesson: Lesson) -> None:
     assert at == [1, 2, 3, 2, 1, 2, 3] and "This is the first step." in text_of(console)
 
 
+@pytest.mark.slow
 def test_assertions_and_docstrings_of_lesson_code_count_under_OO(tmp_path: Path) -> None:
     path = tmp_path / "strict.py"
     path.write_text('# %% [markdown]\n# # Strict\n\n# %%\nassert 1 > 2, "no"\n')
@@ -416,6 +417,7 @@ def test_two_terminals_lose_no_answer(bookmark) -> None:
     assert bookmark().lesson == LessonProgress(3, False, {"11.2 a": True, "11.2 b": True})
 
 
+@pytest.mark.slow
 def test_many_processes_lose_no_answer(tmp_path: Path) -> None:
     script = (
         "import sys\nfrom pathlib import Path\nfrom ddpm_tutor.learner import progress\n"

@@ -340,6 +340,7 @@ def test_torchvision_reads_the_same_arrays(mnist_root):
 TRAIN = "train --network unet --width 4 --batch-size 512 --device cpu --epochs 1 --run-dir run"
 
 
+@pytest.mark.slow
 def test_nothing_is_begun_before_the_data_is_known_to_be_good(
     nowhere, tiny_mnist, tmp_path, monkeypatch
 ):
@@ -373,6 +374,7 @@ print(CliRunner().invoke(app, ["info", "--data", "tiny", "--device", "cpu"]).out
 """
 
 
+@pytest.mark.slow
 def test_only_a_download_needs_torchvision(tiny_mnist, tmp_path):
     environment = {k: v for k, v in os.environ.items() if not k.startswith("DDPM_TUTOR")}
     folders = {name: str(tmp_path / name) for name in ("HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME")}

@@ -27,6 +27,7 @@ def real():
     return load_real_digits()
 
 
+@pytest.mark.slow
 def test_the_classifier_reads_real_test_digits_as_well_as_it_says(classifier, mnist_root):
     from torchvision.datasets.mnist import read_image_file, read_label_file
 
@@ -65,6 +66,7 @@ def test_the_frechet_distance_of_fewer_real_digits_is_larger(classifier, real):
     assert few > 1.5 * many
 
 
+@pytest.mark.slow
 def test_the_offline_digits_are_read_as_what_they_are(classifier, real):
     digits = load_offline_digits()
     reading = read_digits(classifier.model, digits.train_images)
@@ -112,6 +114,7 @@ def test_the_worst_come_first(classifier, real, network, schedule):
     assert drawn.reading.probabilities[surest].max() == drawn.reading.probabilities.max()
 
 
+@pytest.mark.slow
 def test_a_film_strip_is_drawn_from_the_same_noise_and_read_back(tmp_path, network, schedule):
     strip = FilmStrip()
     strip.add(0, network, schedule)
@@ -140,6 +143,7 @@ def test_a_film_strip_shows_round_numbers_of_epochs():
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_shipped_film_strip_ends_with_what_the_shipped_weights_draw():
     strip = load_film_strip(bundled("assets") / "film_strip.npz")
     trained = load_checkpoint()

@@ -233,6 +233,7 @@ HOSTILE = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("body", "seconds", "kind", "says", "line"), HOSTILE)
 def test_the_check_survives_what_the_code_does(
     folder: Path, body: str, seconds: float, kind: str, says: str, line: tuple[int, int]
@@ -248,11 +249,13 @@ def test_the_check_survives_what_the_code_does(
     assert len(found.printed) <= 2000 and found.printed.startswith('{"kind"') == (kind == "wrong")
 
 
+@pytest.mark.slow
 def test_a_solution_passes_in_a_process_of_its_own(folder: Path) -> None:
     found = check(find_exercise("14"), solve(14, folder))
     assert found.verdict.passed and found.printed == ""
 
 
+@pytest.mark.slow
 def test_watch_checks_on_every_save_until_interrupted(folder: Path) -> None:
     path = solve(13, folder)
     right = path.read_text(encoding="utf-8")
@@ -328,6 +331,7 @@ def test_gif_with_a_bug_shows_right_and_wrong(tutor, folder: Path) -> None:
     assert np.array_equal(left[0], right[0]) and np.abs(left[-1] - right[-1]).mean() > 50
 
 
+@pytest.mark.slow
 def test_help_does_not_load_torch(folder: Path) -> None:
     script = """
 import sys

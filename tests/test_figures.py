@@ -114,6 +114,7 @@ for case, how in cases.items():
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork")
 def test_nothing_that_matplotlib_finds_when_it_is_imported_changes_a_picture(tmp_path) -> None:
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("MPL", "MATPLOTLIB"))}
@@ -152,6 +153,7 @@ def commands(tmp_path, monkeypatch):
 TRAIN = "train --network unet --width 4 --batch-size 512 --device cpu --data tiny"
 
 
+@pytest.mark.slow
 def test_a_picture_that_cannot_be_made_never_ends_a_training(
     commands, tiny_mnist, tmp_path, monkeypatch
 ):

@@ -98,6 +98,7 @@ def test_where_nothing_can_be_written_that_is_said_once(
     assert "Your progress is not kept." in done.stderr
 
 
+@pytest.mark.slow
 def test_matplotlib_and_torch_find_a_home_too(temporary: Path, tmp_path: Path) -> None:
     script = """
 import pwd, sys

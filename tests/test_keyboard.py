@@ -188,6 +188,7 @@ with showing_keys(False):
 """
 
 
+@pytest.mark.slow
 @on_a_terminal
 def test_ctrl_z_gives_the_shell_its_terminal_and_comes_back_to_the_key() -> None:
     import pty
@@ -281,6 +282,7 @@ def test_without_a_learner_a_lesson_says_so_and_runs_straight_through(
     assert asked.exit_code == 0 and "No keys" not in asked.output
 
 
+@pytest.mark.slow
 @on_a_terminal
 def test_a_lesson_in_a_notebooks_terminal_does_not_wait(tmp_path: Path) -> None:
     """As `!ddpm-tutor lesson` in a cell: a terminal, an environment, and nobody who types."""

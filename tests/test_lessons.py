@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from ddpm_tutor.course.lesson import Lesson, all_lessons, read_lesson
+from ddpm_tutor.course.lesson import Lesson, all_lessons, parameters, read_lesson
 from ddpm_tutor.course.lesson_lint import lesson_problems
 from ddpm_tutor.course.questions import questions
 from ddpm_tutor.learner.points import earned, worth
@@ -23,9 +23,9 @@ PARTS = {
 SHORT = {
     1: ([], "lesson_1_noising_7.gif"),
     2: ([], "lesson_2_batch.png"),
-    3: (["steps=20"], "lesson_3_loss.png"),
-    4: (["chain_steps=20", "steps=20"], "lesson_4_denoising.gif"),
-    5: (["steps=10", "few_steps=5", "each=2", "train_steps=20"], "lesson_5_all_digits.png"),
+    3: (["steps=20", "batch_size=16"], "lesson_3_loss.png"),
+    4: (["chain_steps=20", "steps=10"], "lesson_4_denoising.gif"),
+    5: (["steps=5", "few_steps=2", "each=2", "train_steps=20"], "lesson_5_all_digits.png"),
 }
 
 
@@ -58,43 +58,98 @@ def without_times(shown: str) -> str:
     return re.sub(r"[ ─━]+", " ", shown)  # a column is as wide as its times
 
 
+def lines_of(shown: str) -> list[str]:
+    """The lines of what a lesson shows, without the frames around them."""
+    lines = (line.strip(" │") for line in without_times(shown).splitlines())
+    return [line for line in lines if line]
+
+
+def numbers_in(shown: str) -> list[str]:
+    """The numbers that a lesson shows; a notebook's pictures are drawn in colours."""
+    return re.findall(r"-?\d+\.\d+", without_times(re.sub(r"\x1b\[[\d;]*m", "", shown)))
+
+
+def all_in_order(some: list[str], more: list[str]) -> bool:
+    """Whether `some` are among `more`, in the same order."""
+    remaining = iter(more)
+    return all(one in remaining for one in some)
+
+
+def shortened(lesson: Lesson, settings: list[str]) -> str:
+    """The text of a lesson with other parameters, as its reader would change them."""
+    text = lesson.path.read_text(encoding="utf-8")
+    device = ['device="cpu"'] if "device" in parameters(lesson) else []
+    for setting in settings + device:
+        name, value = setting.split("=")
+        text, count = re.subn(rf"(?m)^{name} = \S+", f"{name} = {value}", text, count=1)
+        assert count == 1, name
+    return text
+
+
+NOTEBOOK = """
+import sys, jupytext, nbformat
+from nbclient import NotebookClient
+text, folder = open(sys.argv[1], encoding="utf-8").read(), sys.argv[2]
+notebook = jupytext.reads(text, fmt="py:percent")
+client = NotebookClient(notebook, kernel_name="python3", resources={"metadata": {"path": folder}})
+client.execute()
+for cell in notebook.cells:
+    for output in cell.get("outputs", []):
+        print(output.text if "text" in output else output.data["text/plain"])
+"""
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("lesson", all_lessons(), ids=lambda lesson: lesson.path.stem)
-def test_every_lesson_runs_offline_and_repeats(lesson: Lesson, tmp_path: Path) -> None:
+def test_a_lesson_shows_the_same_as_a_command_as_a_script_and_as_a_notebook(
+    lesson: Lesson, tmp_path: Path
+) -> None:
     settings, saved = SHORT[lesson.number]
+    script = tmp_path / lesson.path.name
+    script.write_text(shortened(lesson, settings), encoding="utf-8")
     words = [word for setting in settings for word in ("--set", setting)]
     # a GPU adds up in another order each time, and a training's last digit with it
-    there = ["--no-pause", "--device", "cpu"]
-    command = [sys.executable, "-m", "ddpm_tutor", "lesson", str(lesson.number), *there]
+    command = ["-m", "ddpm_tutor", "lesson", str(lesson.number), "--no-pause", "--device", "cpu"]
     nowhere = "http://127.0.0.1:9"  # the discard port: refused at once
     environment = {k: v for k, v in os.environ.items() if not k.startswith("DDPM_TUTOR")} | {
         "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path),
         "http_proxy": nowhere, "https_proxy": nowhere, "COLUMNS": "80", "OMP_NUM_THREADS": "1",
     }  # fmt: skip
-    folders = [tmp_path / name for name in ("once", "again")]
-    for folder in folders:
-        folder.mkdir()
-    runs = [
-        subprocess.Popen(
-            [*command, *words],
-            cwd=folder,
+    ways = {
+        "command": [*command, *words],
+        "script": [str(script)],
+        "notebook": ["-c", NOTEBOOK, str(script), str(tmp_path / "notebook")],
+    }
+    for name in ways:
+        (tmp_path / name).mkdir()
+    runs = {
+        name: subprocess.Popen(
+            [sys.executable, *words],
+            cwd=tmp_path / name,
             env=environment,
             text=True,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
-        for folder in folders
-    ]
-    shown = []
-    for run in runs:
-        out, err = run.communicate(timeout=200)
+        for name, words in ways.items()
+    }
+    shown = {}
+    for name, run in runs.items():
+        out, err = run.communicate(timeout=300)
         assert run.returncode == 0, err
-        shown.append(without_times(out))
-    assert shown[0] == shown[1]
-    assert "drawn by this package's own model" in shown[0] and "Lesson done" in shown[0]
-    files = [(folder / "outputs" / saved).read_bytes() for folder in folders]
-    assert files[0] == files[1]
-    with Image.open(folders[0] / "outputs" / saved) as image:
+        shown[name] = out
+    assert "drawn by this package's own model" in shown["command"]
+    assert "Lesson done" in shown["command"]
+    # the command shows the prose as well, and the notebook the value of a cell's last line
+    plain = [line for line in lines_of(shown["script"]) if len(line) <= 76]  # no line that wraps
+    computed = numbers_in(shown["script"])
+    assert len(plain) > 30 and len(computed) > 10
+    assert all_in_order(plain, lines_of(shown["command"]))
+    assert all_in_order(computed, numbers_in(shown["notebook"]))
+    files = [(tmp_path / name / "outputs" / saved).read_bytes() for name in ways]
+    assert files[0] == files[1] == files[2]
+    with Image.open(tmp_path / "script" / "outputs" / saved) as image:
         assert min(image.size) > 60
 
 

@@ -24,6 +24,7 @@ from ddpm_tutor.science.sampling import SamplingOptions
 from ddpm_tutor.storage import film_strip
 from ddpm_tutor.storage.checkpoints import load_checkpoint
 
+pytestmark = pytest.mark.slow
 Tutor = Callable[..., str]
 COMPUTING = [lesson for lesson in all_lessons() if "device" in parameters(lesson)]
 

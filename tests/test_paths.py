@@ -139,6 +139,7 @@ def test_a_tilde_is_the_home_folder(tutor, folder: Path) -> None:
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ODD)
 def test_what_a_user_typed_is_never_markup(tutor, folder: Path, name: str) -> None:
     def said(*words: str, code: int = 0) -> str:
@@ -235,6 +236,7 @@ def test_an_exercise_file_may_have_any_name(tutor, folder: Path) -> None:
     compile(find_exercise("5").starter(Path("ex5\udcff.py")).encode(), "ex5", "exec")
 
 
+@pytest.mark.slow
 def test_when_all_is_done_the_command_draws(
     tutor, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -255,6 +257,7 @@ def test_when_all_is_done_the_command_draws(
     assert "Yours: " in tutor(*printed(tutor("exercise")), *QUICK)
 
 
+@pytest.mark.slow
 def test_weights_with_odd_names_are_drawn_with_as_printed(tutor, folder: Path) -> None:
     save_checkpoint(folder / "my [b] weights", UNet(4), {})
     say = tutor("gif", "--digit", "7", "--checkpoint", "my [b] weights", code=1)

@@ -109,6 +109,7 @@ def test_so_do_those_of_the_gifs_that_we_show(name: str) -> None:
     assert len(frames) > 70 and not any(own for own, _ in frames)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The image decoding")  # torchvision means to give them up
 @pytest.mark.parametrize("name", ["one", "ten", "strip"])
 def test_three_readers_see_the_same_gif(tmp_path: Path, films, name: str) -> None:
@@ -127,6 +128,7 @@ def test_three_readers_see_the_same_gif(tmp_path: Path, films, name: str) -> Non
     assert (frames.permute(0, 2, 3, 1).numpy() == pillow).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", [*FILMS, ".PNG"])
 def test_a_film_in_any_format_has_the_same_frames(tmp_path: Path, films, ending: str) -> None:
     if ending.lower() not in film_endings():

@@ -116,6 +116,7 @@ def test_the_train_loss_of_an_epoch_is_the_mean_of_its_steps(tmp_path, digits):
 
 
 # an epoch has 2 steps; after step 4 there was no time to save the second one
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [3, 4], ids=["within an epoch", "before a save"])
 @pytest.mark.parametrize("settings", [UNET, LEAN], ids=["unet", "lean"])
 def test_a_resumed_run_ends_bit_for_bit_as_an_uninterrupted_one(tmp_path, digits, settings, steps):
@@ -354,6 +355,7 @@ def test_a_nan_stops_the_run_and_names_what_was_saved(tmp_path, digits):
     assert Run.resume(tmp_path, UNET, CPU).state.step == 2
 
 
+@pytest.mark.slow
 def test_a_learning_rate_that_is_far_too_large_stops_the_run(tmp_path, digits):
     training = dataclasses.replace(TRAINING, lr=1.0, epochs=200, lr_schedule="constant")
     run = Run.start(tmp_path, dataclasses.replace(LEAN, training=training), CPU)

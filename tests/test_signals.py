@@ -21,7 +21,10 @@ from ddpm_tutor.cli.app import signals_by_name
 from ddpm_tutor.cli.signals import signals_to
 from ddpm_tutor.errors import Stopped
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that fork")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that fork"),
+]
 TRAIN = ["train", "--width", "4", "--batch-size", "8", "--run-dir", "run", "--device", "cpu"]
 ENDS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 

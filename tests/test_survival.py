@@ -26,7 +26,10 @@ from ddpm_tutor.storage.run import Run, read_epoch
 
 KILLS = int(os.environ.get("DDPM_TUTOR_KILLS", "12"))
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that fork")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that fork"),
+]
 
 
 def killed_after(child: ForkServerProcess, seconds: float) -> bool:

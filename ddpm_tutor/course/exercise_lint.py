@@ -100,15 +100,20 @@ def problems_of_start(exercise: Exercise) -> Iterator[str]:
     if not said:
         yield "start: the function has no docstring"
     else:
-        missing = [a for a in exercise.arguments if not re.search(rf"\b{re.escape(a)}\b", said)]
-        yield from (f"start: the docstring does not say what `{name}` is" for name in missing)
-        if not re.search(r"\b(returns|yields)\b", said):
-            yield "start: the docstring does not say what the function returns"
+        names = [name for name in exercise.arguments if not explains(said, name)]
+        yield from (f"start: the docstring does not say what `{name}` is" for name in names)
+        if not explains(said, "returns") and not explains(said, "yields"):
+            yield "start: the docstring has no line `returns`"
     if gaps != 1:
         yield f"start: {gaps} gaps `...`; there must be one"
     for line in exercise.start.source.splitlines():
         if len(line) > MAX_COLUMNS:
             yield f"start: wider than {MAX_COLUMNS} columns: {line.strip()}"
+
+
+def explains(docstring: str, name: str) -> bool:
+    """Whether a line such as `x_t, x_0   (B, 1, H, W)` says what this name stands for."""
+    return bool(re.search(rf"(?m)^([\w]+, )*{re.escape(name)}(, [\w]+)* {{2,}}\S", docstring))
 
 
 def problems_of_versions(exercise: Exercise) -> Iterator[str]:
