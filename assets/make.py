@@ -19,7 +19,7 @@ from ddpm_tutor.science.pixels import PADDING
 from ddpm_tutor.science.sampling import SamplingOptions, draw_many, number_of_yields
 from ddpm_tutor.storage.checkpoints import load_checkpoint, save_checkpoint
 from ddpm_tutor.storage.film_strip import FilmStrip, load_film_strip
-from ddpm_tutor.storage.run import SHIPPED
+from ddpm_tutor.storage.training_run import SHIPPED
 
 ASSETS = Path(__file__).parent
 SEED = 2020  # of the offline digits; the lessons' own pictures use small seeds

@@ -17,10 +17,10 @@ from ddpm_tutor.science.diffusion import (
     q_sample,
     q_step,
 )
-from ddpm_tutor.science.fast import for_sampling
+from ddpm_tutor.science.fast_sampling import for_sampling
 from ddpm_tutor.science.lean_unet import LeanUNet
-from ddpm_tutor.science.network import time_encoding
 from ddpm_tutor.science.noise import normal, stream
+from ddpm_tutor.science.noise_predictor import time_encoding
 from ddpm_tutor.science.pixels import pad_to_32, to_uint8, to_unit_range
 from ddpm_tutor.science.sampling import (
     ChainState,
@@ -42,7 +42,7 @@ from ddpm_tutor.science.training import (
     training_step,
 )
 from ddpm_tutor.science.unet import DoubleConv, Down, SelfAttention, UNet, Up
-from ddpm_tutor.science.validation import losses_by_t, validation_loss
+from ddpm_tutor.science.validation_loss import losses_by_t, validation_loss
 from ddpm_tutor.storage.checkpoints import load_checkpoint, save_checkpoint
 from ddpm_tutor.storage.digits import Digits, load_digits, load_offline_digits
 from ddpm_tutor.storage.film_strip import load_film_strip

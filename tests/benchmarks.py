@@ -45,10 +45,10 @@ from ddpm_tutor import (
     train,
 )
 from ddpm_tutor.cli.memory import keep_freed_memory
-from ddpm_tutor.science import fast
+from ddpm_tutor.science import fast_sampling as fast
 from ddpm_tutor.science.devices import has_bf16
-from ddpm_tutor.science.fast import for_sampling
-from ddpm_tutor.science.network import NoisePredictor
+from ddpm_tutor.science.fast_sampling import for_sampling
+from ddpm_tutor.science.noise_predictor import NoisePredictor
 from ddpm_tutor.science.sampling import CHUNK_SIZE, SamplingOptions, draw_many
 from tests import yardstick
 

@@ -31,7 +31,7 @@ from ddpm_tutor import (
     train,
 )
 from ddpm_tutor.science.devices import has_bf16
-from ddpm_tutor.science.network import NoisePredictor
+from ddpm_tutor.science.noise_predictor import NoisePredictor
 from ddpm_tutor.science.sampling import SamplingOptions
 from tests import yardstick
 from tests.benchmarks import CONSOLE, TUTOR, Result, in_turn
@@ -198,7 +198,7 @@ def differences() -> dict[str, float]:
         recorded = drawn(CUDA)
         with patch("ddpm_tutor.science.sampling.replayed", lambda function: function):
             plain = drawn(CUDA)
-    with patch("ddpm_tutor.science.fast.has_bf16", lambda device: False):
+    with patch("ddpm_tutor.science.fast_sampling.has_bf16", lambda device: False):
         on_cpu = drawn("cpu")
     return {
         "recorded and plain": float((recorded - plain).abs().max()),
@@ -255,7 +255,7 @@ def calls() -> dict[str, float]:
 @torch.no_grad()
 def recorded_ms(network: nn.Module, x_t: torch.Tensor, t: torch.Tensor, bf16: bool) -> float:
     """The median of a call, replayed from a recording."""
-    from ddpm_tutor.science.graph import record_on_cuda
+    from ddpm_tutor.science.cuda_graph import record_on_cuda
 
     def call(x_t: torch.Tensor, t: torch.Tensor) -> tuple[torch.Tensor]:
         with torch.autocast("cuda", torch.bfloat16, enabled=bf16):

@@ -15,8 +15,10 @@ import torch
 from survivor import bars
 from torch import Tensor
 
-from ddpm_tutor.science import devices, fast, quickest
-from ddpm_tutor.science.network import NoisePredictor
+from ddpm_tutor.science import devices
+from ddpm_tutor.science import fast_sampling as fast
+from ddpm_tutor.science import quickest_device as quickest
+from ddpm_tutor.science.noise_predictor import NoisePredictor
 from ddpm_tutor.science.schedule import Schedule, linear_schedule
 from ddpm_tutor.science.unet import UNet
 from ddpm_tutor.storage.digits import Digits

@@ -13,7 +13,7 @@ import torch
 from ddpm_tutor.science.training import StepReport, TrainingConfig
 from ddpm_tutor.storage import film_strip
 from ddpm_tutor.storage.digits import Digits, split
-from ddpm_tutor.storage.run import Run, RunSettings
+from ddpm_tutor.storage.training_run import Run, RunSettings
 
 CPU = torch.device("cpu")
 # five steps an epoch, 30 in all

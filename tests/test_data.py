@@ -24,10 +24,11 @@ from ddpm_tutor.cli.app import app
 from ddpm_tutor.errors import TutorError
 from ddpm_tutor.science.pixels import pad_to_32, to_uint8, to_unit_range
 from ddpm_tutor.storage import digits as digits_module
-from ddpm_tutor.storage import download, film_strip
+from ddpm_tutor.storage import film_strip
+from ddpm_tutor.storage import mnist_download as download
 from ddpm_tutor.storage.digits import find_mnist, load_digits, load_offline_digits, split
-from ddpm_tutor.storage.download import download_mnist
-from ddpm_tutor.storage.mnist import read_training_files
+from ddpm_tutor.storage.mnist_download import download_mnist
+from ddpm_tutor.storage.mnist_files import read_training_files
 
 IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 TEST_FILES = ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")

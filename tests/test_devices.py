@@ -15,7 +15,7 @@ from ddpm_tutor.grading.trials import devices_at_hand
 from ddpm_tutor.science import devices
 from ddpm_tutor.science.devices import DeviceUnusable, choose_device
 from ddpm_tutor.science.training import TrainingConfig
-from ddpm_tutor.storage.run import Run, RunSettings
+from ddpm_tutor.storage.training_run import Run, RunSettings
 
 FAULTS = """
 import resource, torch

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from ddpm_tutor.science import fast
+from ddpm_tutor.science import fast_sampling as fast
 from ddpm_tutor.science.devices import has_bf16
-from ddpm_tutor.science.fast import (
+from ddpm_tutor.science.fast_sampling import (
     MIN_AUTOCAST,
     PackedAttention,
     PackedConv2d,

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from ddpm_tutor import LeanUNet, TrainingConfig, linear_schedule, load_checkpoint
-from ddpm_tutor.science import graph
-from ddpm_tutor.science.graph import Replay, recorded, replayed
+from ddpm_tutor.science import cuda_graph as graph
+from ddpm_tutor.science.cuda_graph import Replay, recorded, replayed
 from ddpm_tutor.science.noise import blocks, normal, normals, streams
 from ddpm_tutor.science.prefetch import prefetch
 from ddpm_tutor.science.sampling import SamplingOptions, draw, last

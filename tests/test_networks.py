@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ddpm_tutor.science.diffusion import q_sample
 from ddpm_tutor.science.lean_unet import LeanUNet
-from ddpm_tutor.science.network import time_encoding
+from ddpm_tutor.science.noise_predictor import time_encoding
 from ddpm_tutor.science.unet import UNet
 
 NARROWEST = {UNet: 4, LeanUNet: 32}

@@ -20,7 +20,7 @@ from ddpm_tutor import commands
 from ddpm_tutor.classroom.session import Session, note, track, using
 from ddpm_tutor.cli import lesson as lesson_command
 from ddpm_tutor.cli.app import app
-from ddpm_tutor.cli.options import a_path
+from ddpm_tutor.cli.shared_options import a_path
 from ddpm_tutor.cli.train import run_results
 from ddpm_tutor.commands import command
 from ddpm_tutor.course.exercise import all_exercises, find_exercise
@@ -30,7 +30,7 @@ from ddpm_tutor.grading.judge import judge
 from ddpm_tutor.learner.progress import exercise_passed
 from ddpm_tutor.science.unet import UNet
 from ddpm_tutor.storage.checkpoints import save_checkpoint
-from ddpm_tutor.storage.run import Run, RunSettings
+from ddpm_tutor.storage.training_run import Run, RunSettings
 
 QUICK = ["--steps", "1", "--device", "cpu"]
 ODD = ["a[/b]", "a[red]b", "my 'work' & \"more\"", "-dash", "~tilde", "[/]"]

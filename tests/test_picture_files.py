@@ -14,7 +14,10 @@ from typer.testing import CliRunner
 from ddpm_tutor.cli.app import app
 from ddpm_tutor.errors import TutorError, UsageError
 from ddpm_tutor.files import bundled
-from ddpm_tutor.pictures.files import (
+from ddpm_tutor.pictures.film_strips import MOMENT_MS, film_of
+from ddpm_tutor.pictures.films import FRAMES, Frame, film, frame_times
+from ddpm_tutor.pictures.grids import enlarged, grid
+from ddpm_tutor.pictures.picture_files import (
     FILMS,
     FRAME_MS,
     HOLD_MS,
@@ -26,9 +29,6 @@ from ddpm_tutor.pictures.files import (
     write_film,
     write_picture,
 )
-from ddpm_tutor.pictures.film_strips import MOMENT_MS, film_of
-from ddpm_tutor.pictures.films import FRAMES, Frame, film, frame_times
-from ddpm_tutor.pictures.grids import enlarged, grid
 from ddpm_tutor.science.diffusion import q_sample
 from ddpm_tutor.science.pixels import to_unit_range
 from ddpm_tutor.science.schedule import linear_schedule

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from ddpm_tutor import LeanUNet, SamplingOptions, choose_device, linear_schedule
-from ddpm_tutor.science import devices, quickest
-from ddpm_tutor.science.quickest import quickest_device, seconds_to_draw
+from ddpm_tutor.science import devices
+from ddpm_tutor.science import quickest_device as quickest
+from ddpm_tutor.science.quickest_device import quickest_device, seconds_to_draw
 
 SCHEDULE = linear_schedule()
 

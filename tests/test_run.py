@@ -13,10 +13,10 @@ from ddpm_tutor.cli.advice import with_advice
 from ddpm_tutor.errors import TutorError, UsageError
 from ddpm_tutor.science.devices import choose_device
 from ddpm_tutor.science.training import StepReport, TrainingConfig
-from ddpm_tutor.science.validation import validation_loss
+from ddpm_tutor.science.validation_loss import validation_loss
 from ddpm_tutor.storage.checkpoints import load_checkpoint, save_checkpoint
 from ddpm_tutor.storage.digits import Digits
-from ddpm_tutor.storage.run import (
+from ddpm_tutor.storage.training_run import (
     SHIPPED,
     EpochReport,
     OtherNetwork,
@@ -397,7 +397,7 @@ def test_a_run_folder_that_cannot_be_written_to_is_said(tmp_path, monkeypatch):
     def refuse(*words, **named):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("ddpm_tutor.storage.run.FileLock.acquire", refuse)
+    monkeypatch.setattr("ddpm_tutor.storage.training_run.FileLock.acquire", refuse)
     with pytest.raises(TutorError, match="Permission denied"), run.exclusive():
         pass
 

@@ -22,7 +22,7 @@ from survivor import CPU, SETTINGS, train, train_in_a_terminal, train_stopped
 from ddpm_tutor.errors import TutorError
 from ddpm_tutor.files import remove_leftovers
 from ddpm_tutor.storage.checkpoints import load_checkpoint
-from ddpm_tutor.storage.run import Run, read_epoch
+from ddpm_tutor.storage.training_run import Run, read_epoch
 
 KILLS = int(os.environ.get("DDPM_TUTOR_KILLS", "12"))
 
@@ -189,7 +189,7 @@ def test_two_trainings_in_one_folder_the_second_is_refused(tmp_path):
     script = (
         "import sys, torch; from pathlib import Path\n"
         "from survivor import SETTINGS\n"
-        "from ddpm_tutor.storage.run import Run\n"
+        "from ddpm_tutor.storage.training_run import Run\n"
         "with Run(Path(sys.argv[1]), SETTINGS, torch.device('cpu')).exclusive(): print('in')"
     )
     command = [sys.executable, "-c", script, str(run.folder)]

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from ddpm_tutor.science.diffusion import v_weight
-from ddpm_tutor.science.network import NoisePredictor
 from ddpm_tutor.science.noise import normal, stream
+from ddpm_tutor.science.noise_predictor import NoisePredictor
 from ddpm_tutor.science.pixels import to_unit_range
 from ddpm_tutor.science.schedule import linear_schedule
 from ddpm_tutor.science.training import (
@@ -22,7 +22,7 @@ from ddpm_tutor.science.training import (
     update_ema,
 )
 from ddpm_tutor.science.unet import UNet
-from ddpm_tutor.science.validation import Estimate, losses_by_t, validation_loss
+from ddpm_tutor.science.validation_loss import Estimate, losses_by_t, validation_loss
 
 
 class Spy(NoisePredictor):

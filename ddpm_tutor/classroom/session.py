@@ -24,10 +24,10 @@ from rich.text import Text
 from torch import Tensor
 
 from ddpm_tutor.pictures.figures import save_figure_as
-from ddpm_tutor.pictures.files import write_film, write_picture
 from ddpm_tutor.pictures.film_strips import save_film_strip
 from ddpm_tutor.pictures.films import Frame, film
 from ddpm_tutor.pictures.grids import enlarged, grid
+from ddpm_tutor.pictures.picture_files import write_film, write_picture
 from ddpm_tutor.screen.console import make_console, written
 from ddpm_tutor.screen.images import render_images
 from ddpm_tutor.screen.values import render, table

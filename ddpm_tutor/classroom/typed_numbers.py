@@ -12,13 +12,11 @@ from itertools import product
 MAX_LENGTH = 60  # characters; no answer is as long
 WANTED = "Please type a number, such as 0.5, 1/2 or 1e-3."
 PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)")  # means what it says
-
 SIGNS = str.maketrans("−–—‐×·⋅∙÷∕⁄", "----****///")
 SUPERSCRIPT = re.compile("[⁺⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+")
 GROUPED = re.compile(r"(?<![\d.,])\d{1,3}(?:[ _'’]\d{3})+(?![\d_'’])")  # 1 000, 1_000, 1'000
 MIXED = re.compile(r"(?<![\d.,/^*])(\d+) (\d+)/(\d+)$")  # 1 1/2
 TOKEN = re.compile(r"((?:\d[\d.,]*|[.,]\d+)(?:e[+-]?\d+)?)|(\*\*|[-+*/^()√%])|([a-zπ]+)")
-
 FUNCTIONS = {"sqrt": math.sqrt, "exp": math.exp, "ln": math.log}
 CONSTANTS = {"pi": math.pi, "π": math.pi, "e": math.e}
 

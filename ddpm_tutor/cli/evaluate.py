@@ -9,7 +9,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from ddpm_tutor.cli.options import (
+from ddpm_tutor.cli.sample import drawn_chunks
+from ddpm_tutor.cli.shared_options import (
     CheckpointOption,
     DataOption,
     Device,
@@ -23,7 +24,6 @@ from ddpm_tutor.cli.options import (
     open_checkpoint,
     take_device,
 )
-from ddpm_tutor.cli.sample import drawn_chunks
 from ddpm_tutor.files import check_target
 from ddpm_tutor.screen.console import make_console, written
 

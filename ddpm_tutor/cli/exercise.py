@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ddpm_tutor.cli.options import a_path
+from ddpm_tutor.cli.shared_options import a_path
 from ddpm_tutor.commands import command
 from ddpm_tutor.course.exercise import FOLDER, as_typed
 from ddpm_tutor.errors import TutorError, UsageError

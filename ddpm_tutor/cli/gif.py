@@ -9,7 +9,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from ddpm_tutor.cli.options import (
+from ddpm_tutor.cli.own_code import bug_frames, check_bug, own_drawing, show_bugs
+from ddpm_tutor.cli.shared_options import (
     CheckpointOption,
     DataOption,
     Device,
@@ -24,7 +25,6 @@ from ddpm_tutor.cli.options import (
     open_checkpoint,
     take_device,
 )
-from ddpm_tutor.cli.own_code import bug_frames, check_bug, own_drawing, show_bugs
 from ddpm_tutor.errors import UsageError
 from ddpm_tutor.files import check_target
 from ddpm_tutor.screen.console import make_console, written
@@ -100,7 +100,7 @@ def gif(
         show_bugs(console)
         return
     refuse_clashes(bug, with_my_code, direction, guidance)
-    from ddpm_tutor.pictures.files import FILMS, film_endings, with_ending, write_film
+    from ddpm_tutor.pictures.picture_files import FILMS, film_endings, with_ending, write_film
 
     named = out or default_name(digit, direction, bug)
     target = check_target(with_ending(named, film_endings()))

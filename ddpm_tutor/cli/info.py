@@ -10,7 +10,7 @@ from rich.text import Text
 
 from ddpm_tutor import __version__
 from ddpm_tutor.cli.gif import GUIDANCE
-from ddpm_tutor.cli.options import CheckpointOption, DataOption, Device, DeviceOption
+from ddpm_tutor.cli.shared_options import CheckpointOption, DataOption, Device, DeviceOption
 from ddpm_tutor.errors import DeviceWarning, TutorError, first_line
 from ddpm_tutor.screen.console import make_console
 
@@ -91,7 +91,7 @@ def devices_found(device: Device, loaded: "Checkpoint") -> dict[str, str]:
         UsageError: this machine has no such device.
     """
     from ddpm_tutor.science.devices import available_devices, choose_device, why_unusable
-    from ddpm_tutor.science.quickest import quickest_device
+    from ddpm_tutor.science.quickest_device import quickest_device
     from ddpm_tutor.science.sampling import SamplingOptions
 
     if device != Device.auto:
@@ -137,7 +137,7 @@ def validation_text(last_epoch: dict[str, Any]) -> str:
 
 def step_speed(loaded: "Checkpoint", device: str) -> dict[str, str]:
     """How long a step of sampling takes on a device, and so a whole digit."""
-    from ddpm_tutor.science.quickest import seconds_to_draw
+    from ddpm_tutor.science.quickest_device import seconds_to_draw
     from ddpm_tutor.science.sampling import SamplingOptions
 
     steps = loaded.schedule.T

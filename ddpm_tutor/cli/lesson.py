@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from ddpm_tutor.cli.options import MAX_SEED, DataOption, Device, a_path, given
+from ddpm_tutor.cli.shared_options import MAX_SEED, DataOption, Device, a_path, given
 from ddpm_tutor.commands import command
 from ddpm_tutor.errors import TutorError, UsageError
 from ddpm_tutor.files import bundled

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from ddpm_tutor.cli.options import Device
+from ddpm_tutor.cli.shared_options import Device
 from ddpm_tutor.errors import TutorError, UsageError, first_sentence
 
 if TYPE_CHECKING:

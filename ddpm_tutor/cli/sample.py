@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from ddpm_tutor.cli.options import (
+from ddpm_tutor.cli.processes import Process, collect, is_first, processes
+from ddpm_tutor.cli.shared_options import (
     CheckpointOption,
     Device,
     DeviceOption,
@@ -21,7 +22,6 @@ from ddpm_tutor.cli.options import (
     open_checkpoint,
     take_device,
 )
-from ddpm_tutor.cli.processes import Process, collect, is_first, processes
 from ddpm_tutor.commands import command
 from ddpm_tutor.errors import TutorError, UsageError
 from ddpm_tutor.files import check_target
@@ -70,7 +70,7 @@ def sample(
     if (digit is not None) + all_digits + unconditional != 1:
         raise UsageError("Say what to draw: --digit 3, --all-digits or --unconditional.")
     console = make_console(quiet=not is_first())
-    from ddpm_tutor.pictures.files import picture_endings, with_ending, write_picture
+    from ddpm_tutor.pictures.picture_files import picture_endings, with_ending, write_picture
 
     out = check_target(with_ending(out, picture_endings()))
     if npz:

@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from ddpm_tutor.cli.options import (
+from ddpm_tutor.cli.processes import is_first, processes
+from ddpm_tutor.cli.shared_options import (
     DataOption,
     Device,
     DeviceOption,
@@ -22,7 +23,6 @@ from ddpm_tutor.cli.options import (
     a_path,
     find_digits,
 )
-from ddpm_tutor.cli.processes import is_first, processes
 from ddpm_tutor.cli.signals import ending, signals_to
 from ddpm_tutor.commands import command
 from ddpm_tutor.errors import UsageError
@@ -31,11 +31,10 @@ from ddpm_tutor.screen.console import make_console
 if TYPE_CHECKING:
     from ddpm_tutor.storage.digits import Digits
     from ddpm_tutor.storage.film_strip import FilmStrip
-    from ddpm_tutor.storage.run import EpochReport, Run
+    from ddpm_tutor.storage.training_run import EpochReport, Run
 
 
 SAVE_SECONDS = 300  # of training are lost at most when the machine goes down
-
 EARLY = (0.25, 0.5)  # of the first epoch, when pictures change fastest
 
 
@@ -126,7 +125,7 @@ def train(
     with console.status("Starting ..."):
         from ddpm_tutor.science.devices import choose_device, has_bf16
         from ddpm_tutor.science.training import TrainingConfig
-        from ddpm_tutor.storage.run import Run, RunSettings
+        from ddpm_tutor.storage.training_run import Run, RunSettings
 
     with processes(device) as (rank, world_size, where), ExitStack() as stack:
         if batch_size % world_size:
@@ -214,7 +213,7 @@ def follow(console: Console, run: "Run", digits: "Digits", rank: int, world_size
     from ddpm_tutor.science.training import steps_per_epoch
     from ddpm_tutor.screen.console import going_on_without
     from ddpm_tutor.storage.film_strip import FilmStrip, load_film_strip
-    from ddpm_tutor.storage.run import EpochReport
+    from ddpm_tutor.storage.training_run import EpochReport
 
     config = run.settings.training
     epoch_steps = steps_per_epoch(len(digits.train_images), config)

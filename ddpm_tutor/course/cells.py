@@ -14,13 +14,9 @@ from pathlib import Path
 from ddpm_tutor.errors import TutorError
 
 MARKER = re.compile(r"\s*#\s*%%+(?:\s(?P<rest>.*))?")
-
 KIND = re.compile(r"\[(markdown|md|raw)\]|^(md|raw)$")
-
 PROSE = ("markdown", "md")
-
 PARAMETERS = re.compile(r"""\btags["']?\s*[=:]\s*\[[^]]*["']parameters["']""")
-
 QUOTED = re.compile(r"""\s*[rR]?(\"{3}|'{3})(?P<text>.*)\1\s*""", re.DOTALL)
 
 

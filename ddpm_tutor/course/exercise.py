@@ -23,7 +23,6 @@ from ddpm_tutor.errors import TutorError, UsageError
 from ddpm_tutor.files import bundled
 
 FOLDER = Path("exercises")  # the learner's files, in the folder they work in
-
 MAX_BYTES = 1_000_000  # bytes of a learner's file; no answer to an exercise is as long
 
 

@@ -15,15 +15,10 @@ from ddpm_tutor.course.lesson import all_lessons
 from ddpm_tutor.course.questions import questions
 
 FACTS = ("Lesson", "Part", "Paper")
-
 MIN_HINTS = 2
-
 MAX_SOLUTION_LINES = 10  # below the line with `def`
-
 MAX_CHARACTERS = 110  # of the sentence that says what a mistake is
-
 MAX_COLUMNS = 100  # of the learner's file
-
 TITLE = re.compile(r"start|hint|solution|check|mistake \w+( draws| device)?")
 
 

@@ -9,13 +9,9 @@ from ddpm_tutor.course.questions import Question, keyword, name_of, questions
 from ddpm_tutor.errors import TutorError
 
 FACTS = ("Goal", "You need", "Paper", "Time")
-
 MAX_PROSE_LINES = 16
-
 MAX_CODE_LINES = 22
-
 MAX_COLUMNS = 78  # a terminal of 80, less a little room
-
 MIN_QUESTIONS = 3  # in each lesson, at least
 
 

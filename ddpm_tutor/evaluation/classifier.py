@@ -14,7 +14,6 @@ from ddpm_tutor.files import bundled, replacing
 from ddpm_tutor.science.pixels import PADDING, to_unit_range
 
 FEATURES = 64
-
 BATCH_SIZE = 500  # images read at once
 
 

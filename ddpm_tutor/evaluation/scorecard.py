@@ -25,7 +25,7 @@ from ddpm_tutor.evaluation.scores import (
     share,
 )
 from ddpm_tutor.files import bundled
-from ddpm_tutor.science.validation import Estimate, validation_loss
+from ddpm_tutor.science.validation_loss import Estimate, validation_loss
 from ddpm_tutor.storage.checkpoints import Checkpoint
 from ddpm_tutor.storage.digits import Digits
 

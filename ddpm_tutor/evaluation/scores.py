@@ -10,15 +10,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ddpm_tutor.science.validation import Estimate
+from ddpm_tutor.science.validation_loss import Estimate
 
 # k, each as its authors recommend
 COVERAGE_NEIGHBOURS = 5
-
 PRECISION_NEIGHBOURS = 3
-
 JACKKNIFE_GROUPS = 10  # of the jackknife
-
 BATCH_SIZE = 500  # rows of a distance matrix held at once
 
 

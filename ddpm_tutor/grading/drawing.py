@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ddpm_tutor.science.network import NoisePredictor
+from ddpm_tutor.science.noise_predictor import NoisePredictor
 from ddpm_tutor.science.sampling import (
     ChainState,
     Equations,
@@ -26,7 +26,6 @@ Functions = Mapping[str, Callable[..., Any]]  # by the names that the exercises 
 
 # the functions of exercises that a drawing is made of; the loop is its own, DDIM's is the package's
 OF_DDPM = ("predict_x_0", "p_step", "sample", "guided_eps")
-
 OF_DDIM = ("predict_x_0", "ddim_step", "guided_eps")
 
 

@@ -18,13 +18,9 @@ from ddpm_tutor.errors import TutorError
 from ddpm_tutor.grading.verdict import Verdict
 
 MAX_SECONDS = 20.0  # for the learner's code; a right answer takes under one
-
 MAX_START_SECONDS = 120.0  # for Python and torch to load, on a slow machine
-
 MAX_MEMORY = 2 * 1024**3  # bytes beyond what torch itself takes
-
 MAX_PRINTED = 2000  # characters of what the code printed
-
 VERDICT, TRACE, READY = "verdict.json", "trace.txt", "ready"
 
 

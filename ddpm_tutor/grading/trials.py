@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from ddpm_tutor.errors import first_line
 from ddpm_tutor.science import devices
-from ddpm_tutor.science.network import NoisePredictor
 from ddpm_tutor.science.noise import normal, stream
+from ddpm_tutor.science.noise_predictor import NoisePredictor
 from ddpm_tutor.science.pixels import to_unit_range
 from ddpm_tutor.science.schedule import Schedule, linear_schedule
 from ddpm_tutor.storage.digits import load_offline_digits

@@ -16,13 +16,9 @@ from ddpm_tutor.errors import TutorError
 from ddpm_tutor.files import is_makeshift, make_folder, replacing, set_aside, user_folder
 
 VERSION = 2
-
 READABLE = (1, VERSION)  # version 1 had no exercises
-
 UNREADABLE = "Your progress could not be read, so it starts anew."
-
 NO_HOME = "There is no home folder to write to. Until HOME names one, progress is kept in {}."
-
 LOCK_SECONDS = 5.0  # how long to wait for another terminal that is writing
 
 

@@ -9,14 +9,12 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from ddpm_tutor.pictures.files import Pixels, write_film, write_picture
 from ddpm_tutor.pictures.grids import enlarged, grid
+from ddpm_tutor.pictures.picture_files import Pixels, write_film, write_picture
 from ddpm_tutor.storage.film_strip import FilmStrip
 
 MOMENT_MS = 400
-
 LEGEND = 110  # pixels of the column that names the moments
-
 BAND = 36  # pixels of the line that does
 
 

@@ -8,11 +8,11 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from ddpm_tutor.pictures.files import Pixels
 from ddpm_tutor.pictures.grids import enlarged, grid
+from ddpm_tutor.pictures.picture_files import Pixels
 from ddpm_tutor.science.diffusion import predict_x_0, q_step
-from ddpm_tutor.science.network import NoisePredictor
 from ddpm_tutor.science.noise import normal, streams
+from ddpm_tutor.science.noise_predictor import NoisePredictor
 from ddpm_tutor.science.sampling import ChainState, guided_eps
 from ddpm_tutor.science.schedule import Schedule
 

@@ -4,11 +4,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ddpm_tutor.pictures.files import Pixels
+from ddpm_tutor.pictures.picture_files import Pixels
 from ddpm_tutor.science.pixels import to_uint8
 
 GAP = 2  # pixels of a digit between two digits of a grid
-
 GREY = 40  # of the gaps
 
 

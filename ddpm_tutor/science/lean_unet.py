@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ddpm_tutor.science.diffusion import per_image
-from ddpm_tutor.science.network import NoisePredictor, time_encoding
+from ddpm_tutor.science.noise_predictor import NoisePredictor, time_encoding
 from ddpm_tutor.science.schedule import linear_schedule
 
 GROUPS = 8  # of channels that are normalised together

@@ -8,12 +8,12 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from ddpm_tutor.science.cuda_graph import replayed
 from ddpm_tutor.science.diffusion import Variance, ddim_step, p_step, predict_eps, predict_x_0
-from ddpm_tutor.science.fast import for_sampling, is_plain
-from ddpm_tutor.science.graph import replayed
+from ddpm_tutor.science.fast_sampling import for_sampling, is_plain
 from ddpm_tutor.science.memory import in_parts_that_fit
-from ddpm_tutor.science.network import NoisePredictor
 from ddpm_tutor.science.noise import Generators, normal, normals, streams
+from ddpm_tutor.science.noise_predictor import NoisePredictor
 from ddpm_tutor.science.pixels import to_uint8
 from ddpm_tutor.science.schedule import Schedule, respaced
 

@@ -13,14 +13,14 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from ddpm_tutor.errors import TutorError, is_out_of_memory
+from ddpm_tutor.science.cuda_graph import Function, replayed
 from ddpm_tutor.science.devices import overlook_broken_gpu
 from ddpm_tutor.science.diffusion import losses_simple, q_sample, v_weight
-from ddpm_tutor.science.fast import is_plain
-from ddpm_tutor.science.graph import Function, replayed
+from ddpm_tutor.science.fast_sampling import is_plain
 from ddpm_tutor.science.memory import in_parts_that_fit
 from ddpm_tutor.science.muon import Muon
-from ddpm_tutor.science.network import NoisePredictor
 from ddpm_tutor.science.noise import normal, stream
+from ddpm_tutor.science.noise_predictor import NoisePredictor
 from ddpm_tutor.science.pixels import to_unit_range
 from ddpm_tutor.science.prefetch import prefetch
 from ddpm_tutor.science.schedule import Schedule

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ddpm_tutor.science.network import NoisePredictor, time_encoding
+from ddpm_tutor.science.noise_predictor import NoisePredictor, time_encoding
 
 
 class DoubleConv(nn.Module):

@@ -18,10 +18,8 @@ from torch import Tensor
 from ddpm_tutor.pictures.grids import as_uint8
 
 SHADES = " .:-=+*#%@"  # from dark to bright
-
 # the greys of 16 colours, as bright as they are in xterm, Windows, GNOME and macOS on average
 TERMINAL_GREYS = {"black": 0, "bright_black": 104, "white": 204, "bright_white": 250}
-
 # how much of the foreground is in the upper and in the lower half
 GLYPHS = {
     "▀": (1, 0),

@@ -29,11 +29,8 @@ KEY = re.compile(
     r"|.",
     re.DOTALL,
 )
-
 UNFINISHED = re.compile(r"\x1b(\[\[?[0-?]*[ -/]*|O[0-9;]*)?\Z")
-
 SEQUENCE = re.compile(r"\x1b[\[O](\d*)[\d;:]*([A-D~])")
-
 SEQUENCES = {
     "A": "up",
     "B": "down",
@@ -42,7 +39,6 @@ SEQUENCES = {
     "5~": "page up",
     "6~": "page down",
 }
-
 ON_WINDOWS = {
     "H": "up",
     "P": "down",
@@ -51,9 +47,7 @@ ON_WINDOWS = {
     "I": "page up",
     "Q": "page down",
 }
-
 SAME = {"\n": "\r", "\x1bOM": "\r", "\x04": "q"}  # Enter of the number pad; Ctrl-D
-
 REST_SECONDS = 0.05  # the rest of a key that came in part is not longer on its way
 
 _waiting: list[str] = []  # keys that came together with one that has been read

@@ -18,7 +18,6 @@ from rich.theme import Theme
 # the rooms whose functions and classes a learner can be shown
 SHOWN = ("ddpm_tutor.science.", "ddpm_tutor.storage.", "ddpm_tutor.evaluation.")
 PROSE_WIDTH = 92  # longer lines are hard to read
-
 HOLD = "\ue000"  # stands for a blank at which no line may end: rich breaks at any other
 
 

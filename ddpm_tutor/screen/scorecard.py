@@ -12,20 +12,15 @@ from torch import Tensor
 
 from ddpm_tutor.evaluation.scorecard import Card, Drawn
 from ddpm_tutor.pictures.figures import save_figure_as, sheet
-from ddpm_tutor.pictures.files import write_picture
 from ddpm_tutor.pictures.grids import enlarged, grid
+from ddpm_tutor.pictures.picture_files import write_picture
 from ddpm_tutor.storage.digits import Digits
 
 IN_GRID = 100  # digits in the picture of all
-
 WORST = 20  # in that of the worst
-
 NEAREST = 10  # in that of those nearest to a training image
-
 DPI = 150
-
 REAL = "real digits"  # the card that the others are held against
-
 MEANING = {
     "read as asked": "A classifier reads the digit that was asked for.",
     "Fréchet distance": "From the features of these digits to those of the training digits. "

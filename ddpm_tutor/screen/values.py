@@ -17,11 +17,8 @@ from ddpm_tutor.pictures.grids import is_image
 from ddpm_tutor.screen.images import render_images
 
 BARS = " ▁▂▃▄▅▆▇█"
-
 BINS = 28
-
 MAX_DIGITS = 7  # digits of a number in a table, more are hard to take in
-
 MAX_IMAGES_SHOWN = 40  # more are not drawn in the terminal
 
 

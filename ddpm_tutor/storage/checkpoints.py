@@ -15,25 +15,18 @@ from torch.overrides import TorchFunctionMode
 from ddpm_tutor.errors import TutorError, UsageError, first_line
 from ddpm_tutor.files import bundled, replacing
 from ddpm_tutor.science.lean_unet import LeanUNet
-from ddpm_tutor.science.network import NoisePredictor
+from ddpm_tutor.science.noise_predictor import NoisePredictor
 from ddpm_tutor.science.schedule import Schedule, linear_schedule
 from ddpm_tutor.science.unet import UNet
 
 NETWORKS: dict[str, type[NoisePredictor]] = {"unet": UNet, "lean": LeanUNet}
-
 NUM_CLASSES = 10  # of the digits
-
 WEIGHTS = "weights.safetensors"  # in the folder of a run
-
 FORMAT = "ddpm-tutor weights 1"
-
 # a stranger's file may say anything: what is beyond these is not believed
 MAX_STEPS = 100_000  # T of a schedule
-
 MAX_WIDTH = 512
-
 MAX_HEADER_BYTES = 10_000_000  # bytes of a safetensors file that say what is in it
-
 MAX_REASON_LENGTH = 100  # characters quoted from an error, which may quote the file
 
 

@@ -14,8 +14,13 @@ from ddpm_tutor.errors import TutorError, why_no_answer
 from ddpm_tutor.files import bundled, expanded, user_folder
 from ddpm_tutor.science.noise import stream
 from ddpm_tutor.science.pixels import pad_to_32
-from ddpm_tutor.storage.download import DownloadProgress, download_mnist
-from ddpm_tutor.storage.mnist import find_training_files, is_mnist, no_mnist, read_training_files
+from ddpm_tutor.storage.mnist_download import DownloadProgress, download_mnist
+from ddpm_tutor.storage.mnist_files import (
+    find_training_files,
+    is_mnist,
+    no_mnist,
+    read_training_files,
+)
 
 VALIDATION_DIVISOR = 12  # one image in 12 is held out: 5,000 of MNIST's 60,000
 

@@ -9,13 +9,12 @@ from torch import Tensor
 
 from ddpm_tutor.errors import TutorError
 from ddpm_tutor.files import bundled, replacing
-from ddpm_tutor.science.network import NoisePredictor
+from ddpm_tutor.science.noise_predictor import NoisePredictor
 from ddpm_tutor.science.pixels import to_uint8
 from ddpm_tutor.science.sampling import SamplingOptions, draw, last
 from ddpm_tutor.science.schedule import Schedule
 
 DIGITS = 20  # 0 to 9, twice
-
 STEPS = 50  # of the strided sampler
 
 

@@ -71,11 +71,14 @@ class Sampler(StrEnum):
 DeviceOption = Annotated[
     Device, typer.Option(help="Device to compute on; auto picks the fastest for the work.")
 ]
+
 MAX_SEED = 2**63 - 1  # what NumPy and PyTorch take
+
 SeedOption = Annotated[
     int,
     typer.Option(min=0, max=MAX_SEED, help="The same seed gives the same result, up to rounding."),
 ]
+
 DataOption = Annotated[
     Path | None,
     typer.Option(
@@ -85,6 +88,7 @@ DataOption = Annotated[
         show_envvar=True,
     ),
 ]
+
 CheckpointOption = Annotated[
     Path | None,
     typer.Option(
@@ -92,6 +96,7 @@ CheckpointOption = Annotated[
         help="Weights to use, or the folder of a run; by default those of ddpm-tutor itself.",
     ),
 ]
+
 GuidanceOption = Annotated[
     float,
     typer.Option(
@@ -101,9 +106,11 @@ GuidanceOption = Annotated[
         help="Guidance scale: 0 ignores the label, 1 is the plain conditional model.",
     ),
 ]
+
 SamplerOption = Annotated[
     Sampler, typer.Option(help="ddpm is Algorithm 2; ddim adds no noise (Song et al. 2020).")
 ]
+
 StepsOption = Annotated[
     int, typer.Option(min=1, max=1000, help="Steps of sampling; 1000 is the full chain.")
 ]
@@ -153,7 +160,7 @@ def take_device(
         own_equations: whether it steps with a learner's functions, or with a mistake.
     """
     from ddpm_tutor.science.devices import choose_device
-    from ddpm_tutor.science.quickest import Choice, quickest_device
+    from ddpm_tutor.science.quickest_device import Choice, quickest_device
     from ddpm_tutor.science.sampling import OURS, Equations
 
     with console.status("Choosing a device ..."):

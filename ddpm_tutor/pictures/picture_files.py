@@ -14,9 +14,7 @@ from ddpm_tutor.files import replacing
 Pixels = NDArray[np.uint8]  # (H, W), shades of grey
 
 FRAME_MS = 60
-
 HOLD_MS = 2500  # of a frame that stays
-
 # One palette for all frames of a GIF: without it Pillow gives each frame its own. One of its
 # greys is a shade off: Pillow reads a palette of greys alone as none, and imageio then fails.
 GREY_PALETTE = bytes(shade for grey in range(256) for shade in (grey, grey, grey + (grey == 1)))
@@ -40,7 +38,6 @@ PICTURES = {
     ".tiff": Format("TIFF", {}),
     ".bmp": Format("BMP", {}),
 }
-
 FILMS = {
     ".gif": Format(
         "GIF", {"palette": GREY_PALETTE, "optimize": True}

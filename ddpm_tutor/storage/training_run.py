@@ -37,7 +37,7 @@ from ddpm_tutor.science.training import (
     steps_per_epoch,
     train,
 )
-from ddpm_tutor.science.validation import Estimate, validation_loss
+from ddpm_tutor.science.validation_loss import Estimate, validation_loss
 from ddpm_tutor.storage.checkpoints import (
     NUM_CLASSES,
     WEIGHTS,
@@ -50,7 +50,6 @@ from ddpm_tutor.storage.digits import Digits
 
 EARLIER_NAMES = {"one-cycle": "cosine", "middle": "logit-normal"}  # of settings
 SHIPPED = "shipped"  # the name of the weights that come with the package
-
 FILES = (
     WEIGHTS, "state.pt", "log.jsonl", "config.json",
     "film_strip.npz", "film_strip.png", "film_strip.gif", "loss.png",

@@ -14,11 +14,8 @@ from ddpm_tutor.errors import TutorError, first_line
 from ddpm_tutor.files import check_target, replacing
 
 CONNECT_SECONDS = 2.5  # patience with a mirror that does not answer; there are two
-
 SLOW_SECONDS = 3.0  # patience with one that sends less than this many bytes a second
-
 MIN_BYTES_PER_SECOND = 100_000  # all 10 MB in 100 seconds
-
 MAX_BYTES = 20_000_000  # bytes of an answer: MNIST's files are smaller
 
 # told how many bytes of how many have come

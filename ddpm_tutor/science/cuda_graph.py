@@ -16,6 +16,7 @@ from ddpm_tutor.errors import first_sentence
 log = logging.getLogger(__name__)
 
 Function = Callable[..., tuple[Tensor, ...]]
+
 # records a function's work on the inputs that it will always find in the same place: gives what
 # replays it, and what it then overwrites
 Record = Callable[[Function, Sequence[Tensor]], tuple[Callable[[], object], tuple[Tensor, ...]]]
@@ -127,4 +128,5 @@ def record_on_cuda(
 
 
 streams: dict[torch.device, torch.cuda.Stream] = {}
+
 broken: set[torch.device] = set()

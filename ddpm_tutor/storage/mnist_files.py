@@ -19,21 +19,13 @@ from numpy.typing import NDArray
 from ddpm_tutor.errors import TutorError
 
 TRAINING_FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte")
-
 SIDE = 28  # pixels
-
 MIN_IMAGES = 24  # images that a training and a validation set can be made of
-
 MAX_IMAGES = 1_000_000  # images: more would not fit into the memory of a laptop
-
 LABELS_MD5 = "e86ee40d66677c011a9abda399ec8c4d"  # of MNIST's 60,000 labels, a byte each
-
 MAX_NAMES = 1000  # in a folder, that are looked at to say what is there
-
 MAX_FOLDERS = 20
-
 OTHER_SETS = "?*MNIST"  # FashionMNIST, KMNIST and so on, as torchvision names their folders
-
 # how others keep MNIST, and what else lies in such folders
 LAYOUTS = {
     "*.csv": "a table, as Kaggle has it",

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ddpm_tutor.science.devices import has_bf16
 from ddpm_tutor.science.lean_unet import LeanUNet
-from ddpm_tutor.science.network import NoisePredictor
+from ddpm_tutor.science.noise_predictor import NoisePredictor
 from ddpm_tutor.science.unet import UNet
 
 ROWS_AT_ONCE = 64  # rows of modulations computed at once: 0.6 MB

@@ -12,7 +12,7 @@ from ddpm_tutor.science.devices import (
     choose_device,
     is_started,
 )
-from ddpm_tutor.science.network import NoisePredictor
+from ddpm_tutor.science.noise_predictor import NoisePredictor
 from ddpm_tutor.science.sampling import OURS, Equations, SamplingOptions, chunk_size, draw
 from ddpm_tutor.science.schedule import Schedule
 
