@@ -112,8 +112,9 @@ def problems_of_start(exercise: Exercise) -> Iterator[str]:
 
 
 def explains(docstring: str, name: str) -> bool:
-    """Whether a line such as `x_t, x_0   (B, 1, H, W)` says what this name stands for."""
-    return bool(re.search(rf"(?m)^([\w]+, )*{re.escape(name)}(, [\w]+)* {{2,}}\S", docstring))
+    """Whether it says what a name is: `x_t, x_0   (B, 1, H, W);  t (B,)` does so for three."""
+    place = rf"(^|;  )(\w+, )*{re.escape(name)}(, \w+)*"
+    return bool(re.search(rf"(?m){place}( {{2,}}\S| \()", docstring))
 
 
 def problems_of_versions(exercise: Exercise) -> Iterator[str]:
