@@ -23,7 +23,6 @@ from typer.testing import CliRunner, Result
 
 from ddpm_tutor.cli.app import app
 from ddpm_tutor.course.lesson import all_lessons
-from ddpm_tutor.files import bundled
 from ddpm_tutor.science.unet import UNet
 from ddpm_tutor.storage import film_strip
 from ddpm_tutor.storage.checkpoints import load_checkpoint, save_checkpoint
@@ -148,16 +147,6 @@ def test_a_lesson_runs_on_real_mnist(mnist_root: Path, tutor, empty: Path) -> No
     root = str(mnist_root.resolve())
     shown = tutor("lesson", "2", "--no-pause", "--data", root, "--seed", "3").stdout
     assert f"MNIST from {root}" in shown.replace("\n", "") and "Lesson done" in shown
-
-
-@pytest.mark.slow
-def test_a_lesson_runs_as_a_script(empty: Path, environment: dict[str, str]) -> None:
-    script = str(bundled("lessons") / "02_closed_form.py")
-    done = subprocess.run(
-        [sys.executable, script], cwd=empty, env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    assert "Energy distance to 300 steps" in done.stdout and "shape" in done.stdout
 
 
 def read_digit(picture: np.ndarray) -> int:

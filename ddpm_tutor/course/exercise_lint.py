@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from ddpm_tutor.course.cells import Cell, cut, read_source
-from ddpm_tutor.course.exercise import Code, Exercise, Hint, Mistake
+from ddpm_tutor.course.exercise import Code, Exercise, Hint
 from ddpm_tutor.course.lesson import all_lessons
 from ddpm_tutor.course.questions import questions
 
@@ -37,7 +37,7 @@ def exercise_problems(exercise: Exercise) -> list[str]:
         *problems_of_start(exercise),
         *problems_of_versions(exercise),
         *problems_of_hints(exercise),
-        *(problem for mistake in exercise.mistakes for problem in problems_of_mistake(mistake)),
+        *problems_of_mistakes(exercise),
         *problems_of_check(exercise.check),
     ]
 
@@ -148,14 +148,17 @@ def size(hint: Hint) -> int:
     return len(list(ast.walk(hint.code.definition)))
 
 
-def problems_of_mistake(mistake: Mistake) -> Iterator[str]:
-    """A mistake that does not say, in one sentence, what is wrong."""
-    if not mistake.what:
-        yield f"mistake {mistake.name}: its docstring does not say what is wrong"
-    elif len(mistake.what) > MAX_CHARACTERS:
-        yield f"mistake {mistake.name}: its first sentence has over {MAX_CHARACTERS} characters"
-    if mistake.when == "draws" and not mistake.leads_to:
-        yield f"mistake {mistake.name}: it does not say what it leads to in a picture"
+def problems_of_mistakes(exercise: Exercise) -> Iterator[str]:
+    """Mistakes that do not say, in one sentence, what is wrong; or none at all."""
+    if not exercise.mistakes:
+        yield "there is no mistake: what do people get wrong?"
+    for mistake in exercise.mistakes:
+        if not mistake.what:
+            yield f"mistake {mistake.name}: its docstring does not say what is wrong"
+        elif len(mistake.what) > MAX_CHARACTERS:
+            yield f"mistake {mistake.name}: its first sentence has over {MAX_CHARACTERS} characters"
+        if mistake.when == "draws" and not mistake.leads_to:
+            yield f"mistake {mistake.name}: it does not say what it leads to in a picture"
 
 
 def problems_of_check(check: Code) -> Iterator[str]:
