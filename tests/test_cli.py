@@ -23,8 +23,8 @@ from typer.testing import CliRunner, Result
 
 from ddpm_tutor.cli.app import app
 from ddpm_tutor.course.lesson import all_lessons
-from ddpm_tutor.files import bundled
 from ddpm_tutor.science.unet import UNet
+from ddpm_tutor.storage import film_strip
 from ddpm_tutor.storage.checkpoints import load_checkpoint, save_checkpoint
 
 TUTOR = [sys.executable, "-m", "ddpm_tutor"]
@@ -149,16 +149,6 @@ def test_a_lesson_runs_on_real_mnist(mnist_root: Path, tutor, empty: Path) -> No
     assert f"MNIST from {root}" in shown.replace("\n", "") and "Lesson done" in shown
 
 
-@pytest.mark.slow
-def test_a_lesson_runs_as_a_script(empty: Path, environment: dict[str, str]) -> None:
-    script = str(bundled("lessons") / "02_closed_form.py")
-    done = subprocess.run(
-        [sys.executable, script], cwd=empty, env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    assert "Energy distance to 300 steps" in done.stdout and "shape" in done.stdout
-
-
 def read_digit(picture: np.ndarray) -> int:
     """What a 32x32 picture shows, by its nearest neighbours among the offline digits."""
     from ddpm_tutor.storage.digits import load_offline_digits
@@ -227,6 +217,20 @@ def test_info_tells_what_there_is(tutor) -> None:
         assert word in shown
 
 
+SHORT_FILM = """
+from ddpm_tutor.storage import film_strip
+film_strip.STEPS = 2
+from ddpm_tutor.cli import main
+main()
+"""
+
+
+@pytest.fixture
+def short_film(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The film strip of a training takes most of the time of so small a one."""
+    monkeypatch.setattr(film_strip, "STEPS", 2)
+
+
 TRAIN = ["train", "--epochs", "1", "--width", "4", "--batch-size", "32", "--run-dir", "run"]
 
 
@@ -263,7 +267,9 @@ def test_train_writes_a_checkpoint_that_draws(tutor, empty: Path, tiny_mnist: Pa
 
 
 @pytest.mark.slow
-def test_train_refuses_to_write_over_a_run(tutor, empty: Path, tiny_mnist: Path) -> None:
+def test_train_refuses_to_write_over_a_run(
+    tutor, empty: Path, tiny_mnist: Path, short_film: None
+) -> None:
     tutor(*TRAIN, "--data", str(tiny_mnist))
     before = (empty / "run" / "weights.safetensors").read_bytes()
     assert "--resume" in tutor(*TRAIN, "--data", str(tiny_mnist), code=1).stderr
@@ -274,15 +280,16 @@ def test_train_refuses_to_write_over_a_run(tutor, empty: Path, tiny_mnist: Path)
 
 @pytest.mark.slow
 def test_an_interrupted_training_is_saved_and_goes_on_to_the_same_end(
-    tutor, empty: Path, environment: dict[str, str], tiny_mnist: Path
+    tutor, empty: Path, environment: dict[str, str], tiny_mnist: Path, short_film: None
 ) -> None:
     # bit for bit the same it is on a CPU: a GPU adds up in another order each time
     words = [*TRAIN, "--data", str(tiny_mnist), "--epochs", "2", "--device", "cpu"]
     straight = [w if w != "run" else "straight" for w in words]
     tutor(*straight)
     process = subprocess.Popen(
-        [*TUTOR, *words], cwd=empty, env=environment, stdout=subprocess.PIPE, text=True
-    )
+        [sys.executable, "-c", SHORT_FILM, *words], cwd=empty, env=environment,
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
     assert process.stdout is not None
     for line in process.stdout:
         if line.startswith("epoch 1/"):
@@ -300,7 +307,7 @@ def test_an_interrupted_training_is_saved_and_goes_on_to_the_same_end(
 
 @pytest.mark.slow
 def test_a_training_killed_before_its_first_epoch_can_be_resumed(
-    empty: Path, tutor, environment: dict[str, str], tiny_mnist: Path
+    empty: Path, tutor, environment: dict[str, str], tiny_mnist: Path, short_film: None
 ) -> None:
     words = [*TRAIN, "--data", str(tiny_mnist)]
     process = subprocess.Popen(
@@ -350,7 +357,7 @@ def test_two_processes_draw_what_one_does(
 
 @pytest.mark.slow
 def test_two_processes_train_what_one_does(
-    tutor, empty: Path, environment: dict[str, str], tiny_mnist: Path
+    tutor, empty: Path, environment: dict[str, str], tiny_mnist: Path, short_film: None
 ) -> None:
     words = [*TRAIN, "--data", str(tiny_mnist), "--unconditional"]
     tutor(*words)

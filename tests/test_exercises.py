@@ -294,6 +294,8 @@ BROKEN = [
      "    return (x_t - beta / (1 - alpha_bar).sqrt() * eps) / alpha.sqrt()", "hint 2 has no gap"),
     ("ᾱ_t is missing.\n", "ᾱ_t is " + "quite " * 20 + "missing.\n", "over 110"),
     ("# %% mistake float64", "# %% mistake float64 draws", "what it leads to in a picture"),
+    (EXAMPLE[EXAMPLE.index("# %% mistake no_root") : EXAMPLE.index("# %% check")], "",
+     "there is no mistake"),
     ("import p_mean as right", "import p_mean", "no `right`"),
     ("def inputs(draw)", "def draws(draw)", "no function `inputs(draw)`"),
     ("# %% solution\n", "# %% solution\n" + "# on and on\n" * 9, "at most 10"),

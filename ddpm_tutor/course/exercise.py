@@ -169,9 +169,9 @@ def read_exercise(path: Path) -> Exercise:
         TutorError: it cannot be read, or has not all that an exercise needs.
     """
     try:
+        prose, *cells = cut(read_source(path)) or [Cell("code", "", "", 1)]
         if not re.match(r"\d\d_\w", path.name):
             raise ValueError("its name is not like 15_my_function.py")
-        prose, *cells = cut(read_source(path)) or [Cell("code", "", "", 1)]
         if prose.kind != "markdown" or not prose.source:
             raise ValueError("it does not begin with a cell of prose")
         title = re.sub(r"^# Exercise \d+\W*", "", prose.source.splitlines()[0])

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from ddpm_tutor.course.cells import Cell, cut, read_source
-from ddpm_tutor.course.exercise import Code, Exercise, Hint, Mistake
+from ddpm_tutor.course.exercise import Code, Exercise, Hint
 from ddpm_tutor.course.lesson import all_lessons
 from ddpm_tutor.course.questions import questions
 
@@ -32,7 +32,7 @@ def exercise_problems(exercise: Exercise) -> list[str]:
         *problems_of_start(exercise),
         *problems_of_versions(exercise),
         *problems_of_hints(exercise),
-        *(problem for mistake in exercise.mistakes for problem in problems_of_mistake(mistake)),
+        *problems_of_mistakes(exercise),
         *problems_of_check(exercise.check),
     ]
 
@@ -107,8 +107,9 @@ def problems_of_start(exercise: Exercise) -> Iterator[str]:
 
 
 def explains(docstring: str, name: str) -> bool:
-    """Whether a line such as `x_t, x_0   (B, 1, H, W)` says what this name stands for."""
-    return bool(re.search(rf"(?m)^([\w]+, )*{re.escape(name)}(, [\w]+)* {{2,}}\S", docstring))
+    """Whether it says what a name is: `x_t, x_0   (B, 1, H, W);  t (B,)` does so for three."""
+    place = rf"(^|;  )(\w+, )*{re.escape(name)}(, \w+)*"
+    return bool(re.search(rf"(?m){place}( {{2,}}\S| \()", docstring))
 
 
 def problems_of_versions(exercise: Exercise) -> Iterator[str]:
@@ -142,14 +143,17 @@ def size(hint: Hint) -> int:
     return len(list(ast.walk(hint.code.definition)))
 
 
-def problems_of_mistake(mistake: Mistake) -> Iterator[str]:
-    """A mistake that does not say, in one sentence, what is wrong."""
-    if not mistake.what:
-        yield f"mistake {mistake.name}: its docstring does not say what is wrong"
-    elif len(mistake.what) > MAX_CHARACTERS:
-        yield f"mistake {mistake.name}: its first sentence has over {MAX_CHARACTERS} characters"
-    if mistake.when == "draws" and not mistake.leads_to:
-        yield f"mistake {mistake.name}: it does not say what it leads to in a picture"
+def problems_of_mistakes(exercise: Exercise) -> Iterator[str]:
+    """Mistakes that do not say, in one sentence, what is wrong; or none at all."""
+    if not exercise.mistakes:
+        yield "there is no mistake: what do people get wrong?"
+    for mistake in exercise.mistakes:
+        if not mistake.what:
+            yield f"mistake {mistake.name}: its docstring does not say what is wrong"
+        elif len(mistake.what) > MAX_CHARACTERS:
+            yield f"mistake {mistake.name}: its first sentence has over {MAX_CHARACTERS} characters"
+        if mistake.when == "draws" and not mistake.leads_to:
+            yield f"mistake {mistake.name}: it does not say what it leads to in a picture"
 
 
 def problems_of_check(check: Code) -> Iterator[str]:

@@ -25,6 +25,7 @@ def training_step(
 
     model      predicts the noise: model(x_t, t) is ε_θ(x_t, t), shaped like x_t
     optimizer  of the model's weights: zero_grad(), step()
+    schedule   has beta, alpha and alpha_bar, each (T + 1,) in float64
     x_0        (B, 1, H, W) pictures in [-1, 1];  t (B,);  eps (B, 1, H, W) noise from N(0, I)
     returns    the loss before the step, a tensor of one number: the mean over all pixels
 
