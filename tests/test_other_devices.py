@@ -128,7 +128,7 @@ def test_it_trains_and_goes_on_and_what_it_learned_draws_anywhere(
     monkeypatch.setattr(film_strip, "STEPS", 2)
     words = ["train", "--batch-size", "11", "--data", str(tiniest_mnist), "--run-dir", "run", *kind]
     shown = tutor(*words, "--epochs", "1")
-    assert f"on {device}" in shown
+    assert f"device    {device}: " in shown
     (line,) = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
     first = json.loads(line)
     assert first["step"] == 2 and 0 < first["train_loss"] < 10

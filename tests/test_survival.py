@@ -22,7 +22,7 @@ from survivor import CPU, SETTINGS, train, train_in_a_terminal, train_stopped
 from ddpm_tutor.errors import TutorError
 from ddpm_tutor.files import remove_leftovers
 from ddpm_tutor.storage.checkpoints import load_checkpoint
-from ddpm_tutor.storage.training_run import Run, read_epoch
+from ddpm_tutor.storage.training_run import FolderBusy, Run, read_epoch
 
 KILLS = int(os.environ.get("DDPM_TUTOR_KILLS", "12"))
 
@@ -235,7 +235,7 @@ def test_a_second_lock_in_the_same_process_says_the_same(tmp_path):
     other = Run(tmp_path / "run", SETTINGS, CPU)
     with (
         run.exclusive(),
-        pytest.raises(TutorError, match="choose another --run-dir"),
+        pytest.raises(FolderBusy, match="Another process is training"),
         other.exclusive(),
     ):
         pass
