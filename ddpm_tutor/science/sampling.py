@@ -83,8 +83,8 @@ def guided_eps(
     Eq. 6.) Both predictions come from one call on a doubled batch.
     """
     eps: Tensor
-    if label is None or guidance == 1:
-        eps = model(x_t, t, label).float()
+    if label is None or guidance in (0, 1):  # one of the two predictions is all of it
+        eps = model(x_t, t, label if guidance else None).float()
         return eps
     null = model.label_or_null(None, t)
     both = model(x_t.repeat(2, 1, 1, 1), t.repeat(2), torch.cat([label, null])).float()
@@ -184,7 +184,7 @@ class ReverseStep:
         equations: Equations,
     ) -> None:
         self.x_0_hat = x_T  # until there is an estimate
-        guided = label is not None and options.guidance != 1
+        guided = label is not None and options.guidance not in (0, 1)
         fast = for_sampling(model, spread.tolist()[:0:-1], len(x_T) * (2 if guided else 1))
         clip, variance = options.clips(T), options.variance_of(T)
         network_t = spread.to(short.beta.device)
