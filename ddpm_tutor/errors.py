@@ -5,6 +5,7 @@ import signal
 import traceback
 from pathlib import Path
 
+INTERRUPTED = 130  # the exit code after Ctrl-C
 MAX_QUOTED = 200  # characters of an error
 
 

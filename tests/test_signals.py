@@ -17,8 +17,8 @@ import torch
 from forks import end_of, forked
 from survivor import command
 
-from ddpm_tutor.cli.app import signals_by_name
-from ddpm_tutor.cli.signals import signals_to
+from ddpm_tutor.cli import signals
+from ddpm_tutor.cli.signals import signals_by_name, signals_to
 from ddpm_tutor.errors import Stopped
 
 pytestmark = [
@@ -171,6 +171,31 @@ def test_an_import_that_a_signal_broke_is_no_error() -> None:
             signal.raise_signal(signal.SIGTERM)
         raise ImportError("half a module")
     assert raised.value.code == 143
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_a_library_swallows_comes_again(number, monkeypatch) -> None:
+    monkeypatch.setattr(signals, "LOST", 0.1)
+    monkeypatch.setattr(signals, "AT_ONCE", 0.05)
+    with pytest.raises((KeyboardInterrupt, Stopped)), signals_by_name():
+        with pytest.raises((KeyboardInterrupt, Stopped)):  # as a bare `except:` in an import
+            signal.raise_signal(number)
+        with pytest.raises((KeyboardInterrupt, Stopped)):
+            wait_until(lambda: False)
+        wait_until(lambda: False)
+
+
+def test_a_signal_that_somebody_sees_to_does_not_come_again(monkeypatch) -> None:
+    monkeypatch.setattr(signals, "LOST", 0.05)
+    with signals_by_name():
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt as pressed:
+            pressed.noticed = True  # type: ignore[attr-defined]
+        time.sleep(0.2)
+    with signals_by_name(), pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)  # and then the command ends by itself
+    time.sleep(0.2)
 
 
 def test_a_second_hangup_does_not_disturb_the_tidying_up() -> None:

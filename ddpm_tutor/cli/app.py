@@ -6,13 +6,9 @@ import inspect
 import io
 import logging
 import os
-import signal
 import sys
-import time
 import traceback
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated, Any, cast
 
 import typer
@@ -27,10 +23,11 @@ from ddpm_tutor.cli.info import info
 from ddpm_tutor.cli.lesson import lesson
 from ddpm_tutor.cli.lessons import lessons
 from ddpm_tutor.cli.sample import sample
-from ddpm_tutor.cli.signals import ending, signals_to
+from ddpm_tutor.cli.signals import signals_by_name
 from ddpm_tutor.cli.train import train
 from ddpm_tutor.cli.welcome import welcome as show_welcome
 from ddpm_tutor.errors import (
+    INTERRUPTED,
     DeviceWarning,
     Stopped,
     TutorError,
@@ -39,9 +36,7 @@ from ddpm_tutor.errors import (
     is_out_of_memory,
 )
 
-INTERRUPTED = 130
 NO_ROOM = (errno.ENOSPC, errno.EROFS)
-AT_ONCE = 1.0  # seconds from a signal to the error that it led to
 
 
 class Commands(TyperGroup):
@@ -73,34 +68,6 @@ class Commands(TyperGroup):
                 raise
             complain(in_words(error))
             raise typer.Exit(1) from None
-
-
-@contextmanager
-def signals_by_name() -> Iterator[None]:
-    """Ends a command that is asked to end by a signal, as by Ctrl-C: temporary files are removed.
-
-    An error that the signal led to gets its name: in the middle of an import it can end as an
-    ImportError, or worse.
-    """
-    came, last = -AT_ONCE, signal.SIGINT.value
-
-    def note(number: int, frame: Any) -> None:
-        nonlocal came, last
-        again = time.monotonic() - came < AT_ONCE
-        if again and number != signal.SIGINT:
-            return  # a closed terminal says so twice: what is being tidied up is to be finished
-        came, last = time.monotonic(), number
-        raise ending(number)
-
-    with signals_to(note):
-        try:
-            yield
-        except (TutorError, typer.Exit, typer.Abort):
-            raise
-        except Exception:
-            if time.monotonic() - came < AT_ONCE:
-                raise ending(last) from None
-            raise
 
 
 def in_words(error: Exception) -> str:
