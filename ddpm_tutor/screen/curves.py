@@ -1,0 +1,158 @@
+"""Curves as characters: the dots of braille letters, or a mark for each curve without them."""
+
+import math
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+from rich.columns import Columns
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.text import Text
+
+COLORS = ("cyan", "yellow", "magenta", "green")
+MARKS = "*o+x"  # of the curves, where there is no colour to tell them apart
+BLANK = 0x2800  # the braille letter without dots; it has bits for two dots across, four down
+BRAILLE = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
+MAX_WIDTH, LINES = 76, 10  # of one frame, in characters
+SIDE_BY_SIDE = 38  # the width of each of several
+
+Points = Iterable[tuple[float, float]]
+Cells = dict[tuple[int, int], tuple[int, int]]  # line, column -> dots of braille, number of curve
+
+
+class Curves:
+    """Curves in one frame, as wide as the screen has room for.
+
+    Args:
+        curves: the name of each, "" for none, and its points (x, y) in the order they are joined.
+        x_label: what x is.
+        log: whether y is logarithmic; points at which it is not above 0 are left out.
+        span: the lowest and the highest y; those of the points by default.
+    """
+
+    def __init__(
+        self,
+        title: str,
+        curves: Iterable[tuple[str, Points]],
+        *,
+        x_label: str = "t",
+        log: bool = False,
+        span: tuple[float, float] | None = None,
+    ) -> None:
+        self.title, self.x_label, self.log = title, x_label, log
+        self.scaled = math.log10 if log else float
+        self.curves = [(name, list(self._shown(points))) for name, points in curves]
+        points = [point for _, curve in self.curves for point in curve]
+        self.left, self.right = _range(x for x, _ in points)
+        self.low, self.high = map(self.scaled, span) if span else _range(y for _, y in points)
+
+    def _shown(self, points: Points) -> Iterator[tuple[float, float]]:
+        """The points that have a place in the frame, y as it is drawn."""
+        for x, y in points:
+            if math.isfinite(x) and math.isfinite(y) and (y > 0 or not self.log):
+                yield float(x), self.scaled(float(y))
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        unicode = _can_write("⣿│└─", console)
+        colors = console.color_system is not None and not console.no_color
+        braille = unicode and (colors or len(self.curves) == 1)
+        upright, corner, level = "│└─" if unicode else "|+-"
+        ends = [f"{10**y if self.log else y:.3g}" for y in (self.high, self.low)]
+        margin = max(map(len, ends))
+        width = max(8, min(options.max_width, MAX_WIDTH) - margin - 2)
+        cells = self._cells(width, braille)
+        if self.title:
+            yield Text(self.title, style="bold")
+        for line in range(LINES):
+            label = ends[0] if line == 0 else ends[1] if line == LINES - 1 else ""
+            text = Text.assemble((f"{label:>{margin}} {upright}", "dim"), no_wrap=True)
+            row = [cells.get((line, column), (0, 0)) for column in range(width)]
+            for number, alike in groupby(row, key=itemgetter(1)):  # codes fill a log quickly
+                mark = MARKS[number % len(MARKS)]
+                dots = (
+                    chr(BLANK + bits) if braille and bits else mark if bits else " "
+                    for bits, _ in alike
+                )
+                text.append("".join(dots), COLORS[number % len(COLORS)])
+            text.rstrip()
+            yield text
+        yield Text(" " * (margin + 1) + corner + level * width, style="dim")
+        left, right = f"{self.left:.4g}", f"{self.right:.4g}"
+        between = self.x_label.center(max(0, width - len(left) - len(right)))
+        yield Text(f"{' ' * (margin + 2)}{left}{between}{right}", style="dim", no_wrap=True)
+        names = Text(" " * (margin + 2))
+        for number, (name, _) in enumerate(self.curves):
+            mark = level * 2 if braille else MARKS[number % len(MARKS)]
+            names.append(f"{mark} {name}   " if name else "", COLORS[number % len(COLORS)])
+        names.rstrip()
+        if names.plain:
+            yield names
+
+    def _cells(self, width: int, braille: bool) -> Cells:
+        """The characters that the curves go through; a later curve stands over an earlier one."""
+        wide, high = (2, 4) if braille else (1, 1)
+        across, down = width * wide - 1, LINES * high - 1
+        cells: Cells = {}
+        for number, (_, curve) in enumerate(self.curves):
+            places = [
+                (
+                    (x - self.left) / (self.right - self.left) * across,
+                    (self.high - y) / (self.high - self.low) * down,
+                )
+                for x, y in curve
+            ]
+            for column, row in _joined(places):
+                if 0 <= row <= down:
+                    cell = row // high, column // wide
+                    bits = cells.get(cell, (0, 0))[0] | BRAILLE[row % high][column % wide]
+                    cells[cell] = bits, number
+        return cells
+
+
+def _range(values: Iterable[float]) -> tuple[float, float]:
+    """The least and the greatest value, never the same: there is a width to divide by."""
+    values = list(values) or [0.0]
+    low, high = min(values), max(values)
+    return (low, high) if high > low else (low - 0.5, high + 0.5)
+
+
+def _joined(places: list[tuple[float, float]]) -> Iterator[tuple[int, int]]:
+    """The dots on the straight lines from place to place."""
+    for (x, y), (to_x, to_y) in zip(places, places[1:] or places, strict=False):
+        steps = math.ceil(max(abs(to_x - x), abs(to_y - y), 1))
+        for i in range(steps + 1):
+            yield round(x + (to_x - x) * i / steps), round(y + (to_y - y) * i / steps)
+
+
+def _can_write(text: str, console: Console) -> bool:
+    """Whether the console's encoding has these characters, and its fonts are likely to."""
+    try:
+        text.encode(console.encoding)
+    except (LookupError, UnicodeEncodeError):
+        return False
+    return not console.legacy_windows
+
+
+def curves_of(figure: Any) -> RenderableType | None:
+    """The curves of a matplotlib figure, those of each of its axes in a frame; None without any."""
+    frames = []
+    for axis in figure.axes:
+        # not lines across the whole width, such as those of axhline
+        lines = [line for line in axis.get_lines() if line.get_transform() == axis.transData]
+        # matplotlib calls a line without a name _child0 and so on
+        names = ["" if str(n).startswith("_") else str(n) for n in (x.get_label() for x in lines)]
+        points = [zip(line.get_xdata(), line.get_ydata(), strict=True) for line in lines]
+        if lines:
+            frames.append(
+                Curves(
+                    axis.get_title() or axis.get_ylabel(),
+                    zip(names, points, strict=True),
+                    x_label=axis.get_xlabel(),
+                    log=axis.get_yscale() == "log",
+                    span=None if axis.get_autoscaley_on() else axis.get_ylim(),
+                )
+            )
+    if len(frames) > 1:
+        return Columns(frames, width=SIDE_BY_SIDE, padding=(0, 2))
+    return frames[0] if frames else None
