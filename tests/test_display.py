@@ -19,7 +19,7 @@ from ddpm_tutor.science.sampling import SamplingOptions, draw, sample
 from ddpm_tutor.science.schedule import linear_schedule
 from ddpm_tutor.science.unet import UNet
 from ddpm_tutor.screen.curves import Curves
-from ddpm_tutor.screen.images import GLYPHS, SHADES, TERMINAL_GREYS, _mixed, render_images
+from ddpm_tutor.screen.images import GLYPHS, SHADES, TERMINAL_GREYS, _mixed, render_images, resized
 from ddpm_tutor.screen.values import column_of, number, render, sparkline, table, tensor_panel
 
 
@@ -214,6 +214,45 @@ def test_rows_of_pictures_are_of_like_length():
     pictures = torch.zeros(10, 1, 32, 32)
     text = shown(lambda console: render_images(pictures, console, ["|"] * 10), width=120)
     assert [line.count("|") for line in text.splitlines() if "|" in line] == [5, 5]
+
+
+@pytest.mark.parametrize(
+    ("count", "width", "height", "columns", "side"),
+    [
+        (1, 80, 40, 1, 32),
+        (2, 80, 40, 2, 32),
+        (3, 80, 40, 3, 26),
+        (4, 80, 40, 4, 18),
+        (10, 80, 40, 5, 14),
+        (10, 120, 50, 5, 22),
+        (10, 120, 24, 5, 14),  # two rows of larger ones would fill the screen
+        (40, 120, 50, 8, 14),
+    ],
+)
+def test_pictures_use_the_room_that_there_is(
+    in_color, count: int, width: int, height: int, columns: int, side: int
+) -> None:
+    console = Console(file=io.StringIO(), width=width, height=height, force_terminal=True)
+    images = torch.full((count, 1, 32, 32), 255, dtype=torch.uint8)
+    lines = [line.plain for line in render_images(images, console).renderables]
+    assert lines[0] == " ".join(["▀" * side] * columns)
+    assert len([line for line in lines if line]) == count // columns * side // 2
+
+
+def test_smaller_pictures_are_means_of_what_they_cover() -> None:
+    image = torch.zeros(1, 32, 32, dtype=torch.uint8)
+    image[0, 2:4, 2:4] = torch.tensor([[100, 200], [60, 40]], dtype=torch.uint8)
+    image[0, :2] = 255  # the border that padding added is not seen
+    assert resized(image, 14)[0, 0, :2].tolist() == [100, 0]
+    assert torch.equal(resized(image, 28)[0], image[0, 2:-2, 2:-2])
+    # of three pixels for every two, the middle one is shared between them
+    assert resized(torch.tensor([[[90, 30, 0]] * 3], dtype=torch.uint8), 2)[0, 0].tolist() == [
+        70,
+        10,
+    ]
+    grey = torch.full((2, 32, 32), 77, dtype=torch.uint8)
+    for side in range(14, 32):
+        assert (resized(grey, side) == 77).all() and resized(grey, side).shape == (2, side, side)
 
 
 FALLING = [(t, math.exp(-t / 200)) for t in range(1001)]
