@@ -232,7 +232,13 @@ def test_rows_of_pictures_are_of_like_length():
 def test_pictures_use_the_room_that_there_is(
     in_color, count: int, width: int, height: int, columns: int, side: int
 ) -> None:
-    console = Console(file=io.StringIO(), width=width, height=height, force_terminal=True)
+    console = Console(
+        file=io.StringIO(),
+        width=width,
+        height=height,
+        force_terminal=True,
+        color_system="truecolor",
+    )
     images = torch.full((count, 1, 32, 32), 255, dtype=torch.uint8)
     lines = [line.plain for line in render_images(images, console).renderables]
     assert lines[0] == " ".join(["▀" * side] * columns)
