@@ -193,6 +193,15 @@ show_table("50,000 runs of one pixel, and the pixels of one picture",
 # After t steps the picture is multiplied by `√ᾱ_t`, and the noise has variance
 # `1 - ᾱ_t`. The last table shows both: over the runs of one pixel its mean is
 # about `-√ᾱ_t`, its variance about `1 - ᾱ_t`.
+
+# %%
+rows = []
+for t in (1, 100, 200, 300, 500, 700, 1000):
+    rows.append((t, schedule.beta[t].item(), schedule.alpha_bar[t].item()))
+show_table("The schedule", ["t", "β_t", "ᾱ_t"], rows)
+
+# %% [markdown]
+# ## Signal and noise
 #
 # How much of what you see is picture? What shows is contrast: take the variance
 # over its pixels. (Not the mean of their squares: that is mostly the plain
@@ -201,14 +210,7 @@ show_table("50,000 runs of one pixel, and the pixels of one picture",
 # ratio*.
 
 # %%
-contrast, rows = x_0.var().item(), []
-for t in (1, 100, 200, 300, 500, 700, 1000):
-    alpha_bar = schedule.alpha_bar[t].item()
-    snr = contrast * alpha_bar / (1 - alpha_bar)
-    rows.append((t, schedule.beta[t].item(), alpha_bar, snr))
-show_table("The schedule", ["t", "β_t", "ᾱ_t", "signal / noise"], rows)
-
-# %%
+contrast = x_0.var().item()
 signal, noise = contrast * schedule.alpha_bar, 1 - schedule.alpha_bar
 with figure() as (picture, (axis,)):
     axis.plot(signal, label="the picture")
@@ -216,12 +218,14 @@ with figure() as (picture, (axis,)):
     axis.set(xlabel="t", title="Variance")
     axis.legend()
 show(picture, "lesson 1 schedule")
-print(f"The ratio falls below 1 at t = {int((signal >= noise).sum())}.")
+for t in (1, 100, 300, 1000):
+    print(f"t = {t}: signal / noise = {signal[t] / noise[t]:.2g}")
+print(f"It falls below 1 at t = {int((signal >= noise).sum())}.")
 
 # %% [markdown]
 # ## When is the digit lost?
 #
-# From there on each pixel is more noise than picture. Is the digit lost, then?
+# From that t on each pixel is more noise than picture. Is the digit lost, then?
 # Your eye takes many pixels together. So can a program.
 #
 # Ours knows 2,000 digits, and compares. Given `x_t`, it looks for the known digit
@@ -428,7 +432,8 @@ ask_choice(
         ("with a constant β the variance would not stay at 1",
          "It would. (1 - β) v + β is 1 for v = 1, whatever β is."),
         ("fine detail goes in small steps, the rest in larger ones",
-         "Yes. Sampling walks the same steps back: fine detail is made in many small ones."),
+         "Yes. Sampling walks the same steps back: fine detail is made in many small ones. "
+         "The next step shows it."),
         ("a constant β could not reach pure noise within 1000 steps",
          "It can: 0.99^1000 is 0.00004, as small as the paper's ᾱ_1000."),
     ],
@@ -457,8 +462,8 @@ power = torch.fft.fft2(many, norm="ortho").abs().square().mean(dim=(0, 1))
 same_end = 1 - schedule.alpha_bar[-1] ** (1 / 1000)
 even = schedule_from_beta(same_end.repeat(1000))
 rows, parts = [], {"all": x_0}
-for name, low, high in (("over 8", 0.01, 1 / 8), ("4 to 8", 1 / 8, 1 / 4),
-                        ("below 4", 1 / 4, 1)):
+for name, low, high in (("over 8", 0.01, 1 / 8),  # not the mean, at 0
+                        ("4 to 8", 1 / 8, 1 / 4), ("below 4", 1 / 4, 1)):
     waves = (frequency > low) & (frequency <= high)
     parts[name] = torch.fft.ifft2(torch.fft.fft2(x_0) * waves).real
     drowned = []

@@ -330,15 +330,15 @@ show_images(torch.cat(pictures), "estimates of x_0",
 # %% [markdown]
 # ## Why not jump to the guess?
 #
-# At t = 1000 the estimate above is off by some four times the way from black to white.
-# Yet in the film of lesson 1 the network's guess there was a calm blur. Its
-# layers give neither ε nor x_0, but `v = √ᾱ_t ε - √(1 - ᾱ_t) x_0` (Salimans and Ho
-# 2022), and with Eq. 4 that leads to
+# At t = 1000 the estimate above is off by some four times the way from black to
+# white. Yet in the film of lesson 1 the network's guess there was a calm blur.
+# Its layers give neither ε nor x_0, but `v = √ᾱ_t ε - √(1 - ᾱ_t) x_0` (Salimans and
+# Ho 2022). With Eq. 4 that leads to
 #
 #     x_0 = √ᾱ_t x_t - √(1 - ᾱ_t) v
 #
-# Nothing is divided by `√ᾱ_t`, and an error stays small. So could sampling jump to
-# this guess, and be done?
+# Nothing is divided by `√ᾱ_t`, and an error in v stays as small as it is. So could
+# sampling jump to this guess, and be done?
 
 # %%
 ask_choice(
@@ -364,14 +364,17 @@ for step in (300, 500, 700, 1000):
     x_t = q_sample(schedule, x_0, t, normal(x_0.shape, generator, "cpu"))
     with torch.no_grad():
         guess = predict_x_0(schedule, x_t, t, model(x_t, t))
-    rows.append((step, (guess - x_0).square().mean().sqrt().item()))
+    error = (guess - x_0).square().mean().sqrt().item()
+    rows.append((f"the network's, t = {step}", error))
     guesses.append(guess)
+
+# %%
 some = to_unit_range(digits.train_images[:1000])
 others = (some - x_0).square().mean(dim=(1, 2, 3)).mean().sqrt().item()
 to_mean = (some.mean(dim=0) - x_0).square().mean().sqrt().item()
-rows += [("the mean of 1,000 digits", to_mean), ("one of them", others)]
-show_table("The network's guess", ["t", "error of x_0 (RMS)"], rows)
-titles = [*(f"t = {row[0]}" for row in rows[:4]), "mean"]
+rows += [("the mean of 1,000 digits", to_mean), ("one of these digits", others)]
+show_table("", ["guess", "error of x_0 (RMS)"], rows)
+titles = ["t = 300", "t = 500", "t = 700", "t = 1000", "mean"]
 show_images(torch.cat([*guesses, some.mean(dim=0, keepdim=True)]),
             "guesses of x_0, and the mean", titles)
 
