@@ -372,7 +372,8 @@ for step in (300, 500, 700, 1000):
 some = to_unit_range(digits.train_images[:1000])
 others = (some - x_0).square().mean(dim=(1, 2, 3)).mean().sqrt().item()
 to_mean = (some.mean(dim=0) - x_0).square().mean().sqrt().item()
-rows += [("the mean of 1,000 digits", to_mean), ("one of these digits", others)]
+rows += [("the mean of 1,000 digits", to_mean),
+         ("one of these digits", others)]
 show_table("", ["guess", "error of x_0 (RMS)"], rows)
 titles = ["t = 300", "t = 500", "t = 700", "t = 1000", "mean"]
 show_images(torch.cat([*guesses, some.mean(dim=0, keepdim=True)]),
