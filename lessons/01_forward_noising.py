@@ -8,7 +8,7 @@
 #
 # **Paper:** §2, 3.3, 4 · Eq. 2
 #
-# **Time:** 15 min
+# **Time:** 20 min
 #
 # A diffusion model learns to remove noise. So somebody has to add it first.
 # That is the *forward process*, and it needs no learning at all.
@@ -218,7 +218,7 @@ with figure() as (picture, (axis,)):
     axis.set(xlabel="t", title="Variance")
     axis.legend()
 show(picture, "lesson 1 schedule")
-for t in (1, 100, 300, 1000):
+for t in (50, 100, 300, 1000):
     print(f"t = {t}: signal / noise = {signal[t] / noise[t]:.2g}")
 print(f"It falls below 1 at t = {int((signal >= noise).sum())}.")
 
@@ -245,8 +245,8 @@ for t in track(range(50, 1001, 50), 20, "Reading"):
     eps = normal(unknown.shape, generator, "cpu")
     x_t = a ** 0.5 * unknown + (1 - a) ** 0.5 * eps
     nearest = torch.cdist(x_t, a ** 0.5 * known).argmin(dim=1)  # (1000,)
-    same = digits.train_labels[nearest] == digits.validation_labels[some]
-    right[t] = 100 * same.float().mean().item()
+    hits = digits.train_labels[nearest] == digits.validation_labels[some]
+    right[t] = 100 * hits.float().mean().item()
 ask_number(
     "What is the last t, of 50, 100, ..., 1000, at which it reads at least half right?",
     max(t for t in right if right[t] >= 50),

@@ -331,14 +331,15 @@ show_images(torch.cat(pictures), "estimates of x_0",
 # ## Why not jump to the guess?
 #
 # At t = 1000 the estimate above is off by some four times the way from black to
-# white. Yet in the film of lesson 1 the network's guess there was a calm blur.
-# Its layers give neither ε nor x_0, but `v = √ᾱ_t ε - √(1 - ᾱ_t) x_0` (Salimans and
-# Ho 2022). With Eq. 4 that leads to
+# white. Yet in the film of lesson 1 the guess there was a calm blur. That network
+# is built for it: its layers give `v = √ᾱ_t ε - √(1 - ᾱ_t) x_0` (Salimans and Ho
+# 2022). With Eq. 4 that leads to
 #
 #     x_0 = √ᾱ_t x_t - √(1 - ᾱ_t) v
 #
-# Nothing is divided by `√ᾱ_t`, and an error in v stays as small as it is. So could
-# sampling jump to this guess, and be done?
+# Nothing is divided by `√ᾱ_t`, and an error in v stays as small as it is. (A
+# network that gives ε itself has to live with Eq. 15.) So could sampling jump to
+# this calm guess, and be done?
 
 # %%
 ask_choice(

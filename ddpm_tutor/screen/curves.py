@@ -142,7 +142,7 @@ def curves_of(figure: Any) -> RenderableType | None:
         lines = [line for line in axis.get_lines() if line.get_transform() == axis.transData]
         # matplotlib calls a line without a name _child0 and so on
         names = ["" if str(n).startswith("_") else str(n) for n in (x.get_label() for x in lines)]
-        points = [zip(line.get_xdata(), line.get_ydata(), strict=True) for line in lines]
+        points = [zip(*line.get_data(orig=False), strict=True) for line in lines]
         if lines:
             frames.append(
                 Curves(
