@@ -384,9 +384,9 @@ for name in ("the paper's", "β = 0.2"):
         x_prev, eps = x_t, normal(x_t.shape, generator, "cpu")
         x_t = q_step(trial, x_prev, torch.full((len(x_t),), step), eps)
     near = x_prev[x_t.abs() < 0.02]
-    share = torch.histogram(near, edges).hist / len(near)
-    middles = (edges[:-1] + 0.025).tolist()
-    before[f"{name}, t = {last}"] = zip(middles, (100 * share).tolist())
+    share = 100 * torch.histogram(near, edges).hist / len(near)
+    before[f"{name}, t = {last}"] = zip(
+        (edges[:-1] + 0.025).tolist(), share.tolist(), strict=True)
 show_curves("Where pixels near 0 were one step before, %", before, "value")
 
 # %% [markdown]

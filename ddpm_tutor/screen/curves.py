@@ -2,13 +2,15 @@
 
 import math
 from collections.abc import Iterable, Iterator
-from itertools import groupby
+from itertools import groupby, pairwise
 from operator import itemgetter
 from typing import Any
 
 from rich.columns import Columns
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.text import Text
+
+from ddpm_tutor.screen.console import can_write
 
 COLORS = ("cyan", "yellow", "magenta", "green")
 MARKS = "*o+x"  # of the curves, where there is no colour to tell them apart
@@ -54,40 +56,46 @@ class Curves:
                 yield float(x), self.scaled(float(y))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        unicode = _can_write("⣿│└─", console)
+        letters = can_write("⣿│└─", console.encoding) and not console.legacy_windows
         colors = console.color_system is not None and not console.no_color
-        braille = unicode and (colors or len(self.curves) == 1)
-        upright, corner, level = "│└─" if unicode else "|+-"
+        braille = letters and (colors or len(self.curves) == 1)
+        upright, corner, level = "│└─" if letters else "|+-"
         ends = [f"{10**y if self.log else y:.3g}" for y in (self.high, self.low)]
         margin = max(map(len, ends))
         width = max(8, min(options.max_width, MAX_WIDTH) - margin - 2)
-        cells = self._cells(width, braille)
         if self.title:
             yield Text(self.title, style="bold")
-        for line in range(LINES):
-            label = ends[0] if line == 0 else ends[1] if line == LINES - 1 else ""
-            text = Text.assemble((f"{label:>{margin}} {upright}", "dim"), no_wrap=True)
-            row = [cells.get((line, column), (0, 0)) for column in range(width)]
-            for number, alike in groupby(row, key=itemgetter(1)):  # codes fill a log quickly
-                mark = MARKS[number % len(MARKS)]
-                dots = (
-                    chr(BLANK + bits) if braille and bits else mark if bits else " "
-                    for bits, _ in alike
-                )
-                text.append("".join(dots), COLORS[number % len(COLORS)])
-            text.rstrip()
-            yield text
+        labels = [ends[0], *[""] * (LINES - 2), ends[1]]
+        for label, line in zip(labels, self._lines(width, braille), strict=True):
+            yield Text.assemble((f"{label:>{margin}} {upright}", "dim"), line, no_wrap=True)
         yield Text(" " * (margin + 1) + corner + level * width, style="dim")
         left, right = f"{self.left:.4g}", f"{self.right:.4g}"
         between = self.x_label.center(max(0, width - len(left) - len(right)))
-        yield Text(f"{' ' * (margin + 2)}{left}{between}{right}", style="dim", no_wrap=True)
-        names = Text(" " * (margin + 2))
+        indent = " " * (margin + 2)
+        yield Text(f"{indent}{left}{between}{right}", style="dim", no_wrap=True)
+        names = Text(indent)
         for number, (name, _) in enumerate(self.curves):
             mark = level * 2 if braille else MARKS[number % len(MARKS)]
             names.append(f"{mark} {name}   " if name else "", COLORS[number % len(COLORS)])
         names.rstrip()
         if names.plain:
             yield names
+
+    def _lines(self, width: int, braille: bool) -> Iterator[Text]:
+        """What stands in the frame, line by line."""
+        cells = self._cells(width, braille)
+
+        def styled(bits: int, number: int) -> tuple[str, str]:
+            mark = chr(BLANK + bits) if braille else MARKS[number % len(MARKS)]
+            return (mark, COLORS[number % len(COLORS)]) if bits else (" ", "")
+
+        for line in range(LINES):
+            text = Text()
+            row = [styled(*cells.get((line, column), (0, 0))) for column in range(width)]
+            for style, alike in groupby(row, key=itemgetter(1)):  # codes fill a log quickly
+                text.append("".join(mark for mark, _ in alike), style)
+            text.rstrip()
+            yield text
 
     def _cells(self, width: int, braille: bool) -> Cells:
         """The characters that the curves go through; a later curve stands over an earlier one."""
@@ -118,20 +126,11 @@ def _range(values: Iterable[float]) -> tuple[float, float]:
 
 
 def _joined(places: list[tuple[float, float]]) -> Iterator[tuple[int, int]]:
-    """The dots on the straight lines from place to place."""
-    for (x, y), (to_x, to_y) in zip(places, places[1:] or places, strict=False):
+    """The dots on the straight lines from place to place; a place alone is a dot."""
+    for (x, y), (to_x, to_y) in pairwise(places if len(places) > 1 else places * 2):
         steps = math.ceil(max(abs(to_x - x), abs(to_y - y), 1))
         for i in range(steps + 1):
             yield round(x + (to_x - x) * i / steps), round(y + (to_y - y) * i / steps)
-
-
-def _can_write(text: str, console: Console) -> bool:
-    """Whether the console's encoding has these characters, and its fonts are likely to."""
-    try:
-        text.encode(console.encoding)
-    except (LookupError, UnicodeEncodeError):
-        return False
-    return not console.legacy_windows
 
 
 def curves_of(figure: Any) -> RenderableType | None:

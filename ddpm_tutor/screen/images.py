@@ -16,6 +16,7 @@ from rich.text import Text
 from torch import Tensor
 
 from ddpm_tutor.pictures.grids import as_uint8
+from ddpm_tutor.screen.console import can_write
 
 SMALLEST = 14  # pixels a side of an image on the screen, where it has as many
 SHARE_OF_SCREEN = 0.6  # of a terminal's lines, for several rows of images
@@ -69,18 +70,9 @@ def _mixed(upper: int, lower: int) -> StyledGlyph:
     return _of_four_greys(upper // 8 * 8 + 4, lower // 8 * 8 + 4)
 
 
-def knows_blocks(encoding: str) -> bool:
-    """Whether half-blocks can be written in this encoding."""
-    try:
-        "▀▓".encode(encoding)
-    except (LookupError, UnicodeEncodeError):
-        return False
-    return True
-
-
 def _way_to_draw(console: Console) -> Callable[[int, int], StyledGlyph]:
     """How the console's colours show two pixels best."""
-    if console.color_system is None or console.no_color or not knows_blocks(console.encoding):
+    if console.color_system is None or console.no_color or not can_write("▀▓", console.encoding):
         return _letter
     return _half_block if console.color_system in ("256", "truecolor") else _mixed
 
