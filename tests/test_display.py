@@ -289,6 +289,8 @@ def test_a_logarithmic_curve_of_powers_is_a_straight_line() -> None:
     starts = [len(line) - len(line.lstrip()) for line in framed(text)]
     steps = [after - before for before, after in itertools.pairwise(starts)]
     assert max(steps) - min(steps) <= 2 and "1e-08" in text
+    powers = [(10.0**t, 10.0**-t) for t in range(9)]
+    assert framed(shown(Curves("", [("", powers)], log=True, log_x=True))) == framed(text)
 
 
 def test_curves_without_colour_have_marks_and_with_it_colours(in_color) -> None:

@@ -29,7 +29,7 @@ class Curves:
     Args:
         curves: the name of each, "" for none, and its points (x, y) in the order they are joined.
         x_label: what x is.
-        log: whether y is logarithmic; points at which it is not above 0 are left out.
+        log, log_x: whether y and x are logarithmic; there only what is above 0 is drawn.
         span: the lowest and the highest y; those of the points by default.
     """
 
@@ -40,27 +40,30 @@ class Curves:
         *,
         x_label: str = "t",
         log: bool = False,
+        log_x: bool = False,
         span: tuple[float, float] | None = None,
     ) -> None:
-        self.title, self.x_label, self.log = title, x_label, log
-        self.scaled = math.log10 if log else float
+        self.title, self.x_label, self.log, self.log_x = title, x_label, log, log_x
         self.curves = [(name, list(self._shown(points))) for name, points in curves]
         points = [point for _, curve in self.curves for point in curve]
         self.left, self.right = _range(x for x, _ in points)
-        self.low, self.high = map(self.scaled, span) if span else _range(y for _, y in points)
+        self.low, self.high = (
+            (_scaled(y, log) for y in span) if span else _range(y for _, y in points)
+        )
 
     def _shown(self, points: Points) -> Iterator[tuple[float, float]]:
-        """The points that have a place in the frame, y as it is drawn."""
+        """The points that have a place in the frame, as they are drawn."""
         for x, y in points:
-            if math.isfinite(x) and math.isfinite(y) and (y > 0 or not self.log):
-                yield float(x), self.scaled(float(y))
+            drawn = _scaled(float(x), self.log_x), _scaled(float(y), self.log)
+            if all(map(math.isfinite, drawn)):
+                yield drawn
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         letters = can_write("⣿│└─", console.encoding) and not console.legacy_windows
         colors = console.color_system is not None and not console.no_color
         braille = letters and (colors or len(self.curves) == 1)
         upright, corner, level = "│└─" if letters else "|+-"
-        ends = [f"{10**y if self.log else y:.3g}" for y in (self.high, self.low)]
+        ends = [f"{_unscaled(y, self.log):.3g}" for y in (self.high, self.low)]
         margin = max(map(len, ends))
         width = max(8, min(options.max_width, MAX_WIDTH) - margin - 2)
         if self.title:
@@ -69,7 +72,7 @@ class Curves:
         for label, line in zip(labels, self._lines(width, braille), strict=True):
             yield Text.assemble((f"{label:>{margin}} {upright}", "dim"), line, no_wrap=True)
         yield Text(" " * (margin + 1) + corner + level * width, style="dim")
-        left, right = f"{self.left:.4g}", f"{self.right:.4g}"
+        left, right = (f"{_unscaled(x, self.log_x):.4g}" for x in (self.left, self.right))
         between = self.x_label.center(max(0, width - len(left) - len(right)))
         indent = " " * (margin + 2)
         yield Text(f"{indent}{left}{between}{right}", style="dim", no_wrap=True)
@@ -118,6 +121,18 @@ class Curves:
         return cells
 
 
+def _scaled(value: float, log: bool) -> float:
+    """Where on its axis a value lies; nowhere, if it has no logarithm."""
+    if not log:
+        return value
+    return math.log10(value) if value > 0 else math.nan
+
+
+def _unscaled(place: float, log: bool) -> float:
+    """The value at a place on its axis."""
+    return 10.0**place if log else place
+
+
 def _range(values: Iterable[float]) -> tuple[float, float]:
     """The least and the greatest value, never the same: there is a width to divide by."""
     values = list(values) or [0.0]
@@ -149,6 +164,7 @@ def curves_of(figure: Any) -> RenderableType | None:
                     zip(names, points, strict=True),
                     x_label=axis.get_xlabel(),
                     log=axis.get_yscale() == "log",
+                    log_x=axis.get_xscale() == "log",
                     span=None if axis.get_autoscaley_on() else axis.get_ylim(),
                 )
             )
