@@ -8,7 +8,7 @@
 #
 # **Paper:** §2, 3.3, 4 · Eq. 2
 #
-# **Time:** 15 min
+# **Time:** 20 min
 #
 # A diffusion model learns to remove noise. So somebody has to add it first.
 # That is the *forward process*, and it needs no learning at all.
@@ -20,8 +20,8 @@
 # ## Setting up
 #
 # Every step of a lesson is the same: some words, the code that runs, and what
-# it shows. Press the key `s` after a step to read the source of a function it
-# used. The command `ddpm-tutor lessons` counts your points.
+# it shows. From the next step on, the key `s` shows the source of a function
+# that a step used. The command `ddpm-tutor lessons` counts your points.
 #
 # The first cell holds this lesson's parameters. You can change them:
 # `ddpm-tutor lesson 1 --set digit=3`.
@@ -40,7 +40,7 @@ from ddpm_tutor import (
 )
 from ddpm_tutor.classroom.tools import (
     FRAMES, ask_choice, ask_number, figure, noising, save_film, show,
-    show_download, show_images, show_table, track,
+    show_curves, show_download, show_images, show_table, track,
 )
 
 # %% [markdown]
@@ -114,10 +114,10 @@ show(x_1 - x_0, "x_1 - x_0")
 # ## A thousand steps
 #
 # Now the same step, T times, with fresh noise each time. We keep the pictures
-# at t = 0, 100, ..., 1000. Small pictures on the screen are means of 2×2 pixels,
-# so that the noise looks half as strong.
+# at t = 0, 100, ..., 1000. Where the screen shows them smaller than they are,
+# each of its pixels is a mean of several, and the noise looks weaker.
 #
-# At which t is the digit lost to your eye?
+# At which t is the digit lost to your eye? Keep the number for later.
 
 # %%
 x_t, kept = x_0, {0: x_0}
@@ -133,16 +133,20 @@ show_images(torch.cat([kept[t] for t in times]), "x_t",
 # %% [markdown]
 # ## What is left at the end?
 #
-# `x_1000` is all that is left of the digit. Predict how its values spread. Then
-# look at their histogram.
+# `x_1000` is all that is left of the digit. How far do its 1024 pixels spread?
+# The variances of independent noises add up, so here is their sum.
+
+# %%
+print(f"β_1 + β_2 + ... + β_1000 = {schedule.beta.sum():.2f}")
 
 # %%
 x_T = kept[schedule.T]
 ask_number(
-    "What is the standard deviation of the values of x_1000?",
+    "What is the standard deviation of the pixels of x_1000?",
     x_T.std(),
     tolerance=0.1,
-    why="Each step shrinks what is there and adds fresh noise; the two balance at 1.",
+    why="The sum of all β would give √10.05 = 3.2. But each step also shrinks what is "
+        "there, the earlier noise as well. The two balance at 1.",
 )
 show(x_T, "x_1000")
 
@@ -157,20 +161,26 @@ show(x_T, "x_1000")
 # So the variance settles at 1, whatever the picture was. Meanwhile the mean
 # is multiplied by `√(1 - β)` again and again, and dies away.
 #
-# We follow 50,000 copies of one pixel of the background, where x_0 = -1: there
-# v starts at 0. The last column starts at v = 4 and follows the formula.
+# There are two spreads, and both obey this. The step before took the pixels of
+# *one picture*: they differ from the start, as a digit is black and white. Now
+# take *one pixel* of the background, x_0 = -1, in 50,000 runs. They all start
+# at -1, so v starts at 0, and all of their spread is noise. The last column
+# starts at v = 4 and follows the formula alone.
 
 # %%
 x, v, rows = torch.full((50_000, 1), -1.0), 4.0, []
-for step in track(range(1, schedule.T + 1), schedule.T, "Adding noise"):
-    eps = normal(x.shape, generator, "cpu")
-    x = q_step(schedule, x, torch.full((len(x),), step), eps)
-    beta = schedule.beta[step].item()
-    v = (1 - beta) * v + beta
-    if step in (1, 50, 100, 200, 400, 600, 1000):
-        rows.append((step, x.mean().item(), x.var().item(), v))
-show_table("One pixel, 50,000 times",
-           ["t", "mean", "variance", "from v = 4"], rows)
+for step in track(range(schedule.T + 1), schedule.T + 1, "Adding noise"):
+    if step > 0:
+        eps = normal(x.shape, generator, "cpu")
+        x = q_step(schedule, x, torch.full((len(x),), step), eps)
+        beta = schedule.beta[step].item()
+        v = (1 - beta) * v + beta
+    if step in (0, 100, 200, 400, 600, 1000):
+        one_pixel = x.mean().item(), x.var().item()
+        rows.append((step, *one_pixel, kept[step].var().item(), v))
+show_table("50,000 runs of one pixel, and the pixels of one picture",
+           ["t", "mean of runs", "variance", "of one picture", "from v = 4"],
+           rows)
 
 # %% [markdown]
 # ## The schedule
@@ -181,36 +191,71 @@ show_table("One pixel, 50,000 times",
 #     α_t = 1 - β_t          ᾱ_t = α_1 α_2 ... α_t
 #
 # After t steps the picture is multiplied by `√ᾱ_t`, and the noise has variance
-# `1 - ᾱ_t`. The last table shows both: its mean is about `-√ᾱ_t`, its variance
-# about `1 - ᾱ_t`.
-#
-# *Power* is the mean of the squared values. The picture's is multiplied by `ᾱ_t`;
-# that of the noise is `1 - ᾱ_t`. The first divided by the second is the
-# *signal-to-noise ratio*. When is it 1? Was that when your eye lost the digit?
+# `1 - ᾱ_t`. The last table shows both: over the runs of one pixel its mean is
+# about `-√ᾱ_t`, its variance about `1 - ᾱ_t`.
 
 # %%
-power, rows = x_0.square().mean().item(), []
+rows = []
 for t in (1, 100, 200, 300, 500, 700, 1000):
-    alpha_bar = schedule.alpha_bar[t].item()
-    snr = power * alpha_bar / (1 - alpha_bar)
-    rows.append((t, schedule.beta[t].item(), alpha_bar, snr))
-show_table("The schedule", ["t", "β_t", "ᾱ_t", "signal / noise"], rows)
+    rows.append((t, schedule.beta[t].item(), schedule.alpha_bar[t].item()))
+show_table("The schedule", ["t", "β_t", "ᾱ_t"], rows)
+
+# %% [markdown]
+# ## Signal and noise
+#
+# How much of what you see is picture? What shows is contrast: take the variance
+# over its pixels. (Not the mean of their squares: that is mostly the plain
+# background, which tells nothing.) The picture's is multiplied by `ᾱ_t`; that of
+# the noise is `1 - ᾱ_t`. The first divided by the second is the *signal-to-noise
+# ratio*.
 
 # %%
-signal, noise = power * schedule.alpha_bar, 1 - schedule.alpha_bar
-ratio = signal[1:] / noise[1:]  # at t = 0 there is no noise
-with figure(9, 3.2, columns=2) as (picture, (left, right)):
-    left.plot(signal, label="the picture")
-    left.plot(noise, label="the noise")
-    left.set(xlabel="t", title="Power")
-    left.legend()
-    right.semilogy(range(1, schedule.T + 1), ratio)
-    right.axhline(1, color="grey", linewidth=0.8)
-    right.set(xlabel="t", title="Signal-to-noise ratio")
+contrast = x_0.var().item()
+signal, noise = contrast * schedule.alpha_bar, 1 - schedule.alpha_bar
+with figure() as (picture, (axis,)):
+    axis.plot(signal, label="the picture")
+    axis.plot(noise, label="the noise")
+    axis.set(xlabel="t", title="Variance")
+    axis.legend()
 show(picture, "lesson 1 schedule")
-print(f"The ratio falls below 1 at t = {1 + int((ratio >= 1).sum())}.")
-small = 1 + int((4 * ratio >= 1).sum())  # a mean of 4: a quarter of the noise
-print(f"In small pictures, means of 2×2 pixels, it does so near t = {small}.")
+for t in (50, 100, 300, 1000):
+    print(f"t = {t}: signal / noise = {signal[t] / noise[t]:.2g}")
+print(f"It falls below 1 at t = {int((signal >= noise).sum())}.")
+
+# %% [markdown]
+# ## When is the digit lost?
+#
+# From that t on each pixel is more noise than picture. Is the digit lost, then?
+# Your eye takes many pixels together. So can a program.
+#
+# Ours knows 2,000 digits, and compares. Given `x_t`, it looks for the known digit
+# that is nearest to it, all pixels together, and reads that one's label. We
+# give it 1,000 pictures that it does not know, each times `√ᾱ_t`, with noise of
+# variance `1 - ᾱ_t`. By chance alone, one in ten is read right.
+#
+# How long does it hold out? Compare the t at which your own eye gave up.
+
+# %%
+known = to_unit_range(digits.train_images[:2000]).flatten(1)  # (2000, 1024)
+some = torch.arange(1000) % len(digits.validation_images)
+unknown = to_unit_range(digits.validation_images[some]).flatten(1)
+right = {}  # t -> how many of 100 are read right
+for t in track(range(50, 1001, 50), 20, "Reading"):
+    a = schedule.alpha_bar[t].item()
+    eps = normal(unknown.shape, generator, "cpu")
+    x_t = a ** 0.5 * unknown + (1 - a) ** 0.5 * eps
+    nearest = torch.cdist(x_t, a ** 0.5 * known).argmin(dim=1)  # (1000,)
+    hits = digits.train_labels[nearest] == digits.validation_labels[some]
+    right[t] = 100 * hits.float().mean().item()
+ask_number(
+    "What is the last t, of 50, 100, ..., 1000, at which it reads at least half right?",
+    max(t for t in right if right[t] >= 50),
+    tolerance=100,
+    why="Long after the ratio fell below 1. The noise of 1024 pixels averages out, while "
+        "the pixels of a stroke hang together. A ratio for single pixels says little "
+        "about a digit.",
+)
+show_curves("Read right, of 100", {"": right.items()})
 
 # %% [markdown]
 # ## Why -1 to +1?
@@ -228,7 +273,7 @@ for name, start in scaled.items():
         eps = normal(x_t.shape, noise, "cpu")
         x_t = q_step(schedule, x_t, torch.tensor([step]), eps)
         if step in (100, 300, 1000):
-            signal = schedule.alpha_bar[step] * start.float().square().mean()
+            signal = schedule.alpha_bar[step] * start.float().var()
             snr = signal / (1 - schedule.alpha_bar[step])
             rms = x_t.square().mean().sqrt()
             rows.append((name, step, rms.item(), snr.item()))
@@ -294,7 +339,7 @@ for name, trial in trials.items():
         x_t = q_step(trial, x_t, torch.tensor([step]), eps)
     ends.append(x_t)
     left = trial.alpha_bar[1000].item()
-    rows.append((name, left, power * left / (1 - left)))
+    rows.append((name, left, contrast * left / (1 - left)))
 show_table("At t = 1000", ["schedule", "ᾱ_1000", "signal / noise"], rows)
 show_images(torch.cat(ends), "x_1000 of each", list(trials))
 
@@ -304,8 +349,10 @@ show_images(torch.cat(ends), "x_1000 of each", list(trials))
 # With β = 0.2 the end is pure noise, as with the paper's schedule. But how does
 # it get there, and could one get back?
 #
-# For the way back we take 50,000 pixels, half of them -1 and half +1, and do the
-# first step. Some may be near 0 then. What were those before?
+# For the way back we take 200,000 pixels, half of them -1 and half +1, and walk
+# until ᾱ_t has come down to 0.8. With β = 0.2 that is one step; with the paper's
+# schedule it is more than a hundred. Some pixels are near 0 by then. Where were
+# those one step before?
 
 # %%
 ask_choice(
@@ -313,8 +360,9 @@ ask_choice(
     [
         ("most steps are wasted, and the few others too big",
          "Yes. Some 980 steps turn noise into noise. And to undo a big step is no longer "
-         "one draw from a bell curve (Section 2): below, half of the pixels near 0 were "
-         "-1, the others +1, and none was between."),
+         "one draw from a bell curve (Section 2): half of the pixels near 0 were -1 the "
+         "step before, the others +1, and none was between. After a small step they "
+         "were near 0 before, in a bell curve."),
         ("the variance of x_t grows far beyond that of the noise",
          "It settles at 1 with any β: the step shrinks as much as it adds."),
         ("x_t changes too little from one step to the next",
@@ -326,22 +374,56 @@ ask_choice(
 )
 
 # %%
-pixels, rows = torch.ones(50_000, 1), []
+pixels, before = torch.ones(200_000, 1), {}
 pixels[::2] = -1
+edges = torch.arange(-1.225, 1.25, 0.05)
 for name in ("the paper's", "β = 0.2"):
-    gone = int((trials[name].alpha_bar >= 0.01).sum())  # steps until then
-    print(f"{name}: ᾱ_t falls below 0.01 at t = {gone}")
-    eps = normal(pixels.shape, generator, "cpu")
-    x_1 = q_step(trials[name], pixels, torch.full((len(pixels),), 1), eps)
-    was = pixels[x_1.abs() < 0.1]
-    rows.append((name, int((was < 0).sum()), int((was > 0).sum())))
-show_table("Pixels near 0 after the first step",
-           ["schedule", "were -1", "were +1"], rows)
+    trial, x_t = trials[name], pixels
+    last = int((trial.alpha_bar > 0.8 + 1e-9).sum())  # ᾱ_0 = 1 is no step
+    for step in range(1, last + 1):
+        x_prev, eps = x_t, normal(x_t.shape, generator, "cpu")
+        x_t = q_step(trial, x_prev, torch.full((len(x_t),), step), eps)
+    near = x_prev[x_t.abs() < 0.02]
+    share = 100 * torch.histogram(near, edges).hist / len(near)
+    before[f"{name}, t = {last}"] = zip(
+        (edges[:-1] + 0.025).tolist(), share.tolist(), strict=True)
+show_curves("Where pixels near 0 were one step before, %", before, "value")
+
+# %% [markdown]
+# ## Are the last steps wasted as well?
+#
+# The paper's schedule has steps from noise to noise as well: from t = 700 on, less
+# than 0.01 of the picture's variance is left. Look again at the curve of what
+# the program that compares could read.
+
+# %%
+ask_choice(
+    "Are the last 300 of the paper's steps wasted?",
+    [
+        ("yes, x_700 is pure noise already",
+         "Then the program would read no more than ten of 100, which chance gives."),
+        ("hardly: they take away the last trace of the digit",
+         "Yes. x_700 still tells a little: more are read right than chance gives. Sampling "
+         "will start from noise that tells nothing. But fewer steps can do that: a later "
+         "schedule keeps more of the picture for longer (Nichol and Dhariwal 2021)."),
+        ("no, most digits can still be read at t = 700",
+         "Then the program would read more than 50 of 100."),
+    ],
+    answer=2 if right[700] > 50 else 1 if right[700] > 12 else 0,
+)
+
+# %%
+for name in ("the paper's", "β = 0.2"):
+    noisy = int((trials[name].alpha_bar < 0.01).sum())
+    print(f"{name}: ᾱ_t is below 0.01 in {noisy} of 1000 steps")
+for t in (600, 700, 800, 1000):
+    print(f"the paper's, t = {t}: {right[t]:.0f} of 100 are read right")
 
 # %% [markdown]
 # ## Why does β grow?
 #
-# The paper's last β is 200 times its first. One β for all would be simpler.
+# The paper's last β is 200 times its first. One β for all would be simpler, and
+# β = 0.01 in every step ends at nearly the same ᾱ_1000. What for, then?
 
 # %%
 ask_choice(
@@ -350,27 +432,49 @@ ask_choice(
         ("with a constant β the variance would not stay at 1",
          "It would. (1 - β) v + β is 1 for v = 1, whatever β is."),
         ("fine detail goes in small steps, the rest in larger ones",
-         "Yes. Sampling walks the same steps back: fine detail is made in many small ones."),
+         "Yes. Sampling walks the same steps back: fine detail is made in many small ones. "
+         "The next step shows it."),
         ("a constant β could not reach pure noise within 1000 steps",
-         "It can: β = 0.01 in every step ends at the same ᾱ_1000, see below."),
+         "It can: 0.99^1000 is 0.00004, as small as the paper's ᾱ_1000."),
     ],
     answer=1,
     part="11.9 d",
     points=1,
 )
 
+# %% [markdown]
+# ## Fine detail goes first
+#
+# Any picture is a sum of waves (its *Fourier transform*). Long waves make its
+# shape, short ones its fine detail, such as edges. Noise has as much of each. A
+# digit has far less of the short ones, so they drown first.
+#
+# We take the waves of 1,000 digits in three groups, by their length in pixels.
+# When does each fall below the noise? Compare the paper's growing β with a
+# constant β that ends at the same ᾱ_1000. The more steps until then, the more
+# are there on the way back to draw what was lost.
+
 # %%
-same_end = 1 - schedule.alpha_bar[-1] ** (1 / 1000)  # a β that ends there too
+frequency = torch.fft.fftfreq(32)  # waves a pixel, from -1/2 to 1/2
+frequency = (frequency[:, None] ** 2 + frequency ** 2).sqrt()  # (32, 32)
+many = to_unit_range(digits.train_images[:1000])
+power = torch.fft.fft2(many, norm="ortho").abs().square().mean(dim=(0, 1))
+same_end = 1 - schedule.alpha_bar[-1] ** (1 / 1000)
 even = schedule_from_beta(same_end.repeat(1000))
-rows = []
-for name, trial in (("growing", schedule), ("constant", even)):
-    first, end = trial.beta[1].item() ** 0.5, trial.alpha_bar[-1].item()
-    early = int((trial.alpha_bar[1:] > 0.9).sum())
-    middle = int(((trial.alpha_bar > 0.1) & (trial.alpha_bar <= 0.9)).sum())
-    late = int((trial.alpha_bar <= 0.1).sum())
-    rows.append((name, first, end, early, middle, late))
-show_table("Steps spent at each level of ᾱ", ["β", "noise of step 1",
-           "ᾱ_1000", "ᾱ > 0.9", "0.9 to 0.1", "< 0.1"], rows)
+rows, parts = [], {"all": x_0}
+for name, low, high in (("over 8", 0.01, 1 / 8),  # not the mean, at 0
+                        ("4 to 8", 1 / 8, 1 / 4), ("below 4", 1 / 4, 1)):
+    waves = (frequency > low) & (frequency <= high)
+    parts[name] = torch.fft.ifft2(torch.fft.fft2(x_0) * waves).real
+    drowned = []
+    for trial in (schedule, even):
+        signal = power[waves].mean() * trial.alpha_bar
+        drowned.append(int((signal >= 1 - trial.alpha_bar).sum()))
+    rows.append((name, *drowned))
+show_table("The t at which waves fall below the noise",
+           ["length in pixels", "growing β", "constant β"], rows)
+show_images(torch.cat([*parts.values()]), "x_0, and its waves by length",
+            [*parts])
 
 # %% [markdown]
 # ## T cannot just be cut
@@ -417,6 +521,8 @@ show_images(torch.cat([*(frame.x_0_hat.cpu() for frame in four), mean]),
 # - The variance settles at 1 and the mean dies away, so that x_1000 is noise
 #   from N(0, I), whatever x_0 was.
 # - `ᾱ_t` says how much is left: 0.90 at t = 100, 0.08 at 500, 0.00004 at 1000.
+# - A digit outlives its pixels: noise averages out over many of them. Fine detail
+#   drowns first, the shape last.
 # - A schedule (Section 4) must end in noise, and spend its steps where detail is
 #   lost. Data scaled to -1..1 fits it (Section 3.3).
 #

@@ -10,7 +10,7 @@
 #
 # **Time:** 15 min
 #
-# Training will need noisy pictures at random t, millions of them. Walking
+# Training will need millions of noisy pictures, at every noise level. Walking
 # there step by step takes up to 1000 steps each. There is a shortcut.
 
 # %% [markdown]
@@ -28,12 +28,12 @@ from time import perf_counter
 import torch
 
 from ddpm_tutor import (
-    linear_schedule, load_digits, normal, predict_x_0, q_sample, q_step,
-    stream, to_unit_range,
+    linear_schedule, load_checkpoint, load_digits, normal, predict_x_0,
+    q_sample, q_step, stream, to_unit_range,
 )
 from ddpm_tutor.classroom.tools import (
-    ask_choice, ask_number, sheet, show, show_download, show_images,
-    show_table, track,
+    ask_choice, ask_number, sheet, show, show_curves, show_download,
+    show_images, show_table, track,
 )
 
 schedule = linear_schedule()
@@ -162,12 +162,12 @@ show_table("Energy distance to 300 steps",
            ["one jump to", "distance"], rows)
 
 # %% [markdown]
-# ## Any t, at once
+# ## Two factors
 #
-# Now t = 0, 100, ..., 900 as in lesson 1, but by Eq. 4, in one call.
+# Eq. 4 multiplies the picture by one factor and the noise by another. Both are
+# known beforehand, for every t.
 
 # %%
-t = torch.arange(0, 1000, 100)
 ask_number(
     "ᾱ_500 is 0.079. By what factor is x_0 multiplied at t = 500?",
     schedule.alpha_bar[500].sqrt(),
@@ -177,6 +177,18 @@ ask_number(
     part="11.2 a",
     points=1,
 )
+show_curves("The factors of Eq. 4", {
+    "of the picture": enumerate(schedule.alpha_bar.sqrt().tolist()),
+    "of the noise": enumerate((1 - schedule.alpha_bar).sqrt().tolist()),
+})
+
+# %% [markdown]
+# ## Any t, at once
+#
+# Now t = 0, 100, ..., 900 as in lesson 1, but by Eq. 4, in one call.
+
+# %%
+t = torch.arange(0, 1000, 100)
 eps = normal((10, 1, 32, 32), generator, "cpu")
 x_t = q_sample(schedule, x_0.expand(10, -1, -1, -1), t, eps)
 show_images(x_t, "x_t", [f"t = {step}" for step in t.tolist()])
@@ -232,21 +244,26 @@ show_images(batch_x_t[order], "ten of the batch, sorted by t",
 # %% [markdown]
 # ## What is the network's task?
 #
-# You have `x_0`, you drew t and ε, and you computed `x_t`. Nothing else is needed
-# to train a network. What can it learn from that?
+# You have `x_0`, you drew t and ε, and you computed `x_t`. The trained network is
+# to go the other way: from pure noise at t = 1000 down to a digit, one step at a
+# time. What does it have to see for that while it trains?
 
 # %%
 ask_choice(
-    "How do noisy pictures at random t train the model?",
+    "How does a training step use one of these noisy pictures?",
     [
-        ("It sees x_t and t, and learns to name the noise",
-         "Yes. We drew ε ourselves, so we know the right answer for every pixel."),
-        ("It sees x_0 and t, and learns to make x_t from them",
-         "Eq. 4 does that, and needs no learning."),
-        ("It sees x_t alone, and learns to tell t from it",
-         "It is told t. What it does not know is which part of x_t is noise."),
+        ("the network walks it back to t = 0, and the result is compared with x_0",
+         "That is sampling: up to 1000 calls of the network. One call is enough to learn "
+         "from, as we know what is in x_t."),
+        ("the network gets x_t and t, and its answer is compared with the ε we drew",
+         "Yes. We drew ε ourselves, so we know the right answer for every pixel. Each noise "
+         "level is learned by itself, in any order; the walk back comes later."),
+        ("the network gets x_t, t and ε, and its answer is compared with x_0",
+         "With ε at hand nothing is left to learn: Eq. 4 can be solved for x_0."),
+        ("the network gets x_{t-1}, and its answer is compared with x_t",
+         "That is the way into noise. Eq. 2 goes it, and needs no network."),
     ],
-    answer=0,
+    answer=1,
     part="11.2 b, the training",
     points=1,
 )
@@ -254,8 +271,9 @@ ask_choice(
 # %% [markdown]
 # ## Going back, if you knew the noise
 #
-# Why the noise? Eq. 4 has three quantities: `x_0`, `x_t` and `ε`. Any two give the
-# third. Knowing the noise, you get the picture back exactly:
+# So the network is given `x_t` and t, and is to name ε. Is the noise worth
+# knowing? Eq. 4 has three quantities: `x_0`, `x_t` and `ε`. Any two give the third.
+# Knowing the noise, you get the picture back exactly:
 #
 #     x_0 = (x_t - √(1 - ᾱ_t) ε) / √ᾱ_t          (15)
 #
@@ -285,8 +303,7 @@ ask_choice(
         ("at small t", "There √(1 - ᾱ_t) is small: the noise hardly matters."),
         ("the same at all t", "Then its factor in Eq. 15 would not depend on t. It does."),
         ("at large t",
-         "Yes. Eq. 15 multiplies the error by √(1 - ᾱ_t) / √ᾱ_t, and √ᾱ_t is tiny there. "
-         "So sampling had better not jump to the guess, but walk back in small steps."),
+         "Yes. Eq. 15 multiplies the error by √(1 - ᾱ_t) / √ᾱ_t, and √ᾱ_t is tiny there."),
     ],
     answer=2,
 )
@@ -311,6 +328,59 @@ show_images(torch.cat(pictures), "estimates of x_0",
             [f"t = {r[0]}" for r in rows])
 
 # %% [markdown]
+# ## Why not jump to the guess?
+#
+# At t = 1000 the estimate above is off by some four times the way from black to
+# white. Yet in the film of lesson 1 the guess there was a calm blur. That network
+# is built for it: its layers give `v = √ᾱ_t ε - √(1 - ᾱ_t) x_0` (Salimans and Ho
+# 2022). With Eq. 4 that leads to
+#
+#     x_0 = √ᾱ_t x_t - √(1 - ᾱ_t) v
+#
+# Nothing is divided by `√ᾱ_t`, and an error in v stays as small as it is. (A
+# network that gives ε itself has to live with Eq. 15.) So could sampling jump to
+# this calm guess, and be done?
+
+# %%
+ask_choice(
+    "At t = 1000 the guess is a blur. Why not a digit?",
+    [
+        ("the network is too small: a better one would name the digit",
+         "x_1000 does not tell which digit it was. No network can know it."),
+        ("many digits fit x_1000 alike, and their mean has the least squared error",
+         "Yes. Training punishes the square of the error, so the best answer is the mean of "
+         "all digits that may be under this noise. That mean is no digit. Hence the small "
+         "steps back: after each, fewer digits fit."),
+        ("the error is multiplied by √(1 - ᾱ_t) / √ᾱ_t, as on the step before",
+         "Here it is not: there is no √ᾱ_t to divide by."),
+    ],
+    answer=1,
+)
+
+# %%
+model = load_checkpoint().model
+rows, guesses = [], []
+for step in (300, 500, 700, 1000):
+    t = torch.tensor([step])
+    x_t = q_sample(schedule, x_0, t, normal(x_0.shape, generator, "cpu"))
+    with torch.no_grad():
+        guess = predict_x_0(schedule, x_t, t, model(x_t, t))
+    error = (guess - x_0).square().mean().sqrt().item()
+    rows.append((f"the network's, t = {step}", error))
+    guesses.append(guess)
+
+# %%
+some = to_unit_range(digits.train_images[:1000])
+others = (some - x_0).square().mean(dim=(1, 2, 3)).mean().sqrt().item()
+to_mean = (some.mean(dim=0) - x_0).square().mean().sqrt().item()
+rows += [("the mean of 1,000 digits", to_mean),
+         ("one of these digits", others)]
+show_table("", ["guess", "error of x_0 (RMS)"], rows)
+titles = ["t = 300", "t = 500", "t = 700", "t = 1000", "mean"]
+show_images(torch.cat([*guesses, some.mean(dim=0, keepdim=True)]),
+            "guesses of x_0, and the mean", titles)
+
+# %% [markdown]
 # ## Recap
 #
 # - Eq. 2, t times, is one jump: `x_t = √ᾱ_t x_0 + √(1 - ᾱ_t) ε` (Eq. 4).
@@ -318,5 +388,7 @@ show_images(torch.cat(pictures), "estimates of x_0",
 # - The network's task: given `x_t` and `t`, predict `ε`.
 # - If you know the noise, you know the picture (Eq. 15). An error of 5 % in the
 #   noise becomes 0.002 in the picture at t = 10, and 7.9 at t = 1000.
+# - From much noise the best guess of `x_0` is a mean of digits, and no digit. So
+#   sampling does not jump to it, but goes back in small steps.
 #
 # Lesson 3 trains it.

@@ -1,6 +1,8 @@
 """What is shown: statistics, pictures of characters, grids, GIFs."""
 
 import io
+import itertools
+import math
 import re
 from collections.abc import Iterator
 
@@ -9,12 +11,15 @@ import torch
 from rich.console import Console
 from rich.style import Style
 
+from ddpm_tutor.classroom.session import Session, show, show_curves, using
+from ddpm_tutor.pictures.figures import figure
 from ddpm_tutor.pictures.films import frame_times, frames_of, noising
 from ddpm_tutor.pictures.grids import grid
 from ddpm_tutor.science.sampling import SamplingOptions, draw, sample
 from ddpm_tutor.science.schedule import linear_schedule
 from ddpm_tutor.science.unet import UNet
-from ddpm_tutor.screen.images import GLYPHS, SHADES, TERMINAL_GREYS, _mixed, render_images
+from ddpm_tutor.screen.curves import Curves
+from ddpm_tutor.screen.images import GLYPHS, SHADES, TERMINAL_GREYS, _mixed, render_images, resized
 from ddpm_tutor.screen.values import column_of, number, render, sparkline, table, tensor_panel
 
 
@@ -209,3 +214,121 @@ def test_rows_of_pictures_are_of_like_length():
     pictures = torch.zeros(10, 1, 32, 32)
     text = shown(lambda console: render_images(pictures, console, ["|"] * 10), width=120)
     assert [line.count("|") for line in text.splitlines() if "|" in line] == [5, 5]
+
+
+@pytest.mark.parametrize(
+    ("count", "width", "height", "columns", "side"),
+    [
+        (1, 80, 40, 1, 32),
+        (2, 80, 40, 2, 32),
+        (3, 80, 40, 3, 26),
+        (4, 80, 40, 4, 18),
+        (10, 80, 40, 5, 14),
+        (10, 120, 50, 5, 22),
+        (10, 120, 24, 5, 14),  # two rows of larger ones would fill the screen
+        (40, 120, 50, 8, 14),
+    ],
+)
+def test_pictures_use_the_room_that_there_is(
+    in_color, count: int, width: int, height: int, columns: int, side: int
+) -> None:
+    console = Console(
+        file=io.StringIO(),
+        width=width,
+        height=height,
+        force_terminal=True,
+        color_system="truecolor",
+    )
+    images = torch.full((count, 1, 32, 32), 255, dtype=torch.uint8)
+    lines = [line.plain for line in render_images(images, console).renderables]
+    assert lines[0] == " ".join(["▀" * side] * columns)
+    assert len([line for line in lines if line]) == count // columns * side // 2
+
+
+def test_smaller_pictures_are_means_of_what_they_cover() -> None:
+    image = torch.zeros(1, 32, 32, dtype=torch.uint8)
+    image[0, 2:4, 2:4] = torch.tensor([[100, 200], [60, 40]], dtype=torch.uint8)
+    image[0, :2] = 255  # the border that padding added is not seen
+    assert resized(image, 14)[0, 0, :2].tolist() == [100, 0]
+    assert torch.equal(resized(image, 28)[0], image[0, 2:-2, 2:-2])
+    # of three pixels for every two, the middle one is shared between them
+    assert resized(torch.tensor([[[90, 30, 0]] * 3], dtype=torch.uint8), 2)[0, 0].tolist() == [
+        70,
+        10,
+    ]
+    grey = torch.full((2, 32, 32), 77, dtype=torch.uint8)
+    for side in range(14, 32):
+        assert (resized(grey, side) == 77).all() and resized(grey, side).shape == (2, side, side)
+
+
+FALLING = [(t, math.exp(-t / 200)) for t in range(1001)]
+
+
+def framed(text: str) -> list[str]:
+    """The lines of a curve's frame, without the labels before it."""
+    return [line.split("│", 1)[1] for line in text.splitlines() if "│" in line]
+
+
+@pytest.mark.parametrize("width", [20, 80, 200])
+def test_a_curve_goes_through_its_frame_from_end_to_end(width: int) -> None:
+    text = shown(Curves("loss", [("", FALLING)]), width)
+    lines = framed(text)
+    assert max(map(len, text.splitlines())) <= width
+    assert lines[0][0] > "⠀" and lines[-1][-1] > "⠀" and lines[-1][0] == " "
+    assert text.startswith("loss\n") and text.splitlines()[-1].split() == ["0", "t", "1000"]
+    # nowhere does it go up again: in each line it ends where the next one begins, or before
+    starts = [len(line) - len(line.lstrip()) for line in lines]
+    assert starts == sorted(starts) and all(
+        abs(len(line) - start) <= 1 for line, start in zip(lines, starts[1:], strict=False)
+    )
+
+
+def test_a_logarithmic_curve_of_powers_is_a_straight_line() -> None:
+    curve = [(t, 10.0**-t) for t in range(9)]
+    text = shown(Curves("", [("", curve)], log=True))
+    starts = [len(line) - len(line.lstrip()) for line in framed(text)]
+    steps = [after - before for before, after in itertools.pairwise(starts)]
+    assert max(steps) - min(steps) <= 2 and "1e-08" in text
+    powers = [(10.0**t, 10.0**-t) for t in range(9)]
+    assert framed(shown(Curves("", [("", powers)], log=True, log_x=True))) == framed(text)
+
+
+def test_curves_without_colour_have_marks_and_with_it_colours(in_color) -> None:
+    two = Curves("", [("falling", FALLING), ("rising", [(t, 1 - y) for t, y in FALLING])])
+    plain, colored = shown(two), shown(two, color=True)
+    assert "* falling   o rising" in plain
+    assert framed(plain)[0][0] == "*" and framed(plain)[-1][0] == "o"
+    assert "\x1b[36m⠳⣄" in colored and "⠉⠉\x1b[0m\n" in colored and "\x1b[33m── rising" in colored
+
+
+def test_where_braille_cannot_be_written_curves_are_marks() -> None:
+    file = io.TextIOWrapper(io.BytesIO(), "ascii")
+    Console(file=file, width=60).print(Curves("", [("loss", FALLING)]))
+    file.flush()
+    text = file.buffer.getvalue().decode("ascii")
+    assert "|*" in text and "+---" in text and "* loss" in text
+
+
+@pytest.mark.parametrize(
+    "points", [[], [(1, 2)], [(1, 2), (5, 2)], [(0, 0), (1, -1)], [(0, math.nan), (1, math.inf)]]
+)
+def test_any_curve_can_be_shown(points: list[tuple[float, float]]) -> None:
+    for log in (False, True):
+        assert len(framed(shown(Curves("", [("a", points)], log=log)))) == 10
+
+
+def test_the_curves_of_a_figure_are_shown_beside_the_file_it_is_saved_in(tmp_path) -> None:
+    with figure(columns=2) as (drawn, (left, right)):
+        left.plot(*zip(*FALLING, strict=True), label="loss")
+        left.set(title="Falling", xlabel="steps")
+        left.axhline(-100, color="grey")  # no curve: the lowest label stays that of the loss
+        right.semilogy([0, 4], [1, 1e-4])
+    console = Console(file=io.StringIO(), width=80, color_system=None)
+    with using(Session(console, out=tmp_path)):
+        show(drawn, "two")
+        show_curves("Mine", {"loss": FALLING}, "steps")
+    text = console.file.getvalue()
+    assert (tmp_path / "two.png").stat().st_size > 1000
+    for word in ("Falling", "steps", "── loss", "0.0001", "0.00674", "Mine"):
+        assert word in text
+    assert "-100" not in text

@@ -1,19 +1,32 @@
 """Every lesson is in order, runs offline, and says the same thing twice."""
 
+import io
 import os
 import re
 import subprocess
 import sys
 from collections import Counter
+from contextlib import redirect_stdout
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from PIL import Image
 
-from ddpm_tutor.course.lesson import Lesson, all_lessons, parameters, read_lesson
+from ddpm_tutor.classroom.session import Session, using
+from ddpm_tutor.course.lesson import (
+    Lesson,
+    all_lessons,
+    compile_cell,
+    new_namespace,
+    parameters,
+    read_lesson,
+)
 from ddpm_tutor.course.lesson_lint import lesson_problems
 from ddpm_tutor.course.questions import questions
 from ddpm_tutor.learner.points import earned, worth
+from ddpm_tutor.screen.console import make_console
 
 # the assignment's parts and their points; see its table of contents
 PARTS = {
@@ -49,6 +62,52 @@ def test_points_are_earned_by_right_answers_alone() -> None:
     assert earned(lesson, {}) == 0
     assert earned(lesson, {first.key: True, rest[0].key: False}) == first.points
     assert earned(lesson, {q.key: True for q in questions(lesson)}) == worth(lesson)
+
+
+def run_steps(lesson: Lesson, titles: list[str], seed: int) -> dict[str, Any]:
+    """The variables of a lesson after the code of these steps alone."""
+    session = Session(make_console(file=io.StringIO()), Path(os.devnull))
+    namespace = new_namespace(lesson)
+    with using(session), redirect_stdout(io.StringIO()):
+        for step in lesson.steps:
+            for cell in step.code if step.title in titles else ():
+                exec(compile_cell(cell, lesson.path)[0], namespace)
+                if cell.is_parameters:
+                    namespace["seed"] = seed
+    return namespace
+
+
+def test_lesson_1_measures_when_a_digit_is_lost() -> None:
+    named = ["Setting up", "The data", "From -1 to +1", "One step of noise"]
+    found = run_steps(all_lessons()[0], [*named, "When is the digit lost?"], 5)
+    right, x_0, alpha_bar = found["right"], found["x_0"], found["schedule"].alpha_bar
+    signal_is_noise = int((x_0.var() * alpha_bar >= 1 - alpha_bar).sum())
+    # it is read long after a pixel is more noise than picture, and for a while after t = 700
+    assert signal_is_noise < 200 and right[200] > 85 and right[400] > 60
+    assert right[500] >= 50 and right[600] < 50
+    assert right[700] > 13 and right[1000] < 13
+
+
+def test_lesson_1_shows_that_fine_detail_drowns_first_and_slowest_with_a_growing_beta() -> None:
+    named = ["Setting up", "The data", "From -1 to +1", "One step of noise"]
+    found = run_steps(all_lessons()[0], [*named, "Fine detail goes first"], 0)
+    (_, *shape), (_, *middle), (_, *fine) = found["rows"]
+    assert shape[0] > middle[0] > fine[0] and shape[1] > middle[1] > fine[1]
+    # times as many steps as with a constant beta: the finer, the more
+    ratios = [growing / constant for growing, constant in (shape, middle, fine)]
+    assert ratios == sorted(ratios) and ratios[0] > 2 and ratios[-1] > 10
+    # the three groups of waves, and the mean, are the whole picture
+    whole, *parts = found["parts"].values()
+    assert torch.allclose(sum(parts) + whole.mean(), whole, atol=1e-5)
+
+
+@pytest.mark.parametrize("seed", [0, 5])
+def test_lesson_2_shows_that_a_mean_is_nearer_than_a_digit(seed: int) -> None:
+    found = run_steps(all_lessons()[1], ["Setting up", "Why not jump to the guess?"], seed)
+    errors = [error for _, error in found["rows"]]
+    assert errors[0] < errors[1] < errors[3]  # t = 300, 500, 1000
+    # at t = 1000 the guess is about the mean; any one digit is further off
+    assert abs(errors[3] - errors[4]) < 0.05 and errors[5] > 1.2 * errors[4]
 
 
 def without_times(shown: str) -> str:

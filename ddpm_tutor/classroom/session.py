@@ -5,7 +5,7 @@ there is a plain session that prints and never asks.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +29,7 @@ from ddpm_tutor.pictures.films import Frame, film
 from ddpm_tutor.pictures.grids import enlarged, grid
 from ddpm_tutor.pictures.picture_files import write_film, write_picture
 from ddpm_tutor.screen.console import make_console, written
+from ddpm_tutor.screen.curves import Curves, curves_of
 from ddpm_tutor.screen.images import render_images
 from ddpm_tutor.screen.values import render, table
 from ddpm_tutor.storage.film_strip import FilmStrip
@@ -90,13 +91,17 @@ def using(session: Session) -> Iterator[Session]:
 
 
 def show(value: Any, title: str | None = None, captions: Sequence[str] | None = None) -> None:
-    """Shows a value: a tensor as statistics and pictures, a figure as a saved PNG, text as text.
+    """Shows a value: a tensor as statistics and pictures, text as text.
+
+    A matplotlib figure is saved as a PNG, and its curves are drawn on the screen as well.
 
     Args:
         captions: a short text for each image of a batch.
     """
     session = current()
     if _is_figure(value):
+        if curves := curves_of(value):
+            session.print(curves)
         save_figure(value, title or "figure")
     else:
         session.print(render(value, session.console, title, captions))
@@ -112,6 +117,17 @@ def show_images(images: Tensor, title: str, captions: Sequence[str] | None = Non
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Shows a table of numbers and words."""
     current().print(table(title, columns, rows))
+
+
+def show_curves(
+    title: str,
+    curves: Mapping[str, Iterable[tuple[float, float]]],
+    x_label: str = "t",
+    *,
+    log: bool = False,
+) -> None:
+    """Shows curves as characters, each by its name: points (x, y); y may be logarithmic."""
+    current().print(Curves(title, curves.items(), x_label=x_label, log=log))
 
 
 def saved_file(path: Path, what: str) -> None:

@@ -40,6 +40,15 @@ def make_console(
     )
 
 
+def can_write(text: str, encoding: str) -> bool:
+    """Whether these characters can be written in this encoding."""
+    try:
+        text.encode(encoding)
+    except (LookupError, UnicodeEncodeError):
+        return False
+    return True
+
+
 def written(path: Path, what: str = "Saved", more: str = "") -> Text:
     """The line that tells where a file was written, such as "GIF saved: digit_7.gif"."""
     return Text.assemble((f"{what}: ", "dim"), (str(path), "bold green"), (more, "dim"))

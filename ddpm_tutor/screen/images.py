@@ -16,7 +16,10 @@ from rich.text import Text
 from torch import Tensor
 
 from ddpm_tutor.pictures.grids import as_uint8
+from ddpm_tutor.screen.console import can_write
 
+SMALLEST = 14  # pixels a side of an image on the screen, where it has as many
+SHARE_OF_SCREEN = 0.6  # of a terminal's lines, for several rows of images
 SHADES = " .:-=+*#%@"  # from dark to bright
 # the greys of 16 colours, as bright as they are in xterm, Windows, GNOME and macOS on average
 TERMINAL_GREYS = {"black": 0, "bright_black": 104, "white": 204, "bright_white": 250}
@@ -67,18 +70,9 @@ def _mixed(upper: int, lower: int) -> StyledGlyph:
     return _of_four_greys(upper // 8 * 8 + 4, lower // 8 * 8 + 4)
 
 
-def knows_blocks(encoding: str) -> bool:
-    """Whether half-blocks can be written in this encoding."""
-    try:
-        "▀▓".encode(encoding)
-    except (LookupError, UnicodeEncodeError):
-        return False
-    return True
-
-
 def _way_to_draw(console: Console) -> Callable[[int, int], StyledGlyph]:
     """How the console's colours show two pixels best."""
-    if console.color_system is None or console.no_color or not knows_blocks(console.encoding):
+    if console.color_system is None or console.no_color or not can_write("▀▓", console.encoding):
         return _letter
     return _half_block if console.color_system in ("256", "truecolor") else _mixed
 
@@ -98,16 +92,45 @@ def _lines(image: Tensor, drawn: Callable[[int, int], StyledGlyph]) -> list[Text
     return lines
 
 
-def thumbnail(images: Tensor) -> Tensor:
-    """Half-size images: the border of 2 that padding added is cut, then 2x2 pixels are averaged."""
-    inner = images[:, 2:-2, 2:-2] if images.shape[-1] == 32 else images
-    return F.avg_pool2d(inner[:, None].float(), 2)[:, 0].round().to(torch.uint8)
+def resized(images: Tensor, side: int) -> Tensor:
+    """Square images, (N, H, H) uint8, at `side` pixels: each is the mean of what it covers.
+
+    The border of 2 that padding added is cut first, where it is not asked for.
+    """
+    if images.shape[-1] == 32 and side <= 28:
+        images = images[:, 2:-2, 2:-2]
+    if images.shape[-1] == side:
+        return images
+    before, after = torch.arange(images.shape[-1]), torch.arange(side)[:, None]
+    scale = images.shape[-1] / side
+    first, last = (after * scale).clamp(min=before), ((after + 1) * scale).clamp(max=before + 1)
+    covered = (last - first).clamp(min=0) / scale  # (side, H), a row adds up to 1
+    return (covered @ images.float() @ covered.T).round().to(torch.uint8)
+
+
+def columns_and_side(count: int, full: int, console: Console) -> tuple[int, int]:
+    """How many images stand in a row, and at how many pixels a side.
+
+    There are no more rows than at the smallest size; then the images are as large as the width
+    allows, and the height of a terminal where there are several rows.
+    """
+    smallest = min(full, SMALLEST)
+    most = max(1, (console.width + 1) // (smallest + 1))
+    rows = -(-count // most)
+    columns = -(-count // rows)  # rows of like length
+    side = (console.width + 1) // columns - 1
+    if rows > 1 and console.is_terminal:
+        lines = int(console.height * SHARE_OF_SCREEN) // rows - 2  # less the caption and a gap
+        side = min(side, 2 * lines)
+    if side < full:  # even, as a character is two pixels high
+        side = max(smallest, min(side, 28) // 2 * 2)
+    return columns, min(side, full)
 
 
 def render_images(
     images: Tensor, console: Console, captions: Sequence[str] | None = None
 ) -> RenderableType:
-    """Images side by side, as many in a line as fit; half-size where one line does not hold all.
+    """Images side by side, as large as there is room for, in as few rows as at half their size.
 
     Args:
         images: (N, 1, H, W) or (N, H, W); floats in [-1, 1] or uint8.
@@ -115,11 +138,10 @@ def render_images(
     """
     pixels = as_uint8(images)
     drawn = _way_to_draw(console)
-    if len(pixels) * (pixels.shape[-1] + 1) - 1 > console.width and pixels.shape[-1] >= 28:
-        pixels = thumbnail(pixels)
+    columns, width = columns_and_side(len(pixels), pixels.shape[-1], console)
+    if width < pixels.shape[-1] == pixels.shape[-2]:
+        pixels = resized(pixels, width)
     width = pixels.shape[-1]
-    columns = max(1, (console.width + 1) // (width + 1))
-    columns = -(-len(pixels) // max(1, -(-len(pixels) // columns)))  # rows of like length
     rows: list[RenderableType] = []
     for start in range(0, len(pixels), columns):
         part = [_lines(image, drawn) for image in pixels[start : start + columns]]
