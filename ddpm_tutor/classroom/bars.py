@@ -49,14 +49,17 @@ class Bar:
 
     def __init__(self, display: Progress, task: TaskID) -> None:
         self.display, self.task = display, task
+        self.gone = False  # a loop may go on after its bar was taken away
 
     def advance(self, by: float = 1) -> None:
         """One more is done, or `by` of them."""
-        self.display.advance(self.task, by)
+        if not self.gone:
+            self.display.advance(self.task, by)
 
     def change(self, **fields: Any) -> None:
         """Changes the words before the bar, `description`, or behind it, `note`."""
-        self.display.update(self.task, **fields)
+        if not self.gone:
+            self.display.update(self.task, **fields)
 
     def expect(self, seconds: float) -> None:
         """Says how long it will still take, where what it counts is not alike."""
@@ -184,6 +187,7 @@ class Bars:
         return Bar(self._display, task)
 
     def _remove(self, bar: Bar) -> None:
+        bar.gone = True
         bar.display.remove_task(bar.task)
         if not bar.display.tasks:
             self._display = None

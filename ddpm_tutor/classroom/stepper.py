@@ -29,6 +29,7 @@ from ddpm_tutor.course.lesson import (
 from ddpm_tutor.errors import Stopped, TutorError, UsageError, is_device_error, line_in
 from ddpm_tutor.screen.keyboard import BACK, NEXT, forget_keys, showing_keys
 from ddpm_tutor.screen.prose import (
+    HOLD,
     PROSE_WIDTH,
     Code,
     Prose,
@@ -132,9 +133,9 @@ class Stepper:
         seconds = [self.expected.get(step.title, QUICK_SECONDS) for step in steps]
         if not steps:
             return start
-        known = any(step.title in self.expected for step in steps)
-        about = f", about {duration(sum(seconds))}" if known else ""
-        working = f"Running the code of steps 1 to {start - 1} first{about} ..."
+        known = [step.title in self.expected for step in steps if step.code]
+        about = f", {'about' if all(known) else 'at least'} {duration(sum(seconds))}"
+        working = f"Running the code of steps 1 to {start - 1} first{about * any(known)} ..."
         self.session.console.print(Text(working, style="dim"))
         self.session.silent = True  # but the progress bars stay
         number = 1
@@ -143,7 +144,7 @@ class Stepper:
                 for number in range(1, start):
                     if bar:
                         bar.change(description=f"Step {number} of {start - 1}")
-                        if known:
+                        if any(known):
                             bar.expect(sum(seconds[number - 1 :]))
                     self._execute(number)
                     if bar:
@@ -344,8 +345,8 @@ class Stepper:
         if not unread:
             console.print(Text("There are no other choices here.", style="dim"))
         for asked in unread:
-            if len(self.asked[number]) > 1:
-                console.print(Sentence(Text(asked.question, style="bold")))
+            console.print()
+            console.print(Sentence(Text(asked.question, style="bold")))
             for i, (option, reply) in enumerate(asked.options):
                 if i not in asked.told:
                     console.print(Sentence(Text.assemble((f"{LETTERS[i]}) {option}", "yellow"))))
@@ -356,13 +357,13 @@ class Stepper:
         asked = self.asked.get(number, []) if number in self.shown else []
         return [each for each in asked if len(each.told) < len(each.options)]
 
-    def _key_hints(self, number: int) -> Text:
+    def _key_hints(self, number: int) -> Sentence:
         """The line of keys below a step: those that do something here."""
         step, hints = self.lesson.steps[number - 1], Text()
         keys = {
             "Enter": "next",
             "b": "back" if number > 1 else "",
-            "r": "run again" if step.code else "",
+            "r": "again" if step.code else "",
             "o": "other replies" if self._unread(number) else "",
             "p": "play",
             "s": "source" if self._functions(step) else "",
@@ -371,9 +372,9 @@ class Stepper:
         }
         for key, meaning in keys.items():
             if meaning:
-                hints.append(key, "bold cyan").append(f" {meaning}  ", "dim")
+                hints.append(key, "bold cyan").append(f"{HOLD}{meaning}", "dim").append("  ")
         hints.rstrip()
-        return hints
+        return Sentence(hints)
 
 
 class _PrintedText(io.TextIOBase):

@@ -122,7 +122,7 @@ def lesson(
     options = given(ctx, "settings", "seed", "device", "out", "data", "trust")
     say_goodbye(console, chosen, session.saved, finished, options)
     if bookmark:
-        say_points(console, chosen, bookmark.lesson)
+        say_points(console, chosen, bookmark.lesson, finished)
 
 
 def learner_is_there(pause: bool | None = None) -> bool:
@@ -225,8 +225,8 @@ def ask_where_to_start(console: Console, lesson: "Lesson", place: "LessonProgres
             return 1 if key == "s" else step
 
 
-def say_points(console: Console, lesson: "Lesson", place: "LessonProgress") -> None:
-    """What the learner's answers are worth, and how the other points are to be had."""
+def say_points(console: Console, lesson: "Lesson", place: "LessonProgress", finished: bool) -> None:
+    """What the learner's answers are worth, and at the end how the other points are to be had."""
     from ddpm_tutor.cli.lessons import say_ways_to_earn
     from ddpm_tutor.learner.points import earned, worth
     from ddpm_tutor.learner.progress import load_progress
@@ -234,6 +234,7 @@ def say_points(console: Console, lesson: "Lesson", place: "LessonProgress") -> N
     if worth(lesson):
         mine, of = earned(lesson, place.answers), worth(lesson)
         console.print(Text(f"Points in this lesson: {mine:g} of {of:g}."))
+    if finished:
         progress = load_progress()
         progress.lessons[lesson.path.stem] = place  # nothing is on the disk where none can be
         say_ways_to_earn(console, [lesson], progress)
