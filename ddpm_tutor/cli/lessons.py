@@ -14,6 +14,7 @@ from ddpm_tutor.files import bundled
 from ddpm_tutor.screen.console import make_console
 
 if TYPE_CHECKING:
+    from ddpm_tutor.course.exercise import Exercise
     from ddpm_tutor.course.lesson import Lesson
     from ddpm_tutor.learner.progress import Progress
 
@@ -66,6 +67,7 @@ def lessons() -> None:
 
 def say_ways_to_earn(console: Console, lessons: "list[Lesson]", progress: "Progress") -> None:
     """How the points of these lessons that are missing can still be had."""
+    from ddpm_tutor.course.exercise import all_exercises, parts
     from ddpm_tutor.learner.points import open_questions
     from ddpm_tutor.screen.prose import Sentence
 
@@ -76,28 +78,26 @@ def say_ways_to_earn(console: Console, lessons: "list[Lesson]", progress: "Progr
     ]
     if not missing:
         return
+    earned_by = parts()
+    unpassed = [e for e in all_exercises() if not progress.exercise(e.name).counts]
     ways = Table.grid(padding=(0, 2))
     for lesson, question in missing[:MAX_WAYS]:
         place = lesson.number if lesson.path.parent == bundled("lessons") else lesson.path
         how = command("lesson", place, "--from", question.step)
         ways.add_row("", Text(question.key), Text(how, "bold"))
-        if how := exercises_that_earn(question.part, progress):
-            ways.add_row("", "", Text(how, "dim"))
+        part = earned_by.get(question.part)
+        if left := [e for e in unpassed if part and e.name in part.exercises]:
+            ways.add_row("", "", Text(f"or {going_on_with(left)}", "dim"))
     console.print(Sentence(TO_BE_HAD))
     console.print(ways)
     if more := len(missing[MAX_WAYS:]):
         console.print(Text(f"  and {more} more", "dim"))
 
 
-def exercises_that_earn(part: str, progress: "Progress") -> str:
-    """The exercises that earn a part instead of its question, and how to go on; "" for none."""
-    from ddpm_tutor.course.exercise import FOLDER, find_exercise, parts
+def going_on_with(exercises: "list[Exercise]") -> str:
+    """These exercises by number, and the command to go on with the first."""
+    from ddpm_tutor.course.exercise import FOLDER
 
-    known = parts().get(part)
-    names = known.exercises if known else ()
-    exercises = [find_exercise(name) for name in names if not progress.exercise(name).counts]
-    if not exercises:
-        return ""
     numbers = " and ".join(str(exercise.number) for exercise in exercises)
     which = f"exercise{'s' * (len(exercises) > 1)} {numbers}"
-    return f"or {which}: {going_on(exercises[0], FOLDER)}"
+    return f"{which}: {going_on(exercises[0], FOLDER)}"
