@@ -1,16 +1,19 @@
 """What moves on the screen: a bar for each loop, a clock where there is none, one at a time."""
 
 import io
+import math
 import re
 import time
 from collections.abc import Iterator
 
 import pytest
-from rich.console import Console
+import torch
+from rich.console import Console, ConsoleDimensions
 
 from ddpm_tutor.classroom import bars as bars_module
 from ddpm_tutor.classroom.bars import Bars
 from ddpm_tutor.classroom.session import Session, note, show_download, track, using
+from ddpm_tutor.science.sampling import ChainState
 
 
 @pytest.fixture
@@ -18,7 +21,7 @@ def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
     """A session at a terminal where each wait is long."""
     monkeypatch.setattr(bars_module, "PATIENCE", 0.01)
     monkeypatch.setattr(bars_module, "FRAMES_PER_SECOND", 50)
-    console = Console(file=io.StringIO(), width=100, force_terminal=True)
+    console = Console(file=io.StringIO(), width=100, height=50, force_terminal=True)
     with using(Session(console)) as session:
         yield session
 
@@ -106,3 +109,29 @@ def test_nothing_moves_in_a_file() -> None:
     with bars.clock("Computing"), bars.bar("Steps", 2) as bar:
         assert bar is None and not bars.say("Looking")
     assert console.file.getvalue() == ""  # type: ignore[attr-defined]
+
+
+def chain(count: int) -> Iterator[ChainState]:
+    for t in (2, 1, 0):
+        yield ChainState(t, torch.zeros(count, 1, 32, 32), torch.ones(count, 1, 32, 32))
+
+
+def test_x_t_and_the_guess_stand_below_the_bar_of_a_chain(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bars_module, "SECONDS_A_PICTURE", 0)
+    monkeypatch.setattr(bars_module, "SHARE", math.inf)
+    for state in track(chain(9), 3, "Sampling", pictures=True):
+        until(session, f"x_t, t = {state.t}")
+    assert seen(session).count("guess of x_0") % 3 == 0  # three of each fit into 100 columns
+    session.console.file.truncate(0)  # type: ignore[attr-defined]
+    session.console.print("after it")
+    assert "guess" not in seen(session)
+
+
+@pytest.mark.parametrize("size", [(59, 50), (100, 29)])
+def test_a_small_window_has_no_room_for_pictures(session: Session, size: tuple[int, int]) -> None:
+    session.console.size = ConsoleDimensions(*size)
+    for _ in track(chain(1), 3, "Sampling", pictures=True):
+        until(session, "Sampling")
+    assert "guess" not in seen(session)

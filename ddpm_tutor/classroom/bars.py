@@ -3,12 +3,13 @@
 A terminal has room for one display that is drawn over, so all that moves goes through here.
 """
 
+import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -18,12 +19,15 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.segment import SegmentLines
 from rich.text import Text
 
 from ddpm_tutor.screen.prose import duration
 
 PATIENCE = 1.0  # seconds: a shorter wait needs no clock
 FRAMES_PER_SECOND = 5  # more would cost the work time
+SECONDS_A_PICTURE = 0.3  # at least
+SHARE = 0.03  # of the time may go into drawing pictures
 
 
 class Count(MofNCompleteColumn):
@@ -44,17 +48,38 @@ class TimeLeft(TimeRemainingColumn):
         return Text(f"about {duration(end - task.get_time())} left", "progress.remaining")
 
 
+class Display(Progress):
+    """All bars, one below the other, and a picture below them."""
+
+    picture: RenderableType = ""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """What is drawn each time."""
+        yield from super().get_renderables()
+        if self.picture:
+            yield self.picture
+
+
 class Bar:
     """The bar of one loop."""
 
-    def __init__(self, display: Progress, task: TaskID) -> None:
+    def __init__(self, display: Display, task: TaskID) -> None:
         self.display, self.task = display, task
+        self.due = -math.inf  # when the next picture may be drawn, in seconds
         self.gone = False  # a loop may go on after its bar was taken away
 
     def advance(self, by: float = 1) -> None:
         """One more is done, or `by` of them."""
         if not self.gone:
             self.display.advance(self.task, by)
+
+    def picture(self, draw: Callable[[], RenderableType]) -> None:
+        """Shows what the loop works on, but not so often that drawing holds it up."""
+        begun = self.display.get_time()
+        if not self.gone and begun >= self.due:
+            self.display.picture = SegmentLines(self.display.console.render_lines(draw()), True)
+            took = self.display.get_time() - begun
+            self.due = begun + max(SECONDS_A_PICTURE, took / SHARE)
 
     def change(self, **fields: Any) -> None:
         """Changes the words before the bar, `description`, or behind it, `note`."""
@@ -73,7 +98,7 @@ class Bars:
         self.console = console
         self.shown = console.is_terminal and console.is_interactive  # a dumb terminal only prints
         self._lock = threading.RLock()  # the clock begins in a thread of its own
-        self._display: Progress | None = None  # on the screen while there is a bar
+        self._display: Display | None = None  # on the screen while there is a bar
         self._bars: list[Bar] = []  # the innermost last
         self._clock: Bar | None = None
         self._timer: threading.Timer | None = None  # shows the clock when the wait gets long
@@ -171,7 +196,7 @@ class Bars:
 
     def _add(self, description: str, total: float | None) -> Bar:
         if self._display is None:
-            self._display = Progress(
+            self._display = Display(
                 TextColumn("{task.description}", markup=False),
                 BarColumn(),
                 Count(),
@@ -189,6 +214,7 @@ class Bars:
     def _remove(self, bar: Bar) -> None:
         bar.gone = True
         bar.display.remove_task(bar.task)
+        bar.display.picture = ""
         if not bar.display.tasks:
             self._display = None
             bar.display.stop()

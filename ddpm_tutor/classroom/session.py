@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.padding import Padding
 from rich.text import Text
@@ -28,6 +29,10 @@ from ddpm_tutor.screen.values import render, table
 from ddpm_tutor.storage.film_strip import FilmStrip
 
 T = TypeVar("T")
+
+# pictures beside a bar: not in a smaller window, of so many columns and lines
+WIDE, HIGH = 60, 30
+SMALL, MAX_PICTURES = 15, 4  # columns of a small picture and the gap; pictures of each kind
 
 
 @dataclass(frozen=True)
@@ -212,16 +217,34 @@ def _is_figure(value: Any) -> bool:
     return kind.__module__.startswith("matplotlib.figure") and kind.__name__ == "Figure"
 
 
-def track(items: Iterable[T], total: int, description: str) -> Iterator[T]:
+def track(
+    items: Iterable[T], total: int, description: str, *, pictures: bool = False
+) -> Iterator[T]:
     """The items, with a progress bar and the time left while they are worked through.
 
     The caller may send a few words, such as the loss, with `note`.
+
+    Args:
+        pictures: for the states of a chain: shows x_t and the estimate of x_0 below the bar. Not
+            where a question about them is still to come.
     """
+    console = current().console
+    pictures = pictures and console.width >= WIDE and console.height >= HIGH
     with current().bars.bar(description, total) as bar:
         for item in items:
+            if bar and pictures:
+                bar.picture(lambda state=item: drawn_beside(state, console))  # type: ignore[misc]
             yield item
             if bar:
                 bar.advance()
+
+
+def drawn_beside(state: Any, console: Console) -> RenderableType:
+    """The first x_t of a state and the estimates of x_0 from them, in one row."""
+    count = min(len(state.x_t), (console.width + 1) // (2 * SMALL), MAX_PICTURES)
+    images = torch.cat([state.x_t[:count], state.x_0_hat[:count]]).cpu()
+    captions = [f"x_t, t = {state.t}"] * count + ["guess of x_0"] * count
+    return render_images(images, console, captions)
 
 
 def note(text: str) -> None:
