@@ -116,7 +116,9 @@ def show_list(console: Console) -> None:
     total = sum(part.points for part in worth.values())
     console.print(Text(f"Exercises: {done} of {len(listed)} passed."), end=" ")
     console.print(Text(f"They stand for {total:g} of the 42 points of the lessons."))
-    console.print(Text("A part, such as 11.6 b, is one of the assignment of 42 points.", "dim"))
+    console.print(
+        Text("Parts, such as 11.6 b, are those of a university assignment of 42 points.", "dim")
+    )
     if shared:
         console.print(Text("½: two exercises earn that point together.", "dim"))
     if upcoming:
