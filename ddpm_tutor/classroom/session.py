@@ -127,11 +127,12 @@ def show(value: Any, title: str | None = None, captions: Sequence[str] | None = 
     Args:
         captions: a short text for each image of a batch.
     """
+    session = current()
     if _is_figure(value):
         save_figure(value, title or "figure")
-        return
-    kept = as_it_is_now(value)
-    current().print(AsWideAsFits(lambda console: render(kept, console, title, captions)))
+    else:
+        kept = as_it_is_now(value)
+        session.print(AsWideAsFits(lambda console: render(kept, console, title, captions)))
 
 
 def show_images(images: Tensor, title: str, captions: Sequence[str] | None = None) -> None:
