@@ -324,6 +324,194 @@ def test_arrows_space_and_page_keys_step(lesson: Lesson) -> None:
     assert at == [1, 2, 3, 2, 1, 2, 3] and "This is the first step." in text_of(console)
 
 
+STOPPABLE = """\
+# %% [markdown]
+# # Stoppable
+
+# %%
+tries = []
+
+# %% [markdown]
+# ## Long
+
+# %%
+tries.append(len(tries))
+print("try", len(tries))
+if tries == [0]:
+    raise KeyboardInterrupt
+whole = True
+
+# %% [markdown]
+# ## End
+
+# %%
+print("at the end", whole)
+"""
+
+
+def written_as(path: Path, text: str) -> Lesson:
+    path.write_text(text, encoding="utf-8")
+    return read_lesson(path)
+
+
+def test_ctrl_c_stops_the_step_alone(tmp_path: Path) -> None:
+    console, lesson = screen(), written_as(tmp_path / "long.py", STOPPABLE)
+    assert Stepper(lesson, Session(console), keys=keys_of("\rr\r\r")).run()
+    shown = text_of(console)
+    assert shown.index("try 1") < shown.index("Stopped.") < shown.index("try 2")
+    assert "at the end True" in shown
+
+
+def test_a_step_that_was_stopped_runs_when_it_is_opened_again(tmp_path: Path) -> None:
+    console, lesson, ended = screen(), written_as(tmp_path / "long.py", STOPPABLE), []
+    # on without it, which fails; back to it, and on to the end
+    stepper = Stepper(lesson, Session(console), keys=keys_of("\r\rb\rq"))
+    stepper.at_end = lambda: ended.append(stepper.namespace["tries"][:])
+    assert stepper.run()
+    shown = text_of(console)
+    assert "NameError" in shown and "Step 2 has not run to its end" in shown
+    assert ended == [[0, 1]]  # the last step was seen twice, and with all that it rests on once
+
+
+def test_ctrl_c_with_nobody_there_ends_the_lesson(tmp_path: Path) -> None:
+    stepper = Stepper(written_as(tmp_path / "long.py", STOPPABLE), Session(screen()))
+    with pytest.raises(KeyboardInterrupt):
+        stepper.run()
+
+
+def test_ctrl_c_while_earlier_steps_run_goes_on_where_it_came(tmp_path: Path) -> None:
+    console, lesson, at = screen(), written_as(tmp_path / "long.py", STOPPABLE), []
+    stepper = Stepper(lesson, Session(console), keys=keys_of("\r\r"), at_step=at.append)
+    assert stepper.run(start=3) and at == [2, 3]
+    assert "Stopped in step 2" in text_of(console) and "at the end True" in text_of(console)
+
+
+def test_a_wait_is_said_before_earlier_steps_run_and_times_are_told(lesson: Lesson) -> None:
+    console, took = screen(), {}
+    before = {"Parameters": 30.2, "Work": 79.9}
+    Stepper(lesson, Session(console), expected=before, took=took.__setitem__).run(start=4)
+    assert "steps 1 to 3 first, about 1 min 50 s" in text_of(console)
+    assert list(took) == ["Parameters", "Work", "Ask"] and max(took.values()) < 20
+    console = screen()
+    Stepper(lesson, Session(console), expected={"Work": 12}).run(start=4)
+    assert "first, at least 10 s ..." in text_of(console)
+    console = screen()
+    Stepper(lesson, Session(console)).run(start=4)
+    assert "steps 1 to 3 first ..." in text_of(console)
+
+
+def test_who_has_seen_the_last_step_has_done_the_lesson(lesson: Lesson) -> None:
+    ended: list[int] = []
+    stepper = Stepper(lesson, Session(screen()), keys=keys_of("\r\r\rbq"))
+    stepper.at_end = lambda: ended.append(1)
+    assert stepper.run() and ended == [1]
+
+
+def test_o_reads_the_replies_to_the_other_choices(lesson: Lesson) -> None:
+    for answer, read, unread in (("b", "right REPLY", "wrong REPLY"), ("a", "wrong REPLY", "")):
+        console, given = screen(), iter(["3", answer])
+        session = Session(console, ask=lambda prompt, given=given: next(given))
+        Stepper(lesson, session, keys=keys_of("\r\r\roq")).run()
+        before, after, _ = text_of(console).split("q quit")[-3:]
+        assert read in before and read not in after
+        assert ("o other replies" in before) == bool(unread) and unread in after
+        assert unread or "There are no other choices here." in after
+
+
+def test_a_lesson_is_left_from_a_question_as_from_the_prompt(lesson: Lesson) -> None:
+    def at(*answers: str, keys: str) -> tuple[list[int], str, bool]:
+        console, given, at = screen(), iter(answers), []
+        session = Session(console, ask=lambda prompt: next(given))
+        stepper = Stepper(lesson, session, keys=keys_of(keys), at_step=at.append)
+        seen_all = stepper.run()
+        return at, " ".join(text_of(console).split()), seen_all
+
+    # number: back, forward again, help, quit
+    steps, shown, seen_all = at("b", "?", "q", keys="\r\r\r\r")
+    assert steps == [1, 2, 3, 4, 3, 4] and not seen_all
+    assert "Type b to go back" in shown and "SECRET" not in shown
+    # choice: b is an answer, "back" is not
+    assert at("3", "back", "q", keys="\r\r\r\r")[0] == [1, 2, 3, 4, 3, 4]
+    assert at("3", "\x1b[D", "q", keys="\r\r\r\r")[0] == [1, 2, 3, 4, 3, 4]
+    steps, shown, _ = at("3", "?", "b", keys="\r\r\rq")
+    assert steps == [1, 2, 3, 4] and "b is an answer here" in shown and "✓ right REPLY" in shown
+
+
+def test_what_is_shown_again_fits_the_window_as_it_is_then(tmp_path: Path) -> None:
+    long_line = "total = sum(number * number for number in range(10)) + sum(range(100))"
+    lesson = written_as(
+        tmp_path / "wide.py",
+        "# %% [markdown]\n# # Wide\n\n# %%\nimport torch\n"
+        "from ddpm_tutor.classroom.tools import show, show_images\n"
+        f"if True:\n    {long_line}\n"
+        "x = torch.zeros(5, 1, 32, 32)\n"
+        "show_images(x, 'five', [f't = {t}' for t in range(5)])\nx[:] = 1\nshow(x[:1])\n",
+    )
+    console = screen(100)
+
+    typed = iter("\x0cq")
+
+    def key() -> str:
+        console.width = 60
+        return next(typed)
+
+    Stepper(lesson, Session(console), keys=key).run()
+    wide, narrow = (part.splitlines() for part in text_of(console).split("quit\n")[:2])
+    assert "t = 0 t = 1 t = 2 t = 3 t = 4" in [" ".join(line.split()) for line in wide]
+    captions = [" ".join(line.split()) for line in narrow if "t = " in line][1:]
+    assert captions == ["t = 0 t = 1 t = 2", "t = 3 t = 4"]  # whole, as many as fit
+    assert any(long_line in line for line in wide)
+    deeper = next(line for line in narrow if "range(100)" in line)
+    assert deeper.startswith(" " * 12) and all(len(line) <= 60 for line in narrow)
+    # the picture is as it was when it was shown: black, not white
+    assert "@" not in "".join(narrow[: narrow.index(next(li for li in narrow if "shape" in li))])
+
+
+def test_only_the_keys_that_do_something_are_offered_in_one_line(lesson: Lesson) -> None:
+    console, given = screen(), iter(["3", "b"])
+    session = Session(console, ask=lambda prompt: next(given))
+    Stepper(lesson, session, keys=keys_of("\r\r\rq")).run()
+    offered = [line.strip() for line in text_of(console).splitlines() if "q quit" in line]
+    assert offered == [
+        "Enter next  p play  ? help  q quit",
+        "Enter next  b back  r again  p play  ? help  q quit",
+        "Enter next  b back  r again  p play  s source  ? help  q quit",
+        "Enter next  b back  r again  o other replies  p play  s source  ? help  q quit",
+    ]
+
+
+def test_a_step_that_only_imports_has_the_source_of_what_it_imports(tmp_path: Path) -> None:
+    text = "# %% [markdown]\n# # Set up\n\n# %%\nfrom ddpm_tutor import linear_schedule, q_step\n"
+    console = screen()
+    Stepper(written_as(tmp_path / "a.py", text), Session(console), keys=keys_of("s2q")).run()
+    assert "def q_step(" in text_of(console)
+
+
+def test_what_a_part_is_stands_under_the_first_alone(tmp_path: Path) -> None:
+    ask = "ask_number('How many?', 1, tolerance=0, why='So.', part='11.6 {}', points=1)\n"
+    text = "# %% [markdown]\n# # Parts\n\n# %%\nfrom ddpm_tutor.classroom.tools import ask_number\n"
+    console = screen()
+    lesson = written_as(tmp_path / "parts.py", text + ask.format("a") + ask.format("b"))
+    Stepper(lesson, Session(console)).run()
+    assert text_of(console).count("is a part of a university assignment, of 42 points") == 1
+    assert "11.6 a is a part" in text_of(console)
+
+
+def test_paths_and_printed_lines_stay_whole_in_a_file(tmp_path: Path) -> None:
+    out = tmp_path / ("very long name " * 8).strip()
+    out.mkdir()
+    text = (
+        "# %% [markdown]\n# # Paths\n\n# %%\nimport torch\n"
+        "from ddpm_tutor.classroom.tools import save_grid\n"
+        "print('word ' * 40)\n_ = save_grid(torch.zeros(1, 1, 32, 32), 'grid')\n"
+    )
+    console = screen()
+    Stepper(written_as(tmp_path / "paths.py", text), Session(console, out)).run()
+    lines = text_of(console).splitlines()
+    assert f"Picture saved: {out / 'grid.png'}" in lines
+    assert ("word " * 40).rstrip() in [line.rstrip() for line in lines]
+
+
 @pytest.mark.slow
 def test_assertions_and_docstrings_of_lesson_code_count_under_OO(tmp_path: Path) -> None:
     path = tmp_path / "strict.py"
@@ -431,6 +619,25 @@ def test_many_processes_lose_no_answer(tmp_path: Path) -> None:
     assert [process.wait(60) for process in processes] == [0] * 4
     answers = read_progress(path.read_text()).lesson("02").answers
     assert sorted(answers) == sorted(f"{name} {n}" for name in "abcd" for n in range(20))
+
+
+def test_times_of_steps_are_kept_with_the_place(bookmark) -> None:
+    sitting = bookmark()
+    sitting.took("Parameters", 1.234)
+    sitting.at_step(3)
+    sitting.took("Work", 40)
+    assert bookmark().lesson.seconds == {"Parameters": 1.23}
+    sitting.finished()
+    assert bookmark().lesson == LessonProgress(1, True, {}, {"Parameters": 1.23, "Work": 40})
+
+
+@pytest.mark.parametrize("seconds", ["[]", "7", '{"Work": "long"}', '{"Work": NaN}'])
+def test_progress_without_good_times_is_progress_all_the_same(seconds: str) -> None:
+    lesson = '{"step": 4, "finished": false, "answers": {"11.2 a": true}%s}'
+    kept = LessonProgress(4, False, {"11.2 a": True})
+    for version, more in ((2, ""), (3, f', "seconds": {seconds}')):
+        text = f'{{"version": {version}, "lessons": {{"02": {lesson % more}}}, "exercises": {{}}}}'
+        assert read_progress(text).lesson("02") == kept
 
 
 DAMAGED = [

@@ -1,6 +1,7 @@
 """The commands, run as a user runs them: in an empty folder, and where it matters in a process."""
 
 import contextlib
+import io
 import json
 import os
 import pty
@@ -19,10 +20,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from ddpm_tutor.cli.app import app
+from ddpm_tutor.cli.lesson import say_goodbye
 from ddpm_tutor.course.lesson import all_lessons
+from ddpm_tutor.course.questions import questions
 from ddpm_tutor.science.unet import UNet
 from ddpm_tutor.storage import film_strip
 from ddpm_tutor.storage.checkpoints import load_checkpoint, save_checkpoint
@@ -141,6 +145,61 @@ def test_the_list_shows_every_lesson(tutor) -> None:
     assert all(lesson.title in shown for lesson in all_lessons())
     assert "§2, 3.3" in shown and "15 min" in shown
     assert "0 of 14" in shown and "Points: 0 of 42, 42 to go." in shown
+
+
+def keep_progress(environment: dict[str, str], **lessons: dict[str, object]) -> None:
+    """Writes a file of progress in which lessons 1 to 5 are called l1 to l5."""
+    stems = {f"l{lesson.number}": lesson.path.stem for lesson in all_lessons()}
+    kept = {stems[name]: state for name, state in lessons.items()}
+    path = Path(environment["XDG_DATA_HOME"]) / "ddpm-tutor" / "progress.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"version": 3, "lessons": kept}))
+
+
+DONE = {"finished": True}
+
+
+@pytest.mark.parametrize(
+    ("lessons", "says"),
+    [
+        ({}, "Begin with: ddpm-tutor lesson 1"),
+        ({"l1": DONE}, "Next: ddpm-tutor lesson 2"),  # a point of lesson 1 is missing
+        ({"l1": DONE, "l4": {"step": 3}}, "Go on with: ddpm-tutor lesson 4"),
+        ({f"l{n}": DONE for n in range(1, 6)}, ""),
+    ],
+)
+def test_the_welcome_and_the_list_send_the_learner_to_the_same_lesson(
+    tutor, environment: dict[str, str], lessons: dict[str, dict[str, object]], says: str
+) -> None:
+    keep_progress(environment, **lessons)
+    for shown in (tutor().stdout, tutor("lessons").stdout):
+        words = " ".join(shown.split())
+        assert says in words
+        assert says or not re.search(r"(Begin|Next|Go on).*: ddpm-tutor lesson", words)
+
+
+def test_the_list_says_how_missing_points_are_earned(tutor, environment: dict[str, str]) -> None:
+    steps = {q.part: q.step for lesson in all_lessons() for q in questions(lesson)}
+    right = {q.part: True for q in questions(all_lessons()[1]) if q.part != "11.2 a"}
+    keep_progress(environment, l1=DONE, l2=DONE | {"answers": right})
+    shown = tutor("lessons").stdout
+    assert "each a part of the assignment of 42 points" in shown
+    assert f"11.9 c  ddpm-tutor lesson 1 --from {steps['11.9 c']}" in shown
+    assert f"11.2 a  ddpm-tutor lesson 2 --from {steps['11.2 a']}" in shown
+    assert "or exercises 1 and 2: ddpm-tutor exercise start 1" in shown
+    assert "11.4" not in shown  # of a lesson that is not done
+    keep_progress(environment, **{f"l{n}": DONE for n in range(1, 6)})
+    assert f"and {len([part for part in steps if part]) - 6} more" in tutor("lessons").stdout
+
+
+def test_a_lesson_ends_with_its_exercises(tutor) -> None:
+    for number, says in ((2, "2 The closed form; 3"), (3, "4 "), (5, "12 ")):
+        console = Console(file=io.StringIO(), width=200)
+        say_goodbye(console, all_lessons()[number - 1], [], finished=True, options=[])
+        shown = console.file.getvalue()  # type: ignore[attr-defined]
+        assert f"Exercises of this lesson: {says}" in shown
+        assert f"ddpm-tutor exercise start {says.split()[0]}" in shown
+        assert ("ddpm-tutor lesson 3" in shown) == (number == 2)
 
 
 def test_a_lesson_runs_on_real_mnist(mnist_root: Path, tutor, empty: Path) -> None:
@@ -706,11 +765,18 @@ SLOW = ASKING.replace("ask_number(", 'import time\nprint("busy")\ntime.sleep(2)\
 
 
 @pytest.mark.slow
-def test_what_is_typed_too_early_is_dropped(empty: Path, environment: dict[str, str]) -> None:
+def test_ctrl_c_stops_a_step_and_what_is_typed_too_early_is_dropped(
+    empty: Path, environment: dict[str, str]
+) -> None:
     (empty / "slow.py").write_text(SLOW)
     terminal = Terminal([*TUTOR, "lesson", "slow.py", "--trust"], empty, environment)
     terminal.until("q quit")
     terminal.type("\r")
+    terminal.until("busy")
+    terminal.type("\x03")
+    terminal.until("Stopped. r runs this step again")
+    terminal.until("q quit")
+    terminal.type("r")
     terminal.until("busy")
     terminal.type("rpx")
     shown = terminal.until("to skip)")

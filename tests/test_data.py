@@ -647,6 +647,48 @@ def test_with_nobody_at_the_other_end_the_offline_digits_stand_in(nowhere, packe
     assert "offline digits" in load_digits().source
 
 
+@pytest.fixture
+def searched(nowhere, monkeypatch):
+    """How often the network was asked, and got no answer, for long."""
+    asked = []
+
+    def in_vain(root, progress):
+        asked.append(root)
+        raise TimeoutError("timed out")
+
+    monkeypatch.setattr(digits_module, "download_mnist", in_vain)
+    monkeypatch.setattr(digits_module, "LONG_SECONDS", 0)
+    return asked
+
+
+def test_a_long_search_in_vain_is_not_repeated_for_some_hours(nowhere, searched):
+    told = []
+    assert "no mirror answers" in load_digits(progress=lambda *sizes: told.append(sizes)).source
+    source = load_digits().source
+    assert len(searched) == 1 and told == [(0, 0)]
+    file = nowhere / "no_mnist.txt"
+    assert "no mirror answers" in source and f"remove {file}" in source
+    assert "switched off" in load_digits(download=False).source
+    # who trains, who wants MNIST itself, and who does as told: each asks again
+    load_digits(ask_again=True)
+    with pytest.raises(TutorError):
+        load_digits(offline=False)
+    file.unlink()
+    load_digits()
+    assert len(searched) == 4
+    hours_ago = time.time() - digits_module.NOT_AGAIN_SECONDS - 1
+    os.utime(file, (hours_ago, hours_ago))
+    load_digits()
+    assert len(searched) == 5
+
+
+def test_what_fails_at_once_is_tried_each_time(nowhere, searched, monkeypatch):
+    monkeypatch.setattr(digits_module, "LONG_SECONDS", 1000)
+    for _ in range(2):
+        load_digits()
+    assert len(searched) == 2 and left_behind(nowhere) == []
+
+
 def test_who_wants_mnist_itself_is_told_what_the_network_did(nowhere, packed, monkeypatch):
     with listening(page(b"200 OK")) as url:
         monkeypatch.setattr(MNIST, "mirrors", [url])

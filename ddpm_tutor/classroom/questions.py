@@ -13,13 +13,28 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from ddpm_tutor.classroom.session import current
-from ddpm_tutor.classroom.typed_numbers import read_number, understood
+from ddpm_tutor.classroom.session import Asked, current
+from ddpm_tutor.classroom.typed_numbers import WANTED, read_number, understood
+from ddpm_tutor.screen.keyboard import BACK, keys_of
 from ddpm_tutor.screen.prose import HOLD, PROSE_WIDTH, Sentence
 from ddpm_tutor.screen.values import number
 
 LETTERS = "abcdefgh"
-KEYS_LATER = "Enter skips the question; the keys b, r, q and so on work after it."
+SKIPPING = "Enter alone skips the question: you read the answer, and it earns nothing."
+CHOICE_KEYS = "Type back to go to the step before, q to leave the lesson; b is an answer here."
+NUMBER_KEYS = "Type b to go back to the step before, q to leave the lesson."
+ON_PARTS = "{} is a part of a university assignment, of 42 points in all"
+
+
+class Leave(BaseException):
+    """The learner leaves a question without an answer: by -1 to the step before, by 0 for good.
+
+    No error, so that no lesson's code catches it as one.
+    """
+
+    def __init__(self, move: int) -> None:
+        super().__init__(move)
+        self.move = move
 
 
 def _heading(part: str, points: float) -> str:
@@ -35,8 +50,12 @@ def _pose(text: str, part: str, points: float, options: Sequence[str] = ()) -> N
         listed.add_row(f"{letter})", Sentence(option))
     content = Group(Sentence(text), listed) if options else Sentence(text)
     panel = Panel(content, title=Text(_heading(part, points)), title_align="left", style="yellow")
-    current().gap()
-    current().print(Constrain(panel, PROSE_WIDTH))
+    session = current()
+    if part and not session.told_of_parts:
+        panel.subtitle, panel.subtitle_align = Text(ON_PARTS.format(part), "dim"), "left"
+        session.told_of_parts = True
+    session.gap()
+    session.print(Constrain(panel, PROSE_WIDTH))
 
 
 def _tell(right: bool, text: str) -> None:
@@ -55,18 +74,36 @@ def _close(question: str, part: str, points: float, right: bool) -> None:
     session.gap()
 
 
-def _asked(prompt: str) -> str:
-    """What the learner typed; "" at the end of input, which skips the question."""
+def _asked(prompt: str, help: str, letters: str = "") -> str:
+    """What the learner typed; "" at the end of input, which skips the question.
+
+    Args:
+        letters: those that are answers here, and so no keys.
+
+    Raises:
+        Leave: the learner has typed a key that leaves the question.
+    """
     session = current()
     assert session.ask is not None
-    started = time.perf_counter()
-    try:
-        return session.ask(prompt).strip()
-    except EOFError:
-        session.console.print()
-        return ""
-    finally:
-        session.thinking += time.perf_counter() - started
+    while True:
+        started = time.perf_counter()
+        try:
+            with session.bars.paused():
+                text = session.ask(prompt).strip()
+        except EOFError:
+            session.console.print()
+            return ""
+        finally:
+            session.thinking += time.perf_counter() - started
+        word = text.lower()
+        arrow = next(iter(keys_of(text)), "") if text.startswith("\x1b") else ""
+        if word == "back" or arrow in BACK or (word == "b" and "b" not in letters):
+            raise Leave(-1)
+        if word in ("q", "quit"):
+            raise Leave(0)
+        if word not in ("?", "help"):
+            return text
+        session.console.print(Sentence(help))
 
 
 def ask_choice(
@@ -96,17 +133,20 @@ def ask_choice(
         _tell(True, truth)
         session.gap()
         return
-    prompt = f"Your choice ({'/'.join(letters)}, Enter to skip): "
-    while (given := _asked(prompt).lower().strip("(). ")) != "":
+    prompt = f"Your choice ({'/'.join(letters)}, ? for help, Enter to skip): "
+    help = f"Type {' or '.join(letters)} to answer. {SKIPPING} {CHOICE_KEYS}"
+    while (given := _asked(prompt, help, letters).lower().strip("(). ")) != "":
         if given in list(letters):
             break
-        session.console.print(Sentence(f"Please type {' or '.join(letters)}. {KEYS_LATER}"))
+        session.console.print(Sentence(f"Please type {' or '.join(letters)}, or ? for help."))
     if not given:
         session.print(Sentence(f"It is {truth}"))
+        session.asked.append(Asked(question, options, frozenset({answer})))
         _close(question, part, points, right=False)
         return
     chosen = letters.index(given)
     right = chosen == answer
+    session.asked.append(Asked(question, options, frozenset({answer, chosen})))
     session.shown.append(Text(f"You said {given})"))
     _tell(right, options[chosen][1])
     if not right:
@@ -138,12 +178,13 @@ def ask_number(
         _tell(True, f"{number(answer)}. {why}")
         session.gap()
         return
-    while text := _asked("Your number (Enter to skip): "):
+    help = f"{WANTED} {SKIPPING} {NUMBER_KEYS}"
+    while text := _asked("Your number (? for help, Enter to skip): ", help):
         try:
             given = read_number(text, answer, tolerance)
             break
         except ValueError as error:
-            session.console.print(Sentence(f"{error} {KEYS_LATER}"))
+            session.console.print(Sentence(f"{error} ? helps."))
     if not text:
         session.print(Sentence(f"It is {number(answer)}. {why}"))
         _close(question, part, points, right=False)

@@ -11,18 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from rich.console import Console, Group, RenderableType
+import torch
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.padding import Padding
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-)
 from rich.text import Text
 from torch import Tensor
 
+from ddpm_tutor.classroom.bars import Bars
 from ddpm_tutor.pictures.figures import save_figure_as
 from ddpm_tutor.pictures.film_strips import save_film_strip
 from ddpm_tutor.pictures.films import Frame, film
@@ -35,6 +30,19 @@ from ddpm_tutor.screen.values import render, table
 from ddpm_tutor.storage.film_strip import FilmStrip
 
 T = TypeVar("T")
+
+# pictures beside a bar: not in a smaller window, of so many columns and lines
+WIDE, HIGH = 60, 30
+SMALL, MAX_PICTURES = 15, 4  # columns of a small picture and the gap; pictures of each kind
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question with choices that has been answered or skipped."""
+
+    question: str
+    options: Sequence[tuple[str, str]]  # (option, reply)
+    told: frozenset[int]  # the options whose replies the learner has read
 
 
 @dataclass
@@ -50,13 +58,27 @@ class Session:
     thinking: float = 0.0  # seconds that the learner took to answer in this step
     silent: bool = False  # earlier steps run again without showing anything
     shown: list[RenderableType] = field(default_factory=list)  # by the step that is running
+    asked: list[Asked] = field(default_factory=list)  # by the step that is running
     saved: list[Path] = field(default_factory=list)  # files written by the lesson
+    told_of_parts: bool = False  # the learner has read what a part of the assignment is
+
+    def __post_init__(self) -> None:
+        self.bars = Bars(self.console)
 
     def print(self, what: RenderableType) -> None:
         """Shows a renderable and remembers it, so that going back shows it again."""
         self.shown.append(what)
         if not self.silent:
-            self.console.print(what)
+            self.show_again(what)
+
+    def show_again(self, what: RenderableType) -> None:
+        """Shows what is remembered, at the width that the window has now.
+
+        A text that may not be wrapped, such as a path, and any text that goes into a file, keeps
+        its line.
+        """
+        whole = isinstance(what, Text) and (what.no_wrap or not self.console.is_terminal)
+        self.console.print(what, soft_wrap=whole)
 
     def gap(self) -> None:
         """A blank line, unless there is one already."""
@@ -69,6 +91,16 @@ def ends_blank(shown: Sequence[RenderableType]) -> bool:
     last = shown[-1] if shown else None
     blank = isinstance(last, Text) and not last.plain
     return blank or (isinstance(last, Padding) and bool(last.bottom))
+
+
+class AsWideAsFits:
+    """What looks different in a narrow window: it is drawn each time that it is shown."""
+
+    def __init__(self, draw: Callable[[Console], RenderableType]) -> None:
+        self.draw = draw
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield self.draw(console)
 
 
 _current = Session()
@@ -104,14 +136,20 @@ def show(value: Any, title: str | None = None, captions: Sequence[str] | None = 
             session.print(curves)
         save_figure(value, title or "figure")
     else:
-        session.print(render(value, session.console, title, captions))
+        kept = as_it_is_now(value)
+        session.print(AsWideAsFits(lambda console: render(kept, console, title, captions)))
 
 
 def show_images(images: Tensor, title: str, captions: Sequence[str] | None = None) -> None:
     """Shows a batch of images, (N, 1, H, W), under a title, without statistics."""
-    session = current()
-    pictures = render_images(images, session.console, captions)
-    session.print(Group(Text(title, style="bold"), pictures))
+    kept = as_it_is_now(images)
+    pictures = AsWideAsFits(lambda console: render_images(kept, console, captions))
+    current().print(Group(Text(title, style="bold"), pictures))
+
+
+def as_it_is_now(value: Any) -> Any:
+    """A copy of a tensor, which the lesson may change later; anything else as it is."""
+    return value.detach().clone() if isinstance(value, Tensor) else value
 
 
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -135,7 +173,9 @@ def saved_file(path: Path, what: str) -> None:
     session = current()
     if path not in session.saved:
         session.saved.append(path)
-    session.print(written(path, f"{what} saved"))
+    line = written(path, f"{what} saved")
+    line.no_wrap = True
+    session.print(line)
 
 
 def output_path(name: str, suffix: str) -> Path:
@@ -177,11 +217,16 @@ def save_grid(images: Tensor, name: str, columns: int | None = None) -> Path:
 
 
 def show_download(done: int, total: int) -> None:
-    """For `load_digits(progress=show_download)`: a line of megabytes while MNIST comes."""
+    """For `load_digits(progress=show_download)`: how much of MNIST has come, in megabytes.
+
+    Before that, with 0 of 0, it says that somebody is asked.
+    """
     session = current()
-    if session.console.is_terminal and not session.silent:
+    come = f"Downloading MNIST: {done / 1e6:.1f} MB"
+    said = session.bars.say(come if done else "Looking for MNIST on the network")
+    if done and not said and session.console.is_terminal:  # a lesson file that runs as a script
         end = "\n" if done == total else "\r"
-        session.console.print(f"Downloading MNIST: {done / 1e6:.1f} MB", end=end, highlight=False)
+        session.console.print(come, end=end, highlight=False)
 
 
 def _is_figure(value: Any) -> bool:
@@ -189,37 +234,36 @@ def _is_figure(value: Any) -> bool:
     return kind.__module__.startswith("matplotlib.figure") and kind.__name__ == "Figure"
 
 
-def track(items: Iterable[T], total: int, description: str) -> Iterator[T]:
+def track(
+    items: Iterable[T], total: int, description: str, *, pictures: bool = False
+) -> Iterator[T]:
     """The items, with a progress bar and the time left while they are worked through.
 
     The caller may send a few words, such as the loss, with `note`.
+
+    Args:
+        pictures: for the states of a chain: shows x_t and the estimate of x_0 below the bar. Not
+            where a question about them is still to come.
     """
-    session = current()
-    with Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(compact=True),
-        TextColumn("{task.fields[note]}", "cyan", markup=False),
-        console=session.console,
-        transient=True,
-        disable=not session.console.is_terminal,
-        redirect_stdout=False,  # the stepper has done that, and remembers what it catches
-    ) as bar:
-        task = bar.add_task(description, total=total, note="")
-        _bars.append(lambda note: bar.update(task, note=note))
-        try:
-            for item in items:
-                yield item
-                bar.advance(task)
-        finally:
-            _bars.pop()
+    console = current().console
+    pictures = pictures and console.width >= WIDE and console.height >= HIGH
+    with current().bars.bar(description, total) as bar:
+        for item in items:
+            if bar and pictures:
+                bar.picture(lambda state=item: drawn_beside(state, console))  # type: ignore[misc]
+            yield item
+            if bar:
+                bar.advance()
 
 
-_bars: list[Callable[[str], None]] = []
+def drawn_beside(state: Any, console: Console) -> RenderableType:
+    """The first x_t of a state and the estimates of x_0 from them, in one row."""
+    count = min(len(state.x_t), (console.width + 1) // (2 * SMALL), MAX_PICTURES)
+    images = torch.cat([state.x_t[:count], state.x_0_hat[:count]]).cpu()
+    captions = [f"x_t, t = {state.t}"] * count + ["guess of x_0"] * count
+    return render_images(images, console, captions)
 
 
 def note(text: str) -> None:
     """A few words beside the progress bar of the innermost `track`."""
-    if _bars:
-        _bars[-1](text)
+    current().bars.note(text)

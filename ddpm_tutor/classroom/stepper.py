@@ -5,7 +5,9 @@ import contextlib
 import inspect
 import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from itertools import islice
+from typing import Any
 
 from rich.console import RenderableType
 from rich.padding import Padding
@@ -13,7 +15,8 @@ from rich.panel import Panel
 from rich.rule import Rule
 from rich.text import Text
 
-from ddpm_tutor.classroom.session import Session, ends_blank, show, using
+from ddpm_tutor.classroom.questions import LETTERS, Leave
+from ddpm_tutor.classroom.session import Asked, Session, ends_blank, show, using
 from ddpm_tutor.course.cells import Cell
 from ddpm_tutor.course.lesson import (
     Lesson,
@@ -24,37 +27,32 @@ from ddpm_tutor.course.lesson import (
     shown_source,
 )
 from ddpm_tutor.errors import Stopped, TutorError, UsageError, is_device_error, line_in
-from ddpm_tutor.screen.keyboard import forget_keys, showing_keys
+from ddpm_tutor.screen.keyboard import BACK, NEXT, forget_keys, showing_keys
 from ddpm_tutor.screen.prose import (
+    HOLD,
     PROSE_WIDTH,
+    Code,
     Prose,
-    folded,
-    highlighted,
+    Sentence,
+    duration,
     used_functions,
     without_title,
 )
 
-KEYS = {
-    "Enter": "next",
-    "b": "back",
-    "r": "run again",
-    "p": "play",
-    "s": "source",
-    "?": "help",
-    "q": "quit",
-}
 HELP = """\
-Enter  go on to the next step; its code runs as it opens; also Space, →, ↓, Page Down
-b      back: the step before, as it was shown; also ←, ↑, Page Up
-r      run this step again
-p      play: a Python with the lesson's variables; Ctrl-D comes back
-s      the source of a function that this step used
-?      this help
-q      quit; the same command offers to go on from here"""
-
-
-NEXT = ("\r", " ", "right", "down", "page down")
-BACK = ("b", "left", "up", "page up")
+Enter   go on to the next step; its code runs as it opens; also Space, →, ↓, Page Down
+b       back: the step before, as it was shown; also ←, ↑, Page Up
+r       run this step again
+o       after a question: the replies to the other choices
+p       play: a Python with the lesson's variables; Ctrl-D comes back
+s       the source of a function that this step used
+Ctrl-L  show this step again, such as after the window has changed its size
+Ctrl-C  while a step runs: stop it; here: leave
+?       this help
+q       quit; the same command offers to go on from here"""
+REDRAW = "\x0c"  # Ctrl-L
+STOPPED = "Stopped. r runs this step again, from its beginning; Enter goes on without it."
+QUICK_SECONDS = 0.1  # stands for the time of a step that nobody has timed yet
 
 
 class LessonError(TutorError):
@@ -68,6 +66,9 @@ class Stepper:
         keys: reads one key from the learner, as `read_key` does; None runs straight through.
         settings: parameters to override, as text.
         at_step: told the number of each step when it begins.
+        at_end: told when the last step has been shown.
+        took: told the title of each step that has run, and the seconds that it took.
+        expected: the seconds that steps took earlier, by title.
     """
 
     def __init__(
@@ -78,14 +79,19 @@ class Stepper:
         keys: Callable[[], str] | None = None,
         settings: dict[str, str] | None = None,
         at_step: Callable[[int], None] = lambda number: None,
+        at_end: Callable[[], None] = lambda: None,
+        took: Callable[[str, float], None] = lambda title, seconds: None,
+        expected: Mapping[str, float] | None = None,
     ) -> None:
-        self.lesson, self.session, self.keys, self.at_step = lesson, session, keys, at_step
-        self.settings = settings or {}
+        self.lesson, self.session, self.keys = lesson, session, keys
+        self.at_step, self.at_end, self.took = at_step, at_end, took
+        self.settings, self.expected = settings or {}, expected or {}
         self.namespace = new_namespace(lesson)
         self.shown: dict[int, list[RenderableType]] = {}  # step -> what its code displayed
+        self.asked: dict[int, list[Asked]] = {}  # step -> its questions
 
     def run(self, start: int = 1) -> bool:
-        """Steps from number `start` to the end; True when the end was reached.
+        """Steps from number `start` to the end; True when the end was seen.
 
         Raises:
             UsageError: there is no such step.
@@ -94,30 +100,64 @@ class Stepper:
         count = len(self.lesson.steps)
         if not 1 <= start <= count:
             raise UsageError(f"This lesson has steps 1 to {count}; there is no step {start}.")
+        seen_all = False
         with using(self.session):
-            self._catch_up(start)
-            number = start
+            number = self._catch_up(start)
             while number <= count:
                 self.at_step(number)
-                self._present(number)
-                move = self._prompt(number) if self.keys else 1
+                try:
+                    self._present(number)
+                    if number == count and not self._unfinished(count + 1):
+                        seen_all = True
+                        self.at_end()
+                    move = self._prompt(number) if self.keys else 1
+                except Leave as chosen:
+                    move = chosen.move
                 if move == 0:
-                    return False
+                    return seen_all
                 number = max(1, number + move)
         return True
 
-    def _catch_up(self, start: int) -> None:
-        """Runs the code before step `start` without showing anything."""
-        if start == 1:
-            return
-        working = f"Running the code of steps 1 to {start - 1} first ..."
+    def _unfinished(self, before: int) -> int | None:
+        """The first step before that number whose code was stopped, or left at a question."""
+        steps = enumerate(self.lesson.steps[: before - 1], start=1)
+        return next((n for n, step in steps if step.code and n not in self.shown), None)
+
+    def _catch_up(self, start: int) -> int:
+        """Runs the code before step `start` without showing anything.
+
+        Returns:
+            the step to go on with: an earlier one where the learner stopped the work.
+        """
+        steps = self.lesson.steps[: start - 1]
+        seconds = [self.expected.get(step.title, QUICK_SECONDS) for step in steps]
+        if not steps:
+            return start
+        known = [step.title in self.expected for step in steps if step.code]
+        about = f", {'about' if all(known) else 'at least'} {duration(sum(seconds))}"
+        working = f"Running the code of steps 1 to {start - 1} first{about * any(known)} ..."
         self.session.console.print(Text(working, style="dim"))
         self.session.silent = True  # but the progress bars stay
+        number = 1
         try:
-            for number in range(1, start):
-                self._execute(number)
+            with self.session.bars.bar("", sum(seconds)) as bar:
+                for number in range(1, start):
+                    if bar:
+                        bar.change(description=f"Step {number} of {start - 1}")
+                        if any(known):
+                            bar.expect(sum(seconds[number - 1 :]))
+                    self._execute(number)
+                    if bar:
+                        bar.advance(seconds[number - 1])
+        except KeyboardInterrupt:
+            if self.keys is None:
+                raise
+            self.session.bars.clear()
+            self.session.console.print(Text(f"Stopped in step {number}: on from there.", "yellow"))
+            return number
         finally:
             self.session.silent = False
+        return start
 
     def _present(self, number: int) -> None:
         """Shows a step; its code runs the first time only."""
@@ -130,7 +170,7 @@ class Stepper:
             console.print(Padding(Prose(prose), (1, 0, 0, 0)), width=width)
         if number in self.shown:
             for renderable in self.shown[number]:
-                console.print(renderable)
+                self.session.show_again(renderable)
         elif step.code:
             self._execute_or_explain(number)
 
@@ -138,38 +178,55 @@ class Stepper:
         source = shown_source(cell)
         if source:
             self.session.gap()
-            self.session.print(Padding(highlighted(source), (0, 0, 1, 2)))
+            self.session.print(Padding(Code(source), (0, 0, 1, 2)))
 
     def _execute_or_explain(self, number: int) -> None:
-        """Runs a step; with a learner present an error is shown and can be looked into."""
+        """Runs a step; a learner who is present can look into an error, and stop it by Ctrl-C."""
         try:
             self._execute(number)
         except LessonError as error:
             if self.keys is None:
                 raise
-            self.session.print(Panel(Text(str(error)), title="Error", border_style="red"))
+            words = Text(str(error))
+            if (gap := self._unfinished(number)) is not None:
+                words.append(f"\nStep {gap} has not run to its end: go back, and let it.")
+            self.session.print(Panel(words, title="Error", border_style="red"))
+        except KeyboardInterrupt:
+            if self.keys is None:
+                raise
+            forget_keys()
+            self.session.console.print(Text(STOPPED, "yellow"))
 
     def _execute(self, number: int) -> None:
-        """Runs the code cells of a step, showing each before its output."""
-        self.session.shown, self.session.thinking = [], 0.0
+        """Runs the code cells of a step, showing each before its output.
+
+        A step that is stopped, or left at a question, has not been shown: it runs when it is
+        opened again.
+        """
+        step, session = self.lesson.steps[number - 1], self.session
+        session.shown, session.asked, session.thinking = [], [], 0.0
+        # what comes after rests on this step: it runs again when the learner gets there
+        self.shown = {n: shown for n, shown in self.shown.items() if n < number}
         started = time.perf_counter()
         try:
-            for cell in self.lesson.steps[number - 1].code:
+            for cell in step.code:
                 self._show_code(cell)
                 self._run_cell(cell)
-        finally:
-            self.shown[number] = self.session.shown
-            # what comes after rests on this step: it runs again when the learner gets there
-            self.shown = {n: shown for n, shown in self.shown.items() if n <= number}
-        seconds = time.perf_counter() - started - self.session.thinking
+        except LessonError:
+            self.shown[number] = session.shown
+            raise
+        self.shown[number], self.asked[number] = session.shown, session.asked
+        seconds = time.perf_counter() - started - session.thinking
+        if step.code:
+            self.took(step.title, seconds)
         if seconds >= 1:
-            self.session.print(Text(f"ran in {seconds:.1f} s", style="dim", justify="right"))
+            session.print(Text(f"ran in {seconds:.1f} s", style="dim", justify="right"))
 
     def _run_cell(self, cell: Cell) -> None:
         statements, last = compile_cell(cell, self.lesson.path)
         output = _PrintedText(self.session)
         try:
-            with contextlib.redirect_stdout(output):
+            with self.session.bars.clock("Computing"), contextlib.redirect_stdout(output):
                 exec(statements, self.namespace)
                 if cell.is_parameters:
                     override_parameters(self.namespace, self.settings)
@@ -197,33 +254,41 @@ class Stepper:
         """Waits for a key and does what it says; the steps to move by, 0 to stop."""
         console = self.session.console
         assert self.keys is not None
-        step = self.lesson.steps[number - 1]
         blank = ends_blank(self.shown.get(number, []))
         while True:
             if not blank:
                 console.print()
-            console.print(key_hints())
-            key, blank = self.keys(), False
+            console.print(self._key_hints(number))
+            key = self.keys()
             if key in NEXT:
                 return 1
             if key == "q":
                 return 0
             if key in BACK and number > 1:
                 return -1
-            if key in BACK:
-                console.print(Text("This is the first step.", style="dim"))
-            elif key == "r" and step.code:
-                self._execute_or_explain(number)
-                blank = ends_blank(self.shown[number])
-            elif key == "r":
-                console.print(Text("This step has no code to run.", style="dim"))
-            elif key == "p":
-                self._play()
-            elif key == "s":
-                self._show_source(step)
-            else:
-                forget_keys()  # what came with an unknown key, such as a paste, is not for us
-                console.print(Panel(Text(HELP), title="Keys", title_align="left", expand=False))
+            self._do(key, number)
+            blank = key in ("r", REDRAW) and ends_blank(self.shown.get(number, []))
+
+    def _do(self, key: str, number: int) -> None:
+        """What a key does that leads to no other step."""
+        console, step = self.session.console, self.lesson.steps[number - 1]
+        if key in BACK:
+            console.print(Text("This is the first step.", style="dim"))
+        elif key == "r" and step.code:
+            self._execute_or_explain(number)
+        elif key == "r":
+            console.print(Text("This step has no code to run.", style="dim"))
+        elif key == "o":
+            self._show_other_replies(number)
+        elif key == "p":
+            self._play()
+        elif key == "s":
+            self._show_source(step)
+        elif key == REDRAW:
+            self._present(number)
+        else:
+            forget_keys()  # what came with an unknown key, such as a paste, is not for us
+            console.print(Panel(Text(HELP), title="Keys", title_align="left", expand=False))
 
     def _play(self) -> None:
         """An interactive Python in the lesson's namespace."""
@@ -249,14 +314,18 @@ class Stepper:
                     self.namespace[name] = before[name]
         self.session.console.print("Back to the lesson.")
 
+    def _functions(self, step: Step) -> dict[str, Any]:
+        """The package's functions that a step used, as many as can be chosen by a digit."""
+        found = used_functions((cell.source for cell in step.code), self.namespace)
+        return dict(islice(found.items(), 9))
+
     def _show_source(self, step: Step) -> None:
         """Shows a function of the package that the step called; with several, asks which."""
-        console = self.session.console
-        functions = used_functions((cell.source for cell in step.code), self.namespace)
+        console, functions = self.session.console, self._functions(step)
         if not functions:
             console.print(Text("This step uses no function of the package.", style="dim"))
             return
-        names = list(functions)[:9]
+        names = list(functions)
         name = names[0]
         if len(names) > 1:
             choices = "\n".join(f"  {i}  {n}" for i, n in enumerate(names, start=1))
@@ -267,18 +336,45 @@ class Stepper:
             name = names[int(key) - 1]
         where = f"{functions[name].__module__.replace('.', '/')}.py"
         console.print(Rule(Text(where), align="left"))
-        source = inspect.getsource(functions[name])
-        console.print(highlighted(folded(source, console.width)))
+        console.print(Code(inspect.getsource(functions[name])))
         console.print(Rule())
 
+    def _show_other_replies(self, number: int) -> None:
+        """Shows what the learner would have read after the choices that were not taken."""
+        console, unread = self.session.console, self._unread(number)
+        if not unread:
+            console.print(Text("There are no other choices here.", style="dim"))
+        for asked in unread:
+            console.print()
+            console.print(Sentence(Text(asked.question, style="bold")))
+            for i, (option, reply) in enumerate(asked.options):
+                if i not in asked.told:
+                    console.print(Sentence(Text.assemble((f"{LETTERS[i]}) {option}", "yellow"))))
+                    console.print(Sentence(reply))
 
-def key_hints() -> Text:
-    """The line of keys below a step."""
-    hints = Text()
-    for key, meaning in KEYS.items():
-        hints.append(key, "bold cyan").append(f" {meaning}   ", "dim")
-    hints.rstrip()
-    return hints
+    def _unread(self, number: int) -> list[Asked]:
+        """The questions of a step that have replies which the learner has not read."""
+        asked = self.asked.get(number, []) if number in self.shown else []
+        return [each for each in asked if len(each.told) < len(each.options)]
+
+    def _key_hints(self, number: int) -> Sentence:
+        """The line of keys below a step: those that do something here."""
+        step, hints = self.lesson.steps[number - 1], Text()
+        keys = {
+            "Enter": "next",
+            "b": "back" if number > 1 else "",
+            "r": "again" if step.code else "",
+            "o": "other replies" if self._unread(number) else "",
+            "p": "play",
+            "s": "source" if self._functions(step) else "",
+            "?": "help",
+            "q": "quit",
+        }
+        for key, meaning in keys.items():
+            if meaning:
+                hints.append(key, "bold cyan").append(f"{HOLD}{meaning}", "dim").append("  ")
+        hints.rstrip()
+        return Sentence(hints)
 
 
 class _PrintedText(io.TextIOBase):

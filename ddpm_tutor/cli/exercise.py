@@ -116,6 +116,9 @@ def show_list(console: Console) -> None:
     total = sum(part.points for part in worth.values())
     console.print(Text(f"Exercises: {done} of {len(listed)} passed."), end=" ")
     console.print(Text(f"They stand for {total:g} of the 42 points of the lessons."))
+    console.print(
+        Text("Parts, such as 11.6 b, are those of a university assignment of 42 points.", "dim")
+    )
     if shared:
         console.print(Text("½: two exercises earn that point together.", "dim"))
     if upcoming:
@@ -300,7 +303,7 @@ def hint(name: NameArgument) -> None:
     """Show one more hint each time, from a nudge to nearly the whole answer."""
     from ddpm_tutor.course.exercise import find_exercise
     from ddpm_tutor.learner.progress import change_progress, load_progress
-    from ddpm_tutor.screen.prose import Prose, highlighted
+    from ddpm_tutor.screen.prose import Code, Prose
 
     exercise, console = find_exercise(name), make_console()
     count = len(exercise.hints)
@@ -310,7 +313,7 @@ def hint(name: NameArgument) -> None:
     console.print(Text(f"Hint {number} of {count} · {exercise.title}", "bold"))
     console.print(Prose(shown.prose))
     console.print()
-    console.print(highlighted(shown.code.source))
+    console.print(Code(shown.code.source))
     if number == count:
         console.print()
         solution = command("exercise", "solution", typed_again(name, exercise), "--give-up")
@@ -332,7 +335,7 @@ def solution(
     """Show the solution, once you have passed."""
     from ddpm_tutor.course.exercise import find_exercise
     from ddpm_tutor.learner.progress import change_progress, load_progress
-    from ddpm_tutor.screen.prose import highlighted
+    from ddpm_tutor.screen.prose import Code
 
     exercise, console = find_exercise(name), make_console()
     progress = load_progress().exercise(exercise.name)
@@ -341,7 +344,7 @@ def solution(
             f"You have not passed exercise {exercise.number} yet. Ask for a hint, or add --give-up:"
             "\nthen it earns no points, until you reset it and write it yourself."
         )
-    console.print(highlighted(exercise.solution.source))
+    console.print(Code(exercise.solution.source))
     if not progress.passed:
         change_progress(lambda p: setattr(p.exercise(exercise.name), "given_up", True))
         console.print()

@@ -193,7 +193,7 @@ def denoising_frames(
             loaded.model, loaded.schedule, labels, options, seed=seed, indices=numbers, x_T=x_T
         )
     steps = options.steps_of(loaded.schedule.T)
-    return list(frames_of(track(states, steps + 1, "Denoising"), loaded.schedule))
+    return list(frames_of(track(states, steps + 1, "Denoising", pictures=True), loaded.schedule))
 
 
 def noising_frames(
@@ -228,4 +228,4 @@ def noising_frames(
         seed=seed,
         indices=numbers,
     )
-    return list(track(frames, FRAMES, "Noising"))
+    return list(track(frames, FRAMES, "Noising", pictures=True))

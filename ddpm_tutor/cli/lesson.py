@@ -91,7 +91,7 @@ def lesson(
     elif pause is not False:
         console.print(Text(NO_KEYS, "yellow"))
     if bookmark and start is None and 1 < bookmark.lesson.step <= count:
-        start = ask_where_to_start(console, bookmark.lesson.step, count)
+        start = ask_where_to_start(console, chosen, bookmark.lesson)
 
     def ask(prompt: str) -> str:
         with showing_keys(True):
@@ -114,13 +114,15 @@ def lesson(
         if bookmark:
             session.ask, session.on_answer = ask, bookmark.answered
             stepper.keys, stepper.at_step = read_key, bookmark.at_step
+            stepper.at_end, stepper.took = bookmark.finished, bookmark.took
+            stepper.expected = dict(bookmark.lesson.seconds)
         finished = stepper.run(start or 1)
     if bookmark and finished:
         bookmark.finished()
     options = given(ctx, "settings", "seed", "device", "out", "data", "trust")
     say_goodbye(console, chosen, session.saved, finished, options)
     if bookmark:
-        say_points(console, chosen, bookmark.lesson)
+        say_points(console, chosen, bookmark.lesson, finished)
 
 
 def learner_is_there(pause: bool | None = None) -> bool:
@@ -201,14 +203,19 @@ def parse_settings(settings: list[str]) -> dict[str, str]:
     return values
 
 
-def ask_where_to_start(console: Console, step: int, count: int) -> int:
+def ask_where_to_start(console: Console, lesson: "Lesson", place: "LessonProgress") -> int:
     """Offers to go on where the learner left."""
-    console.print(Text(f"You left at step {step} of {count}."))
+    from ddpm_tutor.screen.prose import duration
+
+    step = place.step
+    console.print(Text(f"You left at step {step} of {len(lesson.steps)}."))
+    seconds = sum(place.seconds.get(earlier.title, 0) for earlier in lesson.steps[: step - 1])
+    wait = f", after about {duration(seconds)} of computing" if seconds >= 1 else ""
     while True:
         console.print(
             Text.assemble(
-                ("Enter", "bold cyan"), " goes on there, ", ("s", "bold cyan"), " starts over, ",
-                ("q", "bold cyan"), " leaves.",
+                ("Enter", "bold cyan"), f" goes on there{wait}, ",
+                ("s", "bold cyan"), " starts over, ", ("q", "bold cyan"), " leaves.",
             )
         )  # fmt: skip
         key = read_key()
@@ -218,19 +225,19 @@ def ask_where_to_start(console: Console, step: int, count: int) -> int:
             return 1 if key == "s" else step
 
 
-def say_points(console: Console, lesson: "Lesson", progress: "LessonProgress") -> None:
-    """What the learner's answers are worth, and which are still to be had."""
-    from ddpm_tutor.course.questions import questions
+def say_points(console: Console, lesson: "Lesson", place: "LessonProgress", finished: bool) -> None:
+    """What the learner's answers are worth, and at the end how the other points are to be had."""
+    from ddpm_tutor.cli.lessons import say_ways_to_earn
     from ddpm_tutor.learner.points import earned, worth
-    from ddpm_tutor.screen.prose import HOLD, Sentence
+    from ddpm_tutor.learner.progress import load_progress
 
     if worth(lesson):
-        points = f"Points in this lesson: {earned(lesson, progress.answers):g} of {worth(lesson):g}"
-        open_ones = {q.part for q in questions(lesson) if q.points} - {
-            part for part, right in progress.answers.items() if right
-        }
-        names = "; ".join(part.replace(" ", HOLD) for part in sorted(open_ones))
-        console.print(Sentence(f"{points}. To be had: {names}" if names else f"{points}."))
+        mine, of = earned(lesson, place.answers), worth(lesson)
+        console.print(Text(f"Points in this lesson: {mine:g} of {of:g}."))
+    if finished:
+        progress = load_progress()
+        progress.lessons[lesson.path.stem] = place  # nothing is on the disk where none can be
+        say_ways_to_earn(console, [lesson], progress)
 
 
 def say_goodbye(
@@ -256,3 +263,21 @@ def say_goodbye(
     else:
         say, typed = "Your points", command("lessons")
     console.print(Text.assemble(f"Lesson done. {say}: ", (typed, "bold cyan")))
+    say_exercises(console, lesson)
+
+
+def say_exercises(console: Console, lesson: "Lesson") -> None:
+    """Which exercises have the learner write what this lesson has taught."""
+    from ddpm_tutor.cli.exercise import going_on
+    from ddpm_tutor.course.exercise import FOLDER, all_exercises
+    from ddpm_tutor.learner.progress import load_progress
+    from ddpm_tutor.screen.prose import HOLD, Sentence
+
+    progress = load_progress()
+    mine = [e for e in all_exercises() if e.lesson == str(lesson.number)]
+    left = [e for e in mine if not progress.exercise(e.name).passed]
+    if left:
+        titles = "; ".join(f"{e.number}{HOLD}{e.title.replace(' ', HOLD)}" for e in left)
+        console.print(Sentence(f"Exercises of this lesson: {titles}."))
+        typed = (going_on(left[0], FOLDER), "bold cyan")
+        console.print(Text.assemble("Write it yourself: ", typed))

@@ -3,14 +3,23 @@
 from typing import TYPE_CHECKING
 
 from rich import box
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ddpm_tutor.cli.exercise import going_on
+from ddpm_tutor.cli.welcome import next_lesson, open_progress, state_of
+from ddpm_tutor.commands import command
+from ddpm_tutor.files import bundled
 from ddpm_tutor.screen.console import make_console
 
 if TYPE_CHECKING:
-    pass
-from ddpm_tutor.cli.welcome import open_progress, state_of
+    from ddpm_tutor.course.exercise import Exercise
+    from ddpm_tutor.course.lesson import Lesson
+    from ddpm_tutor.learner.progress import Progress
+
+MAX_WAYS = 6  # parts that are listed at once
+TO_BE_HAD = "To be had in another sitting, each a part of the assignment of 42 points:"
 
 
 def lessons() -> None:
@@ -28,12 +37,10 @@ def lessons() -> None:
     table.add_column("Points", no_wrap=True, justify="right")
     table.add_column("Progress", no_wrap=True)
     mine, all_points = 0.0, 0.0
-    upcoming = None
-    for lesson in all_lessons():
+    known = all_lessons()
+    for lesson in known:
         done = progress.lesson(lesson.path.stem)
         points, of = earned(lesson, done.answers), worth(lesson)
-        if upcoming is None and (points < of or not done.finished):
-            upcoming = lesson
         mine, all_points = mine + points, all_points + of
         table.add_row(
             str(lesson.number),
@@ -51,5 +58,46 @@ def lessons() -> None:
             f"Exercises: {passed} of {len(listed)} passed. ", ("ddpm-tutor exercise", "dim")
         )
     )
-    if upcoming:
-        console.print(Text(f"Go on with: ddpm-tutor lesson {upcoming.number}", "dim"))
+    if upcoming := next_lesson(known, progress):
+        say, lesson = upcoming
+        console.print(Text(f"{say}: ddpm-tutor lesson {lesson.number}", "dim"))
+    done_ones = [lesson for lesson in known if progress.lesson(lesson.path.stem).finished]
+    say_ways_to_earn(console, done_ones, progress)
+
+
+def say_ways_to_earn(console: Console, lessons: "list[Lesson]", progress: "Progress") -> None:
+    """How the points of these lessons that are missing can still be had."""
+    from ddpm_tutor.course.exercise import all_exercises, parts
+    from ddpm_tutor.learner.points import open_questions
+    from ddpm_tutor.screen.prose import Sentence
+
+    missing = [
+        (lesson, question)
+        for lesson in lessons
+        for question in open_questions(lesson, progress.lesson(lesson.path.stem).answers)
+    ]
+    if not missing:
+        return
+    earned_by = parts()
+    unpassed = [e for e in all_exercises() if not progress.exercise(e.name).counts]
+    ways = Table.grid(padding=(0, 2))
+    for lesson, question in missing[:MAX_WAYS]:
+        place = lesson.number if lesson.path.parent == bundled("lessons") else lesson.path
+        how = command("lesson", place, "--from", question.step)
+        ways.add_row("", Text(question.key), Text(how, "bold"))
+        part = earned_by.get(question.part)
+        if left := [e for e in unpassed if part and e.name in part.exercises]:
+            ways.add_row("", "", Text(f"or {going_on_with(left)}", "dim"))
+    console.print(Sentence(TO_BE_HAD))
+    console.print(ways)
+    if more := len(missing[MAX_WAYS:]):
+        console.print(Text(f"  and {more} more", "dim"))
+
+
+def going_on_with(exercises: "list[Exercise]") -> str:
+    """These exercises by number, and the command to go on with the first."""
+    from ddpm_tutor.course.exercise import FOLDER
+
+    numbers = " and ".join(str(exercise.number) for exercise in exercises)
+    which = f"exercise{'s' * (len(exercises) > 1)} {numbers}"
+    return f"{which}: {going_on(exercises[0], FOLDER)}"

@@ -116,12 +116,13 @@ StepsOption = Annotated[
 ]
 
 
-def find_digits(data: Path | None) -> "Digits":
+def find_digits(data: Path | None, *, ask_again: bool = False) -> "Digits":
     """The digits to work with, found in the order of `load_digits`; a download shows itself."""
-    from ddpm_tutor.classroom.session import show_download
+    from ddpm_tutor.classroom.session import current, show_download
     from ddpm_tutor.storage.digits import load_digits
 
-    return load_digits(data, progress=show_download)
+    with current().bars.clock("Reading the digits"):
+        return load_digits(data, progress=show_download, ask_again=ask_again)
 
 
 def open_checkpoint(path: Path | None, device: Device, steps: int) -> "Checkpoint":

@@ -144,7 +144,8 @@ def train(
         )
         settings = RunSettings(network.value, width, conditional, config, start_from)
         run = (Run.resume if resume else Run.start)(run_dir, settings, where)
-        digits = find_digits(data)  # before anything is begun in the folder
+        # before anything is begun in the folder; a training is worth the wait for the network
+        digits = find_digits(data, ask_again=True)
         if rank == 0:
             stack.enter_context(run.exclusive())
         run.take(digits)  # better to fail now than with a run begun

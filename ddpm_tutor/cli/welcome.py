@@ -23,6 +23,20 @@ def state_of(lesson: "Lesson", progress: "LessonProgress") -> Text:
     return Text("–", "dim")
 
 
+def next_lesson(lessons: "list[Lesson]", progress: "Progress") -> "tuple[str, Lesson] | None":
+    """The lesson to open next, and how to call that; None when all are done.
+
+    One that was left in the middle comes first.
+    """
+    unfinished = [lesson for lesson in lessons if not progress.lesson(lesson.path.stem).finished]
+    begun = [lesson for lesson in unfinished if progress.lesson(lesson.path.stem).step > 1]
+    if begun:
+        return "Go on with", begun[0]
+    if unfinished:
+        return "Begin with" if unfinished[0].number == 1 else "Next", unfinished[0]
+    return None
+
+
 def open_progress(console: Console) -> "Progress":
     """The learner's progress; says so when the file had to be set aside."""
     from ddpm_tutor.learner.progress import UNREADABLE, load_progress, set_aside_unreadable
@@ -50,19 +64,16 @@ def welcome() -> None:
             padding=(1, 2),
         )
     )
-    unfinished = []
+    listed = all_lessons()
     rows = Table.grid(padding=(0, 2))
-    for lesson in all_lessons():
+    for lesson in listed:
         mine = progress.lesson(lesson.path.stem)
-        if not mine.finished:
-            unfinished.append((mine.step <= 1, lesson))  # one left in the middle comes first
         rows.add_row(Text(str(lesson.number), "bold"), Text(lesson.title), state_of(lesson, mine))
     console.print(rows)
     console.print()
-    if unfinished:
-        untouched, upcoming = min(unfinished, key=lambda each: each[0])
-        say = "Go on with" if not untouched else "Begin with" if upcoming.number == 1 else "Next"
-        command = (f"ddpm-tutor lesson {upcoming.number}", "bold")
+    if upcoming := next_lesson(listed, progress):
+        say, lesson = upcoming
+        command = (f"ddpm-tutor lesson {lesson.number}", "bold")
         console.print(Text.assemble(f"{say}:".ljust(15), command))
     else:
         console.print(Text("You have done every lesson. Now read the code: it is short."))

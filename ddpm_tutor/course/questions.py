@@ -14,6 +14,7 @@ class Question:
     text: str
     part: str  # of the assignment, such as "11.5 d"; "" where it is none of its
     points: float
+    step: int  # of the lesson, from 1
     call: ast.Call
 
     @property
@@ -25,7 +26,7 @@ class Question:
 def questions(lesson: Lesson) -> list[Question]:
     """The questions of a lesson, in order."""
     found = []
-    for step in lesson.steps:
+    for number, step in enumerate(lesson.steps, start=1):
         for cell in step.code:
             nodes = ast.walk(ast.parse(cell.source))
             calls = [node for node in nodes if isinstance(node, ast.Call)]
@@ -34,7 +35,7 @@ def questions(lesson: Lesson) -> list[Question]:
                     text = constant(call.args[0] if call.args else None)
                     part = constant(keyword(call, "part"))
                     points = constant(keyword(call, "points"))
-                    found.append(Question(text or "", part or "", points or 0, call))
+                    found.append(Question(text or "", part or "", points or 0, number, call))
     return found
 
 

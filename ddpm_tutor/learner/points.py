@@ -1,7 +1,7 @@
 """What answers are worth: 42 points of the assignment in all."""
 
 from ddpm_tutor.course.lesson import Lesson
-from ddpm_tutor.course.questions import questions
+from ddpm_tutor.course.questions import Question, questions
 
 
 def earned(lesson: Lesson, answers: dict[str, bool]) -> float:
@@ -12,3 +12,8 @@ def earned(lesson: Lesson, answers: dict[str, bool]) -> float:
 def worth(lesson: Lesson) -> float:
     """The points of all questions of the lesson."""
     return sum(q.points for q in questions(lesson))
+
+
+def open_questions(lesson: Lesson, answers: dict[str, bool]) -> list[Question]:
+    """The questions of the lesson whose points are still to be had, in its order."""
+    return [q for q in questions(lesson) if q.points and not answers.get(q.key)]

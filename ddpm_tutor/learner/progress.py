@@ -4,6 +4,7 @@ import contextlib
 import functools
 import hashlib
 import json
+import math
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -15,8 +16,8 @@ from ddpm_tutor.course.exercise import Exercise, parts
 from ddpm_tutor.errors import TutorError
 from ddpm_tutor.files import is_makeshift, make_folder, replacing, set_aside, user_folder
 
-VERSION = 2
-READABLE = (1, VERSION)  # version 1 had no exercises
+VERSION = 3
+READABLE = (1, 2, VERSION)  # version 1 had no exercises, version 2 no seconds
 UNREADABLE = "Your progress could not be read, so it starts anew."
 NO_HOME = "There is no home folder to write to. Until HOME names one, progress is kept in {}."
 LOCK_SECONDS = 5.0  # how long to wait for another terminal that is writing
@@ -29,6 +30,7 @@ class LessonProgress:
     step: int = 1  # where to go on, from 1
     finished: bool = False
     answers: dict[str, bool] = field(default_factory=dict)  # question -> answered rightly
+    seconds: dict[str, float] = field(default_factory=dict)  # title of a step -> took last time
 
 
 @dataclass
@@ -92,11 +94,20 @@ def read_progress(text: str) -> Progress:
         answers = lesson.answers.items() if isinstance(lesson.answers, dict) else [(None, None)]
         if type(lesson.step) is not int or not all(isinstance(right, bool) for _, right in answers):
             raise ValueError("not a progress file")
+        if not _are_seconds(lesson.seconds):
+            lesson.seconds = {}  # only an estimate rests on them
     for exercise in exercises.values():
         kinds = (type(exercise.hints), type(exercise.passed), type(exercise.given_up))
         if kinds != (int, str, bool):
             raise ValueError("not a progress file")
     return Progress(lessons, exercises)
+
+
+def _are_seconds(seconds: object) -> bool:
+    """Whether these can be the times of steps."""
+    if not isinstance(seconds, dict):
+        return False
+    return all(isinstance(s, int | float) and 0 <= s < math.inf for s in seconds.values())
 
 
 def progress_lock() -> FileLock:
@@ -184,16 +195,26 @@ class Bookmark:
         self.name = name
         self.lesson = load_progress().lesson(name)
         self.told: set[str] = set()  # questions whose answer was shown in this sitting
+        self.timed: dict[str, float] = {}  # steps that have run in this sitting, and their seconds
 
     def keep(self, change: Callable[[LessonProgress], object]) -> None:
         """Changes the progress in this lesson, here and on disk."""
         change(self.lesson)
-        change_progress(lambda progress: change(progress.lesson(self.name)))
+
+        def on_disk(progress: Progress) -> None:
+            change(progress.lesson(self.name))
+            progress.lesson(self.name).seconds |= self.timed
+
+        change_progress(on_disk)
 
     def at_step(self, number: int) -> None:
         """The learner has come to this step; opening a lesson is not yet starting over."""
         if number > 1:
             self.keep(lambda lesson: setattr(lesson, "step", number))
+
+    def took(self, title: str, seconds: float) -> None:
+        """A step has run; that is kept with whatever is kept next."""
+        self.timed[title] = round(seconds, 2)
 
     def answered(self, question: str, right: bool) -> bool:
         """The learner has answered, or skipped the question, which tells the answer as well.

@@ -48,6 +48,8 @@ ON_WINDOWS = {
     "Q": "page down",
 }
 SAME = {"\n": "\r", "\x1bOM": "\r", "\x04": "q"}  # Enter of the number pad; Ctrl-D
+NEXT = ("\r", " ", "right", "down", "page down")
+BACK = ("b", "left", "up", "page up")
 REST_SECONDS = 0.05  # the rest of a key that came in part is not longer on its way
 
 _waiting: list[str] = []  # keys that came together with one that has been read

@@ -66,9 +66,20 @@ class Prose(Markdown):
             yield from dropwhile(lambda part: part == Segment.line(), parts)
 
 
-def highlighted(source: str) -> Syntax:
-    """Python code in colours."""
-    return Syntax(source, "python", theme="ansi_dark", background_color="default", word_wrap=True)
+class Code:
+    """Python code in colours; what is too long for a line stands deeper on the next."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield Syntax(
+            folded(self.source, options.max_width),
+            "python",
+            theme="ansi_dark",
+            background_color="default",
+            word_wrap=True,  # for what has no blank to break it at
+        )
 
 
 def folded(source: str, width: int) -> str:
@@ -89,6 +100,14 @@ def folded(source: str, width: int) -> str:
     return "\n".join(lines)
 
 
+def duration(seconds: float) -> str:
+    """A time to wait, in round words: 8 s, 40 s, 1 min 50 s."""
+    if seconds < 10:
+        return f"{max(1, seconds):.0f} s"
+    minutes, rest = divmod(round(seconds, -1), 60)
+    return " ".join([f"{minutes:.0f} min"] * (minutes > 0) + [f"{rest:.0f} s"] * (rest > 0))
+
+
 def without_title(prose: str) -> str:
     """Prose without its first heading, which stands in the rule above."""
     lines = prose.splitlines()
@@ -98,15 +117,25 @@ def without_title(prose: str) -> str:
 
 
 def used_functions(sources: Iterable[str], namespace: dict[str, Any]) -> dict[str, Any]:
-    """The package's functions and classes that the code names, the last called first."""
+    """The package's functions and classes that the code names, the last called first.
+
+    Code that only imports names what it imports.
+    """
+    nodes = [node for source in sources for node in ast.walk(ast.parse(source))]
+    names = [node.id for node in nodes if isinstance(node, ast.Name)]
+    imported = [node.asname or node.name for node in nodes if isinstance(node, ast.alias)]
     found: dict[str, Any] = {}
-    for source in sources:
-        for node in ast.walk(ast.parse(source)):
-            if isinstance(node, ast.Name) and node.id in namespace:
-                value = namespace[node.id]
-                module = getattr(value, "__module__", None) or ""
-                plain = inspect.unwrap(value) if callable(value) else value
-                ours = module.startswith(SHOWN)
-                if ours and (inspect.isfunction(plain) or inspect.isclass(plain)):
-                    found[node.id] = plain
-    return dict(reversed(found.items()))
+    for name in names:
+        if function := shown_function(namespace.get(name)):
+            found[name] = function
+    if found:
+        return dict(reversed(found.items()))
+    return {name: f for name in imported if (f := shown_function(namespace.get(name)))}
+
+
+def shown_function(value: Any) -> Any:
+    """The function or class of the package that a learner is shown for `value`; None for others."""
+    module = getattr(value, "__module__", None) or ""
+    plain = inspect.unwrap(value) if callable(value) else value
+    ours = module.startswith(SHOWN) and (inspect.isfunction(plain) or inspect.isclass(plain))
+    return plain if ours else None

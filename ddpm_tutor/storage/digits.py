@@ -1,8 +1,10 @@
 """The digits: MNIST from a folder, the cache or the network, or the offline digits that ship."""
 
+import contextlib
 import functools
 import hashlib
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ddpm_tutor.errors import TutorError, why_no_answer
-from ddpm_tutor.files import bundled, expanded, user_folder
+from ddpm_tutor.files import bundled, expanded, replacing, user_folder
 from ddpm_tutor.science.noise import stream
 from ddpm_tutor.science.pixels import pad_to_32
 from ddpm_tutor.storage.mnist_download import DownloadProgress, download_mnist
@@ -23,6 +25,8 @@ from ddpm_tutor.storage.mnist_files import (
 )
 
 VALIDATION_DIVISOR = 12  # one image in 12 is held out: 5,000 of MNIST's 60,000
+LONG_SECONDS = 2.0  # a search on the network that fails after a longer wait is not repeated ...
+NOT_AGAIN_SECONDS = 3 * 3600  # ... for so long: about a sitting
 
 
 class MNISTOutOfReach(TutorError):
@@ -83,14 +87,18 @@ def load_digits(
     download: bool = True,
     progress: DownloadProgress | None = None,
     offline: bool = True,
+    ask_again: bool = False,
 ) -> Digits:
     """MNIST from `data` or DDPM_TUTOR_DATA, the cache, or a download; else the offline digits.
+
+    A network in which nobody answers costs seconds: that it failed is remembered for some hours.
 
     Args:
         data: a torchvision root, the folder that holds MNIST/raw; or one of these two.
         download: whether the network may be asked.
-        progress: called while a download goes on.
+        progress: called while a download goes on, and with 0 of 0 bytes before it.
         offline: whether the offline digits may stand in. Without them, no MNIST is an error.
+        ask_again: whether the network is asked although it failed a short while ago.
 
     Raises:
         TutorError: a folder was named and has no MNIST, or its files are of no use; or there is
@@ -102,19 +110,59 @@ def load_digits(
     cached = read_cache()
     if cached:
         return cached
-    root = cache_folder()
     reason = "downloading is switched off"
     if download:
-        try:
-            download_mnist(root, progress)
-            return read_mnist(root)
-        except TutorError as error:
-            reason = str(error)
-        except OSError as error:
-            reason = why_no_answer(error)
+        reason = "" if ask_again or not offline else why_not_again()
+    if not reason:
+        fetched = fetch_digits(progress)
+        if isinstance(fetched, Digits):
+            return fetched
+        reason = fetched
     if offline:
         return load_offline_digits(reason)
     raise MNISTOutOfReach(f"MNIST is not on this machine and could not be fetched ({reason}).")
+
+
+def fetch_digits(progress: DownloadProgress | None = None) -> Digits | str:
+    """MNIST from the network, kept in the cache; or why there is none."""
+    if progress:
+        progress(0, 0)
+    started = time.monotonic()
+    try:
+        download_mnist(cache_folder(), progress)
+        return read_mnist(cache_folder())
+    except TutorError as error:
+        reason = str(error)
+    except OSError as error:
+        reason = why_no_answer(error)
+    if time.monotonic() - started > LONG_SECONDS:
+        remember_failure(reason)
+    return reason
+
+
+def failure_file() -> Path:
+    """What says that the network was asked for MNIST in vain, and why; its age says when."""
+    return cache_folder() / "no_mnist.txt"
+
+
+def remember_failure(reason: str) -> None:
+    """Keeps why the network had no MNIST; where that cannot be kept, it is asked each time."""
+    with contextlib.suppress(TutorError, OSError), replacing(failure_file()) as temporary:
+        temporary.write_text(f"{reason}\n", encoding="utf-8")
+
+
+def why_not_again() -> str:
+    """Why the network is not asked for MNIST now, and when it will be; "" where it may be."""
+    file = failure_file()
+    try:
+        reason, failed = file.read_text(encoding="utf-8").strip(), file.stat().st_mtime
+    except (OSError, ValueError):
+        return ""
+    if not 0 <= time.time() - failed < NOT_AGAIN_SECONDS:
+        return ""
+    times = time.localtime(failed), time.localtime(failed + NOT_AGAIN_SECONDS)
+    at, again = (time.strftime("%H:%M", when) for when in times)
+    return f"{reason}, at {at}; to look again before {again}, remove {file}"
 
 
 def find_mnist(data: Path | None = None) -> Digits | None:

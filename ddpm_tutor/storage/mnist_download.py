@@ -18,7 +18,7 @@ SLOW_SECONDS = 3.0  # patience with one that sends less than this many bytes a s
 MIN_BYTES_PER_SECOND = 100_000  # all 10 MB in 100 seconds
 MAX_BYTES = 20_000_000  # bytes of an answer: MNIST's files are smaller
 
-# told how many bytes of how many have come
+# told how many bytes of how many have come; 0 of 0 before anybody is asked
 DownloadProgress = Callable[[int, int], None]
 
 
