@@ -40,6 +40,16 @@ class Stopped(SystemExit):
         return f"{signal.strsignal(self.number)}."
 
 
+def notice(pressed: KeyboardInterrupt) -> None:
+    """Says that whoever caught `pressed` goes on: it has not been lost, and need not come again."""
+    pressed.noticed = True  # type: ignore[attr-defined]
+
+
+def is_noticed(error: BaseException) -> bool:
+    """Whether `notice` was told of it."""
+    return getattr(error, "noticed", False)
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether there was too little memory, as PyTorch's devices and NumPy say it, each its way."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":

@@ -19,7 +19,7 @@ from survivor import command
 
 from ddpm_tutor.cli import signals
 from ddpm_tutor.cli.signals import signals_by_name, signals_to
-from ddpm_tutor.errors import Stopped
+from ddpm_tutor.errors import Stopped, notice
 
 pytestmark = [
     pytest.mark.slow,
@@ -191,7 +191,7 @@ def test_a_signal_that_somebody_sees_to_does_not_come_again(monkeypatch) -> None
         try:
             signal.raise_signal(signal.SIGINT)
         except KeyboardInterrupt as pressed:
-            pressed.noticed = True  # type: ignore[attr-defined]
+            notice(pressed)
         time.sleep(0.2)
     with signals_by_name(), pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)  # and then the command ends by itself

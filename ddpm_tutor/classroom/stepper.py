@@ -26,7 +26,7 @@ from ddpm_tutor.course.lesson import (
     override_parameters,
     shown_source,
 )
-from ddpm_tutor.errors import Stopped, TutorError, UsageError, is_device_error, line_in
+from ddpm_tutor.errors import Stopped, TutorError, UsageError, is_device_error, line_in, notice
 from ddpm_tutor.screen.keyboard import BACK, NEXT, forget_keys, showing_keys
 from ddpm_tutor.screen.prose import (
     HOLD,
@@ -149,9 +149,10 @@ class Stepper:
                     self._execute(number)
                     if bar:
                         bar.advance(seconds[number - 1])
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as pressed:
             if self.keys is None:
                 raise
+            notice(pressed)
             self.session.bars.clear()
             self.session.console.print(Text(f"Stopped in step {number}: on from there.", "yellow"))
             return number
@@ -191,9 +192,10 @@ class Stepper:
             if (gap := self._unfinished(number)) is not None:
                 words.append(f"\nStep {gap} has not run to its end: go back, and let it.")
             self.session.print(Panel(words, title="Error", border_style="red"))
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as pressed:
             if self.keys is None:
                 raise
+            notice(pressed)
             forget_keys()
             self.session.console.print(Text(STOPPED, "yellow"))
 

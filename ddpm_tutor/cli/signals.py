@@ -12,7 +12,7 @@ from typing import Any
 
 import typer
 
-from ddpm_tutor.errors import Stopped, TutorError
+from ddpm_tutor.errors import Stopped, TutorError, is_noticed
 
 AT_ONCE = 1.0  # seconds from a signal to the error that it led to
 LOST = 4.0  # seconds after which an exception that has not come through never will
@@ -32,7 +32,7 @@ def signals_by_name() -> Iterator[None]:
 
     An error that the signal led to gets its name: in the middle of an import it can end as an
     ImportError, or worse. There it can also be lost, in code that catches everything; then it is
-    raised again. Who catches a KeyboardInterrupt and goes on says so: `pressed.noticed = True`.
+    raised again. Who catches a KeyboardInterrupt and goes on says so with `notice`.
     """
     came, last = -AT_ONCE, signal.SIGINT.value
     raised: BaseException | None = None
@@ -52,7 +52,7 @@ def signals_by_name() -> Iterator[None]:
         nonlocal watch
 
         def send() -> None:
-            if raised is lost and not getattr(lost, "noticed", False):
+            if raised is lost and not is_noticed(lost):
                 _thread.interrupt_main(signal.Signals(number))
 
         watch.cancel()
