@@ -282,8 +282,9 @@ show_table("Three ways to one number", ["t", "KL", "Eq. 8", "Eq. 12"], rows)
 #
 #     L_simple(θ) = E ‖ε - ε_θ(√ᾱ_t x_0 + √(1-ᾱ_t) ε, t)‖²                 (14)
 #
-# E is the mean over all t from 1 to T, all pictures `x_0` and all noise ε. (All of
-# Sections 3.1 to 3.4, from the bound of Eq. 5 to here, is about this loss.)
+# E is the mean over all t from 1 to T, all pictures `x_0` and all noise ε. (With its
+# weights, the sum over t is a bound on how likely the model finds the data: Eq. 5,
+# Sections 3.1 to 3.4.)
 
 # %%
 ask_choice(
@@ -369,7 +370,7 @@ with torch.no_grad():
 signal = alpha_bar[t].sqrt().float().view(8, 1, 1, 1)
 strength = (1 - signal**2).sqrt()
 others = {"x_t - x_0": x_t - x_0, "√(1-ᾱ_t) eps": strength * eps, "eps": eps}
-rows = [(name, (eps_theta - other).square().mean())
+rows = [(name, (eps_theta - other).square().mean().item())
         for name, other in others.items()]
 ask_choice(
     "Which two values does the loss compare?",
@@ -389,7 +390,7 @@ ask_choice(
 )
 
 # %%
-show_table("Mean squared difference from eps_theta", ["of", ""], rows)
+show_table("Mean squared difference from eps_theta", ["of", "value"], rows)
 
 # %%
 from ddpm_tutor import loss_simple
@@ -442,7 +443,7 @@ ask_choice(
 # %%
 def copying(goal):  # what the best multiple of x_t leaves over
     rest = goal - (x_t * goal).sum() / (x_t * x_t).sum() * x_t
-    return f"{rest.square().sum() / goal.square().sum():.1%}"
+    return f"{rest.square().sum() / goal.square().sum():.2%}"
 
 rows, x_0 = [], to_unit_range(digits.train_images[:100])
 for step in (10, 300, 600, 1000):
@@ -747,9 +748,9 @@ show_table("Validation loss", ["step", "loss ± standard error"], checks)
 # %%
 from ddpm_tutor import losses_by_t
 
-trained.model.to(where)
+finished = load_checkpoint(device=where)  # the weights of this package
 both = [losses_by_t(net, schedule, held_out)
-        for net in track((state.ema, trained.model), 2, "Measuring")]
+        for net in track((state.ema, finished.model), 2, "Measuring")]
 (ts, mine), (_, shipped) = both
 ask_choice(
     "You saw that small t are hard before training. And after it?",
@@ -803,9 +804,9 @@ from ddpm_tutor.classroom.tools import save_grid
 looks.setdefault(state.step, look(state.ema))
 for step, pictures in looks.items():
     show_images(pictures, f"yours, after {step} steps")
-best = look(trained.model)
+best = look(finished.model)
 show_images(best, "the shipped weights")
-theirs = validation_loss(trained.model, schedule, held_out)
+theirs = validation_loss(finished.model, schedule, held_out)
 own = ", on drawings of its own" if "offline" in digits.source else ""
 print(f"yours: loss {final}")
 print(f"shipped: loss {theirs}{own}")
@@ -860,22 +861,22 @@ print(f"a fall of {fall.mean():.4f} ± {error:.4f}, {share:.0%}")
 # theirs is on MNIST. Both axes of the picture are logarithmic: there a curve that
 # looked flat goes on and on.
 #
-# Twice the learning rate was raised again, and the loss with it. Each time it
-# ended lower than before.
+# Where the loss goes up, the learning rate was raised again.
 
 # %%
-log = trained.log
+log = finished.log
 at = {e["epoch"]: e["validation_unlabelled"]["mean"] for e in log}
 end = max(at)
 raised = [n for n in at if n > 1 and at[n] > 1.01 * at[n - 1]]
 shown = {1, 2, 5, 10, 20, end, *raised, *(n - 1 for n in raised)}
-rows = [("yours", f"{steps * batch_size:,}", final.mean, f"{seconds:.0f} s")]
+rows = [("yours", f"{steps * batch_size:,}", f"{final.mean:.4f}",
+         f"{seconds:.0f} s")]
 hours = 0.0
 for e in log:
     hours += e["seconds"] / 3600
     if e["epoch"] in shown:
-        rows.append((e["epoch"], f"{e['images_seen']:,}", at[e["epoch"]],
-                     f"{hours:.1f} h"))
+        rows.append((e["epoch"], f"{e['images_seen']:,}",
+                     f"{at[e['epoch']]:.4f}", f"{hours:.1f} h"))
 show_table("Your run, and the shipped one",
            ["epoch", "pictures", "validation", "time"], rows)
 print("the shipped one was trained on:", log[-1]["machine"])
@@ -905,7 +906,7 @@ from ddpm_tutor.classroom.tools import moment_name, save_strip
 strip = load_film_strip()
 for epoch in (0, 1, 5, 20, end):
     ten = strip.images[strip.epochs.index(epoch)][:10]
-    show_images(ten, f"after {moment_name(epoch)}")
+    show_images(ten, moment_name(epoch))
 _ = save_strip(strip)
 
 # %% [markdown]
