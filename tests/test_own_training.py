@@ -149,6 +149,7 @@ def test_train_with_my_code(tutor, tmp_path: Path, tiny_mnist: Path) -> None:
     assert (tmp_path / "run" / "weights.safetensors").is_file()
     refused = tutor(*QUICK, "--resume", "--data", str(tiny_mnist), code=1)
     assert "was started with own_code = True" in refused
+    assert "Resume it with --with-my-code" in refused
 
 
 def test_an_error_in_own_code_names_its_line(tutor, tmp_path: Path, tiny_mnist: Path) -> None:
