@@ -154,8 +154,9 @@ ask_choice(
 # %% [markdown]
 # ## Telling it the time
 #
-# A picture at t = 10 and one at t = 900 need very different treatment. So t
-# becomes a vector, the *time encoding*.
+# One network serves all t, and a picture at t = 10 and one at t = 900 need very
+# different treatment. So it must be told which. t becomes a vector, the *time
+# encoding*, the same for all pixels of a picture.
 #
 # Multiply the vectors of two times, number by number, and add up. We divide by
 # 64, so that equal vectors have 1. Neighbours are alike, distant times less so.
@@ -537,20 +538,20 @@ for step in ts:
             mu_theta = p_mean(schedule, x_t, at, net(x_t, at))
         eq_8 = (mu_tilde - mu_theta) ** 2 / (2 * variance)
         off[goal].append(eq_8.mean().item())  # per pixel
-small, large = (min(off, key=lambda goal: off[goal][i]) for i in (0, -1))
+first, last_one = (min(off, key=lambda goal: off[goal][i]) for i in (0, -1))
 ask_choice(
     "Who is nearest at t = 10, and who at t = 1000?",
     [
         ("at t = 10 the one that guesses ε, at t = 1000 the one that guesses x_0",
          "Yes. Each is good where its goal is no copy of x_t."),
         ("at t = 10 the one that guesses x_0, at t = 1000 the one that guesses ε",
-         "There they have to copy, and to copy exactly is hard for a network: all its "
-         "layers must agree on it."),
+         "There each has to copy x_t, and exactly: what counts is the small rest that "
+         "no copy gives."),
         ("the one that guesses the mean, at both",
          "Eq. 8 asks just for that. But it is a copy at every t, and what counts is the "
          "tiny rest."),
     ],
-    answer={("ε", "x_0"): 0, ("x_0", "ε"): 1}.get((small, large), 2),
+    answer={("ε", "x_0"): 0, ("x_0", "ε"): 1}.get((first, last_one), 2),
 )
 
 # %%
@@ -611,20 +612,20 @@ ask_choice(
 
 # %%
 torch.manual_seed(seed)
-small = LeanUNet(width=32)
+fresh = LeanUNet(width=32)
 x_0 = to_unit_range(digits.train_images[:8])
 eps = normal(x_0.shape, generator, "cpu")
 with torch.no_grad():
     for step in (10, 300, 600, 1000):
-        loss = loss_simple(small, schedule, x_0, torch.full((8,), step), eps)
+        loss = loss_simple(fresh, schedule, x_0, torch.full((8,), step), eps)
         left = schedule.alpha_bar[step]
         print(f"t = {step:4}: loss {loss:.4f}, ᾱ_t {left:.4f}")
 
 # %% [markdown]
 # ## Ready to train
 #
-# This small lean network (width 32) we train in earnest, and on ε. Two words that
-# you will meet:
+# Now we train a small lean network (width 32) in earnest, on ε. Two words that you
+# will meet:
 #
 # - `lr_schedule="cosine"`: the learning rate rises for a few steps, then falls
 #   to zero along a half cosine;
@@ -636,7 +637,7 @@ with torch.no_grad():
 # %%
 from ddpm_tutor import TrainingConfig, TrainingState, validation_loss
 
-def one_pass(pictures, lr):  # how to train, and a state to start from
+def one_pass(pictures, lr):  # that many, and how to train on them
     config = TrainingConfig(
         epochs=1, batch_size=batch_size, lr=lr, lr_schedule="cosine",
         warmup_steps=20, ema_decay=0.99, seed=seed,
@@ -646,7 +647,8 @@ def one_pass(pictures, lr):  # how to train, and a state to start from
     return images[-pictures:], config
 
 images, config = one_pass(steps * batch_size, lr=2e-3)
-state = TrainingState.start(small.to(where), config)
+torch.manual_seed(seed)
+state = TrainingState.start(LeanUNet(width=32).to(where), config)
 held_out = digits.validation_images[:500]
 looks = {0: look(state.ema)}  # what it draws, by step
 untrained = validation_loss(state.ema, schedule, held_out)
@@ -779,7 +781,7 @@ show_table("Loss by t", ["t", "your network", "the shipped one",
 #
 # At small t a little noise cannot be told from a stroke's own roughness, by
 # anybody. Part of it cannot be known from `x_t`. So no network, and no patience,
-# brings the loss to 0. The floor is high at small t and low at large t.
+# brings the loss to 0. At t = 1000 `x_t` is the noise, nearly: the floor is low.
 #
 # So the loss also depends on which t are asked for. Say that another schedule had
 # only the noise levels of our first 300 steps. The same network, with the same
@@ -1027,7 +1029,7 @@ ask_number(
 # - The network is told t by waves. It guesses ε, the right thing at small t.
 # - Always saying zero costs 1. The loss falls fast, and then creeps, long after
 #   the curve looks flat. Small t are the hardest, and there is a floor.
-# - A step costs the same whatever T is.
+# - A step costs the same whatever T is: one random t a picture, one call.
 #
 # Write it yourself: exercises 4 and 6 (`ddpm-tutor exercise start 6`). For the real
 # thing, leave this running over lunch: `ddpm-tutor train`.
