@@ -289,7 +289,7 @@ show_table("Three ways to one number", ["t", "KL", "Eq. 8", "Eq. 12"], rows)
 
 # %%
 ask_choice(
-    "Without the weight of Eq. 12, which t count for more than they did, beside the others?",
+    "Eq. 14 leaves the weight of Eq. 12 out. Which t gain by that, beside the others?",
     [
         ("small t", "For that their weight in Eq. 12 must have been the smallest."),
         ("large t", "Yes. At small t σ_t² is tiny, and Eq. 12 divides by it. Eq. 14 does "
@@ -1032,5 +1032,6 @@ ask_number(
 # - A step costs the same whatever T is: one random t a picture, one call.
 #
 # Write it yourself: exercises 4 and 6 (`ddpm-tutor exercise start 6`). For the real
-# thing, leave this running over lunch: `ddpm-tutor train`.
+# thing, leave this running over lunch: `ddpm-tutor train`, or with your own step
+# `ddpm-tutor train --with-my-code exercises`.
 # Lesson 4 turns the network into a painter.

@@ -106,6 +106,14 @@ def test_a_run_goes_on_with_the_code_it_was_begun_with(tmp_path: Path, digits: D
     )
 
 
+def test_own_functions_train_on_another_device(tmp_path: Path, digits: Digits, device) -> None:
+    training = dataclasses.replace(TRAINING, epochs=1)
+    run = Run.start(tmp_path, RunSettings("unet", 4, True, training), torch.device(device))
+    own = partial(train_with, {name: solution(name) for name in OF_TRAINING})
+    step, *_ = run.train(digits, algorithm_1=own)
+    assert 0 < step.loss < 10 and run.state.step == 2
+
+
 @pytest.fixture
 def tutor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Runs a command in this process, in a folder of its own, for a learner without progress."""
