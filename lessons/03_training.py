@@ -473,7 +473,7 @@ show_table("What copying leaves over, in squares",
 # ## Try all three
 #
 # One network for each goal: small, all from the same first weights, on the same
-# batches, for a fifth of `steps`. The lines under the inner `for` are Algorithm 1,
+# batches, for a hundred steps. The lines under the inner `for` are Algorithm 1,
 # `noisy_batch` its lines 3 and 4.
 #
 # (They are `LeanUNet`s: the same U, but a ninth of the operations. The weights of
@@ -503,7 +503,7 @@ class Guesser(torch.nn.Module):
 
 # %%
 guessers = {goal: Guesser(goal) for goal in ("ε", "x_0", "mean")}
-few, pictures = max(1, steps // 5), digits.train_images
+few, pictures = min(100, -(-steps // 5)), digits.train_images
 for goal, net in guessers.items():
     adam = torch.optim.Adam(net.parameters(), lr=2e-3)
     same = stream(seed, "why ε")  # the same numbers for each
@@ -827,10 +827,11 @@ _ = save_grid(torch.cat([*looks.values(), best]), "lesson 3 digits", 5)
 # %%
 from copy import deepcopy
 
-others, more = one_pass(few * batch_size, lr=1e-3)
+fifth = max(1, steps // 5)
+others, more = one_pass(fifth * batch_size, lr=1e-3)
 again = TrainingState.start(deepcopy(state.ema).requires_grad_(), more)
 on = train(again, schedule, others, None, more)
-for _ in track(on, few, "Training on"):
+for _ in track(on, fifth, "Training on"):
     pass
 _, after = losses_by_t(again.ema, schedule, held_out)
 fall = mine - after  # of each picture, at the same t and with the same noise
