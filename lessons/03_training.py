@@ -1,17 +1,17 @@
 # %% [markdown]
 # # Lesson 3 · Training the noise predictor
 #
-# **Goal:** at the end you can read the network block by block, write
-# Algorithm 1 from memory, and judge a loss curve. You will have trained one.
+# **Goal:** at the end you can say where the loss comes from, write Algorithm 1
+# from memory, and judge a loss curve. You will have trained a network.
 #
 # **You need:** lessons 1 and 2.
 #
-# **Paper:** §3.2, 3.4, 4, App. B · Eq. 14, Alg. 1
+# **Paper:** §3.2, 3.4, 4, App. B · Eq. 6, 7, 8, 12, 14, Alg. 1
 #
-# **Time:** 25 min
+# **Time:** 30 min
 #
-# Lesson 2 ended with the network's task. Now we need the network, and a way to
-# train it.
+# Lesson 2 ended with the network's task. Now we need the network, a loss, and a
+# way to train.
 
 # %% [markdown]
 # ## Setting up
@@ -27,26 +27,11 @@ seed = 0
 device = "auto"  # auto, cpu, cuda or mps
 
 # %%
-from collections import Counter
-from itertools import islice, pairwise
-import time
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
-from ddpm_tutor import (
-    DoubleConv, Down, LeanUNet, SamplingOptions, SelfAttention,
-    TrainingConfig, TrainingState, UNet, Up, choose_device, draw, last,
-    linear_schedule, load_checkpoint, load_classifier, load_digits,
-    load_film_strip, load_real_digits, loss_simple, losses_by_t, normal,
-    q_sample, q_step, read_digits, stream, time_encoding, to_unit_range,
-    train, validation_loss,
-)
-from ddpm_tutor.classroom.tools import (
-    ask_choice, ask_number, figure, loss_curve, moment_name, note, save_strip,
-    show, show_download, show_images, show_table, track,
-)
+from ddpm_tutor import choose_device, linear_schedule, load_digits
+from ddpm_tutor.classroom.tools import show_download
 
-# %%
 where = choose_device(device)
 schedule = linear_schedule()
 digits = load_digits(progress=show_download)
@@ -56,19 +41,25 @@ print(f"{digits.source}; computing on {where}")
 # ## The network
 #
 # This tutor follows a university assignment. Here is the assignment's network,
-# untrained. Do you remember what it is for?
+# untrained. How is it called on a batch of 64 pictures, so that Eq. 15 can be used
+# on what comes out?
 
 # %%
+from ddpm_tutor.classroom.tools import ask_choice
+
 ask_choice(
     "What goes into the network, and what comes out?",
     [
-        ("x_0 and t go in, the noisy x_t comes out",
-         "That is Eq. 4. It needs no network."),
-        ("x_t and t go in, the picture x_{t-1} comes out",
-         "x_{t-1} is computed afterwards, from the predicted noise (Eq. 11, lesson 4)."),
-        ("x_t and t go in, the noise comes out",
+        ("in: 64 noisy pictures and one t; out: 64 pictures of noise",
+         "Each picture of a batch has a t of its own, so there are 64 of them."),
+        ("in: 64 noisy pictures and 64 numbers t; out: 64 numbers, how strong the noise is",
+         "How strong it is follows from t, and t is given. What nobody knows is what "
+         "the noise is in each pixel."),
+        ("in: 64 noisy pictures and 64 numbers t; out: 64 pictures of noise",
          "Yes. For each pixel it says how much noise is there. The paper writes this "
          "ε_θ(x_t, t), where θ are the weights. The guess of x_0 follows (Eq. 15)."),
+        ("in: 64 clean pictures and 64 numbers t; out: 64 pictures of noise",
+         "The noise cannot be seen in x_0: it is not there. It is in x_t."),
     ],
     answer=2,
     part="11.4 c",
@@ -76,6 +67,8 @@ ask_choice(
 )
 
 # %%
+from ddpm_tutor import UNet
+
 torch.manual_seed(seed)
 unet = UNet(width=64)
 two = torch.randn(2, 1, 32, 32)  # in place of two noisy pictures
@@ -95,6 +88,8 @@ print(f"{count:,} weights")
 # We ask every block for the shape of what it gives back.
 
 # %%
+from ddpm_tutor.classroom.tools import show_table
+
 rows = []
 def report(name):
     def hook(block, given, out):
@@ -107,7 +102,6 @@ _ = unet(two, torch.tensor([10, 900]))
 for hook in hooks:
     hook.remove()
 show_table("The blocks, as they are called", ["name", "block", "C×H×W"], rows)
-called = [name for name, *_ in rows]
 
 # %% [markdown]
 # ## Four kinds of blocks
@@ -119,25 +113,17 @@ called = [name for name, *_ in rows]
 #   ends of a stroke. Twice the side would be sixteen times as many pairs, so it
 #   is used at 8×8 and 4×4 only. (The paper has it at 16×16, Section 4.)
 #
-# Press `s` to read their source; all of them fit on a page or two. Below is
-# where the weights are, and where the time goes: the billions of operations
-# (GFLOP) of one call for one picture. Most of both is on the way up. We come
-# back to that.
+# Press `s` to read their source; all of them fit on a page or two.
 
 # %%
-kinds = (DoubleConv, Down, Up, SelfAttention)
-with FlopCounterMode(display=False) as flops, torch.no_grad():
-    unet(two[:1], torch.tensor([10]))
-total, by_block = flops.get_total_flops(), flops.get_flop_counts()
+from ddpm_tutor import DoubleConv, Down, SelfAttention, Up
+
 rows = []
-for name in called:
-    block = unet.get_submodule(name)
-    weights = sum(p.numel() for p in block.parameters())
-    cost = sum(by_block[f"UNet.{name}"].values())
-    rows.append((name, f"{weights:,}", f"{weights / count:.1%}",
-                 f"{cost / 1e9:.2f}", f"{cost / total:.1%}"))
-show_table("Weights, and operations of one call for one picture",
-           ["block", "weights", "share", "GFLOP", "share"], rows)
+for kind in (DoubleConv, Down, SelfAttention, Up):
+    found = [block for block in unet.children() if type(block) is kind]
+    weights = sum(p.numel() for block in found for p in block.parameters())
+    rows.append((kind.__name__, len(found), f"{weights / count:.0%}"))
+show_table("Where the weights are", ["block", "how many", "weights"], rows)
 
 # %% [markdown]
 # ## Not the picture alone
@@ -168,15 +154,19 @@ ask_choice(
 # %% [markdown]
 # ## Telling it the time
 #
-# A picture at t = 10 and one at t = 900 need very different treatment. So t
-# becomes a vector, the *time encoding*.
+# One network serves all t, and a picture at t = 10 and one at t = 900 need very
+# different treatment. So it must be told which. t becomes a vector, the *time
+# encoding*, the same for all pixels of a picture.
 #
 # Multiply the vectors of two times, number by number, and add up. We divide by
 # 64, so that equal vectors have 1. Neighbours are alike, distant times less so.
 
 # %%
-t = torch.arange(1, 1001)
-encoding = time_encoding(t, 128)  # (1000, 128)
+from ddpm_tutor import time_encoding
+from ddpm_tutor.classroom.tools import figure, show
+
+times = torch.arange(1, 1001)
+encoding = time_encoding(times, 128)  # (1000, 128)
 with figure(7, 3.6) as (picture, (axis,)):
     waves = axis.imshow(encoding.T, aspect="auto", cmap="RdBu",
                         extent=(1, 1000, 127, 0))
@@ -188,106 +178,131 @@ for other in (501, 510, 550, 1000):
     print(f"t = 500 and {other:4}: {alike:.2f}")
 
 # %% [markdown]
-# ## Why the noise, and not the picture before?
+# ## Why sines, and not t / 1000?
 #
-# Sampling will need `x_{t-1}` from `x_t`. So why not let the network predict that?
-# Because most of `x_{t-1}` is `x_t`: it would have to copy its input, and the little
-# that matters would drown. The noise is the part that it must really find.
+# One number would tell t as well. But a layer can only multiply and add. Out of
+# t / 1000 it makes a straight line over t, and what the network needs are curves.
+# The noise level `√(1-ᾱ_t)`, for one, is 0.01 at t = 1, 0.27 at t = 100 and 0.96
+# at t = 500. Out of waves, slow and fast, one layer adds up nearly any curve.
 #
-# The paper let it predict ε, or the mean of `x_{t-1}` (Table 2). FID is a distance
-# from real pictures: smaller is better. With the weights of Eq. 8 and 12 in the
-# loss they are alike: 13.51 and 13.22. Without them (Eq. 14, our loss below), ε
-# reaches 3.17, and with the mean the training was unstable.
+# We let one layer do its best, from t / 1000 and from the 128 waves. How far is
+# it from that noise level, at the t where it is worst?
 
 # %%
-x_0 = to_unit_range(digits.train_images[:100])
-t = torch.full((100,), 300)
-before = q_sample(schedule, x_0, t - 1, torch.randn(x_0.shape))
-after = q_step(schedule, before, t, torch.randn(x_0.shape))
-copied = (after - before).square().mean() / before.var()
-print(f"copying x_300 is wrong about x_299 by {copied:.1%} of its variance")
+level = (1 - schedule.alpha_bar[1:]).sqrt()  # (1000,)
+one = torch.ones(1000, 1)  # a layer may also add a constant
+for name, given in (("t / 1000", times[:, None] / 1000), ("waves", encoding)):
+    given = torch.cat([given, one], dim=1).double()
+    layer = torch.linalg.lstsq(given, level[:, None], driver="gelsd").solution
+    off = (given @ layer)[:, 0] - level
+    print(f"one layer on {name:8}: off by up to {off.abs().max():.4f}")
 
 # %% [markdown]
-# ## A leaner network
+# ## The step back, if x_0 were known
 #
-# The assignment's network needs 2.95 billion operations for one picture, and
-# sampling calls it 1000 times. The weights that come with this package belong
-# to a leaner one. Like the paper's own (App. B) it is built of residual blocks:
-# each adds something to what it is given. (At first it adds nothing: the last
-# convolution of each block starts at zero.)
+# Sampling will have to go from `x_t` to `x_{t-1}`. Say that we knew `x_0`. Then two
+# bell curves tell where `x_{t-1}` is: `x_0` is t - 1 steps away (Eq. 4), and one
+# more step must lead to `x_t` (Eq. 2). Bayes' rule multiplies the two. The product
+# is a bell curve again, with mean μ̃_t and variance β̃_t:
+#
+#     q(x_{t-1} | x_t, x_0) = N(x_{t-1}; μ̃_t, β̃_t I)                       (6)
+#     μ̃_t = (√ᾱ_{t-1} β_t x_0 + √α_t (1-ᾱ_{t-1}) x_t) / (1-ᾱ_t)
+#     β̃_t = β_t (1-ᾱ_{t-1}) / (1-ᾱ_t)                                      (7)
+#
+# A check on one pixel of a real digit: we multiply the two curves point by
+# point, and compare mean and variance with Eq. 7.
 
 # %%
-rows = []
-for net in (UNet(64), LeanUNet(64)):
-    with FlopCounterMode(display=False) as flops, torch.no_grad():
-        net(two[:1], torch.tensor([10]))
-    started = time.perf_counter()
+from torch.distributions import Normal
+from ddpm_tutor import normal, q_posterior, q_sample, stream, to_unit_range
+
+alpha, beta, alpha_bar = schedule.alpha, schedule.beta, schedule.alpha_bar
+generator = stream(seed, "lesson 3")
+x_0 = to_unit_range(digits.train_images[:1]).double()  # (1, 1, 32, 32)
+x, rows = torch.linspace(-8, 8, 400_001).double(), []  # places for x_{t-1}
+for t in (2, 300, 1000):
+    at = torch.tensor([t])
+    x_t = q_sample(schedule, x_0, at, normal(x_0.shape, generator, "cpu"))
+    a, b = x_0[0, 0, 16, 16], x_t[0, 0, 16, 16]  # the pixel
+    near = Normal(alpha_bar[t - 1].sqrt() * a, (1 - alpha_bar[t - 1]).sqrt())
+    then = Normal(alpha[t].sqrt() * x, beta[t].sqrt())
+    product = (near.log_prob(x) + then.log_prob(b)).softmax(dim=0)
+    mean = (product * x).sum()
+    spread = (product * (x - mean) ** 2).sum()
+    mu_tilde, variance = q_posterior(schedule, x_t, x_0, at)  # Eq. 7
+    rows.append((t, f"{mean:.5f}", f"{mu_tilde[0, 0, 16, 16]:.5f}",
+                 f"{spread:.6f}", f"{variance.item():.6f}"))
+
+# %%
+show_table("One pixel of x_{t-1}, by Bayes' rule and by Eq. 7",
+           ["t", "mean", "μ̃_t", "variance", "β̃_t"], rows)
+
+# %% [markdown]
+# ## Where does the loss come from?
+#
+# A network does not know `x_0`. From `x_t` it must give a bell curve as near as it
+# can to that of Eq. 6. The *KL divergence* says how far apart two curves are. If
+# they are equally wide, σ_t each, all that counts is the distance of their means:
+#
+#     L_{t-1} = ‖μ̃_t - μ_θ‖² / (2 σ_t²)                                     (8)
+#
+# Now write `x_0 = (x_t - √(1-ᾱ_t) ε) / √ᾱ_t` into μ̃_t (Eq. 10), and the same with
+# the network's `ε_θ` into its mean μ_θ (Eq. 11). In the difference `x_t` cancels:
+#
+#     L_{t-1} = β_t² / (2 σ_t² α_t (1-ᾱ_t)) · ‖ε - ε_θ(x_t, t)‖²           (12)
+#
+# The trained network that comes with this package looks at the digit. Are the KL
+# divergence, Eq. 8 and Eq. 12 the same number? (With `σ_t² = β̃_t`.)
+
+# %%
+from torch.distributions import kl_divergence
+from ddpm_tutor import load_checkpoint, p_mean
+
+trained, rows, weights = load_checkpoint(), [], {}
+for t in (2, 10, 100, 500, 1000):
+    at, eps = torch.tensor([t]), normal(x_0.shape, generator, "cpu").double()
+    x_t = q_sample(schedule, x_0, at, eps)
     with torch.no_grad():
-        for _ in range(10):
-            net(two[:1], torch.tensor([10]))
-    ms = (time.perf_counter() - started) * 100
-    weights = sum(p.numel() for p in net.parameters())
-    rows.append((type(net).__name__, f"{weights / 1e6:.1f} M",
-                 f"{flops.get_total_flops() / 1e9:.2f}", f"{ms:.1f} ms"))
-show_table("One call, one picture", ["", "weights", "GFLOP", "here"], rows)
+        eps_theta = trained.model(x_t.float(), at).double()
+    mu_tilde, variance = q_posterior(schedule, x_t, x_0, at)  # Eq. 7
+    mu_theta = p_mean(schedule, x_t, at, eps_theta)  # Eq. 11
+    curves = [Normal(mu, variance.sqrt()) for mu in (mu_tilde, mu_theta)]
+    kl = kl_divergence(*curves).sum()
+    eq_8 = ((mu_tilde - mu_theta) ** 2).sum() / (2 * variance)
+    weight = beta[t] ** 2 / (2 * variance * alpha[t] * (1 - alpha_bar[t]))
+    eq_12 = weight * ((eps - eps_theta) ** 2).sum()
+    rows.append([t, *(f"{value.item():.5f}" for value in (kl, eq_8, eq_12))])
+    weights[t] = weight.item()
+show_table("Three ways to one number", ["t", "KL", "Eq. 8", "Eq. 12"], rows)
 
 # %% [markdown]
-# ## What a convolution costs
+# ## Drop the weight
 #
-# Nearly all operations are in convolutions. A 3×3 convolution makes each of its
-# outputs from 9 pixels of every input channel, with a product and a sum for each:
+# One last move (Section 3.4): the paper leaves out the fraction before ‖...‖².
+# What remains is the loss that it trains with, and so do we:
 #
-#     operations = 2 · 9 · C_in · C_out · H · W
+#     L_simple(θ) = E ‖ε - ε_θ(√ᾱ_t x_0 + √(1-ᾱ_t) ε, t)‖²                 (14)
+#
+# E is the mean over all t from 1 to T, all pictures `x_0` and all noise ε. (With its
+# weights, the sum over t is a bound on how likely the model finds the data: Eq. 5,
+# Sections 3.1 to 3.4.)
 
 # %%
-def gflop(side):
-    conv = torch.nn.Conv2d(64, 64, 3, padding=1)
-    with FlopCounterMode(display=False) as flops, torch.no_grad():
-        conv(torch.zeros(1, 64, side, side))
-    return flops.get_total_flops() / 1e9
-
-print(f"64 to 64 channels at 32×32: {gflop(32):.4f} GFLOP")
-ask_number(
-    "The same convolution at 16×16: how many GFLOP?",
-    gflop(16),
-    tolerance=0.001,
-    why="Half the side is a quarter of the pixels. The channels would do the same: "
-        "half of them, in and out, and a quarter is left.",
+ask_choice(
+    "Eq. 14 leaves the weight of Eq. 12 out. Which t gain by that, beside the others?",
+    [
+        ("small t", "For that their weight in Eq. 12 must have been the smallest."),
+        ("large t", "Yes. At small t σ_t² is tiny, and Eq. 12 divides by it. Eq. 14 does "
+         "not, so the others gain."),
+        ("none: the weight was the same at all t", "β_t, σ_t² and ᾱ_t all change with t."),
+    ],
+    answer=1 if weights[2] > 10 * weights[1000] else 0,
 )
 
-# %% [markdown]
-# ## Where the saving is
-#
-# So a lean network works on small maps, and with few channels.
-#
-# - *Folding.* The first step folds 2×2 pixels into channels: no map at 32×32.
-# - *Narrowing first.* On the way up, the assignment's blocks convolve the map
-#   and its skip at full width, and narrow later. The lean ones narrow at once.
-# - *Fewer channels* deep down: 96 and 128, where the assignment's has 256.
-# - *Scale and shift.* t scales and shifts the middle of each block (Dhariwal and
-#   Nichol 2021), instead of being added after it. That costs next to nothing.
-
 # %%
-def count_in(sides, up):
-    def hook(conv, given, out):
-        cost = 2 * out[0].numel() * conv.weight[0].numel() / 1e9
-        sides[out.shape[-1]] += cost
-        sides["the way up"] += cost * up
-    return hook
-
-rows, lean = [], LeanUNet(64)
-for net in (UNet(64), lean):
-    sides = Counter()
-    for name, block in net.named_modules():
-        if isinstance(block, torch.nn.Conv2d):
-            block.register_forward_hook(count_in(sides, "up" in name))
-    _ = net(two[:1], torch.tensor([10]))
-    rows.append((type(net).__name__, *(sides[n] for n in (32, 16, 8, 4)),
-                 sides["the way up"]))
-show_table("GFLOP of the convolutions, by the side of the map",
-           ["", "32", "16", "8", "4", "on the way up"], rows)
-modulation = 2 * lean.to_modulation.weight.numel() / 1e9
-print(f"all scales and shifts: {modulation:.3f} GFLOP")
+show_table("The weight in Eq. 12", ["t", "weight"], list(weights.items()))
+print("FID, distance from real pictures, in the paper's Table 2:")
+print("trained on Eq. 12 with its weight 13.51, on Eq. 14 3.17")
 
 # %% [markdown]
 # ## Algorithm 1, line by line
@@ -299,7 +314,7 @@ print(f"all scales and shifts: {modulation:.3f} GFLOP")
 #     5    a gradient step on ‖ε - ε_θ(√ᾱ_t x_0 + √(1-ᾱ_t) ε, t)‖²
 #     6  until converged
 #
-# Read `~` as "is drawn from".
+# Read `~` as "is drawn from". Line 5 is Eq. 14, for one draw.
 
 # %%
 ask_choice(
@@ -318,22 +333,25 @@ ask_choice(
 # ## Its lines with tensors
 #
 # Here are lines 2 to 4, and the inside of line 5, for a batch of eight: eight
-# pictures, each with a t of its own.
+# pictures, each with a t of its own. Why `T + 1`? `randint` never gives its second
+# number.
 
 # %%
-generator = stream(seed, "lesson 3")
 x_0 = to_unit_range(digits.train_images[:8])  # line 2
 t = torch.randint(1, schedule.T + 1, (8,), generator=generator)  # line 3
 eps = normal(x_0.shape, generator, "cpu")  # line 4
 x_t = q_sample(schedule, x_0, t, eps)
 show(x_t, "x_t, what the network is given", [f"t = {i}" for i in t.tolist()])
 ask_choice(
-    "Line 3, written as torch.randint(1, T, ...): which t of 1..T is never trained?",
+    "Line 3, written as torch.randint(1, T, ...): what is the harm?",
     [
-        ("t = 1", "randint's first number is included."),
-        ("t = T", "Yes. randint's second number is not included, hence T + 1 above. It "
-         "is a common slip, and sampling starts just there."),
-        ("none: all are", "randint(1, T) draws from 1 to T - 1."),
+        ("none: one t of a thousand hardly counts",
+         "It counts where sampling starts: at t = T the network would be asked for "
+         "what it never saw."),
+        ("t = T is never trained, and sampling starts there",
+         "Yes. It is a common slip, and no loss curve shows it."),
+        ("t = 1 is never trained, and sampling ends there",
+         "randint's first number is included."),
     ],
     answer=1,
 )
@@ -341,33 +359,50 @@ ask_choice(
 # %% [markdown]
 # ## The loss
 #
-# Line 5 is the loss of Eq. 14. We take the mean over all pixels, not the sum, so
-# that its size does not depend on how many there are. What does it compare?
+# We take the mean over all pixels in place of the sum ‖...‖², so that its size does
+# not depend on how many there are.
+#
+# The trained network looks at the eight pictures of the step before. Three things
+# could be called the noise in them. Training made one of the differences small.
 
 # %%
+with torch.no_grad():
+    eps_theta = trained.model(x_t, t)
+signal = alpha_bar[t].sqrt().float().view(8, 1, 1, 1)
+strength = (1 - signal**2).sqrt()
+others = {"x_t - x_0": x_t - x_0, "√(1-ᾱ_t) eps": strength * eps, "eps": eps}
+rows = [(name, (eps_theta - other).square().mean().item())
+        for name, other in others.items()]
 ask_choice(
     "Which two values does the loss compare?",
     [
-        ("the noise drawn and the noise predicted",
-         "Yes. Two pictures of noise, pixel by pixel: ε and ε_θ."),
-        ("the picture x_0 and the network's guess of it",
-         "That is another loss. In Eq. 14 x_0 only serves to make x_t; it is never "
-         "compared."),
-        ("the pictures x_t and x_{t-1}", "x_{t-1} is never made: Eq. 4 jumps to x_t."),
+        ("eps_theta with x_t - x_0, all that has been done to the picture",
+         "x_t - x_0 also holds a part of the picture: Eq. 4 makes the picture "
+         "fainter, by √ᾱ_t."),
+        ("eps_theta with √(1-ᾱ_t) eps, the noise as it is in x_t",
+         "That is what was added. The network is to say the ε before its factor: the "
+         "factor follows from t."),
+        ("eps_theta with eps, as it was drawn",
+         "Yes. Two pictures of noise, pixel by pixel, of standard deviation 1 at every t."),
     ],
-    answer=0,
+    answer=2,
     part="11.5 b",
     points=1,
 )
 
 # %%
+show_table("Mean squared difference from eps_theta", ["of", "value"], rows)
+
+# %%
+from ddpm_tutor import loss_simple
+from ddpm_tutor.classroom.tools import ask_number
+
 def zeros(x_t, t, label):  # a network that says: no noise anywhere
     return torch.zeros_like(x_t)
 
-loss = loss_simple(zeros, schedule, x_0, t, eps)
 ask_number(
     "What is the loss of a network that always predicts zero?",
-    loss,
+    loss_simple(zeros, schedule, x_0, t, eps),
     tolerance=0.05,
     why="It is the mean of ε², and ε has variance 1. A network that has learned "
         "anything is below 1.",
@@ -389,8 +424,8 @@ ask_choice(
         ("t random;  x_t = q_sample(x_0, t, ε);  step on |ε - net(x_t, t)|²",
          "Yes. Lines 2 to 5, a batch at a time."),
         ("t random;  x_t = q_sample(x_0, t, ε);  step on |x_0 - net(x_t, t)|²",
-         "That trains a network to guess x_0. It can be done, but it is not "
-         "Algorithm 1, and Eq. 11 would need another form."),
+         "That trains a network to guess x_0. It can be done, and we try it next, but "
+         "it is not Algorithm 1."),
     ],
     answer=1,
     part="11.5 c",
@@ -398,12 +433,168 @@ ask_choice(
 )
 
 # %% [markdown]
-# ## A head start
+# ## Why ε?
+#
+# A network could also say `x_0`, or the mean of `x_{t-1}`. Each gives the others:
+# Eq. 15 makes `x_0` from ε, Eq. 7 makes the mean from `x_0`. So why ε?
+#
+# A network that merely copies `x_t` has learned nothing. Where would that be nearly
+# right, so that what really matters drowns in the copy?
+
+# %%
+def copying(goal):  # what the best multiple of x_t leaves over
+    rest = goal - (x_t * goal).sum() / (x_t * x_t).sum() * x_t
+    return f"{rest.square().sum() / goal.square().sum():.2%}"
+
+rows, x_0 = [], to_unit_range(digits.train_images[:100])
+for step in (10, 300, 600, 1000):
+    at, eps = torch.full((100,), step), normal(x_0.shape, generator, "cpu")
+    x_t = q_sample(schedule, x_0, at, eps)
+    mean, _ = q_posterior(schedule, x_t, x_0, at)
+    rows.append((step, copying(eps), copying(x_0), copying(mean)))
+ask_choice(
+    "Of which goal is x_t, times a number, nearly a copy?",
+    [
+        ("of ε at small t, of x_0 at large t", "The other way round: at small t x_t is "
+         "nearly all picture."),
+        ("of ε at large t, of x_0 at small t, of the mean of x_{t-1} at every t",
+         "Yes. Each is hard where it is a copy: then only a small rest is to be learned. "
+         "For the mean that is everywhere."),
+        ("of none: that is why it must be learned", "At t = 1000 x_t is ε, nearly."),
+    ],
+    answer=1,
+)
+
+# %%
+show_table("What copying leaves over, in squares",
+           ["t", "of ε", "of x_0", "of the mean of x_{t-1}"], rows)
+
+# %% [markdown]
+# ## Try all three
+#
+# One network for each goal: small, all from the same first weights, on the same
+# batches, for a hundred steps. The lines under the inner `for` are Algorithm 1,
+# `noisy_batch` its lines 3 and 4.
+#
+# (They are `LeanUNet`s: the same U, but a ninth of the operations. The weights of
+# this package belong to one as well. `layers` is what its U gives.)
+
+# %%
+from ddpm_tutor import LeanUNet, noisy_batch, predict_eps
+from ddpm_tutor.classroom.tools import track
+
+class Guesser(torch.nn.Module):
+    num_classes = None  # it takes no labels
+    def __init__(self, goal):
+        super().__init__()
+        torch.manual_seed(seed)
+        self.goal, self.net = goal, LeanUNet(32)
+    def guess(self, x_t, t):
+        return self.net.layers(x_t, self.net.modulations(t, None))
+    def forward(self, x_t, t, label=None):  # the ε that follows from it
+        guess = self.guess(x_t, t)
+        if self.goal == "x_0":
+            return predict_eps(schedule, x_t, t, guess)
+        if self.goal == "mean":  # Eq. 11, solved for ε
+            zero, one = (p_mean(schedule, x_t, t, x_t * 0 + n)
+                         for n in (0, 1))
+            return (guess - zero) / (one - zero)
+        return guess
+
+# %%
+guessers = {goal: Guesser(goal) for goal in ("ε", "x_0", "mean")}
+few, pictures = min(100, -(-steps // 5)), digits.train_images
+for goal, net in guessers.items():
+    adam = torch.optim.Adam(net.parameters(), lr=2e-3)
+    same = stream(seed, "why ε")  # the same numbers for each
+    for _ in track(range(few), few, goal):
+        chosen = torch.randint(len(pictures), (32,), generator=same)
+        x_t, t, eps = noisy_batch(schedule, pictures[chosen], same)
+        x_0 = to_unit_range(pictures[chosen])  # what x_t was made from
+        mean, _ = q_posterior(schedule, x_t, x_0, t)
+        right = {"ε": eps, "x_0": x_0, "mean": mean}[goal]
+        loss = (net.guess(x_t, t) - right).square().mean()
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+print(f"three networks, {few} steps each")
+
+# %% [markdown]
+# ## Whose step back is best?
+#
+# Whatever a network guesses, a mean of `x_{t-1}` follows. Eq. 8 says how far off it
+# is, and so compares all three fairly. We ask about digits that none has seen.
+
+# %%
+ts = (10, 100, 300, 600, 1000)
+x_0 = to_unit_range(digits.validation_images[:100])
+off = {goal: [] for goal in guessers}
+for step in ts:
+    at, eps = torch.full((100,), step), normal(x_0.shape, generator, "cpu")
+    x_t = q_sample(schedule, x_0, at, eps)
+    mu_tilde, variance = q_posterior(schedule, x_t, x_0, at)
+    for goal, net in guessers.items():
+        with torch.no_grad():
+            mu_theta = p_mean(schedule, x_t, at, net(x_t, at))
+        eq_8 = (mu_tilde - mu_theta) ** 2 / (2 * variance)
+        off[goal].append(eq_8.mean().item())  # per pixel
+first, last_one = (min(off, key=lambda goal: off[goal][i]) for i in (0, -1))
+ask_choice(
+    "Who is nearest at t = 10, and who at t = 1000?",
+    [
+        ("at t = 10 the one that guesses ε, at t = 1000 the one that guesses x_0",
+         "Yes. Each is good where its goal is no copy of x_t."),
+        ("at t = 10 the one that guesses x_0, at t = 1000 the one that guesses ε",
+         "There each has to copy x_t, and exactly: what counts is the small rest that "
+         "no copy gives."),
+        ("the one that guesses the mean, at both",
+         "Eq. 8 asks just for that. But it is a copy at every t, and what counts is the "
+         "tiny rest."),
+    ],
+    answer={("ε", "x_0"): 0, ("x_0", "ε"): 1}.get((first, last_one), 2),
+)
+
+# %%
+from ddpm_tutor import SamplingOptions, draw, last
+from ddpm_tutor.classroom.tools import show_images
+
+show_table("Eq. 8, per pixel", ["guesses", *(f"t = {step}" for step in ts)],
+           [(goal, *(f"{value:.5f}" for value in off[goal])) for goal in off])
+def look(model):  # at 5 drawings, in 50 of the 1000 steps (lesson 4)
+    chain = draw(model, schedule, None, SamplingOptions(steps=50),
+                 seed=seed, indices=range(5))
+    return last(track(chain, 51, "Drawing")).nan_to_num().cpu()
+
+for goal, net in guessers.items():
+    show_images(look(net), f"drawn by the network that guesses {goal}")
+
+# %% [markdown]
+# ## So why ε?
+#
+# - *The mean* drowns in the copy, at every t. It draws noise.
+# - *x_0* is quick to get the large t right, and with them the outline. Look at its
+#   row: after so short a training it may well be the best of the three.
+# - *ε* is right at small t, where strokes get their edges, and where Eq. 12 has
+#   its largest weights. To copy at large t it learns in time. That takes patience.
+#
+# The paper had patience: 800,000 steps. It tried `x_0` early, and found the
+# pictures worse (Section 3.2). The mean reached a FID of 13.22, if weighted as in
+# Eq. 8; with a plain squared error its training was unstable. ε reached 3.17 with
+# Eq. 14 (Table 2). So it is not that ε alone can work. It is a choice of what to
+# get right first.
+#
+# Could one have both?
+
+# %% [markdown]
+# ## Both in one
 #
 # The lean network has a shortcut from its input to its output: it starts from the
 # guess that the noise is `√(1-ᾱ_t) x_t`. Of all multiples of `x_t` that is the
-# nearest to ε, if `x_0` has power 1. Its layers say what to change, weighted by
-# `√ᾱ_t` (Salimans and Ho 2022). Untrained, they say nothing yet.
+# nearest to ε, if `x_0` has power 1. So the copy is there from the start. Its layers
+# say what to change, weighted by `√ᾱ_t`: at large t that is next to nothing. It is
+# as if they guessed ε at small t and `x_0` at large t (Salimans and Ho 2022).
+#
+# Untrained, they say nothing yet.
 
 # %%
 ask_choice(
@@ -422,17 +613,19 @@ ask_choice(
 # %%
 torch.manual_seed(seed)
 fresh = LeanUNet(width=32)
+x_0 = to_unit_range(digits.train_images[:8])
+eps = normal(x_0.shape, generator, "cpu")
 with torch.no_grad():
     for step in (10, 300, 600, 1000):
-        at_t = torch.full((8,), step)
-        loss = loss_simple(fresh, schedule, x_0, at_t, eps)
+        loss = loss_simple(fresh, schedule, x_0, torch.full((8,), step), eps)
         left = schedule.alpha_bar[step]
         print(f"t = {step:4}: loss {loss:.4f}, ᾱ_t {left:.4f}")
 
 # %% [markdown]
 # ## Ready to train
 #
-# A small lean network (width 32), and two words that you will meet:
+# Now we train a small lean network (width 32) in earnest, on ε. Two words that you
+# will meet:
 #
 # - `lr_schedule="cosine"`: the learning rate rises for a few steps, then falls
 #   to zero along a half cosine;
@@ -442,22 +635,21 @@ with torch.no_grad():
 # The validation loss is measured on pictures that it never trains on.
 
 # %%
+from ddpm_tutor import TrainingConfig, TrainingState, validation_loss
+
+def one_pass(pictures, lr):  # that many, and how to train on them
+    config = TrainingConfig(
+        epochs=1, batch_size=batch_size, lr=lr, lr_schedule="cosine",
+        warmup_steps=20, ema_decay=0.99, seed=seed,
+    )
+    enough = -(-pictures // len(digits.train_images))  # times the data
+    images = digits.train_images.repeat(enough, 1, 1, 1)
+    return images[-pictures:], config
+
+images, config = one_pass(steps * batch_size, lr=2e-3)
 torch.manual_seed(seed)
-small = LeanUNet(width=32).to(where)
-config = TrainingConfig(
-    epochs=1, batch_size=batch_size, lr=2e-3, lr_schedule="cosine",
-    warmup_steps=20, ema_decay=0.99, seed=seed,
-)
-enough = -(-steps * batch_size // len(digits.train_images))  # passes needed
-images = digits.train_images.repeat(enough, 1, 1, 1)[: steps * batch_size]
-state = TrainingState.start(small, config)
+state = TrainingState.start(LeanUNet(width=32).to(where), config)
 held_out = digits.validation_images[:500]
-
-def look(model):  # at 5 drawings, in 50 of the 1000 steps (lesson 4)
-    chain = draw(model, schedule, None, SamplingOptions(steps=50),
-                 seed=seed, indices=range(5))
-    return last(track(chain, 51, "Drawing")).cpu()
-
 looks = {0: look(state.ema)}  # what it draws, by step
 untrained = validation_loss(state.ema, schedule, held_out)
 losses, checks, seconds = [], [], 0.0
@@ -473,23 +665,30 @@ print(f"untrained: validation loss {untrained}")
 # Each row below is a tenth of the training, its bar the validation loss.
 
 # %%
-loop = train(state, schedule, images, None, config)  # nothing has run yet
-tenth = max(1, steps // 10)
-def go_on(end, tell=True):
-    began, count = time.perf_counter(), max(0, end - state.step)
-    if not count:
-        print(f"already trained to step {state.step}")
-    for step in track(islice(loop, count), count, "Training"):
-        losses.append(step.loss)
-        note(f"loss {step.loss:.4f}" if tell else "")
-        if step.step % tenth == 0:
-            check = validation_loss(state.ema, schedule, held_out)
-            checks.append((step.step, check))
-            bar = "█" * round(40 * check.mean / untrained.mean)
-            if tell:
-                print(f"step {step.step:4} validation {check.mean:.4f} {bar}")
-    return time.perf_counter() - began
+from itertools import islice
+from time import perf_counter
 
+from ddpm_tutor import train
+from ddpm_tutor.classroom.tools import note
+
+loop = train(state, schedule, images, None, config)  # nothing has run yet
+def go_on(end, tell=True):
+    began, left = perf_counter(), max(0, end - state.step)
+    for report in track(islice(loop, left), left, "Training"):
+        losses.append(report.loss)
+        note(f"loss {report.loss:.4f}" if tell else "")
+        if report.step % max(1, steps // 10) == 0:
+            check_in(report.step, tell)
+    return perf_counter() - began
+
+def check_in(step, tell):
+    check = validation_loss(state.ema, schedule, held_out)
+    checks.append((step, check))
+    bar = "█" * round(40 * check.mean / untrained.mean)
+    if tell:
+        print(f"step {step:4} validation {check.mean:.4f} {bar}")
+
+# %%
 seconds += go_on(steps // 3)
 looks.setdefault(state.step, look(state.ema))
 show_images(looks[state.step], f"what it draws after {state.step} steps")
@@ -533,6 +732,8 @@ show_images(look(state.ema), "what it draws now")
 # noise. So it is much smoother.
 
 # %%
+from ddpm_tutor.classroom.tools import loss_curve
+
 window = min(10, len(losses))
 means = torch.tensor(losses).unfold(0, window, 1).mean(dim=1)
 smooth = list(enumerate(means.tolist(), start=window))
@@ -547,9 +748,11 @@ show_table("Validation loss", ["step", "loss ± standard error"], checks)
 # weights that come with the package.
 
 # %%
-trained = load_checkpoint(device=where)
+from ddpm_tutor import losses_by_t
+
+finished = load_checkpoint(device=where)  # the weights of this package
 both = [losses_by_t(net, schedule, held_out)
-        for net in track((state.ema, trained.model), 2, "Measuring")]
+        for net in track((state.ema, finished.model), 2, "Measuring")]
 (ts, mine), (_, shipped) = both
 ask_choice(
     "You saw that small t are hard before training. And after it?",
@@ -574,9 +777,13 @@ show_table("Loss by t", ["t", "your network", "the shipped one",
                          "its share"], rows)
 
 # %% [markdown]
-# ## Losses that cannot be compared
+# ## The loss has a floor
 #
-# So the loss depends on which t are asked for. Say that another schedule had
+# At small t a little noise cannot be told from a stroke's own roughness, by
+# anybody. Part of it cannot be known from `x_t`. So no network, and no patience,
+# brings the loss to 0. At t = 1000 `x_t` is the noise, nearly: the floor is low.
+#
+# So the loss also depends on which t are asked for. Say that another schedule had
 # only the noise levels of our first 300 steps. The same network, with the same
 # predictions, would have another loss. It says nothing about who draws better.
 
@@ -594,72 +801,87 @@ for most in (1000, 300, 100):
 # Compare the last two losses, and the pictures.
 
 # %%
+from ddpm_tutor.classroom.tools import save_grid
+
 looks.setdefault(state.step, look(state.ema))
 for step, pictures in looks.items():
     show_images(pictures, f"yours, after {step} steps")
-show_images(look(trained.model), "the shipped weights")
-theirs = validation_loss(trained.model, schedule, held_out)
+best = look(finished.model)
+show_images(best, "the shipped weights")
+theirs = validation_loss(finished.model, schedule, held_out)
 own = ", on drawings of its own" if "offline" in digits.source else ""
 print(f"yours: loss {final}")
 print(f"shipped: loss {theirs}{own}")
+_ = save_grid(torch.cat([*looks.values(), best]), "lesson 3 digits", 5)
 
 # %% [markdown]
 # ## Has it converged?
 #
 # Look at your curve once more, `outputs/lesson_3_loss.png`. At its end it is nearly
-# flat.
+# flat. Two things flatten a curve: what is easy has been learned, and here the
+# learning rate falls to zero. Neither says that nothing is left to learn.
+#
+# There is a test. Take the trained weights, raise the rate again (to half of what
+# it was), and let it fall to zero again, over a fifth as many steps.
 
 # %%
-log = trained.log
-at = {e["epoch"]: e["validation_unlabelled"]["mean"] for e in log}
-end = max(at)
+from copy import deepcopy
+
+fifth = max(1, steps // 5)
+others, more = one_pass(fifth * batch_size, lr=1e-3)
+again = TrainingState.start(deepcopy(state.ema).requires_grad_(), more)
+on = train(again, schedule, others, None, more)
+for _ in track(on, fifth, "Training on"):
+    pass
+_, after = losses_by_t(again.ema, schedule, held_out)
+fall = mine - after  # of each picture, at the same t and with the same noise
+error = fall.std() / len(fall) ** 0.5
 ask_choice(
-    "Your curve is nearly flat at the end. Has your network converged?",
+    "What does the validation loss do in this second training?",
     [
-        ("yes: the loss hardly falls any more",
-         "The learning rate is 0 at the end, so it hardly could. That says nothing about "
-         "what is left to learn."),
-        ("no: a longer training would bring it further down",
-         f"Yes. Your curve is flat because the learning rate is 0 at the end, not because "
-         f"there is no more to learn. The shipped network fell by another "
-         f"{1 - at[end] / at[5]:.0%} after its fifth epoch."),
-        ("no: the training loss must reach 0 first",
-         "It cannot: part of the noise at small t cannot be known from x_t."),
+        ("it stays, within its error: the network has converged",
+         "Then a curve that looks flat would be flat. See the numbers below."),
+        ("it falls again: the network had not converged",
+         "Yes. A curve that looks flat is not yet the end of learning."),
+        ("it rises: the rate throws the weights about, and they stay there",
+         "At first it does rise. But the rate falls to zero again."),
     ],
-    answer=1,
+    answer=1 if fall.mean() > 2 * error else 0 if fall.mean() > -2 * error else 2,
     part="11.5 f",
     points=1,
 )
+
+# %%
+print(f"before {mine.mean():.4f}, after {after.mean():.4f}")
+share = fall.mean() / mine.mean()
+print(f"a fall of {fall.mean():.4f} ± {error:.4f}, {share:.0%}")
 
 # %% [markdown]
 # ## If you had waited
 #
 # Below is your run beside that of the weights that come with the package: a wider
 # network, and more patience. Each validation loss is without labels, like yours;
-# theirs is on MNIST.
+# theirs is on MNIST. Both axes of the picture are logarithmic: there a curve that
+# looked flat goes on and on.
 #
-# The training column is a mean over the whole epoch, with the weights as they
-# were at each step. That is why it starts so high. Where both losses go up, the
-# learning rate was raised again. After epoch 60 training saw the t at which a
-# digit takes shape more often; the column gives what an even choice would give.
+# Where the loss goes up, the learning rate was raised again.
 
 # %%
-mean = sum(losses) / len(losses)
-rows = [("yours", f"{steps * batch_size:,}", f"{mean:.4f}", final,
+log = finished.log
+at = {e["epoch"]: e["validation_unlabelled"]["mean"] for e in log}
+end = max(at)
+raised = [n for n in at if n > 1 and at[n] > 1.01 * at[n - 1]]
+shown = {1, 2, 5, 10, 20, end, *raised, *(n - 1 for n in raised)}
+rows = [("yours", f"{steps * batch_size:,}", f"{final.mean:.4f}",
          f"{seconds:.0f} s")]
-raised = [b for a, b in pairwise(sorted(at)) if at[b] > 1.01 * at[a]]
-shown, so_far = {1, 2, 5, 10, 20, end, *raised, *(n - 1 for n in raised)}, 0.0
+hours = 0.0
 for e in log:
-    so_far += e["seconds"]
+    hours += e["seconds"] / 3600
     if e["epoch"] in shown:
-        check = e["validation_unlabelled"]
-        check = f"{check['mean']:.4f} ± {check['error']:.4f}"
-        minutes, hours = f"{so_far / 60:.0f} min", f"{so_far / 3600:.1f} h"
         rows.append((e["epoch"], f"{e['images_seen']:,}",
-                     f"{e['train_loss']:.4f}", check,
-                     minutes if so_far < 3600 else hours))
+                     f"{at[e['epoch']]:.4f}", f"{hours:.1f} h"))
 show_table("Your run, and the shipped one",
-           ["epoch", "pictures", "train", "validation", "time"], rows)
+           ["epoch", "pictures", "validation", "time"], rows)
 print("the shipped one was trained on:", log[-1]["machine"])
 
 # %%
@@ -667,57 +889,58 @@ seen = [n * batch_size for n, _ in curve]
 with figure() as (picture, (axis,)):
     axis.loglog(seen, [loss for _, loss in curve],
                 marker="o", label="yours, width 32")
-    axis.loglog([e["images_seen"] for e in log],
-                [e["validation_unlabelled"]["mean"] for e in log],
+    axis.loglog([e["images_seen"] for e in log], list(at.values()),
                 marker="o", label="shipped, width 64")
     axis.set(xlabel="pictures seen", ylabel="validation loss (Eq. 14)")
     axis.legend()
 show(picture, "lesson 3 both runs")
 
 # %% [markdown]
-# ## After the curve looks flat
+# ## Does a lower loss draw better?
 #
-# During that training the network drew, again and again, two of each digit, always
-# from the same noise. (One can ask it for a digit: lesson 5.) Below are the three
-# that still changed most after epoch 5.
+# During that training the network drew, again and again, the ten digits, always
+# from the same noise. (One can ask it for a digit: lesson 5.) Look at the rows:
+# where do you still see a difference?
 
 # %%
+from ddpm_tutor import load_film_strip
+from ddpm_tutor.classroom.tools import moment_name, save_strip
+
 strip = load_film_strip()
-pictures = torch.stack(list(strip.images)).float()  # (moments, 20, 1, 32, 32)
-moved = (pictures - pictures[-1]).abs().mean(dim=(2, 3, 4))  # (moments, 20)
-moments = [strip.epochs.index(e) for e in (0, 0.25, 1, 5)] + [-1]
-names = [moment_name(strip.epochs[i]) for i in moments]
-for digit in moved[moments[3]].topk(3).indices.tolist():
-    growing = torch.stack([strip.images[i][digit] for i in moments])
-    show_images(growing, f"asked for a {digit % 10}", names)
+for epoch in (0, 1, 5, 20, end):
+    ten = strip.images[strip.epochs.index(epoch)][:10]
+    show_images(ten, moment_name(epoch))
 _ = save_strip(strip)
 
 # %% [markdown]
-# ## Did they get better?
+# ## In numbers
 #
-# The table says how many of the twenty a classifier reads as the digit that was
-# asked for. And how far each is from the nearest of 5,000 real ones, in what the
-# classifier sees (64 numbers a picture). The last row has other real digits.
+# How many of twenty does a classifier read as the digit that was asked for? And
+# how far is each from the nearest of 5,000 real ones, in what the classifier
+# sees (64 numbers a picture)? The last column is the change since the row above,
+# over the same twenty, with its standard error.
 #
-# Twenty say little about small differences; `ddpm-tutor evaluate` draws a
-# thousand.
+# Twenty digits show what is large. A change of less than twice its error they do
+# not show; `ddpm-tutor evaluate` draws a thousand.
 
 # %%
-reader, real = load_classifier(where).model, load_real_digits()
-wanted, rows = torch.arange(20) % 10, []
-def to_nearest(features):
-    apart = torch.cdist(features, real.training_features).amin(dim=1)
-    return f"{apart.mean():.2f} ± {apart.std() / len(apart) ** 0.5:.2f}"
+from ddpm_tutor import load_classifier, load_real_digits, read_digits
 
-for i, epoch in enumerate(strip.epochs):
-    if epoch in (1, 2, 5, 10, 20, end):
-        found = read_digits(reader, strip.images[i])
-        rows.append((moment_name(epoch), f"{at[epoch]:.4f}",
-                     f"{(found.classes == wanted).sum()} of 20",
-                     to_nearest(found.features)))
-rows.append(("real digits", "", "", to_nearest(real.test_features)))
+reader, real = load_classifier(where).model, load_real_digits()
+rows, before, wanted = [], None, torch.arange(20) % 10
+for epoch in (1, 5, 20, end):
+    found = read_digits(reader, strip.images[strip.epochs.index(epoch)])
+    nearest = torch.cdist(found.features, real.training_features).amin(dim=1)
+    change = "" if before is None else nearest - before
+    if before is not None:
+        change = f"{change.mean():+.2f} ± {change.std() / 20 ** 0.5:.2f}"
+    right, before = (found.classes == wanted).sum(), nearest
+    rows.append((moment_name(epoch), f"{at[epoch]:.4f}", f"{right} of 20",
+                 f"{nearest.mean():.2f}", change))
+others = torch.cdist(real.test_features, real.training_features).amin(dim=1)
+rows.append(("other real digits", "", "", f"{others.mean():.2f}", ""))
 show_table("The loss, and the pictures",
-           ["after", "loss", "read as asked", "nearest real one"], rows)
+           ["after", "loss", "read as asked", "nearest", "change"], rows)
 
 # %% [markdown]
 # ## What T costs
@@ -744,21 +967,72 @@ for T in took:
     loops[T] = train(start, linear_schedule(T), images, None, config)
 for _ in track(range(20), 20, "Training"):
     for T, times in took.items():
-        began = time.perf_counter()
+        began = perf_counter()
         if next(loops[T], None):  # None: `steps` are over
-            times.append(time.perf_counter() - began)
+            times.append(perf_counter() - began)
 for T, times in took.items():  # the quickest was disturbed least
     print(f"the quickest step at T = {T:4}: {1000 * min(times):.0f} ms")
 
 # %% [markdown]
+# ## Appendix: a leaner network
+#
+# This step is about speed. No later one needs it; Enter goes past. A 3×3
+# convolution costs `2 · 9 · C_in · C_out · H · W` operations. So `LeanUNet` saves
+# where maps are large and channels many:
+#
+# - Its first step folds 2×2 pixels into channels: no map at 32×32.
+# - On the way up it narrows a map and its skip at once, and then convolves.
+# - Deep down it has 96 and 128 channels, where the assignment's has 256.
+# - t scales and shifts the middle of each block (Dhariwal and Nichol 2021).
+#
+# Like the paper's own (App. B) it is built of residual blocks: each adds something
+# to what it is given, and at first nothing.
+
+# %%
+from torch.utils.flop_counter import FlopCounterMode
+
+def gflop(net, given):
+    with FlopCounterMode(display=False) as flops, torch.no_grad():
+        net(*given)
+    return flops.get_total_flops() / 1e9
+
+rows, one = [], (two[:1], torch.tensor([10]))
+for net in (UNet(64), LeanUNet(64)):
+    began = perf_counter()
+    with torch.no_grad():
+        for _ in range(10):
+            net(*one)
+    ms = (perf_counter() - began) * 100
+    weights = sum(p.numel() for p in net.parameters()) / 1e6
+    rows.append((type(net).__name__, f"{weights:.1f} M",
+                 f"{gflop(net, one):.2f}", f"{ms:.1f} ms"))
+show_table("One call, one picture", ["", "weights", "GFLOP", "here"], rows)
+
+# %%
+conv = torch.nn.Conv2d(64, 64, 3, padding=1)
+at_32 = gflop(conv, (torch.zeros(1, 64, 32, 32),))
+print(f"3×3, 64 to 64 channels, at 32×32: {at_32:.4f} GFLOP")
+ask_number(
+    "The same convolution at 16×16: how many GFLOP?",
+    gflop(conv, (torch.zeros(1, 64, 16, 16),)),
+    tolerance=0.001,
+    why="Half the side is a quarter of the pixels. The channels would do the same: "
+        "half of them, in and out, and a quarter is left.",
+)
+
+# %% [markdown]
 # ## Recap
 #
-# - The network predicts the noise in `x_t`, told t by a time encoding.
-# - Algorithm 1: a picture, a random t, noise, one jump (Eq. 4), and a gradient
-#   step on the mean squared error of the noise, L_simple (Eq. 14).
-# - Always saying zero costs 1. The loss falls fast, and then creeps, while the
-#   pictures still come nearer to real ones. Small t are the hardest.
-# - A step costs the same whatever T is.
+# - If `x_0` were known, Eq. 6 and 7 would give the step back. To come near it is a
+#   squared error of means (Eq. 8), which is one of the noise (Eq. 12). Without
+#   its weight it is the loss: `E ‖ε - ε_θ(x_t, t)‖²` (Eq. 14).
+# - Algorithm 1: a picture, a random t, noise, one jump (Eq. 4), a gradient step.
+# - The network is told t by waves. It guesses ε, the right thing at small t.
+# - Always saying zero costs 1. The loss falls fast, and then creeps, long after
+#   the curve looks flat. Small t are the hardest, and there is a floor.
+# - A step costs the same whatever T is: one random t a picture, one call.
 #
-# For the real thing, leave this running over lunch: `ddpm-tutor train`.
+# Write it yourself: exercises 4 and 6 (`ddpm-tutor exercise start 6`). For the real
+# thing, leave this running over lunch: `ddpm-tutor train`, or with your own step
+# `ddpm-tutor train --with-my-code exercises`.
 # Lesson 4 turns the network into a painter.

@@ -29,6 +29,9 @@ def with_advice(error: TutorError) -> str:
         case "OtherNetwork":
             label = "--conditional" if error.conditional else "--unconditional"  # type: ignore[attr-defined]
             advice = f"Add: --network {error.network} --width {error.width} {label}"  # type: ignore[attr-defined]
+        case "OtherSettings" if "own_code" in str(error):
+            again = "with" if "own_code = True" in str(error) else "without"
+            advice = f"Resume it {again} --with-my-code, or start another with --run-dir."
         case "BatchTooLarge":
             fits = error.fits  # type: ignore[attr-defined]
             smaller = f"--batch-size {fits}, which fits" if fits else "a smaller --width"

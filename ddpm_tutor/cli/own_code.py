@@ -1,6 +1,7 @@
-"""Drawing with other functions than the package's: the learner's own, or a known mistake."""
+"""Drawing and training with other functions: the learner's own, or a known mistake."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +14,10 @@ from ddpm_tutor.errors import UsageError
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ddpm_tutor.grading.own_functions import OwnCode
     from ddpm_tutor.pictures.films import Frame
     from ddpm_tutor.science.sampling import ChainState, SamplingOptions
+    from ddpm_tutor.science.training import StepReport
     from ddpm_tutor.storage.checkpoints import Checkpoint
 
 
@@ -90,18 +93,35 @@ def own_drawing(
 ) -> "Iterator[ChainState]":
     """Sampling with the learner's functions; says which they are, and which are the package's."""
     from ddpm_tutor.grading.drawing import draw_with, used_in
-    from ddpm_tutor.grading.own_functions import own_code
 
-    mine = own_code(folder, options.method)
-    theirs = [name for name in used_in(options.method) if name not in mine.functions]
-    console.print(Text.assemble(("Yours: ", "bold green"), ", ".join(mine.functions)))
-    if theirs:
-        console.print(Text.assemble(("The package's: ", "dim"), ", ".join(theirs)))
+    mine = taken_from(console, folder, used_in(options.method), "drawing")
     if "p_step" in mine.functions and options.steps_of(loaded.schedule.T) < loaded.schedule.T:
         say = "Your p_step takes σ² = β. Where steps are skipped the package's takes β̃."
         console.print(Text(say, "dim"))
-    for line in mine.left_out:
-        console.print(Text(line, "yellow"), soft_wrap=True)
     return draw_with(
         mine.functions, loaded.model, loaded.schedule, labels, options, seed=seed, indices=numbers
     )
+
+
+def own_training(
+    console: Console, folder: Path, conditional: bool
+) -> "Callable[..., Iterator[StepReport]]":
+    """What trains as `train` does, with the learner's functions; says which they are."""
+    from ddpm_tutor.grading.training import train_with, used_in_training
+
+    mine = taken_from(console, folder, used_in_training(conditional), "training")
+    return partial(train_with, mine.functions)
+
+
+def taken_from(console: Console, folder: Path, names: Sequence[str], purpose: str) -> "OwnCode":
+    """The learner's functions of these names; says which are theirs, and which the package's."""
+    from ddpm_tutor.grading.own_functions import own_code
+
+    mine = own_code(folder, names, purpose)
+    theirs = [name for name in names if name not in mine.functions]
+    console.print(Text.assemble(("Yours: ", "bold green"), ", ".join(mine.functions)))
+    if theirs:
+        console.print(Text.assemble(("The package's: ", "dim"), ", ".join(theirs)))
+    for line in mine.left_out:
+        console.print(Text(line, "yellow"), soft_wrap=True)
+    return mine

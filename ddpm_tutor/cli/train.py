@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from ddpm_tutor.cli.own_code import own_training
 from ddpm_tutor.cli.processes import is_first, processes
 from ddpm_tutor.cli.shared_options import (
     DataOption,
@@ -29,6 +30,7 @@ from ddpm_tutor.errors import UsageError
 from ddpm_tutor.screen.console import make_console
 
 if TYPE_CHECKING:
+    from ddpm_tutor.science.training import StepReport
     from ddpm_tutor.storage.digits import Digits
     from ddpm_tutor.storage.film_strip import FilmStrip
     from ddpm_tutor.storage.training_run import EpochReport, Run
@@ -119,6 +121,14 @@ def train(
     data: DataOption = None,
     device: DeviceOption = Device.auto,
     seed: SeedOption = 0,
+    with_my_code: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            callback=a_path,
+            help="Train with your own functions: those in this folder that have passed.",
+        ),
+    ] = None,
 ) -> None:
     """Train a noise predictor: Algorithm 1 on MNIST."""
     console = make_console(quiet=not is_first())
@@ -130,6 +140,8 @@ def train(
     with processes(device) as (rank, world_size, where), ExitStack() as stack:
         if batch_size % world_size:
             raise UsageError(f"--batch-size must be a multiple of the {world_size} processes.")
+        if with_my_code:
+            refuse_clashes(weighting, world_size)
         where = where or choose_device(device.value)
         config = TrainingConfig(
             epochs=epochs,
@@ -142,8 +154,10 @@ def train(
             seed=seed,
             bf16=has_bf16(where),
         )
-        settings = RunSettings(network.value, width, conditional, config, start_from)
+        own = bool(with_my_code)
+        settings = RunSettings(network.value, width, conditional, config, start_from, own)
         run = (Run.resume if resume else Run.start)(run_dir, settings, where)
+        loop = own_training(console, with_my_code, conditional) if with_my_code else None
         # before anything is begun in the folder; a training is worth the wait for the network
         digits = find_digits(data, ask_again=True)
         if rank == 0:
@@ -153,12 +167,24 @@ def train(
         if run.is_done(len(digits.train_images)):
             console.print(Text(f"This run has already done its {epochs} epochs.", "yellow"))
             return
-        stopped = follow(console, run, digits, rank, world_size)
+        stopped = follow(console, run, digits, rank, world_size, loop)
         if stopped:
             console.print(Text("Stopped and saved. Go on with the same command and --resume."))
             raise ending(stopped)
         for name, what in run_results(conditional, run).items():
             console.print(Text.assemble((f"{name:15}", "dim"), (what, "bold cyan")), soft_wrap=True)
+
+
+def refuse_clashes(weighting: Weighting, world_size: int) -> None:
+    """Refuses what does not go together with the learner's own functions.
+
+    Raises:
+        UsageError: saying what.
+    """
+    if world_size > 1:
+        raise UsageError("--with-my-code trains in one process: start it without torchrun.")
+    if weighting != Weighting.simple:
+        raise UsageError("--with-my-code trains on Eq. 14: leave --weighting out.")
 
 
 def run_results(conditional: bool, run: "Run") -> dict[str, str]:
@@ -207,11 +233,22 @@ def why_there(device: str, asked: Device) -> str:
     return "there is no other device" if len(available_devices()) == 1 else "no other can compute"
 
 
-def follow(console: Console, run: "Run", digits: "Digits", rank: int, world_size: int) -> int:
-    """Trains to the end with live numbers; the number of the signal that stopped it, or 0."""
+def follow(
+    console: Console,
+    run: "Run",
+    digits: "Digits",
+    rank: int,
+    world_size: int,
+    own: "Callable[..., Iterator[StepReport]] | None" = None,
+) -> int:
+    """Trains to the end with live numbers; the number of the signal that stopped it, or 0.
+
+    Args:
+        own: what trains with the learner's functions, where these are asked for.
+    """
     from torch.nn.parallel import DistributedDataParallel
 
-    from ddpm_tutor.science.training import steps_per_epoch
+    from ddpm_tutor.science.training import steps_per_epoch, train
     from ddpm_tutor.screen.console import going_on_without
     from ddpm_tutor.storage.film_strip import FilmStrip, load_film_strip
     from ddpm_tutor.storage.training_run import EpochReport
@@ -240,7 +277,10 @@ def follow(console: Console, run: "Run", digits: "Digits", rank: int, world_size
     largest = agreement(world_size)
     smooth, since, saved = None, time.perf_counter(), time.monotonic()
     with stop_after_step(world_size) as stop, bar:
-        for report in run.train(digits, call=call, rank=rank, world_size=world_size):
+        reports = run.train(
+            digits, call=call, rank=rank, world_size=world_size, algorithm_1=own or train
+        )
+        for report in reports:
             if isinstance(report, EpochReport):
                 print_epoch(console, report, config.epochs)
                 bar.update(task, validation=f", validation {report.validation}")

@@ -2,7 +2,7 @@
 
 import ast
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,29 +11,30 @@ from typing import Any
 from ddpm_tutor.commands import command
 from ddpm_tutor.course.exercise import all_exercises, as_typed, read_answer
 from ddpm_tutor.errors import TutorError, line_in
-from ddpm_tutor.grading.drawing import used_in
 from ddpm_tutor.grading.judge import run_module
 from ddpm_tutor.grading.trials import in_a_line
 from ddpm_tutor.learner.progress import fingerprint, load_progress
-from ddpm_tutor.science.sampling import Method
 
 
 @dataclass(frozen=True)
 class OwnCode:
-    """A learner's functions for a drawing."""
+    """A learner's functions for a drawing or a training."""
 
     functions: dict[str, Callable[..., Any]]
     left_out: list[str]  # files that are there and not used, and why
 
 
-def own_code(folder: Path, method: Method) -> OwnCode:
-    """Those functions in the learner's folder that a drawing uses and that have passed.
+def own_code(folder: Path, names: Sequence[str], purpose: str) -> OwnCode:
+    """Those functions in the learner's folder that have one of these names and that have passed.
+
+    Args:
+        purpose: what for, such as "drawing".
 
     Raises:
         TutorError: there are none.
     """
     progress, found = load_progress(), OwnCode({}, [])
-    wanted = [e for e in all_exercises() if e.function in used_in(method)]
+    wanted = [e for e in all_exercises() if e.function in names]
     for exercise in wanted:
         path = folder / f"{exercise.name}.py"
         if not path.is_file():
@@ -50,8 +51,8 @@ def own_code(folder: Path, method: Method) -> OwnCode:
     if not found.functions:
         numbers = ", ".join(str(exercise.number) for exercise in wanted)
         raise TutorError(
-            "\n".join([*found.left_out, f"No function of yours to draw with in {folder}."])
-            + f"\nA drawing uses those of the exercises {numbers}, once they have passed."
+            "\n".join([*found.left_out, f"No function of yours for a {purpose} in {folder}."])
+            + f"\nA {purpose} uses those of the exercises {numbers}, once they have passed."
         )
     return found
 

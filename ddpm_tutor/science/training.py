@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -257,6 +257,9 @@ def batches(
     config: TrainingConfig,
     null_label: int | None,
     steps: range,
+    *,
+    random_batch: Callable[..., tuple[Tensor, Tensor, Tensor]] = random_batch,
+    drop_labels: Callable[..., Tensor] = drop_labels,
 ) -> Iterator[list[Tensor]]:
     """The batches of the training steps numbered `steps`, from 0: x_0, t, eps, and the labels.
 
@@ -266,6 +269,7 @@ def batches(
         images: (N, 1, 32, 32) uint8; labels: (N,), or None to train without labels.
         T: steps of the schedule.
         null_label: what a dropped label becomes; None for a network that takes no labels.
+        random_batch, drop_labels: what draws in place of the functions of these names.
     """
     epoch_steps = steps_per_epoch(len(images), config)
     logit_normal = config.weighting == "logit-normal"

@@ -15,7 +15,7 @@ import json
 import platform
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -121,6 +121,7 @@ class RunSettings:
     conditional: bool = True
     training: TrainingConfig = field(default_factory=TrainingConfig)
     start_from: str | None = None  # a checkpoint to begin with, or SHIPPED; None: random weights
+    own_code: bool = False  # whether a learner's functions take the place of the package's
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self), indent=2)
@@ -367,17 +368,21 @@ class Run:
         call: nn.Module | None = None,
         rank: int = 0,
         world_size: int = 1,
+        algorithm_1: Callable[..., Iterator[StepReport]] = train,
     ) -> Iterator[StepReport | EpochReport]:
         """Trains to the last epoch, yields a report after each step and after each epoch.
 
         At the end of an epoch the averaged weights are validated and all is saved (by rank 0).
+
+        Args:
+            algorithm_1: what trains, called as `train` is.
 
         Raises:
             TutorError: a resumed run was started on other digits, the training diverged, or the
                 device has too little memory.
         """
         try:
-            yield from self._train(digits, call, rank, world_size)
+            yield from self._train(digits, call, rank, world_size, algorithm_1)
             return
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
@@ -400,7 +405,12 @@ class Run:
         )
 
     def _train(
-        self, digits: Digits, call: nn.Module | None, rank: int, world_size: int
+        self,
+        digits: Digits,
+        call: nn.Module | None,
+        rank: int,
+        world_size: int,
+        algorithm_1: Callable[..., Iterator[StepReport]],
     ) -> Iterator[StepReport | EpochReport]:
         self.take(digits)
         config = self.settings.training
@@ -409,7 +419,7 @@ class Run:
         if self.losses and self.state.step % epoch_steps == 0 and rank == 0:
             yield self._end_epoch(digits, epoch_steps)  # it was stopped just before that
         resumed_at = time.perf_counter()
-        steps = train(
+        steps = algorithm_1(
             self.state, self.schedule, digits.train_images, labels, config,
             call=call, rank=rank, world_size=world_size,
         )  # fmt: skip
