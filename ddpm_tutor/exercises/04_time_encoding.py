@@ -106,6 +106,17 @@ def time_encoding(t, channels):
     return torch.cat([angle.sin(), angle.cos()], dim=1)
 
 
+# %% mistake twice_the_exponent
+def time_encoding(t, channels):
+    """The exponent is 4i / C: `arange(0, C, 2)` counts 2i already, and is doubled once more.
+
+    The exponents run up to 2. The waves of the upper half hardly turn in 1000 steps.
+    """
+    exponent = 2 * torch.arange(0, channels, 2, device=t.device) / channels
+    angle = t[:, None] * 10_000**-exponent
+    return torch.cat([angle.sin(), angle.cos()], dim=1)
+
+
 # %% mistake inclusive
 def time_encoding(t, channels):
     """The exponents run up to 1 itself, as 2i / (C - 2); the last one is 2i / C < 1.
@@ -163,6 +174,22 @@ results = ("encoding",)
 
 def inputs(draw):
     return {"t": draw.t(), "channels": 4 * draw.batch}
+
+
+def explain(time_encoding):
+    """Which exponents are in use: they show in the angles at t = 1."""
+    sine, cosine = time_encoding(torch.tensor([1, 2]), 8).double().chunk(2, dim=1)  # (2, 4) each
+    if not torch.allclose(sine**2 + cosine**2, torch.ones_like(sine), atol=1e-4):
+        return ""
+    angle = torch.atan2(sine, cosine)
+    if not torch.allclose((2 * angle[0]).sin(), sine[1], atol=1e-3):
+        return "The angles are not in proportion to t: at t = 2 each is to be twice that at t = 1."
+    exponents = -angle[0].log() / torch.tensor(10_000.0).log()
+    listed = ", ".join(f"{round(exponent, 4) + 0:g}" for exponent in exponents.tolist())
+    return (
+        f"With 8 channels you divide t by 10000 to the powers {listed};"
+        " 0, 0.25, 0.5, 0.75 belong there (= 2i / C)."
+    )
 
 
 def picture(time_encoding):

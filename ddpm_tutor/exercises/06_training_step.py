@@ -107,6 +107,19 @@ def training_step(model, optimizer, schedule, x_0, t, eps):
     return loss
 
 
+# %% mistake step_too_early
+def training_step(model, optimizer, schedule, x_0, t, eps):
+    """The step is taken before `loss.backward()`: there are no gradients yet.
+
+    The weights stay as they are.
+    """
+    loss = F.mse_loss(model(q_sample(schedule, x_0, t, eps), t), eps)
+    optimizer.zero_grad()
+    optimizer.step()
+    loss.backward()
+    return loss
+
+
 # %% mistake no_backward
 def training_step(model, optimizer, schedule, x_0, t, eps):
     """There are no gradients: `loss.backward()` is missing. The weights stay as they are."""
@@ -153,6 +166,33 @@ def training_step(model, optimizer, schedule, x_0, t, eps):
     return loss
 
 
+# %% mistake fresh_noise
+def training_step(model, optimizer, schedule, x_0, t, eps):
+    """The noise in x_t is drawn anew: the prediction is compared with an ε that is not in x_t.
+
+    There is nothing to learn from that: the best answer is zero, a loss of 1.
+    """
+    x_t = q_sample(schedule, x_0, t, torch.randn_like(x_0))
+    loss = F.mse_loss(model(x_t, t), eps)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss
+
+
+# %% mistake fresh_target
+def training_step(model, optimizer, schedule, x_0, t, eps):
+    """The noise to compare with is drawn anew: it is not the ε that is in x_t.
+
+    There is nothing to learn from that: the best answer is zero, a loss of 1.
+    """
+    loss = F.mse_loss(model(q_sample(schedule, x_0, t, eps), t), torch.randn_like(eps))
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss
+
+
 # %% mistake clean_input
 def training_step(model, optimizer, schedule, x_0, t, eps):
     """The network is given x_0; it has to find the noise in x_t.
@@ -174,6 +214,45 @@ def training_step(model, optimizer, schedule, x_0, t, eps):
     loss.backward()
     optimizer.step()
     return loss
+
+
+# %% mistake root
+def training_step(model, optimizer, schedule, x_0, t, eps):
+    """The root of the mean was taken: Eq. 14 has the squared error itself.
+
+    The gradient then grows where the loss is small, and the steps do not settle.
+    """
+    loss = F.mse_loss(model(q_sample(schedule, x_0, t, eps), t), eps).sqrt()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss
+
+
+# %% mistake squared_mean
+def training_step(model, optimizer, schedule, x_0, t, eps):
+    """The mean is squared; Eq. 14 has the mean of the squares.
+
+    Errors of either sign cancel: pixels may be as wrong as they like if only their mean is right.
+    """
+    loss = (model(q_sample(schedule, x_0, t, eps), t) - eps).mean() ** 2
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss
+
+
+# %% mistake loss_after_step
+def training_step(model, optimizer, schedule, x_0, t, eps):
+    """The loss that is returned was computed after the step; asked for is the one before it.
+
+    One more pass through the network in each step, only to be told.
+    """
+    loss = F.mse_loss(model(q_sample(schedule, x_0, t, eps), t), eps)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return F.mse_loss(model(q_sample(schedule, x_0, t, eps), t), eps)
 
 
 # %% mistake summed
@@ -213,9 +292,11 @@ def training_step(model, optimizer, schedule, x_0, t, eps):
 
 
 # %% check
+from ddpm_tutor import loss_simple
 from ddpm_tutor import training_step as right
-from ddpm_tutor.grading.tools import named
+from ddpm_tutor.grading.tools import Draw, copied, named
 
+written_out = (right, loss_simple)
 shapes = False  # there is nothing to step on in tensors without numbers
 
 
@@ -228,7 +309,10 @@ def observe(training_step, model, schedule, x_0, t, eps):
     """The losses of two steps, the weights that they lead to, and if these stay, what was done."""
     optimizer, seen, done = torch.optim.SGD(model.parameters(), lr=0.1), {}, []
     model.weights.register_hook(lambda gradient: done.append("backward"))
-    optimizer.register_step_post_hook(lambda *of_step: done.append("step"))
+    optimizer.register_step_post_hook(lambda *of_step: done.append("optimizer.step"))
+    asked = []  # what the network is given
+    model.register_forward_pre_hook(lambda _, given: asked.append(given))
+    x_t = q_sample(schedule, x_0, t, eps)
     for step in (1, 2):
         before = model.weights.detach().clone()
         loss = named(training_step(model, optimizer, schedule, x_0, t, eps), ("the loss",))
@@ -236,6 +320,38 @@ def observe(training_step, model, schedule, x_0, t, eps):
         seen[f"weights after step {step}"] = model.weights.detach().clone()
         stay = torch.equal(before, model.weights)
         seen[f"backward called in step {step}"] = done.count("backward") if stay else 1
-        seen[f"optimizer.step called in step {step}"] = done.count("step") if stay else 1
+        seen[f"optimizer.step called in step {step}"] = done.count("optimizer.step")
+        seen[f"backward comes first in step {step}"] = not stay or done[:1] != ["optimizer.step"]
         done.clear()
+    asked = [given for given in asked if len(given) > 1]  # others are given by name
+    seen["the network is given x_t by Eq. 4"] = all(nearly(given[0], x_t) for given in asked)
+    seen["the network is given t"] = all(nearly(given[1], t) for given in asked)
     return seen
+
+
+def explain(training_step):
+    """How many times too large the loss is, where that is the same for pictures of any content."""
+    ratios = []
+    for draw in (Draw(1, batch=2), Draw(2, batch=2), Draw(3, batch=3, height=4, width=6)):
+        of_draw = inputs(draw)
+        first = "loss of step 1"
+        mine, right_one = (observe(f, **copied_all(of_draw))[first] for f in (training_step, right))
+        ratios.append((mine / right_one).item())
+    if max(ratios) - min(ratios) < 1e-3 * max(ratios) and abs(ratios[0] - 1) > 1e-3:
+        return (
+            f"The loss is {ratios[0]:.4g} times the mean of the squared errors; once belongs there."
+        )
+    if abs(ratios[0] - 64) < 0.1 and abs(ratios[2] - 24) < 0.1:
+        return "The squared errors of each picture are summed; their mean belongs there."
+    return ""
+
+
+def copied_all(given):
+    return {name: copied(value) for name, value in given.items()}
+
+
+def nearly(given, wanted):
+    """Whether a tensor is another, but for rounding."""
+    return given.shape == wanted.shape and torch.allclose(
+        given.double(), wanted.double(), atol=1e-3
+    )
