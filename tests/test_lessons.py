@@ -1,5 +1,6 @@
 """Every lesson is in order, runs offline, and says the same thing twice."""
 
+import io
 import os
 import re
 import subprocess
@@ -8,12 +9,18 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
+from rich.console import Console
 
+from ddpm_tutor.classroom.session import Session
+from ddpm_tutor.classroom.stepper import Stepper
 from ddpm_tutor.course.lesson import Lesson, all_lessons, parameters, read_lesson
 from ddpm_tutor.course.lesson_lint import lesson_problems
 from ddpm_tutor.course.questions import questions
 from ddpm_tutor.learner.points import earned, worth
+from ddpm_tutor.science.unet import UNet
+from ddpm_tutor.storage.checkpoints import save_checkpoint
 
 # the assignment's parts and their points; see its table of contents
 PARTS = {
@@ -24,8 +31,18 @@ SHORT = {
     1: ([], "lesson_1_noising_7.gif"),
     2: ([], "lesson_2_batch.png"),
     3: (["steps=20", "batch_size=16"], "lesson_3_loss.png"),
-    4: (["chain_steps=20", "steps=10"], "lesson_4_denoising.gif"),
+    4: (["chain_steps=20", "steps=10", "each=2"], "lesson_4_denoising.gif"),
     5: (["steps=5", "few_steps=2", "each=2", "train_steps=20"], "lesson_5_all_digits.png"),
+}
+# what lesson 4 says of well trained weights, and of others in its place
+CLAIMS = {
+    "x_299 is nearly as wide as it should be": "Here σ z does not bring x_299 nearer",
+    "is that mean, nearly: a blurred digit.": "is no blurred digit: an error in ε_θ is 157 times",
+    "Clamping x_t made the background grey.": "the background is grey already",
+    "So they are thin, and all alike.": "These weights don't.",
+    "With it the chain slides to": "With well trained weights x_t is far too calm without z",
+    "DDIM: 20 show nothing worse than real digits": "DDIM: worse than real digits",
+    "So it is decided between 800 and 200": "it is not decided between 800 and 200 alone",
 }
 
 
@@ -67,6 +84,11 @@ def lines_of(shown: str) -> list[str]:
 def numbers_in(shown: str) -> list[str]:
     """The numbers that a lesson shows; a notebook's pictures are drawn in colours."""
     return re.findall(r"-?\d+\.\d+", without_times(re.sub(r"\x1b\[[\d;]*m", "", shown)))
+
+
+def in_one_line(shown: str) -> str:
+    """What a lesson shows, as if the screen had no end on the right."""
+    return " ".join(shown.split())
 
 
 def all_in_order(some: list[str], more: list[str]) -> bool:
@@ -151,6 +173,25 @@ def test_a_lesson_shows_the_same_as_a_command_as_a_script_and_as_a_notebook(
     assert files[0] == files[1] == files[2]
     with Image.open(tmp_path / "script" / "outputs" / saved) as image:
         assert min(image.size) > 60
+    if lesson.number == 4:
+        words = in_one_line(shown["command"])
+        assert [claim for claim in CLAIMS if claim not in words] == []
+
+
+@pytest.mark.parametrize("num_classes", [10, None])
+def test_lesson_4_claims_of_weak_weights_only_what_its_numbers_show(
+    num_classes: int | None, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    save_checkpoint(tmp_path / "weak.safetensors", UNet(4, num_classes), {})
+    settings = dict(setting.split("=") for setting in SHORT[4][0])
+    settings |= {"checkpoint": str(tmp_path / "weak.safetensors"), "device": "cpu"}
+    console = Console(file=io.StringIO(), width=80)
+    lesson = all_lessons()[3]
+    assert Stepper(lesson, Session(console, out=tmp_path), settings=settings).run()
+    words = in_one_line(console.file.getvalue())
+    assert [claim for claim in CLAIMS if claim in words] == []
+    assert [instead for instead in CLAIMS.values() if instead not in words] == []
 
 
 GOOD = """\
