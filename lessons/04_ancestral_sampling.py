@@ -41,8 +41,8 @@ import torch
 from ddpm_tutor import (
     Equations, SamplingOptions, TutorError, beta_tilde, choose_device,
     difference, draw, guided_eps, last, load_checkpoint, load_classifier,
-    load_digits, load_real_digits, normal, p_mean, p_step, predict_eps,
-    predict_x_0, q_posterior, q_sample, read_digits, real_card, respaced,
+    load_digits, load_real_digits, normal, p_mean, p_step, predict_x_0,
+    q_posterior, q_sample, read_digits, real_card, respaced,
     sample, score, stream, to_uint8, to_unit_range,
 )
 from ddpm_tutor.classroom.tools import (
@@ -231,9 +231,10 @@ x_299 = p_step(schedule, x_300, t, eps_300, z)  # the mean, and σ z
 
 # %%
 ask_choice(
-    "Which has the smaller variance, x_300 or the mean of the step back?",
+    "The noise is predicted well. Which has the smaller variance, x_300 or the mean of "
+    "the step back?",
     [
-        ("the mean", "Yes. Noise was taken out of it."),
+        ("the mean", "Yes. Noise is taken out of it."),
         ("x_300", "Then taking noise out would add spread."),
         ("neither: they are equal", "Then σ z on top would make x_299 noisier than x_300."),
     ],
@@ -460,7 +461,8 @@ ask_choice(
 # %%
 say("Before, z gives x_{t-1} the spread that the network expects next. After t = 1 "
     "nothing comes next: the mean is shown (Section 3.3). β̃_1 = 0 says so too.")
-x_1 = q_sample(schedule, x_0, t.fill_(1), z)
+t = torch.ones_like(t)
+x_1 = q_sample(schedule, x_0, t, z)
 with torch.no_grad():
     eps_1 = model(x_1, t, fives)
 added = p_step(schedule, x_1, t, eps_1, z) - p_mean(schedule, x_1, t, eps_1)
@@ -541,25 +543,23 @@ say("That is the price. From 200 to 100 the bells of black and white lie "
 # We take 25 steps in three ways, with the same noise, and ask for 0 to 4.
 
 # %%
-short, times = respaced(schedule, 25)
-x_T = normal((5, 1, 32, 32), stream(seed, "clip"), where)
-label = labels_if_taken(torch.arange(5))
-beyond = {}  # the part of the guess outside [-1, 1], and its RMS, by t
+def clamped(*inputs):  # line 4 with the mistake
+    return p_step(*inputs).clamp(-1, 1)
 
-def run(clip, clamp):
-    noise, x = stream(seed, "clip", 1), x_T
-    for i in track(range(25, 0, -1), 25, "Drawing"):
-        at = torch.full((5,), i, device=where)
-        eps = model(x, times.to(where)[at], label)
-        guess = predict_x_0(short, x, at, eps)
-        if clip:
-            excess = guess - guess.clamp(-1, 1)
-            beyond[times[i].item()] = ((excess != 0).float().mean().item(),
-                                       excess.abs().max().item())
-            eps = predict_eps(short, x, at, guess.clamp(-1, 1))
-        x = p_step(short, x, at, eps, normal(x.shape, noise, where))
-        x = x.clamp(-1, 1) if clamp else x
-    return x
+ways = {"not clipped": (False, p_step), "guess clipped": (True, p_step),
+        "x_t clamped": (False, clamped)}
+label, pictures = labels_if_taken(torch.arange(5)), []
+most, at_t, share = 0.0, 0, 0.0  # by how much the guess leaves [-1, 1]
+for name, (clip, step) in ways.items():
+    how = SamplingOptions(steps=25, variance="beta", clip=clip)
+    chain = draw(model, schedule, label, how, seed=seed, indices=range(5),
+                 equations=Equations(p_step=step))
+    for state in track(chain, 26, name):
+        beyond = (state.x_0_hat.abs() - 1).clamp(min=0)
+        if name == "not clipped" and state.t > 0 and beyond.max() > most:
+            most, at_t = beyond.max().item(), state.t
+            share = (beyond > 0).float().mean().item()
+    pictures.append(state.x_t.cpu())
 
 # %%
 ask_choice(
@@ -577,26 +577,21 @@ ask_choice(
 )
 
 # %%
-ways = {"not clipped": (False, False), "guess clipped": (True, False),
-        "x_t clamped": (False, True)}
-rows, pictures = [], []
-with torch.no_grad():
-    for name, how in ways.items():
-        pictures.append(run(*how).cpu())
-        edge = to_uint8(pictures[-1])[:, :, :4].float()  # upper four lines
-        rows.append((name, pictures[-1].abs().max().item(),
-                     edge.mean().item(), edge.std().item()))
+rows = []
+for name, drawn in zip(ways, pictures, strict=True):
+    edge = to_uint8(drawn)[:, :, :4].float()  # upper four lines: background
+    rows.append((name, drawn.abs().max().item(), edge.mean().item(),
+                 edge.std().item()))
 show_images(torch.stack(pictures, dim=1)[3:].flatten(0, 1), "3 and 4",
             [*ways] * 2)
 show_table("25 steps", ["", "largest |x_0|", "background, of 255",
                         "its noise"], rows)
-most = max(beyond, key=lambda t: beyond[t][1])
 grey, black = rows[2][2], rows[0][2]
 say("Clamping x_t made the background grey." if black < 20 and grey > black + 2 else
     "With these weights the background is grey already where nothing is clamped.")
 change = (pictures[0] - pictures[1]).abs().mean()
-say(f"The guess left [-1, 1] by {beyond[most][1]:.1f} at most, at t = {most}, and in "
-    f"{beyond[most][0]:.0%} of the pixels there. Clipping it changed a pixel of the "
+say(f"The guess left [-1, 1] by {most:.1f} at most, at t = {at_t}, and in {share:.0%} of "
+    f"the pixels there. Clipping it changed a pixel of the "
     f"pictures by {change:.2f} in the mean, of a range of 2.")
 
 # %% [markdown]
@@ -790,7 +785,7 @@ ask_number(
     tolerance=0.1,
     why=f"In the forward process it is {forward_500:.2f}, and so the network expects it.",
 )
-for n in (5, 10, 50):
+for n in (5, 50):
     show_images(made[n][0], f"DDIM, {n} steps")
 print(f"10 steps, twice: equal is {torch.equal(*made[10])}")
 change = (made[10][0] - made[50][0]).flatten(1).norm(dim=1).mean()
@@ -827,7 +822,8 @@ ask_choice(
 )
 
 # %%
-reader, real, found = load_classifier(where).model, load_real_digits(), {}
+reader, real = load_classifier(where).model, load_real_digits()
+found, examples = {}, []
 wanted = torch.arange(10 * each) % 10
 asked = wanted if trained.conditional else None
 ways = {"σ² = β'": {"variance": "beta"},
@@ -838,7 +834,9 @@ for n, name in (*((10, name) for name in ways), (steps, "σ² = β̃'")):
                  indices=range(10 * each))
     drawn = last(track(chain, n + 1, f"{n} steps, {name}")).cpu()
     found[n, name] = score(read_digits(reader, to_uint8(drawn)), asked, real)
-    show_images(drawn[:5], f"{n} steps, {name}")
+    examples.append(drawn[[2, 7]])
+show_images(torch.stack(examples, dim=1).flatten(0, 1), "numbers 2 and 7",
+            [f"{n}, {name}" for n, name in found] * 2)
 
 # %% [markdown]
 # ## Which are as good?
@@ -878,19 +876,19 @@ print(*verdicts, sep="\n")
 # tells them what to draw.
 #
 # To share down to t = 1000 is to share `x_T` alone. To share down to 200 is to
-# share all but the last 200 of the thousand. Where does the digit become the same?
+# share all but the last 200 of the thousand.
 
 # %%
 ask_choice(
     "What decides which digit Algorithm 2 draws?",
     [
         ("x_T, the start",
-         "Share x_T alone, and the runs differ as strangers do: see the first row below."),
+         "Share x_T alone, and the runs differ as strangers do: see the next step."),
         ("the z of the middle steps",
          "Yes. Parted at 800, the runs still become what they like. Parted at 200, they "
          "can hardly change any more."),
         ("the z of the last few steps",
-         "They are small, and what they change is small: see the last row below."),
+         "They are small, and what they change is small: see the next step."),
     ],
     answer=1,
     part="11.6 f",
@@ -911,9 +909,16 @@ with torch.no_grad():
         at_level[i] = x
         x = step_down(x, i, noise)
 
+# %% [markdown]
+# ## Where they part
+#
+# From each of five levels on the four runs have noises of their own. Where does the
+# digit become the same?
+
 # %%
 forks = {t: steps * t // 1000 for t in (1000, 800, 600, 400, 200)}
-rows, ends, a, b = [], {}, *torch.combinations(torch.arange(4)).T
+rows, ends = [], {}
+a, b = torch.combinations(torch.arange(4)).T  # the pairs of runs
 for t, start in forks.items():
     apart = stream(seed, "apart", t)
     x = at_level[start].repeat_interleave(4, 0)
@@ -922,18 +927,21 @@ for t, start in forks.items():
             x = step_down(x, i, apart)
     ends[t] = x.view(5, 4, 1, 32, 32).cpu()  # (chain, run, 1, 32, 32)
     read = read_digits(reader, to_uint8(x)).classes.view(5, 4)
-    alike = (read[:, a] == read[:, b]).float().mean().item()
+    alike = (read[:, a] == read[:, b]).float().mean()
     rows.append((t, mean_distance(ends[t]).item(), f"{alike:.0%}"))
+    if t == 1000:  # two runs of different chains
+        strangers = mean_distance(ends[t].transpose(0, 1)).item()
+        other = (read[:, None] == read).float()  # (chain, chain, run)
+        by_chance = (other.sum() - 20) / 80  # less each run beside itself
 
 # %%
 show_images(torch.cat([ends[800][0], ends[200][0]]),
             "one chain, four runs from t = 800, four from t = 200")
 show_table("Two runs of one chain", ["shared down to t", "mean distance",
                                      "the same digit"], rows)
-strangers = mean_distance(ends[1000].transpose(0, 1)).item()
 near = {t: distance / strangers for t, distance, _ in rows}
-say(f"Two runs of different chains lie {strangers:.1f} apart, and show the same digit one "
-    "time in ten, by chance. " + (
+say(f"Two runs of different chains lie {strangers:.1f} apart, and {by_chance:.0%} show the "
+    "same digit, by chance. " + (
         "So it is decided between 800 and 200, by the z there."
         if near[800] > 0.8 and near[200] < 0.5
         else "With these weights it is not decided between 800 and 200 alone."))
