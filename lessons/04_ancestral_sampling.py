@@ -427,6 +427,7 @@ say("At t = 1000 the guess is that mean, nearly: a blurred digit." if far < fina
 rows = [(f"{a} to {b}", rms(guesses[a] - guesses[b]))
         for a, b in pairwise(guesses)]
 show_table("How the guess changes", ["t", "RMS change"], rows)
+say(f"It changes most from {max(rows, key=lambda row: row[1])[0]}.")
 
 # %% [markdown]
 # ## A film
