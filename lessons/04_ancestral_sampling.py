@@ -287,8 +287,9 @@ ask_choice(
 )
 
 # %%
-alpha, beta, alpha_bar = (torch.tensor(v) for v in (alpha, beta, alpha_bar))
-sigma = beta.sqrt()
+beta, alpha, alpha_bar = (v[300].float() for v in (
+    schedule.beta, schedule.alpha, schedule.alpha_bar))
+before, sigma = schedule.alpha_bar[299].float(), beta.sqrt()
 def mu(at):  # with ᾱ at this t
     return (x_300 - beta / (1 - at).sqrt() * eps_300) / alpha.sqrt()
 
@@ -297,7 +298,7 @@ formulas = {
          + sigma * z,
     "b": (x_300 - beta.sqrt() * eps_300) / (1 - beta).sqrt() + sigma * z,
     "c": mu(alpha_bar) + sigma * z,
-    "off by one": mu(torch.tensor(before)) + sigma * z,
+    "off by one": mu(before) + sigma * z,
 }
 what = ("jumps to the guess of x_0", "takes all noise for this step's",
         "line 4", "takes out a little too much")
