@@ -34,6 +34,7 @@ SHORT = {
     4: (["chain_steps=20", "steps=10", "each=2"], "lesson_4_denoising.gif"),
     5: (["steps=5", "few_steps=2", "each=2", "train_steps=20"], "lesson_5_all_digits.png"),
 }
+NOWHERE = "http://127.0.0.1:9"  # the discard port: refused at once
 # what lesson 4 says of well trained weights, and of others in its place
 CLAIMS = {
     "x_299 is nearly as wide as it should be": "Here σ z does not bring x_299 nearer",
@@ -132,10 +133,9 @@ def test_a_lesson_shows_the_same_as_a_command_as_a_script_and_as_a_notebook(
     words = [word for setting in settings for word in ("--set", setting)]
     # a GPU adds up in another order each time, and a training's last digit with it
     command = ["-m", "ddpm_tutor", "lesson", str(lesson.number), "--no-pause", "--device", "cpu"]
-    nowhere = "http://127.0.0.1:9"  # the discard port: refused at once
     environment = {k: v for k, v in os.environ.items() if not k.startswith("DDPM_TUTOR")} | {
         "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path),
-        "http_proxy": nowhere, "https_proxy": nowhere, "COLUMNS": "80", "OMP_NUM_THREADS": "1",
+        "http_proxy": NOWHERE, "https_proxy": NOWHERE, "COLUMNS": "80", "OMP_NUM_THREADS": "1",
     }  # fmt: skip
     ways = {
         "command": [*command, *words],
@@ -180,8 +180,12 @@ def test_a_lesson_shows_the_same_as_a_command_as_a_script_and_as_a_notebook(
 
 @pytest.mark.parametrize("num_classes", [10, None])
 def test_lesson_4_claims_of_weak_weights_only_what_its_numbers_show(
-    num_classes: int | None, tmp_path: Path
+    num_classes: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for variable in ("http_proxy", "https_proxy"):
+        monkeypatch.setenv(variable, NOWHERE)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("DDPM_TUTOR_DATA", raising=False)
     torch.manual_seed(0)
     save_checkpoint(tmp_path / "weak.safetensors", UNet(4, num_classes), {})
     settings = dict(setting.split("=") for setting in SHORT[4][0])
@@ -190,6 +194,7 @@ def test_lesson_4_claims_of_weak_weights_only_what_its_numbers_show(
     lesson = all_lessons()[3]
     assert Stepper(lesson, Session(console, out=tmp_path), settings=settings).run()
     words = in_one_line(console.file.getvalue())
+    assert "drawn by this package's own model" in words
     assert [claim for claim in CLAIMS if claim in words] == []
     assert [instead for instead in CLAIMS.values() if instead not in words] == []
 
