@@ -26,7 +26,7 @@ SCREENS = {  # lesson: the title of a step, and what the learner types when aske
     1: ("What is left at the end?", ["0.5"]),
     2: ("Going back, if you knew the noise", []),
     3: ("Train", []),
-    4: ("What if we leave the noise out?", ["b", "c", "b"]),
+    4: ("What if we leave the noise out?", ["b", "c"]),
     5: ("One noise, ten labels", ["10"]),
 }
 THEME = TerminalTheme(

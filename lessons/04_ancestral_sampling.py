@@ -17,33 +17,36 @@
 # ## Setting up
 #
 # We use the weights that come with the package. Name your own with
-# `--set checkpoint=runs/mnist/weights.safetensors`.
+# `--set checkpoint=runs/mnist/weights.safetensors`. Fresh ones draw worse digits:
+# each step measures what yours do, and says where they part from well trained ones.
 #
-# They can also be told which digit to draw, by a *label* (lesson 5). In some
-# steps we tell them, in others not. Each says so.
+# Weights can also be told which digit to draw, by a *label* (lesson 5). In some
+# steps we tell them, in others not. Each says so. Weights that were trained without
+# labels are never told, and draw any digit.
 
 # %% tags=["parameters"]
 checkpoint = ""  # empty: the shipped weights
 seed = 0  # another seed: another picture, other noise
-chain_steps = 1000  # of the longest chains; divides 1000, as 500, 200 or 100
-steps = 100  # where many are drawn; divides 1000
+chain_steps = 1000  # of the longest chain; divides 1000, as 500, 200 or 100
+steps = 50  # where many are drawn; divides 1000
+each = 8  # digits of each kind, where they are counted
 device = "auto"  # auto, cpu, cuda or mps
 
 # %%
 import time
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 import torch
 
 from ddpm_tutor import (
-    SamplingOptions, TutorError, beta_tilde, choose_device, ddim_step, draw,
-    for_sampling, last, linear_schedule, load_checkpoint, load_classifier,
-    load_digits, load_real_digits, normal, p_mean, p_step, predict_eps,
-    predict_x_0, q_posterior, q_sample, read_digits, real_card, respaced,
+    Equations, SamplingOptions, TutorError, beta_tilde, choose_device,
+    difference, draw, guided_eps, last, load_checkpoint, load_classifier,
+    load_digits, load_real_digits, normal, p_mean, p_step, predict_x_0,
+    q_posterior, q_sample, read_digits, real_card, respaced,
     sample, score, stream, to_uint8, to_unit_range,
 )
 from ddpm_tutor.classroom.tools import (
-    ask_choice, ask_number, find_bug, frames_of, save_film, sheet, show,
+    ask_choice, ask_number, find_bug, frames_of, save_film, say, sheet, show,
     show_download, show_images, show_table, track,
 )
 
@@ -53,8 +56,12 @@ print(f"computing on {where}")
 trained = load_checkpoint(Path(checkpoint) if checkpoint else None, where)
 model, schedule = trained.model, trained.schedule.to(where)
 generator = stream(seed, "lesson 4")
-if not all(n > 0 and 1000 % n == 0 for n in (steps, chain_steps)):
-    raise TutorError("steps and chain_steps must divide 1000, as 100 does.")
+if not all(n > 9 and 1000 % n == 0 for n in (steps, chain_steps)):
+    raise TutorError("steps and chain_steps must divide 1000, as 10, 20, 50 "
+                     "and 100 do.")
+
+def labels_if_taken(labels):  # None for weights that take no labels
+    return labels.to(where) if trained.conditional else None
 
 # %% [markdown]
 # ## If you knew the picture
@@ -75,26 +82,89 @@ for t in (1, 2, 10, 100, 500, 1000):
     step = torch.tensor([t], device=where)
     coef_x_0, _ = q_posterior(schedule, zero, one, step)
     coef_x_t, variance = q_posterior(schedule, one, zero, step)
-    rows.append((t, coef_x_0.item(), coef_x_t.item(), variance.item()))
+    rows.append((t, coef_x_0.item(), coef_x_t.item(), variance.item()**0.5))
 
 # %%
-ask_number(
+ask_choice(
     "At t = 500, what is the weight of x_0 in μ̃_t?",
-    dict((row[0], row[1]) for row in rows)[500],
-    tolerance=0.05,
-    why="One step is short: it stays close to x_t. The last one alone lands on x_0.",
+    [
+        ("about 0.5", "Then a few steps would lead to x_0, and we take 500."),
+        ("about 0.05", "Then 20 steps or so would lead to x_0, and we take 500."),
+        ("about 0.003", "Yes. One step is short: it stays close to x_t."),
+    ],
+    answer=2,
 )
-show_table("μ̃_t and β̃_t", ["t", "weight of x_0", "of x_t", "β̃_t"], rows)
+show_table("Eq. 7", ["t", "weight of x_0", "weight of x_t", "√β̃_t"], rows)
+say("The last step, t = 1, lands on x_0, and its β̃ is 0.")
 
 # %% [markdown]
-# ## From the posterior to Eq. 11
+# ## A guess will do
 #
-# We don't know `x_0`. But the network guesses the noise, and Eq. 15 makes a guess
-# of `x_0` from it. Put that guess into Eq. 7, tidy up, and this comes out:
+# We don't know `x_0`. Many pictures could have become this `x_t`. Each has its own
+# bell curve (Eq. 6), and the true step back is a *mixture* of them all.
+#
+# But the network guesses the noise, and Eq. 15 makes one guess `x̂_0` of it. A squared
+# error is least at the mean. So `x̂_0` is the mean of all those pictures, as far as
+# the network has learned it. And Eq. 7 is linear in `x_0`: the mean of all the `μ̃_t`
+# is `μ̃_t` of the mean. With `x̂_0` in Eq. 7 we have the mean of the mixture.
+#
+# And its shape? Take one pixel. It may be black, `x_0 = -1`, or white, `x_0 = 1`.
+# That makes two bells, `√β̃_t` wide, with their centres twice the weight of `x_0`
+# apart.
+
+# %%
+ask_choice(
+    "At t = 500, what does the mixture of the two bells look like?",
+    [
+        ("two humps, one for black and one for white",
+         "For that their centres would have to be some widths apart. Compare."),
+        ("one hump, nearly a bell curve",
+         "Yes. The centres nearly coincide, beside the width."),
+        ("flat: anything between black and white",
+         "Two bells so near each other make no plateau. Compare."),
+    ],
+    answer=1,
+)
+
+# %%
+for t, weight, _, width in rows:
+    if t in (2, 500):
+        print(f"t = {t}: centres {2 * weight:.4f} apart, width {width:.4f}")
+say("So a small step may be drawn from one bell curve. At t = 2 the centres are far "
+    "apart, but there x_t itself shows whether the pixel is black or white.")
+
+# %% [markdown]
+# ## From Eq. 7 to Eq. 11
+#
+# Write Eq. 7 as `a x_0 + b x_t`. Put in `(x_t - √(1 - ᾱ_t) ε) / √ᾱ_t` for `x_0` (Eq. 15).
+# How much of `x_t`, and how much of ε? Use `ᾱ_t = α_t ᾱ_{t-1}` and `α_t + β_t = 1`:
+#
+#     of x_t:  b + a / √ᾱ_t = (α_t (1 - ᾱ_{t-1}) + β_t) / (√α_t (1 - ᾱ_t))
+#                           = (α_t - ᾱ_t + β_t) / (√α_t (1 - ᾱ_t))
+#                           = 1 / √α_t
+#     of ε:    -a √(1 - ᾱ_t) / √ᾱ_t = -β_t / (√α_t √(1 - ᾱ_t))
+#
+# Together, and no `x_0` in it any more:
 #
 #     μ_θ(x_t, t) = (x_t - β_t / √(1 - ᾱ_t) · ε_θ(x_t, t)) / √α_t          (11)
 #
-# No `x_0` in it any more. We check that both ways agree, at every t.
+# Here is each line as a number. Then we check that both ways agree, at every t.
+
+# %%
+beta, alpha, alpha_bar = (v[300].item() for v in (
+    schedule.beta, schedule.alpha, schedule.alpha_bar))
+before = schedule.alpha_bar[299].item()
+a = before**0.5 * beta / (1 - alpha_bar)
+b = alpha**0.5 * (1 - before) / (1 - alpha_bar)
+below = alpha**0.5 * (1 - alpha_bar)
+rows = [("x_t", "b + a / √ᾱ", b + a / alpha_bar**0.5),
+        ("x_t", "(α (1 - ᾱ before) + β) / ...",
+         (alpha * (1 - before) + beta) / below),
+        ("x_t", "(α - ᾱ + β) / ...", (alpha - alpha_bar + beta) / below),
+        ("x_t", "1 / √α", 1 / alpha**0.5),
+        ("ε", "-a √(1 - ᾱ) / √ᾱ", -a * (1 / alpha_bar - 1) ** 0.5),
+        ("ε", "-β / (√α √(1 - ᾱ))", -beta / (alpha * (1 - alpha_bar)) ** 0.5)]
+show_table("At t = 300", ["of", "line", "weight"], rows)
 
 # %%
 t = torch.arange(1, schedule.T + 1, device=where)
@@ -102,8 +172,8 @@ noisy, eps = (normal((1000, 1, 4, 4), generator, where) for _ in range(2))
 guess = predict_x_0(schedule, noisy, t, eps)
 by_eq_7, _ = q_posterior(schedule, noisy, guess, t)
 by_eq_11 = p_mean(schedule, noisy, t, eps)
-difference = (by_eq_7 - by_eq_11).abs().max()
-print(f"largest difference over all t: {difference:.1e}")
+largest = (by_eq_7 - by_eq_11).abs().max()
+print(f"largest difference over all t: {largest:.1e}")
 
 # %% [markdown]
 # ## Algorithm 2
@@ -115,43 +185,7 @@ print(f"largest difference over all t: {difference:.1e}")
 #     5  end for
 #     6  return x_0
 #
-# Line 4 is the mean of Eq. 11 plus noise of size `σ_t = √β_t`. (`1 - α_t` is
-# `β_t`.) We take one such step apart, on a 5 of the data at t = 300, and tell the
-# network that it is a 5.
-
-# %%
-digits = load_digits(progress=show_download)
-print(digits.source)
-same = digits.of_class(5)
-x_0 = to_unit_range(same[seed % len(same)])[None].to(where)
-t = torch.tensor([300], device=where)
-x_300 = q_sample(schedule, x_0, t, normal(x_0.shape, generator, where))
-five = torch.tensor([5], device=where) if trained.conditional else None
-with torch.no_grad():
-    eps_300 = model(x_300, t, five)
-mean = p_mean(schedule, x_300, t, eps_300)
-z = normal(x_0.shape, generator, where)
-x_299 = p_step(schedule, x_300, t, eps_300, z)
-
-# %%
-ask_choice(
-    "The mean, or x_300: which has the smaller std?",
-    [
-        ("the mean", "Yes. Noise was taken out of it. Then σ z brings the spread back, nearly: "
-         "see the last line."),
-        ("x_300", "Then taking noise out would add spread."),
-        ("neither: they are equal", "Then x_299, with σ z on top, would be noisier than x_300."),
-    ],
-    answer=0 if mean.std() < x_300.std() else 1,
-)
-parts = {"x_300": x_300, "ε_θ": eps_300, "mean": mean, "z": z}
-parts["x_299"] = x_299
-rows = [(k, v.mean().item(), v.std().item()) for k, v in parts.items()]
-show_table("One step of Algorithm 2", ["", "mean", "std"], rows)
-show_images(torch.cat(list(parts.values())), "its parts", list(parts))
-sigma = schedule.beta[300] ** 0.5
-print(f"σ_300 = {sigma:.4f}, √(std(mean)² + σ_300²) = "
-      f"{(mean.var() + sigma**2).sqrt():.3f}")
+# Line 4 is the mean of Eq. 11 plus noise of size `σ_t = √β_t`. (`1 - α_t` is `β_t`.)
 
 # %%
 ask_choice(
@@ -168,6 +202,63 @@ ask_choice(
     part="11.6 b",
     points=1,
 )
+
+# %% [markdown]
+# ## One step, taken apart
+#
+# We take fifty 5s of the data, put noise on them up to t = 300, and tell the network
+# that they are 5s. One step of Algorithm 2 takes a little noise out, then puts a
+# little in. Both are too little to see: the pictures show the first 5, and the
+# two changes made 100 and 10 times as large.
+#
+# The variance over all pixels of the fifty tells what they do to the spread.
+
+# %%
+digits = load_digits(progress=show_download)
+print(digits.source)
+same = digits.of_class(5)
+which = torch.arange(seed, seed + 50) % len(same)
+x_0 = to_unit_range(same[which]).to(where)  # (50, 1, 32, 32)
+t = torch.full((50,), 300, device=where)
+noise = normal(x_0.shape, generator, where)
+z = normal(x_0.shape, generator, where)
+x_300 = q_sample(schedule, x_0, t, noise)
+fives = labels_if_taken(torch.full((50,), 5))
+with torch.no_grad():
+    eps_300 = model(x_300, t, fives)
+mean = p_mean(schedule, x_300, t, eps_300)
+x_299 = p_step(schedule, x_300, t, eps_300, z)  # the mean, and σ z
+
+# %%
+ask_choice(
+    "The noise is predicted well. Which has the smaller variance, x_300 or the mean of "
+    "the step back?",
+    [
+        ("the mean", "Yes. Noise is taken out of it."),
+        ("x_300", "Then taking noise out would add spread."),
+        ("neither: they are equal", "Then σ z on top would make x_299 noisier than x_300."),
+    ],
+    answer=0,
+)
+
+# %%
+parts = {"x_300": x_300, "ε_θ": eps_300,
+         "taken out x100": 100 * (x_300 - mean),
+         "put in x10": 10 * (x_299 - mean), "x_299": x_299}
+first = torch.stack([part[0] for part in parts.values()])
+show_images(first, "one step", list(parts))
+target = q_sample(schedule, x_0, t - 1, noise)  # the same noise, up to 299
+rows = [(name, x.var().item()) for name, x in (
+    ("x_300", x_300), ("mean", mean), ("x_299 = mean + σ z", x_299),
+    ("the 5s with noise up to 299", target))]
+show_table("Spread", ["", "variance"], rows)
+before_z, after_z = (abs(x.var() - target.var()) for x in (mean, x_299))
+ratio = (x_299 - mean).std() / (x_300 - mean).std()
+say("The mean is too narrow, and σ z makes up for it: x_299 is nearly as wide as it "
+    f"should be. {ratio:.0f} times as much is put in as taken out, and yet the noise gets "
+    "less. What is taken out is part of x_300. What is put in has nothing to do with it, "
+    "so only the squares add up."
+    if after_z < before_z else "Here σ z does not bring x_299 nearer to what it should be.")
 
 # %% [markdown]
 # ## Write line 4
@@ -209,41 +300,75 @@ formulas = {
     "c": mu(alpha_bar) + sigma * z,
     "off by one": mu(before) + sigma * z,
 }
-rows = [(name, (x - x_299).abs().max().item(), x.std().item())
-        for name, x in formulas.items()]
-show_table("Against p_step", ["formula", "largest difference", "std"], rows)
+what = ("jumps to the guess of x_0", "takes all noise for this step's",
+        "line 4", "takes out a little too much")
+rows = [(name, says, (x - x_299).abs().max().item(), x.var().item())
+        for (name, x), says in zip(formulas.items(), what, strict=True)]
+show_table("Against p_step", ["", "what it does", "largest difference",
+                              "variance"], rows)
 too_much = ((1 - schedule.alpha_bar[2]) / (1 - schedule.alpha_bar[1])).sqrt()
-print("The off-by-one hides at t = 300. At t = 2 it takes out "
-      f"{too_much:.2f} times as much as it should, at t = 1 it divides by 0.")
+say("The off-by-one hides at t = 300. At t = 2 it takes out "
+    f"{too_much:.2f} times as much as it should, at t = 1 it divides by 0.")
 
 # %% [markdown]
 # ## All thousand steps
 #
 # Ten digits at once, from t = 1000 down to 0. The labels ask for 0 to 9. We keep
-# `x_t` at every hundredth step, and the network's guess of `x_0` beside it.
+# `x_t` at every tenth step, and the network's guess of `x_0` beside it.
+#
+# Here are the first five hundred steps. How much of a digit will be there?
 
 # %%
-labels = torch.arange(10, device=where) if trained.conditional else None
+labels = labels_if_taken(torch.arange(10))
 chain = draw(model, schedule, labels, SamplingOptions(steps=chain_steps),
              seed=seed, indices=range(10))
-history, guesses = {}, {}
-for state in track(chain, chain_steps + 1, "Sampling"):
-    if state.t % 100 == 0:
-        history[state.t] = state.x_t.cpu()
-        guesses[state.t] = state.x_0_hat.cpu()
-digits_drawn = history.pop(0)
-show(digits_drawn, "ten digits")
+half, states = chain_steps // 2, []
+for state in track(islice(chain, half + 1), half + 1, "First half"):
+    if state.t % 10 == 0:
+        states.append(state)
 
 # %%
-by_digit = torch.stack([*list(history.values())[1:], digits_drawn], dim=1)
 ask_choice(
-    "by_digit is laid out in rows of ten pictures. What is along a row?",
+    "Half of the steps are done. What is x_500?",
     [
-        ("the ten digits, all at the same t",
-         "dim=1 puts the times second. The ten digits are down a column."),
-        ("one digit at t = 900, 800, ..., 0",
-         "Yes. And down a column are the ten digits, all at the same t."),
-        ("one digit, as its training goes on", "The weights never change here."),
+        ("half a digit, half noise", "By Eq. 4 the digit's share of the variance is ᾱ, and "
+         "that is no straight line."),
+        ("mostly noise, with a trace of a digit",
+         "Yes. By Eq. 4 the digit's share of the variance is ᾱ."),
+        ("a digit with a little noise on it", "By Eq. 4 the digit's share of the variance "
+         "is ᾱ. That is large at small t only."),
+    ],
+    answer=1,
+)
+
+# %%
+print(f"ᾱ_500 = {schedule.alpha_bar[500]:.3f}")
+show_images(states[-1].x_t[:5].cpu(), f"x_{states[-1].t}, asked for 0 to 4")
+
+# %% [markdown]
+# ## The other half
+#
+# And the steps from 500 down to 0.
+
+# %%
+for state in track(chain, chain_steps - half, "Second half"):
+    if state.t % 10 == 0:
+        states.append(state)
+history = {state.t: state.x_t.cpu() for state in states
+           if state.t % 100 == 0}
+digits_drawn = history.pop(0)
+show_images(digits_drawn, "ten digits")
+
+# %%
+ask_choice(
+    "history[t] holds ten digits at one t, (10, 1, 32, 32). We make rows of ten for a "
+    "sheet. Which gives rows that show one digit on its way?",
+    [
+        ("torch.stack(..., dim=0)",
+         "That is (t, digit, ...): along a row are the ten digits, all at the same t."),
+        ("torch.stack(..., dim=1)",
+         "Yes. That is (digit, t, ...). Down a column are the ten digits at one t."),
+        ("torch.cat(...)", "That is (100, 1, 32, 32), and the first ten have the same t."),
     ],
     answer=1,
     part="11.6 e",
@@ -251,54 +376,75 @@ ask_choice(
 )
 
 # %%
-one, names = 7, [f"t = {t}" for t in history]
-show(sheet(by_digit.flatten(0, 1), [*names[1:], "t = 0"], columns=10),
-     "lesson 4 history")
-row = torch.stack([x_t[one] for x_t in history.values()])
-show_images(row, "one digit on its way", names)
+by_digit = torch.stack([*list(history.values())[1:], digits_drawn], dim=1)
+names = [f"t = {t}" for t in [*list(history)[1:], 0]]
+show(sheet(by_digit.flatten(0, 1), names, columns=10), "lesson 4 history")
+show_images(by_digit[7][1::2], "number 7 on its way", names[1::2])
 
 # %% [markdown]
-# ## What it takes x_0 for
+# ## The guess of x_0
 #
-# On that way the network guessed the noise at every step, and so `x_0` too
-# (Eq. 15). Here is what it took `x_0` for, at the same t as above.
+# With every guess of the noise the network also guessed `x_0` (Eq. 15). Nothing can
+# be seen in `x_1000`. There the least squared error is that of the mean: of all
+# digits with that label, or of all digits where there is none.
 #
-# What did it see in the pure noise at t = 1000? And where does the guess change
-# most?
+# But a network that gives `ε_θ` itself hardly gets there. At t = 1000 Eq. 15 divides
+# by `√ᾱ_t`, and so makes its smallest errors huge. The shipped network computes the
+# combination `v = √ᾱ_t ε - √(1 - ᾱ_t) x_0`, from which ε follows. Near t = 1000 that is
+# `-x_0`, nearly, and so its guess stays calm there (Salimans and Ho 2022).
 
 # %%
 ask_choice(
-    "x_1000 is nothing but noise. What does the guess of x_0 look like there?",
+    "A well trained network sees x_1000. Which guess of x_0 has the least squared error?",
     [
-        ("like noise", "The network takes nearly all of x_1000 for noise. What is left "
-         "is what it knows beforehand."),
-        ("like a blurred digit",
-         "Yes. Where nothing can be seen, the least squared error is that of the mean, "
-         "here of all digits with that label."),
-        ("like a sharp digit", "Which of all the 7s? Nothing in x_1000 tells. So it must "
+        ("one that looks like noise", "The noise in x_1000 tells nothing of x_0. What is "
+         "left is what the network knows beforehand."),
+        ("a blurred digit", "Yes. It is the mean of all digits with that label."),
+        ("a sharp digit", "Which of all the 7s? Nothing in x_1000 tells. So it must "
          "not decide yet."),
     ],
     answer=1,
 )
 
 # %%
-row = torch.stack([guesses[t][one] for t in history])
-show_images(row, "the guess of x_0", names)
+guesses = {state.t: state.x_0_hat.cpu() for state in states
+           if state.t % 200 == 0}
+show_images(torch.stack([guesses[t][7] for t in history if t in guesses]),
+            "the guess of x_0, number 7", [f"t = {t}" for t in guesses])
 kinds = [digits.of_class(digit) for digit in range(10)]
 if not trained.conditional:  # no label: all digits are one kind
     kinds = [digits.train_images] * 10
 means = torch.stack([to_unit_range(kind).mean(dim=0) for kind in kinds])
-print("How far the ten guesses are from the mean of all such digits (RMS):")
-for t in (1000, 0):
-    print(f"t = {t}: {(guesses[t] - means).square().mean().sqrt():.2f}")
-rows = [(f"{a} to {b}", (guesses[a] - guesses[b]).abs().mean().item())
+def rms(x):
+    return x.square().mean().sqrt().item()
+
+far, final = (rms(guesses[t] - means) for t in (1000, 0))
+print("RMS distance from the mean of all such digits: "
+      f"{far:.2f} at t = 1000, {final:.2f} at t = 0")
+magnified = schedule.alpha_bar[1000] ** -0.5
+say("At t = 1000 the guess is that mean, nearly: a blurred digit." if far < final / 2
+    else "At t = 1000 the guess of this network is no blurred digit: an error in ε_θ is "
+    f"{magnified:.0f} times as large in it.")
+rows = [(f"{a} to {b}", rms(guesses[a] - guesses[b]))
         for a, b in pairwise(guesses)]
-show_table("How the guess changes", ["t", "mean change"], rows)
+show_table("How the guess changes", ["t", "RMS change"], rows)
+say(f"It changes most from {max(rows, key=lambda row: row[1])[0]}.")
+
+# %% [markdown]
+# ## A film
+#
+# A digit appearing, as a GIF: `x_t` on the left, the guess of `x_0` on the right.
+# It is number 3 of the ten. Which of the two is the first to show a digit?
+
+# %%
+of_one = (state._replace(x_t=state.x_t[3:4], x_0_hat=state.x_0_hat[3:4])
+          for state in states)
+_ = save_film(frames_of(of_one, schedule), "lesson 4 denoising")
 
 # %% [markdown]
 # ## The last step
 #
-# In line 3, z = 0 at t = 1. But `σ_1` is not 0. Why add no noise there?
+# In line 3, z = 0 at t = 1. But `σ_1 = √β_1` is not 0. Why add no noise there?
 
 # %%
 ask_choice(
@@ -307,8 +453,7 @@ ask_choice(
         ("noise would drive x_0 out of the minimum", "Nothing is minimised while sampling."),
         ("the network can't predict noise at t = 1", "It can, and is asked to: ε_θ(x_1, 1)."),
         ("it would only stay in the picture",
-         "Yes. Earlier, z gives x_{t-1} the spread that the network expects. After the "
-         "last step no network looks any more: the mean is shown (Section 3.3)."),
+         "Yes. After the last step no network looks any more."),
     ],
     answer=2,
     part="11.6 a",
@@ -316,16 +461,16 @@ ask_choice(
 )
 
 # %%
-t = torch.tensor([1], device=where)
+say("Before, z gives x_{t-1} the spread that the network expects next. After t = 1 "
+    "nothing comes next: the mean is shown (Section 3.3). β̃_1 = 0 says so too.")
+t = torch.ones_like(t)
 x_1 = q_sample(schedule, x_0, t, z)
 with torch.no_grad():
-    eps_1 = model(x_1, t, five)  # told that it is a 5
+    eps_1 = model(x_1, t, fives)
 added = p_step(schedule, x_1, t, eps_1, z) - p_mean(schedule, x_1, t, eps_1)
 print(f"p_step adds at t = 1: {added.abs().max():.1f}")
 sigma = schedule.beta[1] ** 0.5
-print(f"σ_1 = {sigma:.2f}: {sigma * 127.5:.1f} of 255 shades of grey")
-sigma = (1 - schedule.alpha_bar[20]) ** 0.5
-print(f"A last step from t = 20 to 0 would leave {sigma * 127.5:.1f} shades.")
+print(f"σ_1 = {sigma:.2f} would be {sigma * 127.5:.1f} of 255 shades")
 
 # %% [markdown]
 # ## Which σ?
@@ -338,49 +483,85 @@ print(f"A last step from t = 20 to 0 would leave {sigma * 127.5:.1f} shades.")
 times = torch.tensor([2, 3, 5, 10, 100, 1000], device=where)
 ratio = (beta_tilde(schedule, times) / schedule.beta[times]).sqrt()
 ask_number(
-    "At t = 100, how large is √β̃_t as a share of √β_t?",
-    ratio[4],
-    tolerance=0.05,
+    "At t = 2, how large is √β̃_t as a share of √β_t?",
+    ratio[0],
+    tolerance=0.15,
     why="They differ in the last few steps only. The paper found that both "
-        "work equally well (Section 3.2). With fewer steps they part, as we shall see.",
+        "work equally well (Section 3.2).",
 )
 rows = [(t.item(), schedule.beta[t].item() ** 0.5, r.item())
         for t, r in zip(times, ratio, strict=True)]
 show_table("σ_t", ["t", "√β_t", "√β̃_t / √β_t"], rows)
 
 # %% [markdown]
-# ## Clip the guess, never x_t
+# ## Skip most steps
 #
-# To save time we will often take only some of the 1000 steps, evenly spread:
-# Algorithm 2 on a shorter schedule. Then each step leans more on the network's
-# guess of `x_0`, which may leave [-1, 1], where pictures live. The authors' code
-# *clips* the guess: values beyond are set to -1 or 1.
+# A thousand calls take long. But Eq. 7, 11 and 15 never ask that two levels be
+# neighbours: all they need is ᾱ before and after. So keep a few levels, evenly
+# spread, say `t_i = 0, 100, 200, ..., 1000`. A long step from `t_i` to `t_{i-1}` has
 #
-# A common mistake looks alike: clamping `x_t` itself to [-1, 1] after each step.
-# But `x_t` is meant to be noisy, with values up to 4.
+#     α_i' = ᾱ at t_i / ᾱ at t_{i-1}          β_i' = 1 - α_i'
 #
-# We run 50 steps in three ways, with the same noise, and ask for 0 to 4.
+# The product of these α' up to i is ᾱ at `t_i` again. So the network, told `t_i`, sees
+# what it was trained on, and Algorithm 2 runs with α' and β' as it stands. `respaced`
+# gives α', β' and the `t_i` (Nichol and Dhariwal 2021).
 
 # %%
-short, times = respaced(schedule, 50)
-x_T = normal((5, 1, 32, 32), stream(seed, "clip"), where)
-label = torch.arange(5, device=where) if trained.conditional else None
+short, times = respaced(schedule, 10)
+level = schedule.alpha_bar[times.to(where)]
+ours = 1 - level[1:] / level[:-1]
+print(f"respaced differs by {(short.beta[1:] - ours).abs().max():.0e}")
+rows = []
+for i in (1, 2, 5, 10):
+    at = torch.tensor([i], device=where)
+    weight, _ = q_posterior(short, zero, one, at)
+    width = beta_tilde(short, at).sqrt().item()
+    rows.append((f"{times[i]} to {times[i - 1]}", short.beta[i].item(),
+                 2 * weight.item(), width, short.beta[i].item()**0.5))
 
-beyond = {}  # how far the guess leaves [-1, 1], by t
+# %%
+ask_number(
+    "β_500 is 0.01. How large is β' of the step from t = 500 to 400?",
+    short.beta[5],
+    tolerance=0.15,
+    why="A hundred small β in one.",
+)
 
-def run(clip, clamp):
-    noise, x = stream(seed, "clip", 1), x_T
-    for i in track(range(50, 0, -1), 50, "Drawing"):
-        at = torch.full((5,), i, device=where)
-        eps = model(x, times.to(where)[at], label)
-        guess = predict_x_0(short, x, at, eps)
-        if clip:
-            out, top = (guess.abs() > 1).float().mean(), guess.abs().max()
-            beyond[times[i].item()] = f"{out:.0%}", top.item()
-            eps = predict_eps(short, x, at, guess.clamp(-1, 1))
-        x = p_step(short, x, at, eps, normal(x.shape, noise, where))
-        x = x.clamp(-1, 1) if clamp else x
-    return x
+# %%
+show_table("Ten steps", ["step", "β'", "centres apart", "√β̃'", "√β'"], rows)
+say("That is the price. From 200 to 100 the bells of black and white lie "
+    f"{rows[1][2] / rows[1][3]:.0f} widths apart, and one bell stands for them only where "
+    f"x_t tells which. And √β' is {rows[1][4] / rows[1][3]:.1f} times √β̃' there.")
+
+# %% [markdown]
+# ## Clip the guess, never x_t
+#
+# A long step leans on the guess of `x_0`, which may leave [-1, 1], where pictures
+# live. The authors' code *clips* it: values beyond are set to -1 or 1.
+#
+# A common mistake looks alike: clamping `x_t` itself to [-1, 1] after each step. But
+# `x_t` is meant to be noisy, with values up to 4.
+#
+# We take 25 steps in three ways, with the same noise, and ask for 0 to 4.
+
+# %%
+def clamped(*inputs):  # line 4 with the mistake
+    return p_step(*inputs).clamp(-1, 1)
+
+ways = {"not clipped": (False, p_step), "guess clipped": (True, p_step),
+        "x_t clamped": (False, clamped)}
+label, pictures = labels_if_taken(torch.arange(5)), []
+most, at_t, share = 0.0, 0, 0.0  # by how much the guess leaves [-1, 1]
+for name, (clip, step) in ways.items():
+    how = SamplingOptions(steps=25, variance="beta", clip=clip)
+    chain = draw(model, schedule, label, how, seed=seed, indices=range(5),
+                 equations=Equations(p_step=step))
+    for state in track(chain, 26, name):
+        beyond = (state.x_0_hat.abs() - 1).clamp(min=0)
+        if name == "not clipped" and state.t > 0 and beyond.max() > most:
+            most, at_t = beyond.max().item(), state.t
+            share = (beyond > 0).float().mean().item()
+    pictures.append(state.x_t.cpu())
 
 # %%
 ask_choice(
@@ -392,29 +573,28 @@ ask_choice(
          "So the mean is pushed up."),
         ("it stays black, as it should be",
          "Then clamping would cut both sides alike. But black is -1, right at the edge."),
-        ("it gets noisy", "Clamping takes noise away: the least of all three, see below."),
+        ("it gets noisy", "Clamping takes noise away: the noise below -1 is cut off."),
     ],
     answer=0,
 )
 
 # %%
-ways = {"nothing clipped": (False, False), "the guess clipped": (True, False),
-        "x_t clamped": (False, True)}
 rows = []
-with torch.no_grad():
-    for name, how in ways.items():
-        drawn = run(*how).cpu()
-        saved = to_uint8(drawn).float()  # from 0, black, to 255, white
-        edge = saved[:, :, :4]  # the upper four lines: background
-        rows.append((name, drawn.abs().max().item(), edge.mean().item(),
-                     edge.std().item()))
-        show_images(drawn, name)
-show_table("50 steps", ["", "largest |x_0|", "background, of 255",
-                        "its noise, of 255"], rows)
-rows = [(t, *beyond[t]) for t in (1000, 800, 600, 400, 200, 20)]
-show_table("The guess, before it is clipped",
-           ["t", "pixels clipped", "largest |guess|"], rows)
-print("Many pixels, but by little: here clipping changes little.")
+for name, drawn in zip(ways, pictures, strict=True):
+    edge = to_uint8(drawn)[:, :, :4].float()  # upper four lines: background
+    rows.append((name, drawn.abs().max().item(), edge.mean().item(),
+                 edge.std().item()))
+show_images(torch.stack(pictures, dim=1)[3:].flatten(0, 1), "3 and 4",
+            [*ways] * 2)
+show_table("25 steps", ["", "largest |x_0|", "background, of 255",
+                        "its noise"], rows)
+grey, black = rows[2][2], rows[0][2]
+say("Clamping x_t made the background grey." if black < 20 and grey > black + 2 else
+    "With these weights the background is grey already where nothing is clamped.")
+change = (pictures[0] - pictures[1]).abs().mean()
+say(f"The guess left [-1, 1] by {most:.1f} at most, at t = {at_t}, and in {share:.0%} of "
+    f"the pixels there. Clipping it changed a pixel of the "
+    f"pictures by {change:.2f} in the mean, of a range of 2.")
 
 # %% [markdown]
 # ## Ten runs from one x_T
@@ -423,8 +603,8 @@ print("Many pixels, but by little: here clipping changes little.")
 # the ten pictures be the same?
 #
 # We do so with five `x_T`, and compare pictures from one with those from another.
-# To save time each run takes 100 of the 1000 steps, with `σ² = β̃` and the guess
-# clipped.
+# Each run takes 50 of the 1000 steps, with `σ² = β̃'` and the guess clipped. That is
+# what `draw` does wherever steps are skipped.
 
 # %%
 ask_choice(
@@ -434,7 +614,7 @@ ask_choice(
         ("nearly equal: the same 4 with small differences",
          "Then x_T would decide the shape, and only the details would vary. Look."),
         ("as different as from ten x_T",
-         "Yes. To the eye they are, and the two mean distances below hardly differ."),
+         "Yes. Compare the two mean distances below."),
     ],
     answer=2,
     part="11.7 a",
@@ -443,19 +623,20 @@ ask_choice(
 
 # %%
 x_T = normal((5, 1, 32, 32), stream(seed, "one x_T"), where)
-label = torch.full((50,), 4, device=where) if trained.conditional else None
+label = labels_if_taken(torch.full((50,), 4))
 chain = draw(model, schedule, label, SamplingOptions(steps=steps), seed=seed,
              indices=range(50), x_T=x_T.repeat_interleave(10, dim=0))
-runs = last(track(chain, steps + 1, "Five times ten runs"))
+runs = last(track(chain, steps + 1, "Five times ten runs")).cpu()
 runs = runs.view(5, 10, 1, 32, 32)  # (x_T, run, 1, 32, 32)
 
-def mean_distance(groups):  # between two pictures of a group, and its error
-    each = torch.stack([torch.pdist(g.flatten(1)).mean() for g in groups])
-    return f"{each.mean():.1f} ± {each.std() / len(each) ** 0.5:.1f}"
+def mean_distance(groups):  # between two pictures of a group
+    return torch.stack([torch.pdist(g.flatten(1)) for g in groups]).mean()
 
+one_x_T, other_x_T = mean_distance(runs), mean_distance(runs.transpose(0, 1))
 print("Mean distance between two pictures (root of summed squares)")
-print(f"from one x_T:       {mean_distance(runs)}")
-print(f"from different x_T: {mean_distance(runs.transpose(0, 1))}")
+print(f"from one x_T: {one_x_T:.1f}, from different x_T: {other_x_T:.1f}")
+say("x_T hardly counts." if one_x_T > 0.9 * other_x_T else
+    "With these weights x_T still counts.")
 show_images(runs[0], "ten runs from one x_T")
 
 # %%
@@ -463,8 +644,7 @@ ask_choice(
     "Why do ten runs from one x_T differ?",
     [
         ("each step adds a fresh z, which buries x_T",
-         "Yes. Algorithm 2 walks the forward chain backwards, and in that chain x_T and "
-         "x_0 share next to nothing: ᾱ_T = 0.00004."),
+         "Yes. The z are many, and together far larger than what is left of x_T."),
         ("the network has dropout, so it guesses anew each time",
          "It has none, and it is in eval mode."),
         ("rounding errors, which grow from step to step",
@@ -474,15 +654,14 @@ ask_choice(
     part="11.7 b",
     points=1,
 )
+say("Algorithm 2 walks the forward chain backwards. In that chain x_T and x_0 share next "
+    f"to nothing: ᾱ_T = {schedule.alpha_bar[-1]:.5f}.")
 
 # %% [markdown]
 # ## What if we leave the noise out?
 #
 # What if no noise is added? Where would you change Algorithm 2? Predict what comes
-# out, then see. There is no label here: any digit may come.
-#
-# We watch the spread of `x_t`, and beside it the spread that the forward process
-# has at the same t.
+# out of well trained weights, then see. There is no label here: any digit may come.
 
 # %%
 ask_choice(
@@ -507,7 +686,7 @@ ask_choice(
          "Then x_T alone would bring the variety. Look."),
         ("eight blurs, each the mean of all digits",
          "The mean of each step is not the mean of all pictures. Look."),
-        ("eight thin digits of a few kinds", "Yes. Why? Compare the two spreads."),
+        ("eight thin digits of a few kinds", "Yes. The next step says why."),
     ],
     answer=2,
     part="11.7 d",
@@ -515,158 +694,203 @@ ask_choice(
 )
 
 # %%
-x_t = normal((8, 1, 32, 32), stream(seed, "no noise"), where)
-real, rows = to_unit_range(digits.train_images[:500]), []
-short, times = respaced(schedule, chain_steps)
-quick = for_sampling(model, times.tolist()[:0:-1], 8)  # the same network
-with torch.no_grad():
-    for i in track(range(chain_steps, 0, -1), chain_steps, "Without noise"):
-        at, t = torch.full((8,), i, device=where), times[i - 1].item()
-        eps = quick(x_t, times.to(where)[at])
-        x_t = p_step(short, x_t, at, eps, torch.zeros_like(x_t))  # at t now
-        if t in (900, 700, 500, 300, 100):
-            eps = normal(real.shape, generator, "cpu")
-            all_t = torch.full((len(real),), t)
-            noisy = q_sample(linear_schedule(), real, all_t, eps)
-            rows.append((t, x_t.std().item(), noisy.std().item()))
-show_table("std of x_t", ["t", "without noise", "forward process"], rows)
-show(x_t.cpu(), "eight samples without noise")
+def mean_alone(schedule, x_t, t, eps, z, variance):  # line 4 without σ z
+    return p_mean(schedule, x_t, t, eps)
+
+no_noise = {}
+how = SamplingOptions(steps=steps, clip=False)
+chain = draw(model, schedule, None, how, seed=seed, indices=range(8),
+             equations=Equations(p_step=mean_alone))
+for state in track(chain, steps + 1, "Without noise"):
+    no_noise[state.t] = state.x_t.cpu()
+show_images(no_noise[0], "eight samples without noise")
+
+# %% [markdown]
+# ## What the noise is for
+#
+# How many pixels of these eight are bright, and how far is one picture from another?
+# Beside them are eight real digits. Then look at the spread of `x_t`: here, and in
+# the forward process at the same t.
 
 # %%
+real = to_unit_range(digits.train_images[:500])
+for name, eight in (("without noise", no_noise[0]), ("real", real[:8])):
+    print(f"{name}: {(eight > 0).float().mean():.0%} bright, "
+          f"mean distance {mean_distance(eight[None]):.1f}")
+thin = (no_noise[0] > 0).float().mean() < 0.8 * (real > 0).float().mean()
+alike = mean_distance(no_noise[0][None]) < 0.8 * mean_distance(real[None])
+say("So they are thin, and all alike." if thin and alike else
+    "Well trained weights draw thin digits that are all alike. These weights don't.")
+
+# %%
+rows = []
+for t in [t for t in no_noise if t in (900, 700, 500, 300, 100)]:
+    noise = normal(real.shape, generator, "cpu")
+    at = torch.full((500,), t)
+    noisy = q_sample(schedule.to("cpu"), real, at, noise)
+    rows.append((t, no_noise[t].std().item(), noisy.std().item()))
 ask_choice(
     "What does the noise z do in Algorithm 2?",
     [
         ("it makes the pictures varied, but one could leave it out",
-         "You saw what happens: nearly all variety is gone, and the strokes are thin."),
+         "Compare the spreads: without z the network gets an x_t unlike all that it was "
+         "trained on."),
         ("it keeps the spread of x_t as in training",
          "Yes. Each mean shrinks the spread; the fresh noise restores it."),
         ("it hides the errors that the network makes",
-         "What you saw without it is no small error: the std is far too low."),
+         "What is missing without it is no small error. Compare the spreads."),
     ],
     answer=1,
     part="11.7 e",
     points=1,
 )
 
+# %%
+show_table("std of x_t", ["t", "without noise", "forward process"], rows)
+calm = all(without < 0.5 * forward for t, without, forward in rows if t > 400)
+say("The network was never shown so calm an x_t. With it the chain slides to the "
+    "emptiest pictures there are." if calm else
+    "With well trained weights x_t is far too calm without z. Here it is not.")
+
 # %% [markdown]
 # ## The right way without noise
 #
 # A sampler without noise is possible. But then the step itself must be another
-# one. Take the guess `x̂_0` of Eq. 15, and go to the point at t - 1 that has the
-# *same* noise `ε_θ` (DDIM, Song et al. 2020):
+# one. Take the guess `x̂_0` of Eq. 15, and go to the point at an earlier time s that
+# has the *same* noise `ε_θ` (DDIM, Song et al. 2020):
 #
-#     x_{t-1} = √ᾱ_{t-1} x̂_0 + √(1 - ᾱ_{t-1}) ε_θ
+#     x_s = √ᾱ_s x̂_0 + √(1 - ᾱ_s) ε_θ          for any s < t
 #
-# Now `x_T` and the label decide everything, and many steps can be skipped. We ask
-# for 0 to 4, from the same `x_T`, in 5, 10 and 50 steps, each twice.
+# That is Eq. 4 with both guesses in it. No β is there, so s may be t - 1 or far off:
+# many steps can be skipped. And `x_T` and the label decide everything.
+#
+# We ask for 0 to 4, from the same `x_T`, in 5, 10 and 50 steps.
 
 # %%
-label = torch.arange(5, device=where) if trained.conditional else None
+at, noise = torch.full((500,), 500), normal(real.shape, generator, "cpu")
+forward_500 = q_sample(schedule.to("cpu"), real, at, noise).std()
+label = labels_if_taken(torch.arange(5))
 x_T = normal((5, 1, 32, 32), stream(seed, "ddim"), where)
-spread, made = {}, {}
-for n in (5, 10, 50):
-    for run in (1, 2):
-        how = SamplingOptions(method="ddim", steps=n, clip=True)
-        chain = sample(model, schedule, x_T, how, label=label)
-        for state in track(chain, n + 1, f"DDIM, {n} steps"):
-            spread[state.t] = state.x_t.std().item()
-        made[n, run] = state.x_t.cpu()
+made = {}
+for n in (5, 10, 10, 50):
+    how = SamplingOptions(method="ddim", steps=n, clip=True)
+    spread = {}
+    chain = sample(model, schedule, x_T, how, label=label)
+    for state in track(chain, n + 1, f"DDIM, {n} steps"):
+        spread[state.t] = state.x_t.std().item()
+    made.setdefault(n, []).append(state.x_t.cpu())
 
 # %%
 ask_number(
-    "Without noise, std(x_500) fell to about 0.1. What is it with DDIM?",
+    "The right step keeps the spread of x_t. What is the std of x_500 with DDIM?",
     spread[500],
     tolerance=0.1,
-    why="The spread stays as in the forward process. So the network sees what it "
-        "was trained on.",
+    why=f"In the forward process it is {forward_500:.2f}, and so the network expects it.",
 )
-for n in (5, 10, 50):
-    show_images(made[n, 1], f"DDIM, {n} steps")
-    print(f"twice the same: {torch.equal(made[n, 1], made[n, 2])}")
-change = (made[10, 1] - made[50, 1]).flatten(1).norm(dim=1).mean()
-print(f"distance from 10 steps to 50: {change:.1f}")
-print(f"between two 4s of Algorithm 2: {mean_distance(runs)}")
+for n in (5, 50):
+    show_images(made[n][0], f"DDIM, {n} steps")
+print(f"10 steps, twice: equal is {torch.equal(*made[10])}")
+change = (made[10][0] - made[50][0]).flatten(1).norm(dim=1).mean()
+print(f"from 10 steps to 50 a picture moves by {change:.1f},")
+print(f"two 4s of Algorithm 2 lie {other_x_T:.1f} apart")
 
 # %% [markdown]
 # ## How many steps?
 #
-# We ask for 80 digits, eight of each kind. With 10 steps we draw them in three
-# ways: Algorithm 2 with `σ² = β`, with `σ² = β̃`, and DDIM; with 100 steps in the
-# first way only. The package's classifier, a small network of its own, says how
-# many are read as asked.
+# We draw 80 digits, eight of each kind, with 10 steps in three ways: Algorithm 2 with
+# `σ² = β'`, with `σ² = β̃'`, and DDIM. Then with 50 steps, once. Which are as good as
+# real ones? The classifier (a small network that reads digits) judges:
 #
-# A blot can be read too. So we also ask how many lie as near to a real digit as
-# real digits lie to each other, in what the classifier sees of them. That is the
-# *precision*. In brackets is its 95 % interval. Where two intervals overlap, 80
-# digits are too few to tell which is better.
-
-# %%
-reader, real, rows = load_classifier(where).model, load_real_digits(), []
-wanted = torch.arange(80) % 10
-label = wanted.to(where) if trained.conditional else None
-ways = {"σ² = β": {"variance": "beta"}, "σ² = β̃": {"variance": "beta_tilde"},
-        "DDIM": {"method": "ddim"}}
-for n, name in (*((10, name) for name in ways), (steps, "σ² = β")):
-    how = SamplingOptions(steps=n, **ways[name])
-    chain = draw(model, schedule, label, how, seed=seed, indices=range(80))
-    drawn = last(track(chain, n + 1, f"{n} steps, {name}")).cpu()
-    found = read_digits(reader, to_uint8(drawn))
-    scores = score(found, wanted, real)
-    rows.append((n, name, scores.read_as_asked, scores.precision))
-    show_images(drawn[:5], f"{n} steps, {name}")
-
-# %%
-card = real_card(reader, real, 80)
-rows.append(("", "real digits", card.scores.read_as_asked,
-             card.scores.precision))
-show_table("Fewer steps",
-           ["steps", "sampler", "as asked, %", "precision, %"], rows)
-for n in (1000, 10):
-    short, _ = respaced(schedule, n)
-    late = torch.tensor([n // 5], device=where)  # at t = 200
-    ratio = (short.beta[late] / beta_tilde(short, late)).sqrt().item()
-    print(f"with {n} steps, at t = 200, √β is {ratio:.2f} times √β̃")
+# - *as asked*: how many it reads as the digit that was asked for;
+# - *precision*: how many lie as near to a real digit as real digits lie to each other,
+#   in what the classifier sees of them;
+# - *coverage*: how many real digits have a drawn one so near.
 
 # %%
 ask_choice(
     "Do we need all 1000 steps?",
     [
         ("no: far fewer give as good digits",
-         "Yes. Real digits score about the same, so more steps have little left to gain. "
-         "Only σ² = β with 10 steps stands out: a long step with it puts back more noise "
-         "than it should."),
+         "Yes. At neighbouring t the network is asked nearly the same, so most calls "
+         "tell little that is new."),
         ("no: stop at t = 200 and show x_200",
          "Look at x_200 in the history: noise of size √0.34 = 0.58 lies over it."),
         ("yes: each removes noise of its own",
-         "Neighbouring steps ask the network nearly the same. DDIM made do with 10."),
+         "Neighbouring steps ask the network nearly the same."),
     ],
     answer=0,
     part="11.6 g",
     points=1,
 )
 
+# %%
+reader, real = load_classifier(where).model, load_real_digits()
+found, examples = {}, []
+wanted = torch.arange(10 * each) % 10
+asked = wanted if trained.conditional else None
+ways = {"σ² = β'": {"variance": "beta"},
+        "σ² = β̃'": {"variance": "beta_tilde"}, "DDIM": {"method": "ddim"}}
+for n, name in (*((10, name) for name in ways), (steps, "σ² = β̃'")):
+    how = SamplingOptions(steps=n, **ways[name])
+    chain = draw(model, schedule, labels_if_taken(wanted), how, seed=seed,
+                 indices=range(10 * each))
+    drawn = last(track(chain, n + 1, f"{n} steps, {name}")).cpu()
+    found[n, name] = score(read_digits(reader, to_uint8(drawn)), asked, real)
+    examples.append(drawn[[2, 7]])
+show_images(torch.stack(examples, dim=1).flatten(0, 1), "numbers 2 and 7",
+            [f"{n}, {name}" for n, name in found] * 2)
+
+# %% [markdown]
+# ## Which are as good?
+#
+# Eighty digits tell only so much. After each share stands how many points more it is
+# than that of real digits, as a 95 % interval. Where the interval holds 0, chance
+# alone may make such a difference. (Don't compare the intervals of two shares
+# by their overlap: 66 and 80 of 100 have intervals that overlap, and yet differ.)
+#
+# More precision than real digits is no triumph. Real handwriting has its odd ones, far
+# from all others. Who draws only the usual gets more precision, and less coverage.
+
+# %%
+card = real_card(reader, real, 10 * each).scores
+rows, verdicts = [], []
+for (n, name), scores in found.items():
+    more = [difference(scores.precision, card.precision),
+            difference(scores.coverage, card.coverage)]
+    worse = any(d.value < 0 and d.is_clear for d in more)
+    verdicts.append(f"{n} steps, {name}: " + (
+        "worse than real digits" if worse else
+        f"{10 * each} show nothing worse than real digits"))
+    right = scores.read_as_asked  # None for weights without labels
+    rows.append((f"{n}, {name}", f"{100 * right.value:.0f}" if right else "-",
+                 *map(str, more)))
+show_table("Points more than real digits "
+           f"(precision {100 * card.precision.value:.0f} %, "
+           f"coverage {100 * card.coverage.value:.0f} %)",
+           ["steps", "as asked, %", "precision", "coverage"], rows)
+print(*verdicts, sep="\n")
+
 # %% [markdown]
 # ## Sharing the way down to t
 #
 # When is the picture decided? Four runs share `x_T` and all noises down to some t,
-# and part ways there (the paper's Fig. 7). That is one chain; we take five. No
-# label tells them what to draw.
+# and part ways there (the paper's Fig. 7). We do that with five chains. No label
+# tells them what to draw.
 #
 # To share down to t = 1000 is to share `x_T` alone. To share down to 200 is to
-# share all but the last 200 steps. Where does the digit become the same?
+# share all but the last 200 of the thousand.
 
 # %%
 ask_choice(
     "What decides which digit Algorithm 2 draws?",
     [
         ("x_T, the start",
-         "Share x_T alone, and the runs differ as strangers do: see the first row below."),
+         "Share x_T alone, and the runs differ as strangers do: see the next step."),
         ("the z of the middle steps",
-         "Yes. Shared down to 800, they differ about as strangers do; down to 200, "
-         "most show one digit. It is decided in between: see the table below."),
+         "Yes. Parted at 800, the runs still become what they like. Parted at 200, they "
+         "can hardly change any more."),
         ("the z of the last few steps",
-         "They are small. Share all but those, and mostly details differ: see the last "
-         "row below."),
+         "They are small, and what they change is small: see the next step."),
     ],
     answer=1,
     part="11.6 f",
@@ -674,79 +898,92 @@ ask_choice(
 )
 
 # %%
-rows, stride = [], schedule.T // steps
-for down_to in (1000, 800, 600, 400, 200):
-    shared, apart = stream(seed, "shared"), stream(seed, "apart", down_to)
-    x = normal((5, 1, 32, 32), shared, where).repeat_interleave(4, 0)
-    with torch.no_grad():
-        for i in track(range(1000, 0, -stride), steps, f"To {down_to}"):
-            t = torch.full((20,), i, device=where)
-            z = normal((5, 1, 32, 32), shared, where).repeat_interleave(4, 0)
-            if i <= down_to:
-                z = normal((20, 1, 32, 32), apart, where)
-            eps = model(x, t)
-            x = ddim_step(  # with eta = 1 it is Algorithm 2 with σ² = β̃
-                schedule, x, t, t - stride, eps, eta=1.0, z=z)
-    chains = x.view(5, 4, 1, 32, 32)  # (chain, run, 1, 32, 32)
-    if down_to == 1000:
-        strangers = mean_distance(chains.transpose(0, 1))
-    read = read_digits(reader, to_uint8(x)).classes.view(5, 4)
-    a, b = torch.combinations(torch.arange(4)).T  # the pairs of runs
-    alike = (read[:, a] == read[:, b]).float().mean()
-    rows.append((down_to, mean_distance(chains), f"{alike:.0%}"))
-    show_images(chains[0], f"one chain, shared down to t = {down_to}")
+short, times = respaced(schedule, steps)
+def step_down(x, i, noise):  # Algorithm 2, line 4, with σ² = β̃'
+    at = torch.full((len(x),), i, device=where)
+    eps, z = model(x, times.to(where)[at]), normal(x.shape, noise, where)
+    return p_step(short, x, at, eps, z, "beta_tilde")
 
-# %%
-show_table("Two runs of one chain",
-           ["shared down to t", "mean distance", "read as one digit"], rows)
-print(f"Two runs of different chains: mean distance {strangers},")
-print("and one digit about once in ten, by chance")
+noise, at_level = stream(seed, "shared"), {}
+x = normal((5, 1, 32, 32), noise, where)
+with torch.no_grad():
+    for i in track(range(steps, 0, -1), steps, "Shared"):
+        at_level[i] = x
+        x = step_down(x, i, noise)
 
 # %% [markdown]
-# ## A film
+# ## Where they part
 #
-# A digit appearing, as a GIF: `x_t` on the left, the guess of `x_0` on the
-# right. We ask for a 3, so the first guess is the mean of all 3s. Watch it become
-# one of them, before `x_t` does.
+# From each of five levels on the four runs have noises of their own. Where does the
+# digit become the same?
 
 # %%
-label = torch.tensor([3]) if trained.conditional else None
-chain = draw(model, schedule, label, SamplingOptions(steps=chain_steps),
-             seed=seed, indices=[0])
-frames = frames_of(track(chain, chain_steps + 1, "Filming"), schedule)
-_ = save_film(frames, "lesson 4 denoising")
+forks = {t: steps * t // 1000 for t in (1000, 800, 600, 400, 200)}
+rows, ends = [], {}
+a, b = torch.combinations(torch.arange(4)).T  # the pairs of runs
+for t, start in forks.items():
+    apart = stream(seed, "apart", t)
+    x = at_level[start].repeat_interleave(4, 0)
+    with torch.no_grad():
+        for i in track(range(start, 0, -1), start, f"Parted at {t}"):
+            x = step_down(x, i, apart)
+    ends[t] = x.view(5, 4, 1, 32, 32).cpu()  # (chain, run, 1, 32, 32)
+    read = read_digits(reader, to_uint8(x)).classes.view(5, 4)
+    alike = (read[:, a] == read[:, b]).float().mean()
+    rows.append((t, mean_distance(ends[t]).item(), f"{alike:.0%}"))
+    if t == 1000:  # two runs of different chains
+        strangers = mean_distance(ends[t].transpose(0, 1)).item()
+        other = (read[:, None] == read).float()  # (chain, chain, run)
+        by_chance = (other.sum() - 20) / 80  # less each run beside itself
+
+# %%
+show_images(torch.cat([ends[800][0], ends[200][0]]),
+            "one chain, four runs from t = 800, four from t = 200")
+show_table("Two runs of one chain", ["shared down to t", "mean distance",
+                                     "the same digit"], rows)
+near = {t: distance / strangers for t, distance, _ in rows}
+say(f"Two runs of different chains lie {strangers:.1f} apart, and {by_chance:.0%} show the "
+    "same digit, by chance. " + (
+        "So it is decided between 800 and 200, by the z there."
+        if near[800] > 0.8 and near[200] < 0.5
+        else "With these weights it is not decided between 800 and 200 alone."))
 
 # %% [markdown]
 # ## What T costs
 #
-# A training step costs the same whatever T is (lesson 3). And sampling?
+# A training step draws one t for each picture, whatever T is (lesson 3). And sampling?
 
 # %%
 ask_choice(
-    "You double T to 2000 and take every step. What does drawing a digit cost?",
+    "You take T = 2000 instead of 1000. What becomes twice as expensive?",
     [
-        ("the same, as in training", "Every step is a call of the network, one after "
-         "another."),
-        ("twice as much", "Yes. Sampling costs T calls. Training steps stay as they were."),
-        ("a little more: each step is easier", "A call costs the same, however little "
-         "noise it takes out."),
+        ("a training step and a digit drawn", "A training step still looks at one t for "
+         "each picture."),
+        ("a training step", "It still looks at one t for each picture. There are more t "
+         "to draw from, that is all."),
+        ("a digit drawn", "Yes. Each step is a call of the network, one after another. "
+         "(Unless it skips.)"),
     ],
-    answer=1,
+    answer=2,
     part="11.6 c",
     points=2,
 )
 
 # %%
-took = {50: [], 100: []}  # seconds
-for _ in track(range(3), 3, "Drawing"):
-    for n, times in took.items():
-        began = time.perf_counter()
-        chain = draw(model, schedule, label, SamplingOptions(steps=n),
-                     seed=seed, indices=[0])
-        _ = last(chain).cpu()  # .cpu() waits for a GPU to be done
-        times.append(time.perf_counter() - began)
-for n, times in took.items():  # the quickest was disturbed least
-    print(f"{n} steps take {min(times):.2f} s, the quickest of three times")
+calls = []
+def counted(*inputs):  # the network's prediction, and one more call
+    calls.append(inputs)
+    return guided_eps(*inputs)
+
+for n in (25, 50):
+    calls.clear()
+    began = time.perf_counter()
+    chain = draw(model, schedule, None, SamplingOptions(steps=n), seed=seed,
+                 indices=[0], equations=Equations(guided_eps=counted))
+    _ = last(track(chain, n + 1, f"{n} steps")).cpu()  # waits for a GPU
+    print(f"{n} steps: {len(calls)} calls of the network, "
+          f"{time.perf_counter() - began:.2f} s")
+say("The calls are what counts: seconds also depend on what else the computer does.")
 
 # %% [markdown]
 # ## See the picture, name the bug
@@ -761,7 +998,7 @@ for n, times in took.items():  # the quickest was disturbed least
 names = ["sign", "no_noise", "jump"]
 pick = torch.randint(3, (1,), generator=stream(seed, "bug"))
 bug = find_bug(names[pick])
-label = torch.arange(5) if trained.conditional else None
+label = labels_if_taken(torch.arange(5))
 for wrong, title in ((False, "line 4 as it is"), (True, "with the mistake")):
     chain = bug.draw(trained, label, SamplingOptions(steps=steps),
                      wrong=wrong, seed=seed, indices=range(5))
@@ -785,12 +1022,13 @@ ask_choice(
 # %% [markdown]
 # ## Recap
 #
-# - Knowing `x_0`, the step back is a bell curve (Eq. 6, 7). With the network's
-#   guess of `x_0` in it, its mean is Eq. 11.
+# - Knowing `x_0`, the step back is a bell curve (Eq. 6, 7). Its mean is linear in
+#   `x_0`, so the network's guess may stand there, and that is Eq. 11. The true step
+#   back is a mixture, a bell curve only where steps are small.
 # - Algorithm 2: mean plus fresh noise, T times; no noise at t = 1.
 # - The fresh noise keeps the spread of `x_t` right. Without it all slides to the
 #   emptiest pictures there are.
 # - The z decide the picture, most of all those of the middle steps; `x_T` hardly
-#   counts. DDIM is the deterministic step that works, and it can skip.
+#   counts. DDIM is the deterministic step that works. Both can skip.
 #
 # Lesson 5: drawing the digit you ask for.

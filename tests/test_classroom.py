@@ -127,6 +127,18 @@ def test_the_code_of_a_question_is_not_shown(lesson: Lesson) -> None:
     assert "total = sum(range(count))" in source and "linear_schedule(10).T" in source
 
 
+def test_what_a_lesson_says_is_shown_as_words_and_not_as_code(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "# %% [markdown]\n# # Mine\n\n# %%\nfrom ddpm_tutor.classroom.tools import say\n"
+        'n = 3\nsay("Few." if n < 5 else\n    "Many.")\n'
+    )
+    console = screen()
+    assert Stepper(read_lesson(path), Session(console)).run()
+    assert "n = 3" in text_of(console) and "\nFew.\n" in text_of(console)
+    assert "Many." not in text_of(console)
+
+
 def test_settings_override_parameters_in_their_own_type(lesson: Lesson) -> None:
     console = screen()
     stepper = Stepper(

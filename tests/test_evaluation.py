@@ -1,17 +1,29 @@
 """The classifier that ships, and what it makes of real digits, drawn digits and noise."""
 
+import io
+
 import pytest
 import torch
+from rich.console import Console
 
 from ddpm_tutor.errors import TutorError
 from ddpm_tutor.evaluation.classifier import load_classifier, read_digits, read_features
-from ddpm_tutor.evaluation.scorecard import load_real_digits, measure, nearness, real_card, score
+from ddpm_tutor.evaluation.scorecard import (
+    Card,
+    Scores,
+    load_real_digits,
+    measure,
+    nearness,
+    real_card,
+    score,
+)
 from ddpm_tutor.evaluation.scores import Share, nearest, share
 from ddpm_tutor.files import bundled
 from ddpm_tutor.pictures.film_strips import moment_name, save_film_strip, shown_moments
 from ddpm_tutor.science.noise import stream
 from ddpm_tutor.science.pixels import pad_to_32
-from ddpm_tutor.screen.scorecard import captions, worst_first
+from ddpm_tutor.science.validation_loss import Estimate
+from ddpm_tutor.screen.scorecard import REAL, captions, scorecard, worst_first
 from ddpm_tutor.storage.checkpoints import Checkpoint, load_checkpoint
 from ddpm_tutor.storage.digits import find_mnist, load_offline_digits
 from ddpm_tutor.storage.film_strip import FilmStrip, load_film_strip
@@ -98,6 +110,19 @@ def test_copies_of_training_images_are_noticed(real, mnist_root):
     fresh = nearness(nearest(mnist.validation_images[:500], mnist.train_images).distances, real)
     assert fresh.below.value < 0.04
     assert fresh.median == pytest.approx(float(real.test_nearest.median()), rel=0.1)
+
+
+def test_the_scorecard_compares_shares_by_their_difference():
+    def card(count: int) -> Card:
+        part = Share(count, 100)
+        return Card(Scores(100, part, [], [10] * 10, Estimate(1.0, 0.1), part, part), None)
+
+    console = Console(width=100, file=io.StringIO())
+    console.print(scorecard({"yours": card(66), REAL: card(80)}))
+    shown = console.file.getvalue()
+    # the intervals of 66 and 80 of 100 overlap, and that of their difference leaves out 0
+    assert shown.count("-14.0 (-25.8 to -1.7)") == 3
+    assert shown.count("66.0 (56.3–74.5)") == 3
 
 
 def test_the_worst_come_first(classifier, real, network, schedule):

@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
+from rich.console import Console
 
 from ddpm_tutor.classroom.session import Session, using
+from ddpm_tutor.classroom.stepper import Stepper
 from ddpm_tutor.course.lesson import (
     Lesson,
     all_lessons,
@@ -26,7 +28,9 @@ from ddpm_tutor.course.lesson import (
 from ddpm_tutor.course.lesson_lint import lesson_problems
 from ddpm_tutor.course.questions import questions
 from ddpm_tutor.learner.points import earned, worth
+from ddpm_tutor.science.unet import UNet
 from ddpm_tutor.screen.console import make_console
+from ddpm_tutor.storage.checkpoints import save_checkpoint
 
 # the assignment's parts and their points; see its table of contents
 PARTS = {
@@ -37,8 +41,19 @@ SHORT = {
     1: ([], "lesson_1_noising_7.gif"),
     2: ([], "lesson_2_batch.png"),
     3: (["steps=20", "batch_size=16"], "lesson_3_loss.png"),
-    4: (["chain_steps=20", "steps=10"], "lesson_4_denoising.gif"),
+    4: (["chain_steps=20", "steps=10", "each=2"], "lesson_4_denoising.gif"),
     5: (["steps=5", "few_steps=2", "each=2", "train_steps=20"], "lesson_5_all_digits.png"),
+}
+NOWHERE = "http://127.0.0.1:9"  # the discard port: refused at once
+# what lesson 4 says of well trained weights, and of others in its place
+CLAIMS = {
+    "x_299 is nearly as wide as it should be": "Here σ z does not bring x_299 nearer",
+    "is that mean, nearly: a blurred digit.": "is no blurred digit: an error in ε_θ is 157 times",
+    "Clamping x_t made the background grey.": "the background is grey already",
+    "So they are thin, and all alike.": "These weights don't.",
+    "With it the chain slides to": "With well trained weights x_t is far too calm without z",
+    "DDIM: 20 show nothing worse than real digits": "DDIM: worse than real digits",
+    "So it is decided between 800 and 200": "it is not decided between 800 and 200 alone",
 }
 
 
@@ -128,6 +143,11 @@ def numbers_in(shown: str) -> list[str]:
     return re.findall(r"-?\d+\.\d+", without_times(re.sub(r"\x1b\[[\d;]*m", "", shown)))
 
 
+def in_one_line(shown: str) -> str:
+    """What a lesson shows, as if the screen had no end on the right."""
+    return " ".join(shown.split())
+
+
 def all_in_order(some: list[str], more: list[str]) -> bool:
     """Whether `some` are among `more`, in the same order."""
     remaining = iter(more)
@@ -169,10 +189,9 @@ def test_a_lesson_shows_the_same_as_a_command_as_a_script_and_as_a_notebook(
     words = [word for setting in settings for word in ("--set", setting)]
     # a GPU adds up in another order each time, and a training's last digit with it
     command = ["-m", "ddpm_tutor", "lesson", str(lesson.number), "--no-pause", "--device", "cpu"]
-    nowhere = "http://127.0.0.1:9"  # the discard port: refused at once
     environment = {k: v for k, v in os.environ.items() if not k.startswith("DDPM_TUTOR")} | {
         "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path),
-        "http_proxy": nowhere, "https_proxy": nowhere, "COLUMNS": "80", "OMP_NUM_THREADS": "1",
+        "http_proxy": NOWHERE, "https_proxy": NOWHERE, "COLUMNS": "80", "OMP_NUM_THREADS": "1",
     }  # fmt: skip
     ways = {
         "command": [*command, *words],
@@ -210,6 +229,30 @@ def test_a_lesson_shows_the_same_as_a_command_as_a_script_and_as_a_notebook(
     assert files[0] == files[1] == files[2]
     with Image.open(tmp_path / "script" / "outputs" / saved) as image:
         assert min(image.size) > 60
+    if lesson.number == 4:
+        words = in_one_line(shown["command"])
+        assert [claim for claim in CLAIMS if claim not in words] == []
+
+
+@pytest.mark.parametrize("num_classes", [10, None])
+def test_lesson_4_claims_of_weak_weights_only_what_its_numbers_show(
+    num_classes: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("http_proxy", "https_proxy"):
+        monkeypatch.setenv(variable, NOWHERE)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("DDPM_TUTOR_DATA", raising=False)
+    torch.manual_seed(0)
+    save_checkpoint(tmp_path / "weak.safetensors", UNet(4, num_classes), {})
+    settings = dict(setting.split("=") for setting in SHORT[4][0])
+    settings |= {"checkpoint": str(tmp_path / "weak.safetensors"), "device": "cpu"}
+    console = Console(file=io.StringIO(), width=80)
+    lesson = all_lessons()[3]
+    assert Stepper(lesson, Session(console, out=tmp_path), settings=settings).run()
+    words = in_one_line(console.file.getvalue())
+    assert "drawn by this package's own model" in words
+    assert [claim for claim in CLAIMS if claim in words] == []
+    assert [instead for instead in CLAIMS.values() if instead not in words] == []
 
 
 GOOD = """\

@@ -26,6 +26,7 @@ from ddpm_tutor.pictures.picture_files import write_film, write_picture
 from ddpm_tutor.screen.console import make_console, written
 from ddpm_tutor.screen.curves import Curves, curves_of
 from ddpm_tutor.screen.images import render_images
+from ddpm_tutor.screen.prose import Sentence
 from ddpm_tutor.screen.values import render, table
 from ddpm_tutor.storage.film_strip import FilmStrip
 
@@ -166,6 +167,14 @@ def show_curves(
 ) -> None:
     """Shows curves as characters, each by its name: points (x, y); y may be logarithmic."""
     current().print(Curves(title, curves.items(), x_label=x_label, log=log))
+
+
+def say(text: str) -> None:
+    """What follows from the numbers at hand, in words.
+
+    The code that a learner is shown leaves the call out, as it does a question.
+    """
+    current().print(Sentence(text))
 
 
 def saved_file(path: Path, what: str) -> None:
