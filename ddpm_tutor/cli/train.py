@@ -43,6 +43,7 @@ class Network(StrEnum):
 
     unet = "unet"
     lean = "lean"
+    likelihood = "likelihood"
 
 
 class Optimizer(StrEnum):
@@ -60,6 +61,7 @@ class Weighting(StrEnum):
 
     simple = "simple"
     logit_normal = "logit-normal"
+    vlb = "vlb"
 
 
 class LrSchedule(StrEnum):
@@ -86,7 +88,11 @@ def train(
     batch_size: Annotated[int, typer.Option(min=1, max=8192, help="Images per step.")] = 128,
     width: Annotated[int, typer.Option(min=4, max=512, help="Channels of the first layers.")] = 64,
     network: Annotated[
-        Network, typer.Option(help="unet is the assignment's network; lean is ddpm-tutor's own.")
+        Network,
+        typer.Option(
+            help="unet is the assignment's network, lean ddpm-tutor's own; likelihood is lean "
+            "with a learned variance, for --weighting vlb."
+        ),
     ] = Network.unet,
     lr_schedule: Annotated[
         LrSchedule, typer.Option(help="cosine lets the learning rate fall to zero by the end.")
@@ -99,7 +105,10 @@ def train(
     ] = 0.0,
     weighting: Annotated[
         Weighting,
-        typer.Option(help="simple is Eq. 14; logit-normal trains most where digits take shape."),
+        typer.Option(
+            help="simple is Eq. 14; logit-normal trains most where digits take shape; vlb trains "
+            "the bound, Eq. 5, with the weights of Eq. 12."
+        ),
     ] = Weighting.simple,
     start_from: Annotated[
         str | None,

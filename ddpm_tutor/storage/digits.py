@@ -16,6 +16,8 @@ from ddpm_tutor.science.noise import stream
 from ddpm_tutor.science.pixels import pad_to_32
 from ddpm_tutor.storage.mnist_download import DownloadProgress, download_mnist
 from ddpm_tutor.storage.mnist_files import (
+    TEST_FILES,
+    find_files,
     find_training_files,
     is_mnist,
     no_mnist,
@@ -50,6 +52,15 @@ class Digits:
     def of_class(self, digit: int) -> Tensor:
         """All training images of one digit, (n, 1, 32, 32) uint8."""
         return self.train_images[self.train_labels == digit]
+
+
+@dataclass(frozen=True)
+class UnseenDigits:
+    """Labelled digits that no network has been trained on."""
+
+    images: Tensor  # (N, 1, 32, 32) uint8
+    labels: Tensor  # (N,) int64
+    source: str  # where they came from, in words
 
 
 def split(images: Tensor, labels: Tensor, source: str) -> Digits:
@@ -115,6 +126,24 @@ def load_digits(
     if offline:
         return load_offline_digits(reason)
     raise MNISTOutOfReach(f"MNIST is not on this machine and could not be fetched ({reason}).")
+
+
+def load_unseen_digits(
+    data: Path | None = None, *, progress: DownloadProgress | None = None
+) -> UnseenDigits:
+    """MNIST's test digits where its files are found; else those that training holds out.
+
+    Raises:
+        TutorError: as `load_digits`, or the files of the test digits are damaged.
+    """
+    digits = load_digits(data, progress=progress)
+    root = chosen_root(data)
+    if root is not None and (files := find_files(root, TEST_FILES)):
+        images, labels = (torch.from_numpy(array) for array in read_training_files(*files))
+        source = f"the test digits of {digits.source}"
+        return UnseenDigits(pad_to_32(images), labels.long(), source)
+    source = f"held out of {digits.source}"
+    return UnseenDigits(digits.validation_images, digits.validation_labels, source)
 
 
 def find_mnist(data: Path | None = None) -> Digits | None:

@@ -27,6 +27,7 @@ from torch import nn
 
 from ddpm_tutor.errors import TutorError, UsageError, is_out_of_memory
 from ddpm_tutor.files import make_folder, remove_leftovers, replacing
+from ddpm_tutor.science.likelihood_unet import LikelihoodUNet
 from ddpm_tutor.science.schedule import linear_schedule
 from ddpm_tutor.science.training import (
     Diverged,
@@ -206,10 +207,14 @@ class Run:
             (network_name(m), m.width, m.num_classes is not None)
             for m in (self.state.model, trained.model)
         )
-        if mine != theirs:
+        grows = (mine[0], theirs[0]) == ("likelihood", "lean")
+        if mine[1:] != theirs[1:] or not (grows or mine[0] == theirs[0]):
             raise OtherNetwork(*theirs)
+        weights = trained.model.state_dict()
+        if grows and isinstance(self.state.model, LikelihoodUNet):
+            weights = self.state.model.grown(weights)
         for network in (self.state.model, self.state.ema):
-            network.load_state_dict(trained.model.state_dict())
+            network.load_state_dict(weights)
         self.earlier = {**trained.training, "log": trained.log}
 
     @classmethod
