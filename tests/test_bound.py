@@ -11,9 +11,9 @@ from ddpm_tutor.science.bits import (
     Bound,
     ReverseProcess,
     bounds_of,
+    chain_parts,
     estimate_bound,
     mean_of,
-    parts,
     strata,
 )
 from ddpm_tutor.science.bound import (
@@ -230,11 +230,11 @@ def test_the_bound_of_a_gaussian_toy_is_its_exact_value(sigma):
 
 @pytest.mark.parametrize("T", [1, 2, 3, 7, 50, 100, 1000, 1001, 4000])
 def test_strata_and_parts_are_the_steps_once_each(T):
-    for pieces in (strata(T), parts(T)):
+    for pieces in (strata(T), chain_parts(T)):
         assert [t for piece in pieces for t in piece] == list(range(1, T + 1))
         assert pieces[0] == range(1, 2)
     ends = {piece.stop for piece in strata(T)}
-    assert {part.stop for part in parts(T)} <= ends
+    assert {part.stop for part in chain_parts(T)} <= ends
 
 
 def toy_images(count):
@@ -257,7 +257,7 @@ def test_the_estimate_is_the_sum_over_t_on_average(variance):
     difference = mean_of(bound.nats - bound.prior - total)
     assert abs(difference.mean) < 4 * difference.error
     assert difference.error < 0.005 * float(total.mean())
-    for part in parts(120):
+    for part in bound.parts:
         assert (bound.between(part.start, part.stop - 1) > 0).all()
     close(bound.between(1, 120), bound.nats - bound.prior)
     with pytest.raises(ValueError, match="strata"):

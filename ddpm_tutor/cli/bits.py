@@ -63,17 +63,18 @@ def chosen(images: Any, n: int, seed: int) -> Any:
 
 
 def processes_of(trained: "Checkpoint") -> "list[ReverseProcess]":
-    """The p_theta to compare, the best first."""
-    from ddpm_tutor.science.bits import ReverseProcess
+    """The p_theta to compare, first the one that the network is for."""
+    from ddpm_tutor.science.bits import ReverseProcess, default_process
 
-    fixed = [
+    processes = [
+        default_process(trained.model),
         ReverseProcess(),
         ReverseProcess(first="beta_1"),
         ReverseProcess(clip=True),
         ReverseProcess("beta"),
         ReverseProcess("beta", "beta_1"),
     ]
-    return [*([ReverseProcess("learned")] if trained.model.learned_variance else []), *fixed]
+    return list(dict.fromkeys(processes))
 
 
 def estimated(
@@ -98,7 +99,7 @@ def estimated(
 
 def plain(process: "ReverseProcess", bound: "Bound") -> dict[str, Any]:
     """A bound as JSON can hold it: bits/dim with their standard errors."""
-    from ddpm_tutor.science.bits import mean_of, parts
+    from ddpm_tutor.science.bits import mean_of
     from ddpm_tutor.science.bound import bits_per_dim
 
     def figure(nats: Any) -> dict[str, float]:
@@ -111,7 +112,7 @@ def plain(process: "ReverseProcess", bound: "Bound") -> dict[str, Any]:
         "L_0": figure(bound.decoder),
         "steps": [
             {"from": p.start, "to": p.stop - 1, **figure(bound.between(p.start, p.stop - 1))}
-            for p in parts(bound.T)
+            for p in bound.parts
         ],
         "border": figure(bound.border),
     }

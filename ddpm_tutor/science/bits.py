@@ -74,6 +74,11 @@ class ReverseProcess:
         return eps_theta, learned_variance(schedule, t, share)
 
 
+def default_process(model: NoisePredictor) -> ReverseProcess:
+    """The variance that a network has learned; else beta-tilde_t."""
+    return ReverseProcess("learned" if model.learned_variance else "beta_tilde")
+
+
 @dataclass(frozen=True)
 class Bound:
     """An upper bound of -log p_theta(x_0) (Eq. 3), in the terms of Eq. 5, of N pictures.
@@ -104,6 +109,11 @@ class Bound:
         return self.strata[-1].stop - 1
 
     @property
+    def parts(self) -> list[range]:
+        """The steps 1..T in parts: t = 1 alone, and so on to those far from the picture."""
+        return chain_parts(self.T)
+
+    @property
     def nats(self) -> Tensor:
         """The bound of each picture, (N,)."""
         return self.prior + self.steps.sum(1)
@@ -131,7 +141,7 @@ def mean_of(values: Tensor) -> Estimate:
     return Estimate(float(values.mean()), error)
 
 
-def parts(T: int) -> list[range]:
+def chain_parts(T: int) -> list[range]:
     """The steps 1..T in parts, from t = 1, which is alone, to those far from the picture."""
     ends = [0, *(end for end in PART_ENDS if end < T), T]
     return [range(low + 1, high + 1) for low, high in pairwise(ends)]
@@ -140,7 +150,7 @@ def parts(T: int) -> list[range]:
 def strata(T: int) -> tuple[range, ...]:
     """The parts of 1..T, cut further: where terms are large and change fast, into single steps."""
     found = []
-    for part in parts(T):
+    for part in chain_parts(T):
         count = min(STRATA, len(part))
         ends = [part.start + len(part) * i // count for i in range(count + 1)]
         found += [range(low, high) for low, high in pairwise(ends)]
@@ -191,8 +201,9 @@ def estimate_bound(
     *,
     seed: int = 0,
 ) -> Bound:
-    """The bound of pictures (Eq. 5) under one p_theta; see `bounds_of`."""
-    found = bounds_of(model, schedule, images, [process or ReverseProcess()], labels, seed=seed)
+    """The bound of pictures (Eq. 5) under one p_theta, `default_process`; see `bounds_of`."""
+    processes = [process or default_process(model)]
+    found = bounds_of(model, schedule, images, processes, labels, seed=seed)
     return Bound.joined([bounds[0] for bounds in found])
 
 

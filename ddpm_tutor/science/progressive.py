@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ddpm_tutor.science.bits import ReverseProcess, predictions
+from ddpm_tutor.science.bits import ReverseProcess, default_process, predictions
 from ddpm_tutor.science.bound import decoder_nats, per_picture, prior_nats, step_nats, to_bits
 from ddpm_tutor.science.diffusion import ddim_step, predict_eps, predict_x_0, q_sample
 from ddpm_tutor.science.noise import Generators, normal
@@ -65,7 +65,7 @@ def progressive_coding(
 
     Args:
         x_0: (B, 1, 32, 32) in [-1, 1], on the CPU.
-        process: sigma_t^2 and clipping; None takes beta-tilde_t, without.
+        process: sigma_t^2 and clipping; None takes `default_process`.
         label: (B,), which the receiver knows as well; None for no labels.
         times: the steps t to look at, falling from T to 1; None takes `coding_times`. The bits of
             a step between two of them are read off the line from one to the other.
@@ -77,7 +77,7 @@ def progressive_coding(
     Raises:
         ValueError: `times` does not fall from T to 1.
     """
-    process, schedule = process or ReverseProcess(), schedule.to("cpu")
+    process, schedule = process or default_process(model), schedule.to("cpu")
     times = coding_times(schedule.T) if times is None else list(times)
     if times != sorted(set(times), reverse=True) or (times[0], times[-1]) != (schedule.T, 1):
         raise ValueError(f"times must fall from {schedule.T} to 1")

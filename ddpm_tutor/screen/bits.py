@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 from torch import Tensor
 
-from ddpm_tutor.science.bits import Bound, ReverseProcess, mean_of, parts
+from ddpm_tutor.science.bits import Bound, ReverseProcess, mean_of
 from ddpm_tutor.science.bound import MNIST_PIXELS, bits_per_dim, to_bits
 from ddpm_tutor.science.validation_loss import Estimate
 
@@ -40,7 +40,7 @@ def bound_in_parts(bound: Bound) -> RenderableType:
     """Where the bits go: L_T, the L_{t-1} from x_T to the picture, L_0."""
     table = columned("the bound (Eq. 5)", "t", "bits/dim", "bits a picture")
     rows = [("L_T", "", bound.prior)]
-    for part in reversed(parts(bound.T)):
+    for part in reversed(bound.parts):
         name = "L_0" if part.stop == 2 else "L_t-1"
         times = f"{part.stop - 1} to {part.start}" if len(part) > 1 else f"{part.start}"
         rows.append((name, times, bound.between(part.start, part.stop - 1)))
