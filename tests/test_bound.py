@@ -34,7 +34,7 @@ from ddpm_tutor.science.bound import (
     variance_nats,
     vlb_weight,
 )
-from ddpm_tutor.science.diffusion import beta_tilde, losses_simple, p_mean, q_sample
+from ddpm_tutor.science.diffusion import beta_tilde, losses_simple, p_mean, predict_eps, q_sample
 from ddpm_tutor.science.likelihood_unet import LikelihoodUNet
 from ddpm_tutor.science.noise import stream
 from ddpm_tutor.science.noise_predictor import NoisePredictor
@@ -295,6 +295,32 @@ def test_processes_are_compared_on_the_same_predictions(schedule):
     for wrong in ({"variance": "gamma"}, {"first": "beta_2"}):
         with pytest.raises(ValueError, match="is "):
             ReverseProcess(**wrong)
+
+
+def test_black_that_is_pushed_out_costs_next_to_nothing(schedule):
+    class Black(NoisePredictor):
+        """Knows that all is black."""
+
+        def __init__(self):
+            super().__init__(0, None)
+            self.weight = nn.Parameter(torch.zeros(1))
+
+        def forward(self, x_t, t, label=None):
+            return predict_eps(schedule, x_t, t, -torch.ones_like(x_t))
+
+    images = torch.zeros(2, 1, 32, 32, dtype=torch.uint8)
+    plain, pushed = (
+        to_bits(estimate_bound(Black(), schedule, images, process).decoder).mean() / 1024
+        for process in (ReverseProcess(), ReverseProcess(push_black=True))
+    )
+    sigma = beta_tilde(schedule, torch.tensor([2])).sqrt()
+    assert plain == pytest.approx(-math.log2(Normal(0, sigma).cdf(torch.tensor(1 / 255))), rel=0.02)
+    assert pushed < 0.01
+    images[:] = 2  # two shades off: it is not black, and the network is wrong
+    wrong = to_bits(
+        estimate_bound(Black(), schedule, images, ReverseProcess(push_black=True)).decoder
+    )
+    assert wrong.mean() / 1024 > 5
 
 
 def test_the_border_is_what_the_padding_costs(schedule):

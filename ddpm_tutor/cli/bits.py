@@ -71,6 +71,7 @@ def processes_of(trained: "Checkpoint") -> "list[ReverseProcess]":
         ReverseProcess(),
         ReverseProcess(first="beta_1"),
         ReverseProcess(clip=True),
+        ReverseProcess(first="beta_1", push_black=True),
         ReverseProcess("beta"),
         ReverseProcess("beta", "beta_1"),
     ]

@@ -60,7 +60,7 @@ def bounds_compared(bounds: Mapping[ReverseProcess, Bound]) -> RenderableType:
         table.add_row(
             SIGMA[process.variance],
             "learned" if learned else SIGMA_1[process.first],
-            "clipped" if process.clip else "as it is",
+            "clipped" if process.clip else "*" if process.push_black else "as it is",
             f"{mean_of(bits_per_dim(bound.steps[:, 1:].sum(1))).mean:.3f}",
             f"{mean_of(bits_per_dim(bound.decoder)).mean:.3f}",
             in_bits_per_dim(bound.nats),
@@ -94,6 +94,7 @@ def explained(bounds: Mapping[ReverseProcess, Bound]) -> RenderableType:
         "± is one standard error: of the digits, and of the t and noise drawn.",
         f"Bits/dim are bits a picture by its {MNIST_PIXELS} pixels, not by the 1,024 of the "
         "network's: the border of padding is no part of the picture, but its bits count.",
+        "* At t = 1 a guess within a shade of black is moved far beyond: the bin of black is open.",
         "A bound: -log p is no larger, and how much smaller nobody knows.",
     )
     return Group(
