@@ -11,6 +11,8 @@ import torch
 
 from ddpm_tutor.cli.advice import with_advice
 from ddpm_tutor.errors import TutorError, UsageError
+from ddpm_tutor.science.bits import estimate_bound, mean_of
+from ddpm_tutor.science.bound import bits_per_dim
 from ddpm_tutor.science.devices import choose_device
 from ddpm_tutor.science.training import StepReport, TrainingConfig
 from ddpm_tutor.science.validation_loss import validation_loss
@@ -69,6 +71,10 @@ def test_a_run_for_the_bound_goes_on_as_if_it_had_not_been_stopped(tmp_path, dig
     through = Run.start(tmp_path / "through", VLB, CPU)
     assert len(finish(resumed, digits)) == 1 and len(finish(through, digits)) == 2
     assert same(resumed.state.ema, through.state.ema)
+    kept = load_checkpoint(tmp_path / "through")
+    bound = estimate_bound(kept.model, kept.schedule, digits.validation_images).nats
+    told = Run.resume(tmp_path / "through", VLB, CPU).history[-1].bits_per_dim
+    assert told.mean == pytest.approx(mean_of(bits_per_dim(bound)).mean, rel=1e-4)
     with pytest.raises(TutorError, match="weighting = vlb"):
         Run.resume(tmp_path / "stopped", dataclasses.replace(VLB, training=LEAN.training), CPU)
 

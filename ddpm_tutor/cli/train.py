@@ -336,9 +336,10 @@ def print_epoch(console: Console, report: "EpochReport", epochs: int) -> None:
     """One line of numbers for an epoch."""
     unlabelled = report.validation_unlabelled
     without = f" (without labels {unlabelled})" if unlabelled else ""
+    bits = f"   {report.bits_per_dim} bits/dim" if report.bits_per_dim else ""
     console.print(
         f"epoch {report.epoch}/{epochs}   train {report.train_loss:.4f}   "
-        f"validation {report.validation}{without}   "
+        f"validation {report.validation}{without}{bits}   "
         f"{report.images_per_second:.0f} images/s   {report.seconds:.0f} s",
         highlight=False,
         soft_wrap=True,
