@@ -1,9 +1,11 @@
 """The bound: its equations against each other and against what is exactly known."""
 
+import io
 import math
 
 import pytest
 import torch
+from rich.console import Console
 from torch import nn
 from torch.distributions import Normal, kl_divergence
 
@@ -40,6 +42,7 @@ from ddpm_tutor.science.noise import stream
 from ddpm_tutor.science.noise_predictor import NoisePredictor
 from ddpm_tutor.science.progressive import coding_times, progressive_coding
 from ddpm_tutor.science.schedule import linear_schedule
+from ddpm_tutor.screen.bits import explained
 from ddpm_tutor.storage.checkpoints import load_checkpoint
 
 SHADES = torch.arange(256, dtype=torch.float64) / 127.5 - 1
@@ -399,3 +402,13 @@ def test_a_network_grown_from_the_lean_one_predicts_the_same_and_has_beta_tilde(
         for m, process in ((model, ReverseProcess("learned")), (lean, ReverseProcess()))
     )
     torch.testing.assert_close(learned, fixed, rtol=1e-3, atol=0)
+
+
+def test_mnist_stands_beside_what_others_report(schedule):
+    console = Console(width=80, file=io.StringIO())
+    bound = estimate_bound(ExactDenoiser(schedule), schedule, toy_images(2))
+    console.print(explained({ReverseProcess(): bound}, mnist=True))
+    shown = console.file.getvalue()
+    assert "0.81" in shown and "8-bit MNIST" in shown
+    told = f"{mean_of(bits_per_dim(bound.nats)).mean:.3f}"
+    assert told in next(line for line in shown.splitlines() if "at most" in line)

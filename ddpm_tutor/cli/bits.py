@@ -43,7 +43,7 @@ def evaluate_bits(
             console.print(Text(f"There are no more than {len(images):,} of them.", "yellow"))
         bounds = estimated(console, trained, images, seed, device)
     if not as_json:
-        console.print(explained(bounds))
+        console.print(explained(bounds, digits.mnist))
         return
     report = {
         **settings,

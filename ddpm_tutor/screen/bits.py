@@ -87,9 +87,16 @@ def columned(first: str, *others: str) -> Table:
     return table
 
 
-def explained(bounds: Mapping[ReverseProcess, Bound]) -> RenderableType:
-    """All of it, the main one first; then what it means."""
+def explained(bounds: Mapping[ReverseProcess, Bound], mnist: bool) -> RenderableType:
+    """All of it, the main one first; then what it means.
+
+    Args:
+        mnist: whether the pictures are MNIST's, and so can stand beside what others report.
+    """
     main = next(iter(bounds.values()))
+    others = [Text("\nBeside what others report", style="bold"), beside_published(main)]
+    if not mnist:
+        others = [Text("\nOthers report bits/dim of MNIST. These digits are not MNIST's.", "dim")]
     notes = (
         "± is one standard error: of the digits, and of the t and noise drawn.",
         f"Bits/dim are bits a picture by its {MNIST_PIXELS} pixels, not by the 1,024 of the "
@@ -101,7 +108,6 @@ def explained(bounds: Mapping[ReverseProcess, Bound]) -> RenderableType:
         bound_in_parts(main),
         Text("\nOther choices, same predictions", style="bold"),
         bounds_compared(bounds),
-        Text("\nBeside what others report", style="bold"),
-        beside_published(main),
+        *others,
         *(Text(note, style="dim") for note in notes),
     )

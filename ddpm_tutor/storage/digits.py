@@ -24,6 +24,7 @@ from ddpm_tutor.storage.mnist_files import (
     read_training_files,
 )
 
+MNIST_SOURCE = "MNIST"  # how the source of MNIST's digits begins; others say that they are not
 VALIDATION_DIVISOR = 12  # one image in 12 is held out: 5,000 of MNIST's 60,000
 
 
@@ -61,6 +62,7 @@ class UnseenDigits:
     images: Tensor  # (N, 1, 32, 32) uint8
     labels: Tensor  # (N,) int64
     source: str  # where they came from, in words
+    mnist: bool  # whether they are MNIST's
 
 
 def split(images: Tensor, labels: Tensor, source: str) -> Digits:
@@ -136,14 +138,14 @@ def load_unseen_digits(
     Raises:
         TutorError: as `load_digits`, or the files of the test digits are damaged.
     """
-    digits = load_digits(data, progress=progress)
-    root = chosen_root(data)
+    digits, root = load_digits(data, progress=progress), chosen_root(data)
+    mnist = digits.source.startswith(MNIST_SOURCE)
     if root is not None and (files := find_files(root, TEST_FILES)):
         images, labels = (torch.from_numpy(array) for array in read_training_files(*files))
         source = f"the test digits of {digits.source}"
-        return UnseenDigits(pad_to_32(images), labels.long(), source)
+        return UnseenDigits(pad_to_32(images), labels.long(), source, mnist)
     source = f"held out of {digits.source}"
-    return UnseenDigits(digits.validation_images, digits.validation_labels, source)
+    return UnseenDigits(digits.validation_images, digits.validation_labels, source, mnist)
 
 
 def find_mnist(data: Path | None = None) -> Digits | None:
@@ -195,7 +197,7 @@ def read_mnist(root: Path) -> Digits:
     if not files:
         raise no_mnist(root)
     images, labels = read_training_files(*files)  # (N, 28, 28), (N,)
-    what = "MNIST" if is_mnist(labels) else "images in MNIST's format, not MNIST itself,"
+    what = MNIST_SOURCE if is_mnist(labels) else "images in MNIST's format, not MNIST itself,"
     return split(torch.from_numpy(images), torch.from_numpy(labels), f"{what} from {root}")
 
 
