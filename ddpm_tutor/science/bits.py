@@ -26,9 +26,9 @@ from ddpm_tutor.science.pixels import PADDING, to_unit_range
 from ddpm_tutor.science.schedule import Schedule
 from ddpm_tutor.science.validation_loss import Estimate
 
+PUSH = 3  # standard deviations of the noise at t = 1, of `push_black`
 # the steps of the chain by how far they are from the picture, up to and with these t
 PART_ENDS = (1, 5, 10, 20, 50, 100, 200, 400)
-PUSH = 3  # standard deviations of the noise at t = 1
 STRATA = 4  # in a part, in each of which a picture gets one t
 # pictures whose t are all predicted at once: 33 or so times as many predictions
 CHUNK_SIZE, GPU_CHUNK_SIZE = 2, 16
