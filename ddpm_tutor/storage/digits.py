@@ -130,24 +130,6 @@ def load_digits(
     raise MNISTOutOfReach(f"MNIST is not on this machine and could not be fetched ({reason}).")
 
 
-def load_unseen_digits(
-    data: Path | None = None, *, progress: DownloadProgress | None = None
-) -> UnseenDigits:
-    """MNIST's test digits where its files are found; else those that training holds out.
-
-    Raises:
-        TutorError: as `load_digits`, or the files of the test digits are damaged.
-    """
-    digits, root = load_digits(data, progress=progress), chosen_root(data)
-    mnist = digits.source.startswith(MNIST_SOURCE)
-    if root is not None and (files := find_files(root, TEST_FILES)):
-        images, labels = (torch.from_numpy(array) for array in read_training_files(*files))
-        source = f"the test digits of {digits.source}"
-        return UnseenDigits(pad_to_32(images), labels.long(), source, mnist)
-    source = f"held out of {digits.source}"
-    return UnseenDigits(digits.validation_images, digits.validation_labels, source, mnist)
-
-
 def find_mnist(data: Path | None = None) -> Digits | None:
     """MNIST if it is on this machine, in the folder named or in the cache; else None.
 
@@ -208,3 +190,21 @@ def load_offline_digits(reason: str = "") -> Digits:
         images, labels = torch.from_numpy(arrays["images"]), torch.from_numpy(arrays["labels"])
     source = f"{len(images):,} offline digits, drawn by this package's own model"
     return split(images, labels, f"{source} (no MNIST: {reason})" if reason else source)
+
+
+def load_unseen_digits(
+    data: Path | None = None, *, progress: DownloadProgress | None = None
+) -> UnseenDigits:
+    """MNIST's test digits where its files are found; else those that training holds out.
+
+    Raises:
+        TutorError: as `load_digits`, or the files of the test digits are damaged.
+    """
+    digits, root = load_digits(data, progress=progress), chosen_root(data)
+    mnist = digits.source.startswith(MNIST_SOURCE)
+    if root is not None and (files := find_files(root, TEST_FILES)):
+        images, labels = (torch.from_numpy(array) for array in read_training_files(*files))
+        source = f"the test digits of {digits.source}"
+        return UnseenDigits(pad_to_32(images), labels.long(), source, mnist)
+    source = f"held out of {digits.source}"
+    return UnseenDigits(digits.validation_images, digits.validation_labels, source, mnist)
