@@ -27,6 +27,7 @@ from ddpm_tutor.cli.app import app
 from ddpm_tutor.cli.lesson import say_goodbye
 from ddpm_tutor.course.lesson import all_lessons
 from ddpm_tutor.course.questions import questions
+from ddpm_tutor.science.likelihood_unet import LikelihoodUNet
 from ddpm_tutor.science.unet import UNet
 from ddpm_tutor.storage import film_strip
 from ddpm_tutor.storage.checkpoints import load_checkpoint, save_checkpoint
@@ -877,6 +878,43 @@ def test_evaluate_gives_the_same_scores_for_the_same_seed(tutor) -> None:
     assert first == again
     assert first["shipped"]["scores"]["frechet"] != other["shipped"]["scores"]["frechet"]
     assert first["real digits"] == other["real digits"]
+
+
+BITS = ["evaluate", "--bits", "-n", "100", "--device", "cpu"]
+
+
+def test_evaluate_counts_the_bits_of_held_out_digits(tutor, empty: Path, tiny_mnist: Path) -> None:
+    torch.manual_seed(0)
+    save_checkpoint(empty / "mine.safetensors", UNet(width=4), {})
+    mine = [*BITS, "--checkpoint", "mine.safetensors", "--data", str(tiny_mnist)]
+    report = json.loads(tutor(*mine, "--json").stdout)
+    assert (report["n"], report["checkpoint"]) == (100, "mine.safetensors")
+    assert report["digits"].startswith("the test digits of")
+    assert [b["variance"] for b in report["bounds"][:2]] == ["beta_tilde", "beta_tilde"]
+    for bound in report["bounds"]:
+        steps = [part["mean"] for part in bound["steps"]]
+        assert sum(steps) + bound["L_T"]["mean"] == pytest.approx(bound["bits_per_dim"]["mean"])
+        assert steps[0] == pytest.approx(bound["L_0"]["mean"])
+        # nothing has been learned: about the 8 bits of no idea at all
+        assert bound["bits_per_dim"]["mean"] > 6 and bound["bits_per_dim"]["error"] > 0
+        assert 0 < bound["border"]["mean"] < bound["bits_per_dim"]["mean"]
+    assert "--steps" in tutor(*BITS, "--steps", "20", code=2).stderr
+    assert not (empty / "evaluation").exists()
+
+
+def test_evaluate_shows_the_bits_of_a_learned_variance(
+    tutor, empty: Path, tiny_mnist: Path
+) -> None:
+    save_checkpoint(empty / "mine.safetensors", LikelihoodUNet(width=32), {})
+    for file in (tiny_mnist / "MNIST" / "raw").glob("t10k*"):
+        file.unlink()
+    mine = ["--checkpoint", "mine.safetensors", "--data", str(tiny_mnist)]
+    shown = tutor(*BITS, *mine).stdout
+    assert "…" not in shown and max(map(len, shown.splitlines())) <= 80
+    for part in ("L_T", "L_0", "5 to 2", "1000 to 401", "learned", "not MNIST's"):
+        assert part in shown, part
+    assert "PixelCNN" not in shown
+    assert "40 digits: held out of" in shown and "no more than 40" in shown  # of 480
 
 
 def test_evaluate_refuses_what_it_cannot_do(tutor, empty: Path) -> None:

@@ -14,13 +14,14 @@ from ddpm_tutor.science.fast_sampling import (
     for_sampling,
 )
 from ddpm_tutor.science.lean_unet import LeanUNet
+from ddpm_tutor.science.likelihood_unet import LikelihoodUNet
 from ddpm_tutor.science.noise import normal, stream
 from ddpm_tutor.science.sampling import SamplingOptions, draw, last
 from ddpm_tutor.science.schedule import linear_schedule
 from ddpm_tutor.science.unet import UNet
 from ddpm_tutor.storage.checkpoints import load_checkpoint
 
-NETWORKS = [(UNet, 8), (LeanUNet, 32)]
+NETWORKS = [(UNet, 8), (LeanUNet, 32), (LikelihoodUNet, 32)]
 
 
 def trained(kind, width, num_classes):

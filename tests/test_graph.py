@@ -154,7 +154,7 @@ def test_a_learners_equations_are_never_recorded(recording):
     assert not recording
 
 
-@pytest.mark.parametrize("weighting", ["simple", "logit-normal"])
+@pytest.mark.parametrize("weighting", ["simple", "logit-normal", "vlb"])
 @pytest.mark.parametrize("optimizer", ["adam", "muon"])
 def test_a_recorded_training_leads_to_the_same_weights(recording, digits, weighting, optimizer):
     config = TrainingConfig(epochs=2, batch_size=8, weighting=weighting, optimizer=optimizer)

@@ -9,13 +9,14 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ddpm_tutor.science.diffusion import q_sample
 from ddpm_tutor.science.lean_unet import LeanUNet
+from ddpm_tutor.science.likelihood_unet import LikelihoodUNet
 from ddpm_tutor.science.noise_predictor import time_encoding
 from ddpm_tutor.science.unet import UNet
 
-NARROWEST = {UNet: 4, LeanUNet: 32}
+NARROWEST = {UNet: 4, LeanUNet: 32, LikelihoodUNet: 32}
 
 
-@pytest.fixture(params=[UNet, LeanUNet], ids=["unet", "lean"])
+@pytest.fixture(params=[UNet, LeanUNet, LikelihoodUNet], ids=["unet", "lean", "likelihood"])
 def kind(request):
     return request.param
 

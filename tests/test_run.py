@@ -11,6 +11,8 @@ import torch
 
 from ddpm_tutor.cli.advice import with_advice
 from ddpm_tutor.errors import TutorError, UsageError
+from ddpm_tutor.science.bits import estimate_bound, mean_of
+from ddpm_tutor.science.bound import bits_per_dim
 from ddpm_tutor.science.devices import choose_device
 from ddpm_tutor.science.training import StepReport, TrainingConfig
 from ddpm_tutor.science.validation_loss import validation_loss
@@ -54,6 +56,42 @@ def same(one, other):
 def timeless(report):
     """A report without what a clock says."""
     return dataclasses.replace(report, seconds=0, images_per_second=0)
+
+
+VLB = dataclasses.replace(
+    LEAN,
+    network="likelihood",
+    training=dataclasses.replace(LEAN.training, weighting="vlb"),
+)
+
+
+def test_a_run_for_the_bound_goes_on_as_if_it_had_not_been_stopped(tmp_path, digits):
+    interrupted(tmp_path / "stopped", VLB, digits, 3)
+    resumed = Run.resume(tmp_path / "stopped", VLB, CPU)
+    through = Run.start(tmp_path / "through", VLB, CPU)
+    assert len(finish(resumed, digits)) == 1 and len(finish(through, digits)) == 2
+    assert same(resumed.state.ema, through.state.ema)
+    kept = load_checkpoint(tmp_path / "through")
+    bound = estimate_bound(kept.model, kept.schedule, digits.validation_images).nats
+    told = Run.resume(tmp_path / "through", VLB, CPU).history[-1].bits_per_dim
+    assert told.mean == pytest.approx(mean_of(bits_per_dim(bound)).mean, rel=1e-4)
+    with pytest.raises(TutorError, match="weighting = vlb"):
+        Run.resume(tmp_path / "stopped", dataclasses.replace(VLB, training=LEAN.training), CPU)
+
+
+def test_a_run_for_the_bound_can_begin_with_lean_weights_and_keeps_their_log(tmp_path, digits):
+    finish(Run.start(tmp_path / "lean", LEAN, CPU), digits)
+    start_from = str(tmp_path / "lean" / "weights.safetensors")
+    run = Run.start(tmp_path / "on", dataclasses.replace(VLB, start_from=start_from), CPU)
+    lean, x_t = load_checkpoint(tmp_path / "lean").model, torch.randn(2, 1, 32, 32)
+    t = torch.tensor([1, 500])
+    assert torch.allclose(run.state.model(x_t, t), lean(x_t, t), atol=1e-4)
+    finish(run, digits)
+    grown = load_checkpoint(tmp_path / "on")
+    assert grown.model.learned_variance and len(grown.log) == 4
+    back = dataclasses.replace(LEAN, start_from=str(tmp_path / "on" / "weights.safetensors"))
+    with pytest.raises(OtherNetwork):
+        Run.start(tmp_path / "back", back, CPU)
 
 
 @pytest.mark.parametrize("settings", [UNET, LEAN], ids=["unet", "lean"])

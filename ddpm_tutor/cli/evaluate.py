@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from ddpm_tutor.cli.bits import evaluate_bits
 from ddpm_tutor.cli.sample import drawn_chunks
 from ddpm_tutor.cli.shared_options import (
     CheckpointOption,
@@ -21,9 +22,11 @@ from ddpm_tutor.cli.shared_options import (
     SeedOption,
     StepsOption,
     a_path,
+    given,
     open_checkpoint,
     take_device,
 )
+from ddpm_tutor.errors import UsageError
 from ddpm_tutor.files import check_target
 from ddpm_tutor.screen.console import make_console, written
 
@@ -35,9 +38,16 @@ IN_TERMINAL = 5  # of the worst digits
 
 
 def evaluate(
+    ctx: typer.Context,
     n: Annotated[
         int, typer.Option("-n", "--count", min=100, max=5000, help="Digits to draw and score.")
     ] = 1000,
+    bits: Annotated[
+        bool,
+        typer.Option(
+            "--bits", help="Draw nothing: how many bits does a real digit take? The bound of Eq. 5."
+        ),
+    ] = False,
     seed: SeedOption = 0,
     guidance: GuidanceOption = 1.0,
     sampler: SamplerOption = Sampler.ddpm,
@@ -52,6 +62,11 @@ def evaluate(
 ) -> None:
     """Score the digits that a model draws, beside real ones."""
     console = make_console(stderr=as_json)
+    if bits:
+        if drawing := given(ctx, "guidance", "sampler", "steps", "out"):
+            raise UsageError(f"--bits draws nothing: leave out {drawing[0]}.")
+        evaluate_bits(console, n, seed, checkpoint, data, device, as_json)
+        return
     with console.status("Loading the model ..."):
         import torch
 

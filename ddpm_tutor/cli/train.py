@@ -45,6 +45,7 @@ class Network(StrEnum):
 
     unet = "unet"
     lean = "lean"
+    likelihood = "likelihood"
 
 
 class Optimizer(StrEnum):
@@ -62,6 +63,7 @@ class Weighting(StrEnum):
 
     simple = "simple"
     logit_normal = "logit-normal"
+    vlb = "vlb"
 
 
 class LrSchedule(StrEnum):
@@ -88,7 +90,11 @@ def train(
     batch_size: Annotated[int, typer.Option(min=1, max=8192, help="Images per step.")] = 128,
     width: Annotated[int, typer.Option(min=4, max=512, help="Channels of the first layers.")] = 64,
     network: Annotated[
-        Network, typer.Option(help="unet is the assignment's network; lean is ddpm-tutor's own.")
+        Network,
+        typer.Option(
+            help="unet is the assignment's network, lean ddpm-tutor's own; likelihood is lean "
+            "with a learned variance, for --weighting vlb."
+        ),
     ] = Network.unet,
     lr_schedule: Annotated[
         LrSchedule, typer.Option(help="cosine lets the learning rate fall to zero by the end.")
@@ -101,7 +107,10 @@ def train(
     ] = 0.0,
     weighting: Annotated[
         Weighting,
-        typer.Option(help="simple is Eq. 14; logit-normal trains most where digits take shape."),
+        typer.Option(
+            help="simple is Eq. 14; logit-normal trains most where digits take shape; vlb trains "
+            "the bound, Eq. 5, with the weights of Eq. 12."
+        ),
     ] = Weighting.simple,
     start_from: Annotated[
         str | None,
@@ -368,9 +377,10 @@ def print_epoch(console: Console, report: "EpochReport", epochs: int) -> None:
     """One line of numbers for an epoch."""
     unlabelled = report.validation_unlabelled
     without = f" (without labels {unlabelled})" if unlabelled else ""
+    bits = f"   {report.bits_per_dim} bits/dim" if report.bits_per_dim else ""
     console.print(
         f"epoch {report.epoch}/{epochs}   train {report.train_loss:.4f}   "
-        f"validation {report.validation}{without}   "
+        f"validation {report.validation}{without}{bits}   "
         f"{report.images_per_second:.0f} images/s   {report.seconds:.0f} s",
         highlight=False,
         soft_wrap=True,

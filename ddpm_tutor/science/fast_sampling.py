@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ddpm_tutor.science.devices import has_bf16
 from ddpm_tutor.science.lean_unet import LeanUNet
+from ddpm_tutor.science.likelihood_unet import LikelihoodUNet
 from ddpm_tutor.science.noise_predictor import NoisePredictor
 from ddpm_tutor.science.unet import UNet
 
@@ -30,7 +31,7 @@ def for_sampling(model: NoisePredictor, times: Sequence[int], batch: int) -> Noi
 
     It is a copy: training `model` further does not change it. On CPUs with bfloat16 its
     predictions differ by under 0.1, on others by rounding (under 1e-5).
-    What is neither `UNet` nor `LeanUNet`, or not on a CPU, comes back as it is.
+    What is not one of our networks, or not on a CPU, comes back as it is.
 
     Args:
         times: the time steps in the order in which they will be asked for.
@@ -47,7 +48,7 @@ def is_plain(model: nn.Module) -> TypeGuard[UNet | LeanUNet]:
     A class derived from one may have a `forward` of its own, and a hook sees each call: both would
     be left out by whoever goes round them.
     """
-    return type(model) in (UNet, LeanUNet) and not any(
+    return type(model) in (UNet, LeanUNet, LikelihoodUNet) and not any(
         part._forward_hooks or part._forward_pre_hooks for part in model.modules()
     )
 

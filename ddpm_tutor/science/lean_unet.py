@@ -140,14 +140,22 @@ class LeanUNet(NoisePredictor):
 
     def predict(self, x_t: Tensor, t: Tensor, modulations: tuple[Tensor, ...]) -> Tensor:
         """The predicted noise, from x_t and what `modulations` made of t and the label."""
-        v = self.layers(x_t, modulations)
+        return self.noise(self.layers(x_t, modulations), x_t, t)
+
+    def noise(self, results: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
+        """The predicted noise, from what `layers` gives."""
+        v = results[:, :1]
         return per_image(self.coef_v[t], x_t) * v + per_image(self.coef_x_t[t], x_t) * x_t
+
+    def seen(self, x_t: Tensor) -> Tensor:
+        """How the first layer sees x_t: each 2x2 pixels as channels, (B, 4, 16, 16)."""
+        return F.pixel_unshuffle(x_t, 2)
 
     def layers(self, x_t: Tensor, modulations: tuple[Tensor, ...]) -> Tensor:
         """What the U gives back, the v that the noise follows from, (B, 1, 32, 32)."""
         down_16, down_8, middle_4 = modulations[:2], modulations[2:4], modulations[4:7]
         up_8, up_16 = modulations[7:9], modulations[9:]
-        x_16 = self.stem(F.pixel_unshuffle(x_t, 2))  # (B, w, 16, 16)
+        x_16 = self.stem(self.seen(x_t))  # (B, w, 16, 16)
         x_16 = through(self.down_16, x_16, down_16)  # (B, w, 16, 16)
         x_8 = through(self.down_8, F.avg_pool2d(x_16, 2), down_8)  # (B, 1.5w, 8, 8)
         x_8 = self.attention_8(x_8)

@@ -31,6 +31,7 @@ class NoisePredictor(nn.Module):
 
     # the order of its weights in memory in which it trains fastest
     training_memory_format = torch.contiguous_format
+    learned_variance = False  # whether it gives sigma_t^2 as well, when called with both=True
 
     def __init__(self, width: int, num_classes: int | None) -> None:
         super().__init__()
@@ -57,3 +58,19 @@ class NoisePredictor(nn.Module):
             label: (B,) integers; None means the null label for all.
         """
         raise TypeError("NoisePredictor is a base class: use UNet or LeanUNet")
+
+    def eps_and_share(
+        self, x_t: Tensor, t: Tensor, label: Tensor | None = None, call: nn.Module | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """The predicted noise, and the v that `learned_variance` makes a variance of, like x_t.
+
+        v is None for a network that has learned no variance.
+
+        Args:
+            call: the module to call instead: the same weights, wrapped for several processes.
+        """
+        call = call or self
+        if not self.learned_variance:
+            return call(x_t, t, label), None
+        eps, share = call(x_t, t, label, both=True).chunk(2, dim=1)
+        return eps, share

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from ddpm_tutor.errors import TutorError, is_out_of_memory
+from ddpm_tutor.science.bound import learned_variance, reverse_variance, term_nats
 from ddpm_tutor.science.cuda_graph import Function, replayed
 from ddpm_tutor.science.devices import overlook_broken_gpu
 from ddpm_tutor.science.diffusion import losses_simple, q_sample, v_weight
@@ -28,6 +29,8 @@ from ddpm_tutor.science.schedule import Schedule
 MAX_LOSS = 10.0  # beyond it a training has diverged: always predicting zero has a loss of 1
 # of weighting "logit-normal": the distribution of logit(t / T), and the share of t that is uniform
 LOGIT_MEAN, LOGIT_STD, UNIFORM_SHARE = -0.8, 0.8, 0.2
+
+Weighting = Literal["simple", "logit-normal", "vlb"]
 
 
 class Diverged(TutorError):
@@ -59,8 +62,9 @@ class TrainingConfig:
     # the share of labels replaced by the null label, so that the weights also draw without one
     label_dropout: float = 0.1
     # "logit-normal" draws those t at which a digit takes shape more often, and weighs losses as
-    # errors in v (see `logit_normal_probabilities` and `v_weight`)
-    weighting: Literal["simple", "logit-normal"] = "simple"
+    # errors in v (see `logit_normal_probabilities` and `v_weight`); "vlb" trains the bound (Eq. 5)
+    # and draws small t more often (see `vlb_probabilities`)
+    weighting: Weighting = "simple"
     seed: int = 0
     # matrix products in bfloat16, where that is fast; weights and their averages stay float32
     bf16: bool = False
@@ -151,6 +155,35 @@ def logit_normal_probabilities(T: int, device: torch.device | str = "cpu") -> Te
     return F.pad((1 - UNIFORM_SHARE) * density / density.sum() + UNIFORM_SHARE / T, (1, 0))
 
 
+def vlb_probabilities(T: int, device: torch.device | str = "cpu") -> Tensor:
+    """How likely each t is with the weighting "vlb", in proportion to 1/t, (T + 1,).
+
+    The terms of the bound fall with t about as 1/t does: drawn uniformly, one t in a thousand would
+    make up half of the sum. From a single picture and t the bound of the shipped weights, 1.9
+    bits/dim, is then known to 34; drawn so, to 2.4. Nichol and Dhariwal 2021 (Section 3.3) draw t
+    by the losses seen so far. This is the same in every run, also in one that is resumed.
+    """
+    weights = 1 / torch.arange(1, T + 1, device=device)
+    return F.pad(weights / weights.sum(), (1, 0))
+
+
+def t_probabilities(
+    weighting: Weighting, T: int, device: torch.device | str = "cpu"
+) -> Tensor | None:
+    """How likely each t is in a training, (T + 1,); None: all alike.
+
+    Raises:
+        ValueError: `weighting` is unknown.
+    """
+    if weighting == "simple":
+        return None
+    if weighting == "logit-normal":
+        return logit_normal_probabilities(T, device)
+    if weighting == "vlb":
+        return vlb_probabilities(T, device)
+    raise ValueError(f'weighting is "simple", "logit-normal" or "vlb", not {weighting!r}')
+
+
 def drop_labels(label: Tensor, share: float, null_label: int, generator: torch.Generator) -> Tensor:
     """Replaces a random share of the labels (B,) by the null label (Ho and Salimans 2022)."""
     dropped = torch.rand(len(label), generator=generator) < share
@@ -222,14 +255,47 @@ def gradient(
     """
     model.zero_grad()
     with torch.autocast(x_0.device.type, dtype=torch.bfloat16, enabled=config.bf16):
-        losses = losses_simple(call or model, schedule, x_0, t, eps, label)  # (B,)
+        if config.weighting == "vlb":
+            assert isinstance(model, NoisePredictor)
+            losses, terms = losses_of_both_kinds(model, schedule, x_0, t, eps, label, call)
+        else:
+            losses = terms = losses_simple(call or model, schedule, x_0, t, eps, label)  # (B,)
     loss = objective = losses.mean()
-    if config.weighting == "logit-normal":
-        probabilities = logit_normal_probabilities(schedule.T, t.device)[t]
-        loss = (losses / (schedule.T * probabilities)).mean()  # as uniform t give it on average
-        objective = (v_weight(schedule, t) * losses).mean()
+    probabilities = t_probabilities(config.weighting, schedule.T, t.device)
+    if probabilities is not None:
+        drawn_for = schedule.T * probabilities[t]  # uniform t
+        loss = (losses / drawn_for).mean()  # as they give it on average
+        if config.weighting == "vlb":
+            objective = schedule.T * (terms / drawn_for).mean()  # the bound: the sum over t
+        else:
+            objective = (v_weight(schedule, t) * losses).mean()
     objective.backward()
     return loss.detach(), nn.utils.clip_grad_norm_(model.parameters(), config.grad_clip)
+
+
+def losses_of_both_kinds(
+    model: NoisePredictor,
+    schedule: Schedule,
+    x_0: Tensor,
+    t: Tensor,
+    eps: Tensor,
+    label: Tensor | None,
+    call: nn.Module | None,
+) -> tuple[Tensor, Tensor]:
+    """`losses_simple` and `losses_vlb`, (B,) each, from one prediction.
+
+    sigma_t^2 is what the network has learned, or beta-tilde_t where it has learned none.
+    """
+    x_t = q_sample(schedule, x_0, t, eps)
+    eps_theta, share = model.eps_and_share(x_t, t, label, call)
+    eps_theta = eps_theta.to(eps.dtype)
+    variance = (
+        reverse_variance(schedule, t)
+        if share is None
+        else learned_variance(schedule, t, share.to(eps.dtype))
+    )
+    terms = term_nats(schedule, x_0, x_t, t, eps_theta, variance)
+    return (eps_theta - eps).square().mean(dim=(1, 2, 3)), terms.mean(dim=(1, 2, 3))
 
 
 def training_step(
@@ -272,8 +338,7 @@ def batches(
         random_batch, drop_labels: what draws in place of the functions of these names.
     """
     epoch_steps = steps_per_epoch(len(images), config)
-    logit_normal = config.weighting == "logit-normal"
-    t_probabilities = logit_normal_probabilities(T) if logit_normal else None
+    probabilities = t_probabilities(config.weighting, T)
     order, order_epoch = torch.empty(0), -1
     for step in steps:
         epoch, position = divmod(step, epoch_steps)
@@ -282,7 +347,7 @@ def batches(
             order_epoch = epoch
         chosen = order[position * config.batch_size :][: config.batch_size]
         generator = stream(config.seed, "training", step)
-        batch = [*random_batch(images[chosen], T, generator, t_probabilities)]
+        batch = [*random_batch(images[chosen], T, generator, probabilities)]
         if labels is not None and null_label is not None:
             batch.append(drop_labels(labels[chosen], config.label_dropout, null_label, generator))
         yield batch
@@ -331,11 +396,10 @@ def train(
     """
     if config.batch_size % world_size:
         raise ValueError(f"{world_size} processes cannot share batches of {config.batch_size}")
-    if config.weighting not in ("simple", "logit-normal"):
-        raise ValueError(f'weighting is "simple" or "logit-normal", not {config.weighting!r}')
     model, device = state.model, next(state.model.parameters()).device
     epoch_steps = steps_per_epoch(len(images), config)
     total_steps = epoch_steps * config.epochs
+    t_probabilities(config.weighting, schedule.T)  # refuses an unknown weighting
     steps = range(state.step, total_steps)
     drawn = batches(images, labels, schedule.T, config, model.num_classes, steps)
     line_5: Function = partial(gradient, model, schedule.to(device), config, call=call)

@@ -15,11 +15,16 @@ from torch.overrides import TorchFunctionMode
 from ddpm_tutor.errors import TutorError, UsageError, first_line
 from ddpm_tutor.files import bundled, replacing
 from ddpm_tutor.science.lean_unet import LeanUNet
+from ddpm_tutor.science.likelihood_unet import LikelihoodUNet
 from ddpm_tutor.science.noise_predictor import NoisePredictor
 from ddpm_tutor.science.schedule import Schedule, linear_schedule
 from ddpm_tutor.science.unet import UNet
 
-NETWORKS: dict[str, type[NoisePredictor]] = {"unet": UNet, "lean": LeanUNet}
+NETWORKS: dict[str, type[NoisePredictor]] = {
+    "unet": UNet,
+    "lean": LeanUNet,
+    "likelihood": LikelihoodUNet,
+}
 NUM_CLASSES = 10  # of the digits
 WEIGHTS = "weights.safetensors"  # in the folder of a run
 FORMAT = "ddpm-tutor weights 1"
@@ -62,7 +67,7 @@ class Checkpoint:
 
 
 def build_network(name: str, width: int, num_classes: int | None) -> NoisePredictor:
-    """A fresh network: "unet" is the assignment's, "lean" the one that ships.
+    """A fresh network: "unet" is the assignment's, "lean" ships, "likelihood" is for bits.
 
     Raises:
         UsageError: there is no network of that name, or it cannot have that width.

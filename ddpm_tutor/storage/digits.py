@@ -18,12 +18,15 @@ from ddpm_tutor.science.noise import stream
 from ddpm_tutor.science.pixels import pad_to_32
 from ddpm_tutor.storage.mnist_download import DownloadProgress, download_mnist
 from ddpm_tutor.storage.mnist_files import (
+    TEST_FILES,
+    find_files,
     find_training_files,
     is_mnist,
     no_mnist,
     read_training_files,
 )
 
+MNIST_SOURCE = "MNIST"  # how the source of MNIST's digits begins; others say that they are not
 VALIDATION_DIVISOR = 12  # one image in 12 is held out: 5,000 of MNIST's 60,000
 LONG_SECONDS = 2.0  # a search on the network that fails after a longer wait is not repeated ...
 NOT_AGAIN_SECONDS = 3 * 3600  # ... for so long: about a sitting
@@ -54,6 +57,16 @@ class Digits:
     def of_class(self, digit: int) -> Tensor:
         """All training images of one digit, (n, 1, 32, 32) uint8."""
         return self.train_images[self.train_labels == digit]
+
+
+@dataclass(frozen=True)
+class UnseenDigits:
+    """Labelled digits that no network has been trained on."""
+
+    images: Tensor  # (N, 1, 32, 32) uint8
+    labels: Tensor  # (N,) int64
+    source: str  # where they came from, in words
+    mnist: bool  # whether they are MNIST's
 
 
 def split(images: Tensor, labels: Tensor, source: str) -> Digits:
@@ -214,7 +227,7 @@ def read_mnist(root: Path) -> Digits:
     if not files:
         raise no_mnist(root)
     images, labels = read_training_files(*files)  # (N, 28, 28), (N,)
-    what = "MNIST" if is_mnist(labels) else "images in MNIST's format, not MNIST itself,"
+    what = MNIST_SOURCE if is_mnist(labels) else "images in MNIST's format, not MNIST itself,"
     return split(torch.from_numpy(images), torch.from_numpy(labels), f"{what} from {root}")
 
 
@@ -225,3 +238,21 @@ def load_offline_digits(reason: str = "") -> Digits:
         images, labels = torch.from_numpy(arrays["images"]), torch.from_numpy(arrays["labels"])
     source = f"{len(images):,} offline digits, drawn by this package's own model"
     return split(images, labels, f"{source} (no MNIST: {reason})" if reason else source)
+
+
+def load_unseen_digits(
+    data: Path | None = None, *, progress: DownloadProgress | None = None
+) -> UnseenDigits:
+    """MNIST's test digits where its files are found; else those that training holds out.
+
+    Raises:
+        TutorError: as `load_digits`, or the files of the test digits are damaged.
+    """
+    digits, root = load_digits(data, progress=progress), chosen_root(data)
+    mnist = digits.source.startswith(MNIST_SOURCE)
+    if root is not None and (files := find_files(root, TEST_FILES)):
+        images, labels = (torch.from_numpy(array) for array in read_training_files(*files))
+        source = f"the test digits of {digits.source}"
+        return UnseenDigits(pad_to_32(images), labels.long(), source, mnist)
+    source = f"held out of {digits.source}"
+    return UnseenDigits(digits.validation_images, digits.validation_labels, source, mnist)

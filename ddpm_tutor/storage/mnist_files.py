@@ -1,4 +1,4 @@
-"""MNIST's training files: found in a folder, read, and refused where they are something else.
+"""MNIST's files: found in a folder, read, and refused where they are something else.
 
 The format (IDX): two zero bytes, the type of the values (8: bytes), the number of axes, the length
 of each, 4 bytes long and big-endian, and then the values. The files are read as they are or packed
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from ddpm_tutor.errors import TutorError
 
 TRAINING_FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte")
+TEST_FILES = ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 SIDE = 28  # pixels
 MIN_IMAGES = 24  # images that a training and a validation set can be made of
 MAX_IMAGES = 1_000_000  # images: more would not fit into the memory of a laptop
@@ -54,13 +55,19 @@ class NoMNIST(TutorError):
 
 
 def find_training_files(root: Path) -> tuple[Path, Path] | None:
+    """The files of training images and labels, if both are there; see `find_files`."""
+    return find_files(root, TRAINING_FILES)
+
+
+def find_files(root: Path, names: tuple[str, str]) -> tuple[Path, Path] | None:
     """The files of images and labels, if both are there.
 
     Args:
         root: a torchvision root, which holds MNIST/raw; or its folder MNIST; or MNIST/raw itself.
+        names: what torchvision calls them, such as `TEST_FILES`.
     """
     for folder in (root / "MNIST" / "raw", root / "raw", root):
-        images, labels = (find_file(folder, name) for name in TRAINING_FILES)
+        images, labels = (find_file(folder, name) for name in names)
         if images and labels:
             return images, labels
     return None

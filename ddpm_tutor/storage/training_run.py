@@ -27,6 +27,9 @@ from torch import nn
 
 from ddpm_tutor.errors import TutorError, UsageError, is_out_of_memory
 from ddpm_tutor.files import make_folder, remove_leftovers, replacing
+from ddpm_tutor.science.bits import estimate_bound, mean_of
+from ddpm_tutor.science.bound import bits_per_dim
+from ddpm_tutor.science.likelihood_unet import LikelihoodUNet
 from ddpm_tutor.science.schedule import linear_schedule
 from ddpm_tutor.science.training import (
     Diverged,
@@ -50,6 +53,7 @@ from ddpm_tutor.storage.digits import Digits
 
 EARLIER_NAMES = {"one-cycle": "cosine", "middle": "logit-normal"}  # of settings
 SHIPPED = "shipped"  # the name of the weights that come with the package
+BOUND_IMAGES = 100  # whose bound is estimated after an epoch: some 10 seconds of one core
 FILES = (
     WEIGHTS, "state.pt", "log.jsonl", "config.json",
     "film_strip.npz", "film_strip.png", "film_strip.gif", "loss.png",
@@ -140,6 +144,8 @@ class EpochReport:
     seconds: float  # spent training in this epoch, validation left out
     images_per_second: float
     machine: str  # what computed it
+    # the bound of some validation images, without labels, where it is what is trained
+    bits_per_dim: Estimate | None = None
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self))
@@ -207,10 +213,14 @@ class Run:
             (network_name(m), m.width, m.num_classes is not None)
             for m in (self.state.model, trained.model)
         )
-        if mine != theirs:
+        grows = (mine[0], theirs[0]) == ("likelihood", "lean")
+        if mine[1:] != theirs[1:] or not (grows or mine[0] == theirs[0]):
             raise OtherNetwork(*theirs)
+        weights = trained.model.state_dict()
+        if grows and isinstance(self.state.model, LikelihoodUNet):
+            weights = self.state.model.grown(weights)
         for network in (self.state.model, self.state.ema):
-            network.load_state_dict(trained.model.state_dict())
+            network.load_state_dict(weights)
         self.earlier = {**trained.training, "log": trained.log}
 
     @classmethod
@@ -449,11 +459,19 @@ class Run:
             seconds=self.seconds,
             images_per_second=len(self.losses) * batch_size / self.seconds,
             machine=machine(self.device),
+            bits_per_dim=self._bits_per_dim(digits),
         )
         self.history.append(epoch)
         self.losses, self.seconds = [], 0.0
         self.save()
         return epoch
+
+    def _bits_per_dim(self, digits: Digits) -> Estimate | None:
+        """The bound of the first validation images, with the same t and noise each time."""
+        if self.settings.training.weighting != "vlb":
+            return None
+        images = digits.validation_images[:BOUND_IMAGES]
+        return mean_of(bits_per_dim(estimate_bound(self.state.ema, self.schedule, images).nats))
 
 
 def read_state(file: Path) -> dict[str, Any]:
@@ -502,6 +520,7 @@ def different_settings(earlier: str, now: str) -> str:
 def read_epoch(line: str) -> EpochReport:
     """One line of the log, as `EpochReport.to_json` wrote it."""
     fields = json.loads(line)
-    for name in ("validation", "validation_unlabelled"):
-        fields[name] = None if fields[name] is None else Estimate(**fields[name])
+    for name in ("validation", "validation_unlabelled", "bits_per_dim"):
+        if fields.get(name) is not None:
+            fields[name] = Estimate(**fields[name])
     return EpochReport(**fields)
