@@ -3,7 +3,7 @@
 from ddpm_tutor.errors import TutorError
 from ddpm_tutor.evaluation.classifier import load_classifier, read_digits, read_features
 from ddpm_tutor.evaluation.scorecard import load_real_digits, real_card, score
-from ddpm_tutor.evaluation.scores import share
+from ddpm_tutor.evaluation.scores import difference, share
 from ddpm_tutor.science.devices import choose_device
 from ddpm_tutor.science.diffusion import (
     beta_tilde,
@@ -66,6 +66,7 @@ __all__ = [
     "beta_tilde",
     "choose_device",
     "ddim_step",
+    "difference",
     "draw",
     "drop_labels",
     "for_sampling",

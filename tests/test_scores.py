@@ -9,6 +9,7 @@ from ddpm_tutor.evaluation.scores import (
     Gaussian,
     Share,
     coverage,
+    difference,
     fit_gaussian,
     frechet_distance,
     jackknife,
@@ -126,6 +127,41 @@ def test_the_interval_holds_the_truth_95_times_in_100():
     hits = torch.rand(2000, 200, generator=stream(0, "hits")) < 0.98
     inside = [low <= 0.98 <= high for low, high in (share(row).interval for row in hits)]
     assert 0.92 < sum(inside) / len(inside) < 0.98
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "low", "high"),
+    [
+        (Share(56, 70), Share(48, 80), 0.0524, 0.3339),
+        (Share(9, 10), Share(3, 10), 0.1705, 0.8090),
+        (Share(6, 7), Share(2, 7), 0.0582, 0.8062),
+        (Share(5, 56), Share(0, 29), -0.0381, 0.1926),
+        (Share(0, 10), Share(0, 20), -0.1611, 0.2775),
+        (Share(10, 10), Share(0, 20), 0.6791, 1.0),
+    ],
+)
+def test_the_interval_of_a_difference_is_newcombes(a, b, low, high):
+    # Newcombe 1998, "Interval estimation for the difference between independent proportions",
+    # Table II, method 10
+    found = difference(a, b)
+    assert found.value == pytest.approx(a.value - b.value)
+    assert found.interval == pytest.approx((low, high), abs=1e-4)
+    assert difference(b, a).interval == pytest.approx((-high, -low), abs=1e-4)
+
+
+def test_the_interval_of_a_difference_holds_the_truth_95_times_in_100():
+    a, b = (torch.rand(2000, 80, generator=stream(s, "hits")) < p for s, p in enumerate((0.9, 0.8)))
+    found = [difference(share(x), share(y)).interval for x, y in zip(a, b, strict=True)]
+    inside = [low <= 0.1 <= high for low, high in found]
+    assert 0.93 < sum(inside) / len(inside) < 0.97
+
+
+def test_shares_whose_intervals_overlap_may_differ_clearly():
+    a, b = Share(66, 100), Share(80, 100)
+    assert a.interval[1] > b.interval[0]
+    assert difference(a, b).is_clear and difference(b, a).is_clear
+    assert not difference(Share(70, 100), b).is_clear
+    assert str(difference(b, a)) == "+14.0 (+1.7 to +25.8)"
 
 
 def test_the_nearest_training_image_is_found():

@@ -3,6 +3,7 @@
 The measures compare sets of features, (n, d), one row an image: what a classifier has found in it.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -44,6 +45,40 @@ class Share:
     def __str__(self) -> str:
         low, high = self.interval
         return f"{100 * self.value:.1f} ({100 * low:.1f}–{100 * high:.1f})"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One share less another, and how sure two samples make one of it.
+
+    As text it is in percentage points, with the interval in brackets.
+    """
+
+    value: float
+    interval: tuple[float, float]  # 95 %
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether the interval leaves out zero: chance alone seldom makes such a difference."""
+        low, high = self.interval
+        return low > 0 or high < 0
+
+    def __str__(self) -> str:
+        value, low, high = (100 * v for v in (self.value, *self.interval))
+        return f"{value:+.1f} ({low:+.1f} to {high:+.1f})"
+
+
+def difference(a: Share, b: Share) -> Difference:
+    """How much larger the share `a` is than `b`, of two independent samples (Newcombe 1998).
+
+    Compare shares by this, not by whether their own intervals overlap: 66 and 80 of 100 do, and
+    yet differ. The interval is Newcombe's method 10, made of the two Wilson intervals.
+    """
+    (low_a, high_a), (low_b, high_b) = a.interval, b.interval
+    value = a.value - b.value
+    below = math.hypot(a.value - low_a, high_b - b.value)
+    above = math.hypot(high_a - a.value, b.value - low_b)
+    return Difference(value, (value - below, value + above))
 
 
 def share(hits: Tensor) -> Share:

@@ -11,6 +11,7 @@ from rich.text import Text
 from torch import Tensor
 
 from ddpm_tutor.evaluation.scorecard import Card, Drawn
+from ddpm_tutor.evaluation.scores import Share, difference
 from ddpm_tutor.pictures.figures import save_figure_as, sheet
 from ddpm_tutor.pictures.grids import enlarged, grid
 from ddpm_tutor.pictures.picture_files import write_picture
@@ -37,10 +38,13 @@ def scorecard(cards: Mapping[str, Card]) -> RenderableType:
     """The measures, a column for each card, one of which is `REAL`; then what they mean."""
     names = [
         "read as asked, %",
+        "  more than real",
         "Fréchet distance",
         "  times real",
         "coverage, %",
+        "  more than real",
         "precision, %",
+        "  more than real",
         "nearest: median",
         "  too near, %",
         "validation loss",
@@ -51,19 +55,30 @@ def scorecard(cards: Mapping[str, Card]) -> RenderableType:
     meaning = Table.grid(padding=(0, 2))
     for name, text in MEANING.items():
         meaning.add_row(Text(name, style="dim"), Text(text, style="dim"))
-    return Group(table, Text("In brackets the 95 % interval; ± is one standard error."), meaning)
+    note = "In brackets the 95 % interval; ± is one standard error. A difference whose interval "
+    note += "holds 0 may be chance."
+    return Group(table, Text(note), meaning)
 
 
 def measures(card: Card, real: Card) -> list[str]:
     """The column of a card."""
     scores, near = card.scores, card.nearness
     frechet, of_real = scores.frechet, real.scores.frechet
+
+    def more(share: Share | None, of_real: Share | None) -> str:
+        if card is real:
+            return ""
+        return str(difference(share, of_real)) if share and of_real else "-"
+
     return [
         str(scores.read_as_asked) if scores.read_as_asked else "-",
+        more(scores.read_as_asked, real.scores.read_as_asked),
         f"{frechet.mean:.2f} ± {frechet.error:.2f}",
         f"{frechet.mean / of_real.mean:.2f}",
         str(scores.coverage),
+        more(scores.coverage, real.scores.coverage),
         str(scores.precision),
+        more(scores.precision, real.scores.precision),
         f"{near.median:.2f}" if near else "needs MNIST",
         str(near.below) if near else "needs MNIST",
         str(card.validation or "-"),
