@@ -30,6 +30,7 @@ from ddpm_tutor.pictures.grids import enlarged, grid
 from ddpm_tutor.pictures.picture_files import write_film, write_picture
 from ddpm_tutor.screen.console import make_console, written
 from ddpm_tutor.screen.images import render_images
+from ddpm_tutor.screen.prose import Sentence
 from ddpm_tutor.screen.values import render, table
 from ddpm_tutor.storage.film_strip import FilmStrip
 
@@ -112,6 +113,14 @@ def show_images(images: Tensor, title: str, captions: Sequence[str] | None = Non
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Shows a table of numbers and words."""
     current().print(table(title, columns, rows))
+
+
+def say(text: str) -> None:
+    """What follows from the numbers at hand, in words.
+
+    The code that a learner is shown leaves the call out, as it does a question.
+    """
+    current().print(Sentence(text))
 
 
 def saved_file(path: Path, what: str) -> None:

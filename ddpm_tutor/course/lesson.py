@@ -156,12 +156,15 @@ def compile_cell(cell: Cell, path: Path) -> tuple[CodeType, CodeType | None]:
 
 
 def shown_source(cell: Cell) -> str:
-    """The cell's code without its questions, which would give their answers away."""
+    """The cell's code without its questions, which would give their answers away.
+
+    The words that `say` says stand below it in any case.
+    """
     lines, hidden = cell.source.splitlines(), set[int]()
     for node in ast.parse(cell.source).body:
         call = node.value if isinstance(node, ast.Expr) else None
         name = call.func if isinstance(call, ast.Call) else None
-        if isinstance(name, ast.Name) and name.id.startswith("ask_"):
+        if isinstance(name, ast.Name) and (name.id.startswith("ask_") or name.id == "say"):
             hidden.update(range(node.lineno - 1, node.end_lineno or node.lineno))
     shown = "\n".join(line for i, line in enumerate(lines) if i not in hidden)
     return shown.strip("\n")
