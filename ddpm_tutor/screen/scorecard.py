@@ -37,17 +37,17 @@ MEANING = {
 def scorecard(cards: Mapping[str, Card]) -> RenderableType:
     """The measures, a column for each card, one of which is `REAL`; then what they mean."""
     names = [
-        "read as asked, %",
+        "read as asked, % ↑",
         "  more than real",
-        "Fréchet distance",
+        "Fréchet distance ↓",
         "  times real",
-        "coverage, %",
+        "coverage, % ↑",
         "  more than real",
-        "precision, %",
+        "precision, % ↑",
         "  more than real",
         "nearest: median",
-        "  too near, %",
-        "validation loss",
+        "  too near, % ↓",
+        "validation loss ↓",
         "  without labels",
     ]
     columns = [measures(card, cards[REAL]) for card in cards.values()]
@@ -55,7 +55,8 @@ def scorecard(cards: Mapping[str, Card]) -> RenderableType:
     meaning = Table.grid(padding=(0, 2))
     for name, text in MEANING.items():
         meaning.add_row(Text(name, style="dim"), Text(text, style="dim"))
-    note = "In brackets the 95 % interval; ± is one standard error. A difference whose interval "
+    note = "↑ more is better, ↓ less is better; as good as real is all that can be asked for. "
+    note += "In brackets the 95 % interval; ± is one standard error. A difference whose interval "
     note += "holds 0 may be chance."
     return Group(table, Text(note), meaning)
 
@@ -135,6 +136,7 @@ def save_pictures(drawn: Drawn, mnist: Digits | None, out: Path) -> Iterator[Pat
     if drawn.near is not None and mnist is not None:
         numbers = drawn.near.distances.argsort()[:NEAREST]
         pairs = [drawn.images[numbers], mnist.train_images[drawn.near.numbers[numbers]]]
-        titles = [f"{d:.1f} from" for d in drawn.near.distances[numbers].tolist()]
-        save_figure_as(out / "nearest.png", sheet(torch.cat(pairs), titles), DPI)
+        titles = [f"{d:.1f} apart" for d in drawn.near.distances[numbers].tolist()]
+        figure = sheet(torch.cat(pairs), titles, len(numbers), ["drawn", "nearest\nreal one"])
+        save_figure_as(out / "nearest.png", figure, DPI)
         yield out / "nearest.png"
