@@ -25,7 +25,10 @@ SHORT = {
     2: ([], "lesson_2_batch.png"),
     3: (["steps=20", "batch_size=16"], "lesson_3_loss.png"),
     4: (["chain_steps=20", "steps=10"], "lesson_4_denoising.gif"),
-    5: (["steps=5", "few_steps=2", "each=2", "train_steps=20"], "lesson_5_all_digits.png"),
+    5: (
+        ["steps=5", "each=2", "held_out=60", "train_steps=10"],
+        "lesson_5_all_digits.png",
+    ),
 }
 
 

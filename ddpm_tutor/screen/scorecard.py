@@ -27,11 +27,17 @@ MEANING = {
     "Fréchet distance": "From the features of these digits to those of the training digits. "
     "Real test digits are not at 0: the fewer, the further. (Heusel et al. 2017)",
     "coverage": "Training digits with one of these near: are all kinds there? (Naeem et al. 2020)",
-    "precision": "Digits near a training digit: do they look real? (Kynkäänniemi et al. 2019)",
+    "precision": "Digits near a training digit: do they look real? More than real digits have is "
+    "no triumph: the odd ones are missing. (Kynkäänniemi et al. 2019)",
     "nearest": "Pixel distance to the nearest training image. Too near are those that are nearer "
     "than 99 in 100 real test digits: copies would be.",
     "validation loss": "Error of the predicted noise on held-out digits. (Eq. 14)",
 }
+
+NOTE = (
+    "↑ more is better, ↓ less is better, as far as real digits. In brackets the 95 % interval; ± is "
+    "one standard error. A difference whose interval holds 0 may be chance."
+)
 
 
 def scorecard(cards: Mapping[str, Card]) -> RenderableType:
@@ -55,10 +61,7 @@ def scorecard(cards: Mapping[str, Card]) -> RenderableType:
     meaning = Table.grid(padding=(0, 2))
     for name, text in MEANING.items():
         meaning.add_row(Text(name, style="dim"), Text(text, style="dim"))
-    note = "↑ more is better, ↓ less is better; as good as real is all that can be asked for. "
-    note += "In brackets the 95 % interval; ± is one standard error. A difference whose interval "
-    note += "holds 0 may be chance."
-    return Group(table, Text(note), meaning)
+    return Group(table, Text(), Text(NOTE), Text(), meaning)
 
 
 def measures(card: Card, real: Card) -> list[str]:
@@ -98,7 +101,8 @@ def by_digit(cards: Mapping[str, Card]) -> RenderableType:
 
 def columned(names: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     """A table whose first column names the rows."""
-    table = Table(box=box.SIMPLE_HEAD)
+    # three columns of differences fit 80 characters, with nothing to spare
+    table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False)
     for i, name in enumerate(names):
         table.add_column(name, justify="right" if i else "left", no_wrap=True)
     for row in rows:
