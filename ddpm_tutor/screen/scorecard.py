@@ -35,8 +35,8 @@ MEANING = {
 }
 
 NOTE = (
-    "↑ more is better, ↓ less is better, as far as real digits. In brackets the 95 % interval; ± is "
-    "one standard error. A difference whose interval holds 0 may be chance."
+    "↑ more is better, ↓ less is better, as far as real digits. In brackets the 95 % interval; ± "
+    "is one standard error. A difference whose interval holds 0 may be chance."
 )
 
 
