@@ -1,5 +1,6 @@
 """The scorecard on the screen, and its pictures."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -57,6 +58,8 @@ def scorecard(cards: Mapping[str, Card]) -> RenderableType:
         "  without labels",
     ]
     columns = [measures(card, cards[REAL]) for card in cards.values()]
+    if len(cards) > 2:  # a difference takes two lines, so that 80 characters are enough
+        columns = [[re.sub(r" (?=\([-+])", "\n", cell) for cell in column] for column in columns]
     table = columned(["", *cards], zip(names, *columns, strict=True))
     meaning = Table.grid(padding=(0, 2))
     for name, text in MEANING.items():
@@ -101,7 +104,6 @@ def by_digit(cards: Mapping[str, Card]) -> RenderableType:
 
 def columned(names: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     """A table whose first column names the rows."""
-    # three columns of differences fit 80 characters, with nothing to spare
     table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False)
     for i, name in enumerate(names):
         table.add_column(name, justify="right" if i else "left", no_wrap=True)
