@@ -856,10 +856,15 @@ def test_evaluate_shows_own_weights_beside_the_shipped_ones(
 ) -> None:
     torch.manual_seed(0)
     save_checkpoint(empty / "mine.safetensors", UNet(width=4), {})  # untrained, without labels
+    out = empty / "a folder with a long name" / "and one more of the kind" / "and another"
+    pictures = [out / f"{name}.png" for name in ("grid", "worst", "nearest")]
     shown = tutor(
-        *EVALUATE[:-1], "--checkpoint", "mine.safetensors", "--data", str(tiny_mnist)
-    ).stdout
-    assert "…" not in shown and max(map(len, shown.splitlines())) <= 80
+        *EVALUATE[:-1], "--checkpoint", "mine.safetensors", "--data", str(tiny_mnist),
+        "--out", str(out),
+    ).stdout  # fmt: skip
+    *lines, grid, worst, nearest = shown.splitlines()
+    assert "…" not in shown and max(map(len, lines)) <= 80
+    assert [grid, worst, nearest] == [f"Saved: {path}" for path in pictures]
     header = next(line for line in shown.splitlines() if "yours" in line)
     assert header.index("yours") < header.index("shipped") < header.index("real digits")
     times = next(line for line in shown.splitlines() if "times real" in line)
@@ -867,7 +872,9 @@ def test_evaluate_shows_own_weights_beside_the_shipped_ones(
     assert yours > 2 * shipped > 2 * real  # untrained; drawn in two steps; real
     validation = next(line for line in shown.splitlines() if "validation loss" in line)
     assert len(re.findall(r"\d\.\d{4} ± \d\.\d{4}", validation)) == 2
-    assert (empty / "evaluation" / "nearest.png").is_file()
+    for measure in ("read as asked, % ↑", "Fréchet distance ↓", "precision, % ↑"):
+        assert measure in shown  # which way is better
+    assert all(path.is_file() for path in pictures)
 
 
 def test_evaluate_gives_the_same_scores_for_the_same_seed(tutor) -> None:

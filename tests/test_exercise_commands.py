@@ -325,7 +325,7 @@ def test_an_error_in_own_code_names_its_line(tutor, folder: Path) -> None:
 def test_gif_with_a_bug_shows_right_and_wrong(tutor, folder: Path) -> None:
     listed = tutor("gif", "--bug", "list")
     assert all(bug.name in listed for bug in bugs())
-    shown = tutor("gif", "--digit", "7", "--bug", "sign", "--steps", "10")
+    shown = tutor("gif", "--digit", "7", "--bug", "sign", "--steps", "10", "--count", "1")
     assert "The sign of ε is wrong" in shown and "digit_7_sign.gif" in shown
     frames = imageio.imread(folder / "digit_7_sign.gif").astype(int)
     left, right = (frames[:, 36 : 36 + 256, x : x + 256, 0] for x in (16, 16 + 256 + 16))

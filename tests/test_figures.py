@@ -44,6 +44,14 @@ def draw_all(folder: Path) -> list[bytes]:
     return [path.read_bytes() for path in sorted(folder.iterdir())]
 
 
+def test_a_sheet_says_what_its_rows_are() -> None:
+    digits = torch.zeros(4, 1, 32, 32, dtype=torch.uint8)
+    result = sheet(digits, ["1.5 apart", "2.5 apart"], 2, ["drawn", "nearest"])
+    said = [[text.get_text() for text in axis.texts] for axis in result.axes]
+    assert said == [["drawn"], [], ["nearest"], []]
+    assert [axis.get_title() for axis in result.axes] == ["1.5 apart", "2.5 apart", "", ""]
+
+
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
     with matplotlib.rc_context():

@@ -42,7 +42,10 @@ SHORT = {
     2: ([], "lesson_2_batch.png"),
     3: (["steps=20", "batch_size=16"], "lesson_3_loss.png"),
     4: (["chain_steps=20", "steps=10", "each=2"], "lesson_4_denoising.gif"),
-    5: (["steps=5", "few_steps=2", "each=2", "train_steps=20"], "lesson_5_all_digits.png"),
+    5: (
+        ["steps=5", "each=2", "held_out=60", "train_steps=10"],
+        "lesson_5_all_digits.png",
+    ),
 }
 NOWHERE = "http://127.0.0.1:9"  # the discard port: refused at once
 # what lesson 4 says of well trained weights, and of others in its place

@@ -16,7 +16,7 @@ from ddpm_tutor.errors import TutorError, UsageError
 from ddpm_tutor.files import bundled
 from ddpm_tutor.pictures.film_strips import MOMENT_MS, film_of
 from ddpm_tutor.pictures.films import FRAMES, Frame, film, frame_times
-from ddpm_tutor.pictures.grids import enlarged, grid
+from ddpm_tutor.pictures.grids import columns_of_whole, enlarged, grid
 from ddpm_tutor.pictures.picture_files import (
     FILMS,
     FRAME_MS,
@@ -46,6 +46,31 @@ def dissolving(count: int) -> list[Pixels]:
         steps = torch.full((count,), t)
         frames.append(Frame(t, q_sample(schedule, x_0, steps, torch.randn_like(x_0)), x_0))
     return film(frames, "a title")
+
+
+def bright(picture: Pixels, rows: slice) -> int:
+    """How many pixels there are written on."""
+    return int((picture[rows] > 100).sum())
+
+
+def test_a_film_of_several_of_each_digit_keeps_those_of_one_digit_in_one_row() -> None:
+    for n, group, columns in ((20, 2, 4), (10, 1, 5), (30, 3, 6), (50, 5, 10), (360, 36, 36)):
+        assert columns_of_whole(n, group) == columns
+    twenty = -torch.ones(20, 1, 32, 32)
+    twenty[4:6] = 1  # the third pair: it begins the second row
+    (picture,) = film([Frame(0, twenty, twenty)], group=2)
+    left = picture[36:-36, 16 : 16 + 3 * (4 * 34 - 2)]  # at three times their size
+    assert left[3 * 34 : 3 * 66, : 3 * 32].min() == left[3 * 34 : 3 * 66, 3 * 34 : 3 * 66].min()
+    assert left[3 * 34 : 3 * 66, : 3 * 32].min() == 255
+
+
+def test_a_film_that_runs_both_ways_says_which_way_it_runs() -> None:
+    frames = [Frame(t, torch.zeros(1, 1, 32, 32), torch.zeros(1, 1, 32, 32)) for t in (5, 5)]
+    there, back = film(frames, ways=["noise is added", "noise is taken out"])
+    plain, _ = film(frames)
+    below = slice(-36, None)
+    assert bright(plain, below) < bright(there, below) < bright(back, below)
+    assert np.array_equal(there[:-36], back[:-36])
 
 
 @pytest.fixture(scope="module")

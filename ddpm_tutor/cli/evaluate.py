@@ -146,7 +146,7 @@ def show(
     )
     console.print(render_images(drawn.images[worst], console, captions(drawn, worst)))
     for path in pictures:
-        console.print(written(path))
+        console.print(written(path), soft_wrap=True)
 
 
 def plain(value: Any) -> Any:

@@ -191,7 +191,7 @@ def start(name: NameArgument, folder: FolderOption = FOLDER) -> None:
             f"Start over with: {command('exercise', 'reset', as_typed(path))}"
         )
     write(path, exercise.starter(path))
-    console.print(written(path, "Written"))
+    console.print(written(path, "Written"), soft_wrap=True)
     console.print(Text("Open it in your editor, and fill the gap. Then:"))
     checking = command("exercise", "check", as_typed(path), "--watch")
     console.print(Text(f"  {checking}", "bold"), soft_wrap=True)
@@ -227,8 +227,9 @@ def check(
         try:
             check_once(console, exercise, path)
         except TutorError as error:  # the file may be gone while an editor writes it
-            console.print(Text(str(error), "red"))
-        console.print(Text(f"\nWatching {path}: save it to check again. Ctrl-C ends.", "dim"))
+            console.print(Text(str(error), "red"), soft_wrap=True)
+        watching = f"\nWatching {path}: save it to check again. Ctrl-C ends."
+        console.print(Text(watching, "dim"), soft_wrap=True)
         while stamp(path) == seen:
             time.sleep(LOOK_SECONDS)
 
@@ -367,7 +368,7 @@ def reset(name: NameArgument, folder: FolderOption = FOLDER) -> None:
             kept = set_aside(path, ".py")
         except OSError as error:
             raise TutorError(f"Cannot set {path} aside: {error.strerror}.") from error
-        console.print(written(kept, "Your old file is kept"))
+        console.print(written(kept, "Your old file is kept"), soft_wrap=True)
     write(path, exercise.starter(path))
     # hints and a solution that was shown are forgotten; what has passed stays passed
 
@@ -377,4 +378,4 @@ def reset(name: NameArgument, folder: FolderOption = FOLDER) -> None:
             progress.given_up, progress.passed = False, ""
 
     change_progress(lambda p: forget(p.exercise(exercise.name)))
-    console.print(written(path, "Written"))
+    console.print(written(path, "Written"), soft_wrap=True)

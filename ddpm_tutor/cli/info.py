@@ -52,6 +52,11 @@ def info(
             "validation loss": validation_text(last_epoch),
             "progress in": str(progress_file()),
         }
+    if not console.is_terminal:  # a script reads it: a line each, however long a path is
+        longest = max(map(len, rows))
+        for name, value in rows.items():
+            console.print(Text(f"{name:{longest}}  {value}"), soft_wrap=True)
+        return
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold", no_wrap=True)
     for name, value in rows.items():

@@ -113,7 +113,7 @@ def sample(
     write_picture(out, enlarged(grid(images, columns), 2))
     console.print(render_images(images[:40], console))
     for path in [out, npz] if npz else [out]:
-        console.print(written(path))
+        console.print(written(path), soft_wrap=True)
     if count > MAX_IN_GRID:
         console.print(Text(f"The picture shows the first {MAX_IN_GRID} of {count:,}.", "dim"))
 

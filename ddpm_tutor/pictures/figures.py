@@ -91,8 +91,14 @@ def save_figure_as(path: Path, figure: "Figure", dpi: int, **options: Any) -> No
         figure.savefig(temporary, format="png", dpi=dpi, **options)
 
 
-def sheet(images: Tensor, titles: Sequence[str], columns: int = 10) -> "Figure":
-    """Images (N, 1, 32, 32) in rows of `columns`, the first of them under titles."""
+def sheet(
+    images: Tensor, titles: Sequence[str], columns: int = 10, rows_are: Sequence[str] = ()
+) -> "Figure":
+    """Images (N, 1, 32, 32) in rows of `columns`, the first of them under titles.
+
+    Args:
+        rows_are: what stands on the left of each row, if anything does.
+    """
     rows = -(-len(images) // columns)
     with own_settings():
         result, axes = empty_figure(columns * 0.8, rows * 1.0, rows, columns, facecolor="black")
@@ -102,6 +108,11 @@ def sheet(images: Tensor, titles: Sequence[str], columns: int = 10) -> "Figure":
             axis.imshow(image, cmap="gray", vmin=0, vmax=255)
         for axis, title in zip(axes, titles, strict=False):
             axis.set_title(title, fontsize=8, color="white")
+        for axis, name in zip(axes[::columns], rows_are, strict=False):
+            axis.text(
+                -0.15, 0.5, name, fontsize=8, color="white", ha="right", va="center",
+                transform=axis.transAxes,
+            )  # fmt: skip
     return result
 
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from ddpm_tutor.pictures.grids import enlarged, grid
+from ddpm_tutor.pictures.grids import columns_of_whole, enlarged, grid
 from ddpm_tutor.pictures.picture_files import Pixels
 from ddpm_tutor.science.diffusion import predict_x_0, q_step
 from ddpm_tutor.science.noise import normal, streams
@@ -45,25 +46,37 @@ class Frame:
 NAMES = ("x_t", "estimate of x_0")
 
 
-def film(frames: Sequence[Frame], title: str = "", names: tuple[str, str] = NAMES) -> list[Pixels]:
+def film(
+    frames: Sequence[Frame],
+    title: str = "",
+    names: tuple[str, str] = NAMES,
+    ways: Sequence[str] = (),
+    group: int = 1,
+) -> list[Pixels]:
     """The frames as pictures: x_t left, the estimate of x_0 right, captioned with t.
 
     Args:
         names: what stands above the two, where they are something else.
+        ways: beside the t of each frame, which way the film runs there, where it runs both ways.
+        group: so many images that follow one another stay in one row.
     """
     pictures = []
-    for frame in frames:
-        left, right = grid(frame.x_t), grid(frame.x_0_hat)
+    for frame, way in zip(frames, ways or repeat(""), strict=False):
+        columns = columns_of_whole(len(frame.x_t), group) if group > 1 else None
+        left, right = grid(frame.x_t, columns), grid(frame.x_0_hat, columns)
         factor = max(
             1,
             -(-MIN_SIDE // left.shape[1]) if len(frame.x_t) == 1 else 2 * MIN_SIDE // left.shape[1],
         )
         pair = enlarged(left, factor), enlarged(right, factor)
-        pictures.append(_captioned(*pair, names, frame.t, title))
+        time = f"t = {frame.t}{way and ', '}{way}"
+        pictures.append(_captioned(*pair, names, time, title))
     return pictures
 
 
-def _captioned(left: Pixels, right: Pixels, names: tuple[str, str], t: int, title: str) -> Pixels:
+def _captioned(
+    left: Pixels, right: Pixels, names: tuple[str, str], time: str, title: str
+) -> Pixels:
     """Two pictures side by side on a dark sheet, with their names above and t below."""
     margin, band = 16, 36
     height, width = left.shape
@@ -76,7 +89,7 @@ def _captioned(left: Pixels, right: Pixels, names: tuple[str, str], t: int, titl
     draw.text((middle_left, band / 2), names[0], fill=230, font=font, anchor="mm")
     draw.text((middle_right, band / 2), names[1], fill=230, font=font, anchor="mm")
     below = height + 1.5 * band
-    draw.text((middle_left, below), f"t = {t}", fill=230, font=font, anchor="mm")
+    draw.text((middle_left, below), time, fill=230, font=font, anchor="mm")
     draw.text((middle_right, below), title, fill=150, font=font, anchor="mm")
     return np.asarray(sheet)
 

@@ -28,6 +28,15 @@ def grid(images: Tensor, columns: int | None = None) -> Pixels:
     return sheet
 
 
+def columns_of_whole(n: int, group: int) -> int:
+    """Columns for n images of which each `group` that follow one another stay in one row.
+
+    About square, and with no gap in the last row; n is a multiple of `group`.
+    """
+    able = [c for c in range(group, n + 1, group) if n % c == 0]
+    return min(able, key=lambda c: (round(abs(np.log(c * c / n)), 6), -c))
+
+
 def _balanced(n: int) -> int:
     """Columns for n images: about square, and if possible with no gap in the last row."""
     square = int(np.ceil(np.sqrt(n)))

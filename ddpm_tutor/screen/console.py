@@ -50,7 +50,10 @@ def can_write(text: str, encoding: str) -> bool:
 
 
 def written(path: Path, what: str = "Saved", more: str = "") -> Text:
-    """The line that tells where a file was written, such as "GIF saved: digit_7.gif"."""
+    """The line that tells where a file was written, such as "GIF saved: digit_7.gif".
+
+    Print it with `soft_wrap`: a path that is broken, or cut, cannot be copied or read by a script.
+    """
     return Text.assemble((f"{what}: ", "dim"), (str(path), "bold green"), (more, "dim"))
 
 

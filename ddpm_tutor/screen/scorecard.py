@@ -1,5 +1,6 @@
 """The scorecard on the screen, and its pictures."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -27,37 +28,43 @@ MEANING = {
     "Fréchet distance": "From the features of these digits to those of the training digits. "
     "Real test digits are not at 0: the fewer, the further. (Heusel et al. 2017)",
     "coverage": "Training digits with one of these near: are all kinds there? (Naeem et al. 2020)",
-    "precision": "Digits near a training digit: do they look real? (Kynkäänniemi et al. 2019)",
+    "precision": "Digits near a training digit: do they look real? More than real digits have is "
+    "no triumph: the odd ones are missing. (Kynkäänniemi et al. 2019)",
     "nearest": "Pixel distance to the nearest training image. Too near are those that are nearer "
     "than 99 in 100 real test digits: copies would be.",
     "validation loss": "Error of the predicted noise on held-out digits. (Eq. 14)",
 }
 
+NOTE = (
+    "↑ more is better, ↓ less is better, as far as real digits. In brackets the 95 % interval; ± "
+    "is one standard error. A difference whose interval holds 0 may be chance."
+)
+
 
 def scorecard(cards: Mapping[str, Card]) -> RenderableType:
     """The measures, a column for each card, one of which is `REAL`; then what they mean."""
     names = [
-        "read as asked, %",
+        "read as asked, % ↑",
         "  more than real",
-        "Fréchet distance",
+        "Fréchet distance ↓",
         "  times real",
-        "coverage, %",
+        "coverage, % ↑",
         "  more than real",
-        "precision, %",
+        "precision, % ↑",
         "  more than real",
         "nearest: median",
-        "  too near, %",
-        "validation loss",
+        "  too near, % ↓",
+        "validation loss ↓",
         "  without labels",
     ]
     columns = [measures(card, cards[REAL]) for card in cards.values()]
+    if len(cards) > 2:  # a difference takes two lines, so that 80 characters are enough
+        columns = [[re.sub(r" (?=\([-+])", "\n", cell) for cell in column] for column in columns]
     table = columned(["", *cards], zip(names, *columns, strict=True))
     meaning = Table.grid(padding=(0, 2))
     for name, text in MEANING.items():
         meaning.add_row(Text(name, style="dim"), Text(text, style="dim"))
-    note = "In brackets the 95 % interval; ± is one standard error. A difference whose interval "
-    note += "holds 0 may be chance."
-    return Group(table, Text(note), meaning)
+    return Group(table, Text(), Text(NOTE), Text(), meaning)
 
 
 def measures(card: Card, real: Card) -> list[str]:
@@ -97,7 +104,7 @@ def by_digit(cards: Mapping[str, Card]) -> RenderableType:
 
 def columned(names: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     """A table whose first column names the rows."""
-    table = Table(box=box.SIMPLE_HEAD)
+    table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False)
     for i, name in enumerate(names):
         table.add_column(name, justify="right" if i else "left", no_wrap=True)
     for row in rows:
@@ -135,6 +142,7 @@ def save_pictures(drawn: Drawn, mnist: Digits | None, out: Path) -> Iterator[Pat
     if drawn.near is not None and mnist is not None:
         numbers = drawn.near.distances.argsort()[:NEAREST]
         pairs = [drawn.images[numbers], mnist.train_images[drawn.near.numbers[numbers]]]
-        titles = [f"{d:.1f} from" for d in drawn.near.distances[numbers].tolist()]
-        save_figure_as(out / "nearest.png", sheet(torch.cat(pairs), titles), DPI)
+        titles = [f"{d:.1f} apart" for d in drawn.near.distances[numbers].tolist()]
+        figure = sheet(torch.cat(pairs), titles, len(numbers), ["drawn", "nearest\nreal one"])
+        save_figure_as(out / "nearest.png", figure, DPI)
         yield out / "nearest.png"
