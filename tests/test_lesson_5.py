@@ -14,7 +14,7 @@ from ddpm_tutor.errors import TutorError
 from ddpm_tutor.science.unet import UNet
 from ddpm_tutor.storage.checkpoints import save_checkpoint
 
-SHORT = {"steps": "5", "each": "2", "held_out": "200", "train_steps": "2", "device": "cpu"}
+SHORT = {"steps": "4", "each": "2", "held_out": "100", "train_steps": "1", "device": "cpu"}
 # what it says of well trained weights, and of others in its place
 CLAIMS = {
     "Over all t the loss is higher without a label, and with a wrong one too.":

@@ -43,7 +43,7 @@ SHORT = {
     3: (["steps=20", "batch_size=16"], "lesson_3_loss.png"),
     4: (["chain_steps=20", "steps=10", "each=2"], "lesson_4_denoising.gif"),
     5: (
-        ["steps=5", "each=2", "held_out=60", "train_steps=10"],
+        ["steps=4", "each=2", "held_out=40", "train_steps=4"],
         "lesson_5_all_digits.png",
     ),
 }
