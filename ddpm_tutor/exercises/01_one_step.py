@@ -173,6 +173,7 @@ from ddpm_tutor import q_step as right
 from ddpm_tutor.grading.tools import a_digit, noise_of
 
 results = ("x_t",)
+linear_in = {"x_prev": "√(1 - β_t)", "eps": "√β_t"}
 
 
 def inputs(draw):

@@ -197,6 +197,7 @@ from ddpm_tutor.grading.tools import a_digit, noise_of
 
 
 results = ("x_t",)
+linear_in = {"x_0": "√ᾱ_t", "eps": "√(1 - ᾱ_t)"}
 
 
 def inputs(draw):

@@ -179,6 +179,7 @@ from ddpm_tutor import predict_x_0 as right
 from ddpm_tutor.grading.tools import a_digit, noise_of
 
 results = ("x_0",)
+linear_in = {"x_t": "1 / √ᾱ_t", "eps": "-√(1 - ᾱ_t) / √ᾱ_t"}
 
 
 def inputs(draw):

@@ -222,6 +222,11 @@ from ddpm_tutor import q_posterior as right
 from ddpm_tutor.grading.tools import a_digit, noise_of
 
 results = ("mu_tilde", "beta_tilde")
+linear_in = {
+    "x_0": "√ᾱ_{t-1} β_t / (1 - ᾱ_t)",
+    "x_t": "√α_t (1 - ᾱ_{t-1}) / (1 - ᾱ_t)",
+    "beta_tilde": "β_t (1 - ᾱ_{t-1}) / (1 - ᾱ_t)",
+}
 
 
 def inputs(draw):

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ddpm_tutor.course.exercise import Exercise, Mistake
 from ddpm_tutor.errors import is_out_of_memory, line_in
+from ddpm_tutor.grading.coefficients import rows_of, sentence, wrong_coefficients
 from ddpm_tutor.grading.known_mistakes import recognised
 from ddpm_tutor.grading.trials import (
     Draw,
@@ -203,6 +204,10 @@ class Trial:
             columns, rows = ["", "expected", "yours"], kinds(expected, mine)
             says = f"{name} has another {' and '.join(str(row[0]) for row in rows)}."
             return Verdict("wrong", says, case=case, columns=columns, rows=rows)
+        wrong = None if mistake else wrong_coefficients(self.checking, self.function)
+        if wrong:
+            columns, rows = rows_of(wrong)
+            return Verdict("wrong", sentence(wrong), columns=columns, rows=rows)
         says = f"{name} is not what it should be, and it is none of the known mistakes."
         columns, rows = numbers(name, expected, mine, one.inputs.get("t"))
         return Verdict("wrong", says, case=case, columns=columns, rows=rows)

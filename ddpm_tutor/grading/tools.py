@@ -1,13 +1,16 @@
 """What an exercise file uses: `from ddpm_tutor.grading.tools import a_digit, ...`."""
 
+from ddpm_tutor.grading.coefficients import Probe, schedule_at
 from ddpm_tutor.grading.drawing import quick_drawing
 from ddpm_tutor.grading.trials import WrongKind, a_digit, copied, named, noise_of
 
 __all__ = [
+    "Probe",
     "WrongKind",
     "a_digit",
     "copied",
     "named",
     "noise_of",
     "quick_drawing",
+    "schedule_at",
 ]
