@@ -87,6 +87,16 @@ def q_step(schedule, x_prev, t, eps):
     return (1 - beta).sqrt() * x_prev + beta * eps
 
 
+# %% mistake swapped
+def q_step(schedule, x_prev, t, eps):
+    """The two weights are swapped: √(1 - β_t) belongs to x_{t-1}, √β_t to the noise.
+
+    One step and next to nothing is left of the picture: all of them would be noise.
+    """
+    beta = schedule.beta[t].to(x_prev.dtype).view(-1, 1, 1, 1)
+    return beta.sqrt() * x_prev + (1 - beta).sqrt() * eps
+
+
 # %% mistake no_fading
 def q_step(schedule, x_prev, t, eps):
     """Noise is added, but the picture is not made smaller: √(1 - β_t) is missing.

@@ -87,6 +87,16 @@ def q_sample(schedule, x_0, t, eps):
     return alpha_bar.sqrt() * x_0 + (1 - alpha_bar) * eps
 
 
+# %% mistake one_minus_root
+def q_sample(schedule, x_0, t, eps):
+    """The noise is multiplied by 1 - √ᾱ_t; it is √(1 - ᾱ_t), the root of the difference.
+
+    The two variances ᾱ_t and 1 - ᾱ_t add up to 1. Here they do not: there is too little noise.
+    """
+    alpha_bar = schedule.alpha_bar[t].to(x_0.dtype).view(-1, 1, 1, 1)
+    return alpha_bar.sqrt() * x_0 + (1 - alpha_bar.sqrt()) * eps
+
+
 # %% mistake alpha
 def q_sample(schedule, x_0, t, eps):
     """This is α_t where ᾱ_t belongs: `alpha_bar` is the product of all α up to t.

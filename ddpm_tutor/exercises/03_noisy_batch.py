@@ -192,7 +192,7 @@ def noisy_batch(schedule, images, generator):
 # %% check
 from ddpm_tutor import linear_schedule, predict_x_0, stream, to_unit_range
 from ddpm_tutor import noisy_batch as right
-from ddpm_tutor.grading.tools import copied, named
+from ddpm_tutor.grading.tools import WrongKind, copied, named
 from ddpm_tutor import load_offline_digits
 
 shapes = False  # random numbers come from the CPU
@@ -201,8 +201,8 @@ MANY = 4000  # pictures in a batch: every t comes
 
 def inputs(draw):
     images = torch.randint(0, 256, (MANY, 1, 3, 2), generator=draw.generator, dtype=torch.uint8)
-    schedule = linear_schedule(10 + draw.seed, 0.02, 0.3)
-    return {"schedule": schedule, "images": images, "generator": draw.generator}
+    draw.T, draw.batch, draw.height, draw.width = 10 + draw.seed, len(images), 3, 2
+    return {"schedule": draw.schedule(), "images": images, "generator": draw.generator}
 
 
 def observe(noisy_batch, schedule, images, generator):
@@ -210,16 +210,21 @@ def observe(noisy_batch, schedule, images, generator):
     again = copied(generator)
     x_t, t, eps = named(noisy_batch(schedule, images, generator), ("x_t", "t", "eps")).values()
     repeated = named(noisy_batch(schedule, images, again), ("x_t", "t", "eps"))["x_t"]
+    for name, value, shape in (
+        ("t", t, (MANY,)),
+        ("x_t", x_t, images.shape),
+        ("eps", eps, images.shape),
+    ):
+        if value.shape != shape:
+            raise WrongKind(
+                f"{name} has the shape {tuple(value.shape)}; it should be {tuple(shape)}."
+            )
     # what x_0 must have been, by its own t and eps, as a straight line through the images
     x_0, images = predict_x_0(schedule, x_t, t, eps).flatten(), to_unit_range(images).flatten()
     slope = ((x_0 - x_0.mean()) * images).mean() / ((images - images.mean()) * images).mean()
     middle = x_0.mean() - slope * images.mean()
     off = (x_0 - middle - slope * images).abs().max()
     return {
-        "shape of x_t": torch.tensor(x_t.shape),
-        "shape of t": torch.tensor(t.shape),
-        "shape of eps": torch.tensor(eps.shape),
-        "dtype of x_t": torch.zeros(1, dtype=x_t.dtype),
         "smallest t": t.min(),
         "largest t": t.max(),
         "number of different t": len(t.unique()),
@@ -228,8 +233,9 @@ def observe(noisy_batch, schedule, images, generator):
         "different noises among 20": len(eps[:20].flatten(1).unique(dim=0)),
         "x_0 of a black pixel": to_a_tenth((middle - slope) / 2) * 2,
         "x_0 of a white pixel": to_a_tenth((middle + slope) / 2) * 2,
-        "x_t is Eq. 4 with its t and eps (1 is yes)": float(off < 0.01 * slope.abs()),
-        "the same seed gives the same (1 is yes)": float(torch.equal(x_t, repeated)),
+        "x_t is Eq. 4 with its t and eps": bool(off < 0.01 * slope.abs()),
+        "the same seed gives the same": torch.equal(x_t, repeated),
+        "x_t": torch.zeros((), dtype=x_t.dtype),  # in float32
     }
 
 

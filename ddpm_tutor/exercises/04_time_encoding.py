@@ -106,6 +106,17 @@ def time_encoding(t, channels):
     return torch.cat([angle.sin(), angle.cos()], dim=1)
 
 
+# %% mistake twice_the_exponent
+def time_encoding(t, channels):
+    """The exponent is 4i / C: `arange(0, C, 2)` counts 2i already, and is doubled once more.
+
+    The exponents run up to 2. The waves of the upper half hardly turn in 1000 steps.
+    """
+    exponent = 2 * torch.arange(0, channels, 2, device=t.device) / channels
+    angle = t[:, None] * 10_000**-exponent
+    return torch.cat([angle.sin(), angle.cos()], dim=1)
+
+
 # %% mistake inclusive
 def time_encoding(t, channels):
     """The exponents run up to 1 itself, as 2i / (C - 2); the last one is 2i / C < 1.

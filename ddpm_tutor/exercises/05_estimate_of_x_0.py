@@ -104,6 +104,26 @@ def predict_x_0(schedule, x_t, t, eps):
     return x_t / alpha_bar.sqrt() - (1 - alpha_bar).sqrt() * eps
 
 
+# %% mistake only_noise_divided
+def predict_x_0(schedule, x_t, t, eps):
+    """Only the noise is divided by √ᾱ_t: the brackets are missing. All of it has to be.
+
+    More noise is taken off than is in x_t, and the picture stays as faded as it was.
+    """
+    alpha_bar = schedule.alpha_bar[t].to(x_t.dtype).view(-1, 1, 1, 1)
+    return x_t - (1 - alpha_bar).sqrt() * eps / alpha_bar.sqrt()
+
+
+# %% mistake multiplied
+def predict_x_0(schedule, x_t, t, eps):
+    """It is multiplied by √ᾱ_t where it is to be divided: x_t is x_0 faded by √ᾱ_t already.
+
+    The estimate is faded twice, and grey at large t.
+    """
+    alpha_bar = schedule.alpha_bar[t].to(x_t.dtype).view(-1, 1, 1, 1)
+    return (x_t - (1 - alpha_bar).sqrt() * eps) * alpha_bar.sqrt()
+
+
 # %% mistake alpha
 def predict_x_0(schedule, x_t, t, eps):
     """This is α_t where ᾱ_t belongs: it takes off the noise of one step, not of all t.

@@ -107,6 +107,19 @@ def training_step(model, optimizer, schedule, x_0, t, eps):
     return loss
 
 
+# %% mistake step_too_early
+def training_step(model, optimizer, schedule, x_0, t, eps):
+    """The step is taken before `loss.backward()`: there are no gradients yet.
+
+    The weights stay as they are.
+    """
+    loss = F.mse_loss(model(q_sample(schedule, x_0, t, eps), t), eps)
+    optimizer.zero_grad()
+    optimizer.step()
+    loss.backward()
+    return loss
+
+
 # %% mistake no_backward
 def training_step(model, optimizer, schedule, x_0, t, eps):
     """There are no gradients: `loss.backward()` is missing. The weights stay as they are."""
@@ -147,6 +160,33 @@ def training_step(model, optimizer, schedule, x_0, t, eps):
     """
     x_t = q_sample(schedule, x_0, t, eps)
     loss = F.mse_loss(model(x_t, t), x_t)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss
+
+
+# %% mistake fresh_noise
+def training_step(model, optimizer, schedule, x_0, t, eps):
+    """The noise in x_t is drawn anew: the prediction is compared with an ε that is not in x_t.
+
+    There is nothing to learn from that: the best answer is zero, a loss of 1.
+    """
+    x_t = q_sample(schedule, x_0, t, torch.randn_like(x_0))
+    loss = F.mse_loss(model(x_t, t), eps)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss
+
+
+# %% mistake fresh_target
+def training_step(model, optimizer, schedule, x_0, t, eps):
+    """The noise to compare with is drawn anew: it is not the ε that is in x_t.
+
+    There is nothing to learn from that: the best answer is zero, a loss of 1.
+    """
+    loss = F.mse_loss(model(q_sample(schedule, x_0, t, eps), t), torch.randn_like(eps))
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
@@ -228,14 +268,15 @@ def observe(training_step, model, schedule, x_0, t, eps):
     """The losses of two steps, the weights that they lead to, and if these stay, what was done."""
     optimizer, seen, done = torch.optim.SGD(model.parameters(), lr=0.1), {}, []
     model.weights.register_hook(lambda gradient: done.append("backward"))
-    optimizer.register_step_post_hook(lambda *of_step: done.append("step"))
+    optimizer.register_step_post_hook(lambda *of_step: done.append("optimizer.step"))
     for step in (1, 2):
         before = model.weights.detach().clone()
         loss = named(training_step(model, optimizer, schedule, x_0, t, eps), ("the loss",))
         seen[f"loss of step {step}"] = loss["the loss"].clone()
         seen[f"weights after step {step}"] = model.weights.detach().clone()
         stay = torch.equal(before, model.weights)
-        seen[f"backward called in step {step}"] = done.count("backward") if stay else 1
-        seen[f"optimizer.step called in step {step}"] = done.count("step") if stay else 1
+        for what in ("backward", "optimizer.step"):
+            seen[f"{what} called in step {step}"] = done.count(what) if stay else 1
+        seen[f"backward comes first in step {step}"] = not stay or done[:1] != ["optimizer.step"]
         done.clear()
     return seen

@@ -158,6 +158,69 @@ def q_posterior(schedule, x_t, x_0, t):
     return coef_x_0 * x_0 + coef_x_t * x_t, variance
 
 
+# %% mistake later_root
+def q_posterior(schedule, x_t, x_0, t):
+    """The weight of x_0 has √ᾱ_t; it is √ᾱ_{t-1}, that of the step before.
+
+    At t = 1, where x_0 is known, the mean is not x_0.
+    """
+    beta, alpha = schedule.beta[t], schedule.alpha[t]
+    alpha_bar, before = schedule.alpha_bar[t], schedule.alpha_bar[t - 1]
+    coef_x_0 = alpha_bar.sqrt() * beta / (1 - alpha_bar)
+    coef_x_t = alpha.sqrt() * (1 - before) / (1 - alpha_bar)
+    variance = (1 - before) / (1 - alpha_bar) * beta
+    coef_x_0, coef_x_t, variance = (
+        v.to(x_t.dtype).view(-1, 1, 1, 1) for v in (coef_x_0, coef_x_t, variance)
+    )
+    return coef_x_0 * x_0 + coef_x_t * x_t, variance
+
+
+# %% mistake half_divided
+def q_posterior(schedule, x_t, x_0, t):
+    """Only the part with x_t is divided by 1 - ᾱ_t: the brackets are missing. Both have to be.
+
+    At small t next to nothing of x_0 is in the mean.
+    """
+    beta, alpha = schedule.beta[t], schedule.alpha[t]
+    alpha_bar, before = schedule.alpha_bar[t], schedule.alpha_bar[t - 1]
+    coef_x_0 = before.sqrt() * beta
+    coef_x_t = alpha.sqrt() * (1 - before) / (1 - alpha_bar)
+    variance = (1 - before) / (1 - alpha_bar) * beta
+    coef_x_0, coef_x_t, variance = (
+        v.to(x_t.dtype).view(-1, 1, 1, 1) for v in (coef_x_0, coef_x_t, variance)
+    )
+    return coef_x_0 * x_0 + coef_x_t * x_t, variance
+
+
+# %% mistake variance_without_beta
+def q_posterior(schedule, x_t, x_0, t):
+    """The factor β_t is missing in the variance, or a bracket: without (1 - ᾱ_{t-1}) it cancels.
+
+    1 - ᾱ_{t-1} / (1 - ᾱ_t) · β_t is (1 - ᾱ_{t-1}) / (1 - ᾱ_t), nearly 1: far too much noise.
+    """
+    beta, alpha = schedule.beta[t], schedule.alpha[t]
+    alpha_bar, before = schedule.alpha_bar[t], schedule.alpha_bar[t - 1]
+    coef_x_0 = before.sqrt() * beta / (1 - alpha_bar)
+    coef_x_t = alpha.sqrt() * (1 - before) / (1 - alpha_bar)
+    variance = 1 - before / (1 - alpha_bar) * beta
+    coef_x_0, coef_x_t, variance = (
+        v.to(x_t.dtype).view(-1, 1, 1, 1) for v in (coef_x_0, coef_x_t, variance)
+    )
+    return coef_x_0 * x_0 + coef_x_t * x_t, variance
+
+
+# %% mistake one_t
+def q_posterior(schedule, x_t, x_0, t):
+    """One t is used for the whole batch; each picture has its own."""
+    beta, alpha = schedule.beta[t[0]], schedule.alpha[t[0]]
+    alpha_bar, before = schedule.alpha_bar[t[0]], schedule.alpha_bar[t[0] - 1]
+    coef_x_0 = before.sqrt() * beta / (1 - alpha_bar)
+    coef_x_t = alpha.sqrt() * (1 - before) / (1 - alpha_bar)
+    variance = ((1 - before) / (1 - alpha_bar) * beta).to(x_t.dtype)
+    mean = coef_x_0.to(x_t.dtype) * x_0 + coef_x_t.to(x_t.dtype) * x_t
+    return mean, variance.expand(len(t), 1, 1, 1)
+
+
 # %% mistake not_divided
 def q_posterior(schedule, x_t, x_0, t):
     """The division by 1 - ᾱ_t is missing in the mean.

@@ -47,7 +47,7 @@ TOLERANCE = 1e-3  # how far two numbers may part, of their size, and still be th
 MAX_REST = 1e-4
 ZERO = 1e-6  # beside coefficients of about 1, no more than rounding
 PLAIN = 0.1  # so far off, of its size, a coefficient is plainly another
-MAX_ROWS = 5  # coefficients in a table, of each input
+MAX_ROWS = 3  # coefficients in a table, of each input
 
 # on the paper's schedule are the numbers to tell; on the short one, no two expressions are close
 PROBES = (
@@ -332,8 +332,7 @@ def rows_of(found: Sequence[Coefficient]) -> tuple[list[str], list[list[str | fl
     rows: list[list[str | float]] = []
     for one in found:
         what = one.of if one.alone else f"by which {one.of} is multiplied" if one.of else "added"
-        for at, expected, yours in list(zip(one.at, one.expected, one.yours, strict=True))[
-            :MAX_ROWS
-        ]:
-            rows.append([what, at, expected, yours])
+        triples = zip(one.at, one.expected, one.yours, strict=True)
+        wrong = [(at, e, y) for at, e, y in triples if abs(y - e) > TOLERANCE * abs(e) + ZERO]
+        rows += [[what, at, expected, yours] for at, expected, yours in wrong[:MAX_ROWS]]
     return ["", "", "expected", "yours"], rows

@@ -5,11 +5,12 @@ and where they differ with those of every known wrong version.
 """
 
 import ast
+import inspect
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any
 
 import torch
@@ -23,25 +24,36 @@ from ddpm_tutor.grading.trials import (
     Draw,
     Outcome,
     alike,
+    comparable,
     devices_at_hand,
     distance,
     draws,
     in_a_line,
+    kinds_of,
     outcome_of,
-    same_kind,
     shapes_only,
 )
 from ddpm_tutor.grading.verdict import Picture, Verdict
 from ddpm_tutor.pictures.grids import as_uint8
 
 ROWS = 5  # numbers shown of a wrong result
+MIN_SEEN = 1.0  # of 255 shades of grey, in the mean: less is no difference to the eye
+NOISES = ("eps", "z", "u", "generator")  # arguments that a function is to take its chance from
 
 
-def judge(exercise: Exercise, source: str, path: Path, *, pictures: bool = True) -> Verdict:
+def judge(
+    exercise: Exercise,
+    source: str,
+    path: Path,
+    *,
+    pictures: bool = True,
+    first: Callable[[Verdict], None] = lambda _: None,
+) -> Verdict:
     """Runs the learner's `source`, which stands in the file `path`, and says how it did.
 
     Args:
         pictures: whether to draw what a wrong function leads to.
+        first: is given the verdict before the pictures are drawn, which may take long.
     """
     try:
         tree = ast.parse(source, str(path))
@@ -58,8 +70,12 @@ def judge(exercise: Exercise, source: str, path: Path, *, pictures: bool = True)
     function = getattr(module, exercise.function, None)
     if not callable(function):
         return Verdict("missing", f"There is no function {exercise.function} in this file.")
-    found = Trial(exercise, path, function)
-    return found.verdict(pictures)
+    trial = Trial(exercise, path, function)
+    found = trial.verdict()
+    if found.passed or not pictures:
+        return found
+    first(found)
+    return replace(found, **trial.pictures())
 
 
 def line_of_gap(tree: ast.Module, name: str) -> int | None:
@@ -104,6 +120,8 @@ def from_error(error: BaseException, path: Path, case: str = "") -> Verdict:
         says = "It needs more memory than a check may use."
     elif isinstance(error, RecursionError):
         says = "It calls itself without an end (RecursionError)."
+    elif isinstance(error, AttributeError) and "'float' object has no attribute" in says:
+        says = f"A number must stay a tensor: `.item()` makes a plain number of it ({says})."
     elif line is None:
         says = f"What your function returns is not what the docstring says ({says})."
     return Verdict("error", says, line, case=case)
@@ -120,9 +138,12 @@ class Tried:
 
     @property
     def right(self) -> bool:
-        if self.draw.device == "meta":  # it has no numbers: only a mix of devices is a mistake
-            return "device" not in self.got.complaint
-        return alike(self.got, self.expected)
+        """Whether the values are right; dtype and device are looked at apart."""
+        return self.draw.device == "meta" or alike(self.got, self.expected)
+
+    @property
+    def mixes_devices(self) -> bool:
+        return "device" in self.got.complaint
 
 
 @dataclass
@@ -137,25 +158,53 @@ class Trial:
     def __post_init__(self) -> None:
         self.checking = self.exercise.namespace(self.exercise.check)
 
-    def verdict(self, pictures: bool) -> Verdict:
-        """Tries every case; the first wrong one is what is told."""
+    def verdict(self) -> Verdict:
+        """Tries every case. The first one whose values are wrong is what is told; a wrong dtype or
+        device alone is a note.
+        """
         tried = [self.tried(draw) for draw in self.all_draws()]
         wrong = next((one for one in tried if not one.right), None)
-        devices = devices_at_hand()
-        if wrong is None:
-            says = f"{self.exercise.function} is right."
-            return Verdict("passed", says, cases=len(tried), devices=devices)
-        mistake = recognised(
-            self.exercise, lambda function: all(self.does(function, one) for one in tried)
+        found = self.of_right(tried) if wrong is None else self.of_wrong(wrong, tried)
+        return replace(found, cases=len(tried), devices=devices_at_hand())
+
+    def of_right(self, tried: list[Tried]) -> Verdict:
+        """What to say where all values are right."""
+        if borrowed := self.borrowed(tried[0].inputs):
+            name, line = borrowed
+            says = f"The package's own {name} does the work here. Write it out: then it counts."
+            return Verdict("wrong", says, line)
+        says, notes = f"{self.exercise.function} is right.", self.notes(tried)
+        if not notes:
+            return Verdict("passed", says)
+        known = recognised(
+            self.exercise,
+            lambda function: all(self.does(function, one, exactly=True) for one in tried),
         )
+        if known is None:
+            return Verdict("passed", says, notes=notes)
+        note = f"{known.what} {known.leads_to}".strip()
+        return Verdict("passed", says, mistake=known.name, notes=[note])
+
+    def of_wrong(self, wrong: Tried, tried: list[Tried]) -> Verdict:
+        """What to say where a value is wrong: which known mistake it is, or the coefficients."""
+        told = [one for one in tried if one.draw.device != "meta"]
+        if not wrong.mixes_devices:  # that is not what is to be told first
+            told = [one for one in told if not one.mixes_devices]
+        mistake = recognised(self.exercise, lambda f: all(self.does(f, one) for one in told))
+        right_values = all(self.agrees(wrong, name) for name in wrong.expected.values)
+        changed = () if right_values else wrong.got.changed
+        if changed and not mistake:  # a slip beside the real one, perhaps
+            told = [replace(one, got=replace(one.got, changed=())) for one in told]
+            mistake = recognised(self.exercise, lambda f: all(self.does(f, one) for one in told))
         found = self.described(wrong, mistake)
         if mistake:
             found = replace(
                 found, says=mistake.what, mistake=mistake.name, leads_to=mistake.leads_to
             )
-        drawn = self.pictures() if pictures else []
-        shows = (self.checking["picture"].__doc__ or "").strip() if drawn else ""
-        return replace(found, shows=shows, pictures=drawn, cases=len(tried), devices=devices)
+        notes = [] if found.line else self.notes(tried)
+        if changed:
+            notes.append(f"Change nothing in place that you were given: {' and '.join(changed)}.")
+        return replace(found, notes=notes)
 
     def all_draws(self) -> Iterator[Draw]:
         """The inputs of every case."""
@@ -170,93 +219,205 @@ class Trial:
         expected = self.outcome(self.checking["right"], inputs)
         return Tried(draw, inputs, expected, self.outcome(self.function, inputs))
 
-    def outcome(self, function: Callable[..., Any], inputs: dict[str, Any]) -> Outcome:
+    def outcome(
+        self, function: Callable[..., Any], inputs: dict[str, Any], seed: int = 0
+    ) -> Outcome:
         names = self.checking.get("results", ("result",))
-        return outcome_of(function, inputs, names, self.checking.get("observe"))
+        return outcome_of(function, inputs, names, self.checking.get("observe"), seed)
 
-    def does(self, function: Callable[..., Any], one: Tried) -> bool:
-        """Whether `function` does in this case what the learner's does."""
+    def does(self, function: Callable[..., Any], one: Tried, exactly: bool = False) -> bool:
+        """Whether `function` does in this case what the learner's does; `exactly`: in the same
+        dtype and on the same devices.
+        """
         outcome = self.outcome(function, one.inputs)
         if one.draw.device == "meta":
-            return ("device" in outcome.complaint) == ("device" in one.got.complaint)
+            return ("device" in outcome.complaint) == one.mixes_devices
+        if exactly and kinds_of(outcome) != kinds_of(one.got):
+            return False
         return alike(outcome, one.got)
+
+    def notes(self, tried: list[Tried]) -> list[str]:
+        """What is wrong beside the values: dtypes, and tensors that are made on the CPU."""
+        notes = []
+        for one in tried:
+            pairs = [(n, v, one.got.values.get(n)) for n, v in one.expected.values.items()]
+            found = [(n, v, mine) for n, v, mine in pairs if mine is not None]
+            other = next(((n, v, mine) for n, v, mine in found if v.dtype != mine.dtype), None)
+            if other and one.draw.device != "meta":
+                notes.append(self.note_of_dtype(one, *other))
+                break
+        mixed = next((one for one in tried if one.mixes_devices), None)
+        if mixed and mixed.got.error is not None:
+            line = line_in(mixed.got.error, self.path)
+            where = f" (line {line})" if line else ""
+            notes.append(f"Make no tensor on the CPU{where}: with a GPU it stops. Say `device=`.")
+        return notes
+
+    def note_of_dtype(self, one: Tried, name: str, expected: Tensor, mine: Tensor) -> str:
+        given = (
+            n
+            for n, v in one.inputs.items()
+            if isinstance(v, Tensor) and v.dtype == expected.dtype and v.is_floating_point()
+        )
+        like = next(given, "")
+        say = f"`.to({like}.dtype)`" if like else f"`.to({expected.dtype})`"
+        kinds = [str(tensor.dtype).removeprefix("torch.") for tensor in (mine, expected)]
+        return f"Cast {name} to {kinds[1]}: it is in {kinds[0]}. Say {say}."
 
     def described(self, one: Tried, mistake: Mistake | None) -> Verdict:
         """What a wrong case looks like."""
         got, case = one.got, str(one.draw)
-        if one.draw.device == "meta":
-            says = "A tensor is made on the CPU. On a GPU this stops: give it a `device=`."
-            return Verdict("wrong", says, line_in(got.error, self.path) if got.error else None)
         if got.error is not None:
             return from_error(got.error, self.path, case)
         if got.problem:
             return Verdict("wrong", got.problem, case=case)
-        name = next(
-            (n for n in one.expected.values if not self.agrees(one, n)), next(iter(got.values))
-        )
+        name = next((n for n in one.expected.values if not self.agrees(one, n)), "")
+        if not name:
+            return Verdict("wrong", mistake_of_place(one), case=case)
         expected, mine = one.expected.values[name], got.values.get(name)
         if mine is None:
             return Verdict("wrong", f"{name} is missing.", case=case)
-        if got.changed and self.agrees(one, name):
-            says = f"The result is right, but {' and '.join(got.changed)} was changed in place."
-            return Verdict("wrong", says, case=case)
-        if not same_kind(expected, mine):
+        if not comparable(expected, mine):
             columns, rows = ["", "expected", "yours"], kinds(expected, mine)
             says = f"{name} has another {' and '.join(str(row[0]) for row in rows)}."
             return Verdict("wrong", says, case=case, columns=columns, rows=rows)
-        wrong = None if mistake else wrong_coefficients(self.checking, self.function)
-        if wrong:
+        if "observe" in self.checking and not expected.ndim:
+            return self.described_facts(one)
+        columns, rows = numbers(name, expected, mine, one.inputs.get("t"))
+        found = Verdict("wrong", "", case=case, columns=columns, rows=rows)
+        if mistake:
+            return found
+        if not alike(self.outcome(self.function, one.inputs, seed=1), got):
+            return replace(found, says=self.draws_its_own())
+        if wrong := wrong_coefficients(self.checking, self.function):
             columns, rows = rows_of(wrong)
             return Verdict("wrong", sentence(wrong), columns=columns, rows=rows)
         says = f"{name} is not what it should be, and it is none of the known mistakes."
-        columns, rows = numbers(name, expected, mine, one.inputs.get("t"))
-        return Verdict("wrong", says, case=case, columns=columns, rows=rows)
+        return replace(found, says=says)
+
+    def described_facts(self, one: Tried) -> Verdict:
+        """What is not right of what was observed: there may be several slips at once."""
+        wrong = [
+            n for n, v in one.expected.values.items() if not v.ndim and not self.agrees(one, n)
+        ]
+        pairs = [(one.expected.values[n], one.got.values.get(n)) for n in wrong]
+        rows: list[list[str | float]] = [
+            [n, cell(v.item()), "-" if mine is None or mine.ndim else cell(mine.item())]
+            for n, (v, mine) in zip(wrong, pairs, strict=True)
+        ]
+        says = f"This is not what it should be: {', '.join(wrong)}. No known mistake does so."
+        if not alike(self.outcome(self.function, one.inputs, seed=1), one.got):
+            says = self.draws_its_own()
+        return Verdict(
+            "wrong", says, case=str(one.draw), columns=["", "expected", "yours"], rows=rows
+        )
+
+    def draws_its_own(self) -> str:
+        """Of a function that is given its noise, and gives another result each time."""
+        given = next((name for name in NOISES if name in self.exercise.arguments), "")
+        use = f"use {given}, which it is given" if given else "use what it is given"
+        return f"It draws random numbers of its own, other ones in each call: {use}."
 
     def agrees(self, one: Tried, name: str) -> bool:
         """Whether this result is right."""
         both = [{n: v for n, v in o.values.items() if n == name} for o in (one.got, one.expected)]
         return alike(Outcome(both[0]), Outcome(both[1]))
 
-    def pictures(self) -> list[Picture]:
-        """The picture that the right function leads to, and the learner's; none where one fails."""
+    def borrowed(self, inputs: dict[str, Any]) -> tuple[str, int] | None:
+        """The package's function that the learner's calls instead of writing it out, and where."""
+        right = self.checking["right"]
+        theirs = self.checking.get("written_out", (right,))
+        codes = {f.__code__: f.__name__ for f in theirs if inspect.isfunction(f)}
+        found: list[tuple[str, int]] = []
+
+        def see(frame: FrameType, event: str, _: Any) -> None:
+            if event != "call" or frame.f_code not in codes:
+                return
+            caller = frame.f_back
+            while caller is not None and caller.f_code.co_filename != str(self.path):
+                caller = caller.f_back
+            if caller is not None:
+                found.append((codes[frame.f_code], caller.f_lineno))
+
+        before = sys.getprofile()
+        sys.setprofile(see)
+        try:
+            self.outcome(self.function, inputs)
+        finally:
+            sys.setprofile(before)
+        return found[0] if found else None
+
+    def pictures(self) -> dict[str, Any]:
+        """The picture that the right function leads to, and the learner's, with what they show;
+        nothing where one fails, or where they look the same.
+        """
         draw = self.checking.get("picture")
         if draw is None:
-            return []
-        found = []
-        for function, caption in ((self.checking["right"], "right"), (self.function, "yours")):
+            return {}
+        found: list[Tensor] = []
+        shows = (draw.__doc__ or "").strip()
+        for function in (self.checking["right"], self.function):
             try:
                 with torch.no_grad():
-                    images = as_uint8(draw(function))
+                    images = draw(function)
+                if why := why_black(images):
+                    shows = f"{shows} {why}"
+                found.append(as_uint8(images.nan_to_num(-1.0, -1.0, -1.0)))
             except (Exception, SystemExit):
-                return []
-            if images.ndim != 3 or not len(images) or min(images.shape[1:]) < 8:
-                return []
-            found += [Picture(caption, image.tolist()) for image in images]
-        return found
+                return {}
+            if found[-1].ndim != 3 or not len(found[-1]) or min(found[-1].shape[1:]) < 8:
+                return {}
+        right, mine = found
+        if right.shape != mine.shape or look_alike(right, mine):
+            return {}
+        pictures = [
+            Picture(caption, image.tolist())
+            for caption, images in (("right", right), ("yours", mine))
+            for image in images
+        ]
+        return {"shows": shows, "pictures": pictures}
+
+
+def mistake_of_place(one: Tried) -> str:
+    """Of a function that changes what it was given."""
+    return f"The result is right, but {' and '.join(one.got.changed)} was changed in place."
+
+
+def look_alike(a: Tensor, b: Tensor) -> bool:
+    """Whether no eye sees a difference between two pictures, uint8."""
+    return (a.float() - b.float()).abs().mean().item() < MIN_SEEN
+
+
+def why_black(images: Tensor) -> str:
+    """Why a learner's pictures are black, "" where they are not."""
+    if not images.isfinite().all():
+        return "Black is what is no number (NaN), or infinite: was something divided by zero?"
+    if images.is_floating_point() and bool((images <= -1).all()):
+        return "Yours is black since all of it is -1 or less."
+    return ""
 
 
 def kinds(expected: Tensor, mine: Tensor) -> list[list[str | float]]:
-    """In which of shape, dtype and device two tensors differ."""
-    rows: list[list[str | float]] = []
-    for what in ("shape", "dtype", "device"):
-        pair = [getattr(tensor, what) for tensor in (expected, mine)]
-        words = [str(tuple(v)) if what == "shape" else str(v) for v in pair]
-        if words[0] != words[1]:
-            rows.append([what, *(word.removeprefix("torch.") for word in words)])
-    return rows
+    """Why two tensors cannot be compared: another shape, or no whole numbers where they belong."""
+    if expected.shape != mine.shape:
+        return [["shape", str(tuple(expected.shape)), str(tuple(mine.shape))]]
+    return [["dtype", *(str(tensor.dtype).removeprefix("torch.") for tensor in (expected, mine))]]
 
 
 def numbers(
     name: str, expected: Tensor, mine: Tensor, t: Tensor | None
 ) -> tuple[list[str], list[list[str | float]]]:
-    """For each image the number that is furthest off; for a lone one, those of its line."""
+    """For each image the number that is furthest off; for a lone one, those of its line. Numbers
+    that are right are left out.
+    """
     of_images = expected.ndim > 1 and len(expected) > 1
     far = distance(mine, expected).reshape(len(expected) if of_images else 1, -1)
-    flat = [v.reshape(far.shape).double().cpu() for v in (expected, mine)]
+    flat = [v.reshape(far.shape).cpu() for v in (expected, mine)]
     if of_images:
-        places = [(i, int(far[i].argmax())) for i in range(min(ROWS, len(far)))]
+        places = [(i, int(far[i].argmax())) for i in range(len(far)) if far[i].max() > 1][:ROWS]
     else:
-        places = [(0, int(i)) for i in far[0].argsort(descending=True)[:ROWS].sort().values]
+        largest = far[0].argsort(descending=True)[:ROWS].sort().values
+        places = [(0, int(i)) for i in largest if far[0, i] > 1]
     shape = expected.shape[1:] if of_images else expected.shape
     with_t = t is not None and of_images and len(t) == len(expected)
     rows: list[list[str | float]] = []
@@ -264,5 +425,13 @@ def numbers(
         index = [int(k) for k in torch.unravel_index(torch.tensor(j), shape)] if shape else []
         where = ", ".join(map(str, [i, *index] if of_images else index))
         of_t = [str(int(t[i]))] if with_t and t is not None else []
-        rows.append([f"{name}[{where}]" if where else name, *of_t, *(v[i, j].item() for v in flat)])
+        pair = (cell(v[i, j].item()) for v in flat)
+        rows.append([f"{name}[{where}]" if where else name, *of_t, *pair])
     return ["", *(["t"] if with_t else []), "expected", "yours"], rows
+
+
+def cell(value: float | int | bool) -> str | float:
+    """A number for a table: whole ones without a point, and no -0."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return value + 0.0 if isinstance(value, float) else str(value)

@@ -15,28 +15,34 @@ MAX_PRINTED_LINES = 8  # of what the code printed
 
 
 def print_verdict(console: Console, exercise: Exercise, path: Path, checked: Checked) -> None:
-    """Says how the learner's file did: what is wrong, where, in numbers, and how it looks."""
+    """Says how the learner's file did: how it looks and in numbers, and last what is wrong, where.
+
+    What comes last is what is seen on a small screen.
+    """
     verdict = checked.verdict
-    mark = ("✓ ", "bold green") if verdict.passed else ("✗ ", "bold red")
-    console.print(Text.assemble(mark, (f"Exercise {exercise.number} · {exercise.title}", "bold")))
     if checked.printed:
         print_printed(console, checked.printed)
+    if verdict.pictures:
+        print_pictures(console, verdict)
+    if verdict.rows:
+        print_numbers(console, verdict)
+    if verdict.case:
+        inside(console, Text(f"Tried with {verdict.case}", "dim"))
+    mark = ("✓ ", "bold green") if verdict.passed else ("✗ ", "bold red")
+    console.print(Text.assemble(mark, (f"Exercise {exercise.number} · {exercise.title}", "bold")))
     if verdict.passed:
         where = " and ".join(verdict.devices)
         calls = f"{verdict.cases} calls on {where} gave what the package's own function gives."
         inside(console, Sentence(f"{verdict.says} {calls}"))
-        return
-    inside(console, Sentence(Text(verdict.says, "" if verdict.kind == "gap" else "bold")))
+    else:
+        inside(console, Sentence(Text(verdict.says, "" if verdict.kind == "gap" else "bold")))
     if verdict.leads_to:
         inside(console, Sentence(verdict.leads_to))
+    for note in verdict.notes:
+        says = f"Note: {note}" if verdict.passed else f"And {note[:1].lower()}{note[1:]}"
+        inside(console, Sentence(Text(says, "yellow")))
     if verdict.line:
         print_line(console, path, checked.source, verdict.line)
-    if verdict.case:
-        inside(console, Text(f"Tried with {verdict.case}", "dim"))
-    if verdict.rows:
-        print_numbers(console, verdict)
-    if verdict.pictures:
-        print_pictures(console, verdict)
 
 
 def inside(console: Console, what: Sentence | Text) -> None:
@@ -56,8 +62,23 @@ def print_numbers(console: Console, verdict: Verdict) -> None:
     """What was expected, and what came."""
     from ddpm_tutor.screen.values import table
 
-    numbers = table("", verdict.columns, verdict.rows).renderables[1]  # without its title
+    rows = with_enough_digits(verdict.rows)
+    numbers = table("", verdict.columns, rows).renderables[1]  # without its title
     console.print(Padding(numbers, (0, 0, 0, 2)))
+
+
+def with_enough_digits(rows: list[list[str | float]]) -> list[list[str | float]]:
+    """Rows of a table that end in two numbers; with more digits where these would look the same."""
+    from ddpm_tutor.grading.coefficients import told_apart
+    from ddpm_tutor.screen.values import column_of
+
+    expected, yours = (column_of([row[i] for row in rows]) for i in (-2, -1))
+    found = []
+    for row, *words in zip(rows, expected, yours, strict=True):
+        if words[0] == words[1] and isinstance(row[-1], float) and isinstance(row[-2], float):
+            words = told_apart(row[-2], row[-1])
+        found.append([*row[:-2], *words])
+    return found
 
 
 def print_pictures(console: Console, verdict: Verdict) -> None:
@@ -66,11 +87,10 @@ def print_pictures(console: Console, verdict: Verdict) -> None:
 
     from ddpm_tutor.screen.images import render_images
 
-    inside(console, Text(verdict.shows))
-    for caption in ("right", "yours"):
-        mine = [picture.pixels for picture in verdict.pictures if picture.caption == caption]
-        inside(console, Text(f"{caption}:", "bold"))
-        console.print(render_images(torch.tensor(mine, dtype=torch.uint8), console))
+    inside(console, Sentence(Text(verdict.shows)))
+    pixels = torch.tensor([picture.pixels for picture in verdict.pictures], dtype=torch.uint8)
+    captions = [picture.caption for picture in verdict.pictures]
+    console.print(render_images(pixels, console, captions))
 
 
 def print_printed(console: Console, printed: str) -> None:

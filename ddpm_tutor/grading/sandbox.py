@@ -7,20 +7,25 @@ back in a file, so that what the learner's code prints is only ever print.
 import faulthandler
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from ddpm_tutor.course.exercise import Exercise, read_answer, read_exercise
 from ddpm_tutor.errors import TutorError
 from ddpm_tutor.grading.verdict import Verdict
 
-MAX_SECONDS = 20.0  # for the learner's code; a right answer takes under one
+MAX_SECONDS = 20.0  # of computing, for the learner's code; a right answer takes under one
+WAITING = 6  # times as long on the clock: a busy machine is slow, and what sleeps does not compute
 MAX_START_SECONDS = 120.0  # for Python and torch to load, on a slow machine
 MAX_MEMORY = 2 * 1024**3  # bytes beyond what torch itself takes
 MAX_PRINTED = 2000  # characters of what the code printed
+# the signal that says so; Windows has none, and there the clock has to do
+COMPUTED: int = getattr(signal, "SIGPROF", 0)
 VERDICT, TRACE, READY = "verdict.json", "trace.txt", "ready"
 
 
@@ -50,17 +55,21 @@ def check(exercise: Exercise, path: Path, seconds: float = MAX_SECONDS) -> Check
                 command, stdin=subprocess.DEVNULL, stdout=printed, stderr=printed, env=environment
             )
             try:
-                code = child.wait(MAX_START_SECONDS + 2 * seconds)
+                code = child.wait(MAX_START_SECONDS + 2 * WAITING * seconds)
             except subprocess.TimeoutExpired:
                 code = None
             finally:
                 child.kill()
                 child.wait()
         words = (folder / "printed").read_text(encoding="utf-8", errors="replace")
-        return Checked(verdict_in(folder, path, source, code), words[:MAX_PRINTED].strip(), source)
+        return Checked(
+            verdict_in(folder, path, source, code, seconds), words[:MAX_PRINTED].strip(), source
+        )
 
 
-def verdict_in(folder: Path, path: Path, source: str, code: int | None) -> Verdict:
+def verdict_in(
+    folder: Path, path: Path, source: str, code: int | None, seconds: float = MAX_SECONDS
+) -> Verdict:
     """The verdict that the process left in `folder`; or what its end tells, where it left none."""
     try:
         return Verdict.from_json((folder / VERDICT).read_text(encoding="utf-8"))
@@ -74,8 +83,12 @@ def verdict_in(folder: Path, path: Path, source: str, code: int | None) -> Verdi
     # the innermost call comes first
     lines = re.findall(rf'File "{re.escape(str(path))}", line (\d+)', trace)
     line = int(lines[0]) if lines else None
+    if code is not None and -code == COMPUTED:
+        says = f"It took longer than {seconds:g} s of computing, and was stopped here."
+        return Verdict("stopped", f"{says} A right answer takes under 1 s: does a loop end?", line)
     if "Timeout" in trace or code is None:
-        return Verdict("stopped", "It does not come to an end: it was stopped here.", line)
+        says = f"It was not done after {WAITING * seconds:g} s, and was stopped here."
+        return Verdict("stopped", f"{says} Does it wait for something?", line)
     if line is None:
         ends = [i for i, text in enumerate(source.splitlines(), 1) if "_exit" in text]
         line = ends[0] if ends else None
@@ -101,6 +114,27 @@ def limit_memory() -> None:
         pass  # not Linux: the time limit has to do
 
 
+def limit_time(seconds: float, trace: TextIO) -> None:
+    """Stops this process after so many seconds of computing, from outside the interpreter, and
+    leaves in `trace` where it was.
+    """
+    import torch
+
+    faulthandler.enable(trace)
+    faulthandler.dump_traceback_later(WAITING * seconds, exit=True, file=trace)
+    if COMPUTED:
+        torch.set_num_threads(1)  # the time of all threads is counted
+        faulthandler.register(COMPUTED, trace, all_threads=False, chain=True)
+        signal.setitimer(signal.ITIMER_PROF, seconds)
+
+
+def leave(verdict: Verdict, folder: str) -> None:
+    """Puts a verdict, whole, where it is looked for."""
+    begun = Path(folder) / f"{VERDICT}.begun"
+    begun.write_text(verdict.to_json(), encoding="utf-8")
+    begun.replace(Path(folder) / VERDICT)
+
+
 def main(exercise_file: str, path: str, folder: str) -> None:
     """The process: judges the file and leaves the verdict in `folder`."""
     import torch
@@ -114,16 +148,14 @@ def main(exercise_file: str, path: str, folder: str) -> None:
     exercise = read_exercise(Path(exercise_file))
     source = (Path(folder) / "answer.py").read_text(encoding="utf-8")
     limit_memory()
-    # a loop without an end is stopped from outside the interpreter, which says where it was
+    seconds = float(os.environ["DDPM_TUTOR_SECONDS"])
     with open(Path(folder) / TRACE, "w") as trace:
-        faulthandler.enable(trace)
-        seconds = float(os.environ["DDPM_TUTOR_SECONDS"])
-        faulthandler.dump_traceback_later(seconds, exit=True, file=trace)
+        limit_time(seconds, trace)
         (Path(folder) / READY).touch()
-        verdict = judge(exercise, source, Path(path))
+        verdict = judge(exercise, source, Path(path), first=lambda found: leave(found, folder))
         faulthandler.cancel_dump_traceback_later()
         faulthandler.disable()
-        (Path(folder) / VERDICT).write_text(verdict.to_json(), encoding="utf-8")
+        leave(verdict, folder)
     sys.stdout.flush()
     os._exit(0)  # threads that the learner's code has left do not keep us
 

@@ -31,6 +31,7 @@ class Verdict:
     rows: list[list[str | float]] = field(default_factory=list)
     shows: str = ""  # what the pictures below show
     pictures: list[Picture] = field(default_factory=list)  # the right ones, then the learner's
+    notes: list[str] = field(default_factory=list)  # on dtypes and devices, beside the values
     cases: int = 0  # calls that were compared
     devices: list[str] = field(default_factory=list)
 
