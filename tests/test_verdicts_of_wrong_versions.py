@@ -4,14 +4,24 @@ None of them stands in an exercise file as it does here: a verdict has to name t
 coefficient, in at least five of six. What is asked for is a few words of it.
 """
 
+import io
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+from rich.console import Console
 
-from ddpm_tutor.course.exercise import find_exercise
+from ddpm_tutor.course.exercise import all_exercises, find_exercise
+from ddpm_tutor.grading.drawing import quick_drawing
 from ddpm_tutor.grading.judge import judge
-from ddpm_tutor.grading.verdict import Verdict
+from ddpm_tutor.grading.report import print_verdict
+from ddpm_tutor.grading.sandbox import Checked
+from ddpm_tutor.grading.trials import Toy
+from ddpm_tutor.grading.verdict import Picture, Verdict
+from ddpm_tutor.science.noise_predictor import NoisePredictor
+from ddpm_tutor.storage.checkpoints import load_checkpoint
 
 
 def told(number: int, body: str) -> Verdict:
@@ -244,3 +254,182 @@ def test_a_wrong_version_is_told_what_is_wrong(number: int, body: str, words: li
     assert not verdict.passed
     assert all(one in in_words(verdict) for one in words), in_words(verdict)
     assert all(len(row) == len(verdict.columns) and row[-1] != row[-2] for row in verdict.rows)
+
+
+# a slip beside the equation
+
+RIGHT_BUT = [
+    (1, """
+        b = schedule.beta[t].view(-1, 1, 1, 1)
+        return (1 - b).sqrt() * x_prev + b.sqrt() * eps
+    """, "float64", "in float64"),
+    (4, """
+        i = torch.arange(0, channels, 2, dtype=torch.float64)
+        angle = t[:, None] / 10000 ** (i / channels)
+        return torch.cat([angle.sin(), angle.cos()], dim=1)
+    """, "", "Cast encoding to float32: it is in float64. Say `.to(torch.float32)`. Make no"),
+    (7, """
+        at = lambda v, i: v[i].view(-1, 1, 1, 1)
+        b, a, now, before = (at(schedule.beta, t), at(schedule.alpha, t),
+                             at(schedule.alpha_bar, t), at(schedule.alpha_bar, t - 1))
+        mean = (before.sqrt() * b * x_0 + a.sqrt() * (1 - before) * x_t) / (1 - now)
+        return mean.to(x_t.dtype), (1 - before) / (1 - now) * b
+    """, "", "Cast beta_tilde to float32: it is in float64"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("number", "body", "mistake", "note"), RIGHT_BUT)
+def test_right_values_of_another_dtype_pass_with_a_note(
+    number: int, body: str, mistake: str, note: str
+) -> None:
+    verdict = told(number, body)
+    assert verdict.passed and verdict.mistake == mistake
+    assert note in " ".join(verdict.notes)
+
+
+def test_what_passes_with_a_note_draws() -> None:
+    """Functions that let float64 through, before the real network."""
+    in_float64 = [e for e in all_exercises() if any(m.name == "float64" for m in e.mistakes)]
+    functions = {e.function: e.load(e.mistake("float64").code) for e in in_float64}
+    assert {"predict_x_0", "p_step", "ddim_step"} <= functions.keys()
+    of_ddpm = {name: functions[name] for name in ("predict_x_0", "p_step")}
+    of_ddim = {name: functions[name] for name in ("predict_x_0", "ddim_step")}
+    assert quick_drawing("ddpm", 2, **of_ddpm).dtype == torch.float32
+    assert quick_drawing("ddim", 2, **of_ddim).dtype == torch.float32
+
+
+# an answer that is the package's
+
+BORROWED = [
+    (1, """
+        import ddpm_tutor
+        return ddpm_tutor.q_step(schedule, x_prev, t, eps)
+    """, "q_step"),
+    (2, """
+        from ddpm_tutor.science.diffusion import q_sample as theirs
+        x_t = theirs(schedule=schedule, x_0=x_0, t=t, eps=eps)
+        return x_t
+    """, "q_sample"),
+    (3, """
+        from ddpm_tutor import noisy_batch
+        return noisy_batch(schedule, images, generator)
+    """, "noisy_batch"),
+    (4, """
+        from ddpm_tutor import UNet
+        import ddpm_tutor.science.noise_predictor as n
+        return getattr(n, "time_" + "encoding")(t, channels)
+    """, "time_encoding"),
+    (5, """
+        from ddpm_tutor import predict_x_0 as p
+        return (lambda: p(schedule, x_t, t, eps))()
+    """, "predict_x_0"),
+    (6, """
+        from ddpm_tutor import loss_simple
+        loss = loss_simple(model, schedule, x_0, t, eps)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss
+    """, "loss_simple"),
+    (7, """
+        from ddpm_tutor import q_posterior
+        return q_posterior(schedule, x_t, x_0, t)
+    """, "q_posterior"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("number", "body", "name"), BORROWED)
+def test_an_answer_that_only_calls_the_package_is_to_be_written_out(
+    number: int, body: str, name: str
+) -> None:
+    verdict = told(number, body)
+    above = find_exercise(str(number)).start.source.split('    """')[0]
+    assert verdict.kind == "wrong" and verdict.line, verdict
+    assert "schedule, " in (above + body).splitlines()[verdict.line - 1] or number == 4
+    assert f"own {name} does the work" in verdict.says and "Write it out" in verdict.says
+
+
+# stand-ins for the network
+
+CALLS: dict[str, Callable[[NoisePredictor, torch.Tensor], torch.Tensor]] = {
+    "a label for each": lambda model, x: model(x, torch.tensor([3, 4]), torch.tensor([1, 10])),
+    "no label": lambda model, x: model(x, torch.tensor([3, 4])),
+    "one t for all": lambda model, x: model(x, torch.tensor([3])),
+    "int32 labels": lambda model, x: model(x, torch.tensor([3, 4]), torch.tensor([1, 2]).int()),
+    "a label that is no tensor": lambda model, x: model(x, torch.tensor([3, 4]), 10),
+    "labels that are no whole numbers": (
+        lambda model, x: model(x, torch.tensor([3, 4]), torch.tensor([1.0, 2.0]))
+    ),
+    "a label below 0": lambda model, x: model(x, torch.tensor([3, 4]), torch.tensor([-1, 2])),
+    "a label above the null label": (
+        lambda model, x: model(x, torch.tensor([3, 4]), torch.tensor([1, 11]))
+    ),
+    "bytes": lambda model, x: model(x, torch.tensor([3, 4]), torch.tensor([1, 2]).byte()),
+    "t that is no tensor": lambda model, x: model(x, 3),
+    "t without a batch": lambda model, x: model(x, torch.tensor(3)),
+    "t of another batch": lambda model, x: model(x, torch.tensor([3, 4, 5])),
+    "t with a fraction": lambda model, x: model(x, torch.tensor([3.0, 4.0])),
+    "t above T": lambda model, x: model(x, torch.tensor([3, 1001])),
+    "x_t in float64": lambda model, x: model(x.double(), torch.tensor([3, 4])),
+    "x_t without channels": lambda model, x: model(x[:, 0], torch.tensor([3, 4])),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_the_toy_network_takes_what_the_shipped_one_takes(name: str) -> None:
+    x = torch.zeros(2, 1, 32, 32)
+    takes = []
+    for model in (Toy(), load_checkpoint().model):
+        try:
+            takes.append(CALLS[name](model, x).shape == x.shape)
+        except (TypeError, IndexError, RuntimeError, ValueError, AttributeError):
+            takes.append(False)
+    assert takes[0] == takes[1]
+
+
+# how it is told
+
+
+def test_a_verdict_is_there_before_its_pictures() -> None:
+    exercise, early = find_exercise("2"), []
+    source = exercise.with_code(exercise.mistake("no_root").code)
+    late = judge(exercise, source, Path("ex2.py"), first=early.append)
+    assert early[0].says == late.says and not early[0].pictures and late.pictures
+
+
+def test_pictures_that_look_the_same_are_not_shown_and_black_is_explained() -> None:
+    above = find_exercise("2").start.source.split('    """')[0]
+    for body, why in (("x_0 * torch.nan", "no number (NaN)"), ("x_0 * 0 - 2", "-1 or less")):
+        found = judge(find_exercise("2"), f"{above}    return {body}\n", Path("ex2.py"))
+        assert why in found.shows and found.pictures
+    off_by_little = "a = schedule.alpha_bar[t].view(-1, 1, 1, 1)\n    return "
+    off_by_little += "1.002 * (a.sqrt() * x_0 + (1 - a).sqrt() * eps).to(x_0.dtype)\n"
+    found = judge(find_exercise("2"), f"{above}    {off_by_little}", Path("ex2.py"))
+    assert not found.passed and not found.pictures and not found.shows
+
+
+def shown(verdict: Verdict, width: int = 80) -> list[str]:
+    """The lines that a verdict takes on the screen."""
+    console = Console(file=io.StringIO(), width=width, force_terminal=False)
+    print_verdict(console, find_exercise("7"), Path("ex7.py"), Checked(verdict, "", "x\n" * 9))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    return [line.rstrip() for line in text.splitlines()]
+
+
+def test_the_verdict_comes_last_and_all_of_it_fits_on_a_small_screen() -> None:
+    rows = [[f"mu_tilde[{i}, 0, 0, 0]", str(i), 0.1, 0.10001] for i in range(5)]
+    columns = ["", "t", "expected", "yours"]
+    pictures = [Picture(c, [[0] * 32] * 32) for c in ["right"] * 3 + ["yours"] * 3]
+    verdict = Verdict(
+        "wrong", "It is so. " * 12, leads_to="That leads to this. " * 8, case="B = 4",
+        columns=columns, rows=rows, shows="A digit.", pictures=pictures, notes=["Cast it."],
+    )  # fmt: skip
+    lines = shown(verdict)
+    assert len(lines) <= 35  # a hint and two lines of --watch follow
+    where = [
+        next(i for i, line in enumerate(lines) if word in line)
+        for word in ("yours", "expected", "B = 4", "✗", "It is so", "leads to", "And cast")
+    ]
+    assert where == sorted(where) and len(shown(verdict, 120)) < 35
+    table = [line.split("│")[-3:-1] for line in lines if "mu_tilde" in line]
+    assert len(table) == 5 and all(expected.strip() != yours.strip() for expected, yours in table)

@@ -253,9 +253,11 @@ def training_step(model, optimizer, schedule, x_0, t, eps):
 
 
 # %% check
+from ddpm_tutor import loss_simple
 from ddpm_tutor import training_step as right
 from ddpm_tutor.grading.tools import named
 
+written_out = (right, loss_simple)
 shapes = False  # there is nothing to step on in tensors without numbers
 
 

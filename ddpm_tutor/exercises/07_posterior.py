@@ -280,11 +280,12 @@ def q_posterior(schedule, x_t, x_0, t):
 
 
 # %% check
-from ddpm_tutor import linear_schedule, normal, q_sample, stream
+from ddpm_tutor import beta_tilde, linear_schedule, normal, q_sample, stream
 from ddpm_tutor import q_posterior as right
 from ddpm_tutor.grading.tools import a_digit, noise_of
 
 results = ("mu_tilde", "beta_tilde")
+written_out = (right, beta_tilde)
 linear_in = {
     "x_0": "√ᾱ_{t-1} β_t / (1 - ᾱ_t)",
     "x_t": "√α_t (1 - ᾱ_{t-1}) / (1 - ᾱ_t)",

@@ -101,9 +101,10 @@ class Toy(NoisePredictor):
     def forward(self, x_t: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
         if x_t.ndim != 4:
             raise ValueError(f"the network takes pictures (B, 1, H, W), not {tuple(x_t.shape)}")
-        label = self.label_or_null(label, t) + 0 * t  # stops where they are not on one device
-        of_label = F.embedding(label, self.of_label[:, None])[..., 0]  # (B,)
-        bias = self.of_t[t] * self.weights[1] + of_label
+        label = self.label_or_null(label, t)
+        of_label = F.embedding(label, self.of_label[:, None])  # (B, 1)
+        of_label = of_label + 0 * (label + t)[:, None]  # stops where they are not on one device
+        bias = self.of_t[t][:, None] * self.weights[1] + of_label  # (B, 1)
         x = F.conv2d(x_t, self.weights[:1].view(1, 1, 1, 1))  # stops at another dtype
         return x + self.weights[2] * x_t.tanh() + bias.view(-1, 1, 1, 1)
 
