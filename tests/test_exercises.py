@@ -207,7 +207,7 @@ WRONG = [
     ("    x_0.zero_()\n    return x_0", "wrong", "x_0 is missing", None),
     ("    eps *= 1.5\n    a = schedule.alpha_bar[t].to(x_0.dtype).view(-1, 1, 1, 1)\n"
      "    return a.sqrt() * x_0 + (1 - a).sqrt() * eps / 1.5", "wrong", "eps was changed", None),
-    ("    return x_0 / 0 * torch.nan", "wrong", "none of the known", None),
+    ("    return x_0 / 0 * torch.nan", "wrong", "no number (NaN)", None),
     ("    a = 1\n    return a / (a - 1)", "error", "ZeroDivisionError", 9),
     ("    import nowhere_to_be_found", "error", "ModuleNotFoundError", 8),
     ("    return q_sample(schedule, x_0, t, eps)", "error", "without an end", 8),

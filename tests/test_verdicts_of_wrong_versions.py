@@ -1,7 +1,7 @@
 """Wrong answers to exercises 1 to 7 as learners write them, and what they are told.
 
-None of them stands in an exercise file as it does here: a verdict has to name the mistake, or the
-coefficient, in at least five of six. What is asked for is a few words of it.
+None of them stands in an exercise file as it does here. A verdict has to name the mistake, or the
+coefficient; what is asked for is a few words of it.
 """
 
 import io
@@ -112,7 +112,7 @@ WRONG = [
         t = torch.randint(0, schedule.T, (len(images),))
         eps = torch.randn(x_0.shape, generator=generator)
         return q_sample(schedule, x_0, t, eps), t, eps
-    """, ["smallest t, largest t, the same seed gives the same"]),  # two slips
+    """, ["does not hold: the same seed gives the same"]),  # and t starts at 0, in the table
     (3, """
         x_0 = images / 127.5 - 1
         t = torch.randint(1, schedule.T + 1, (1,), generator=generator)
@@ -245,6 +245,50 @@ WRONG = [
         mean = (before.sqrt() * b * x_0 + a * (1 - before) * x_t) / (1 - now)
         return mean, (1 - before) / (1 - now) * b
     """, ["x_t by", "(= α_t (1 - ᾱ_{t-1}) / (1 - ᾱ_t)) where"]),
+    (4, """
+        i = torch.arange(0, channels, 2, device=t.device)
+        angle = t[:, None] / 1000 ** (i / channels)
+        return torch.cat([angle.sin(), angle.cos()], dim=1)
+    """, ["to the powers 0, 0.1875, 0.375, 0.5625; 0, 0.25, 0.5, 0.75 belong"]),
+    (4, """
+        i = torch.arange(0, channels, 2)
+        angle = (t / 10000)[:, None] ** (i / channels)
+        return torch.cat([angle.sin(), angle.cos()], dim=1)
+    """, ["not in proportion to t", "Make no tensor on the CPU"]),
+    (6, """
+        x_t = x_0 + eps
+        loss = F.mse_loss(model(x_t, t), eps)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss
+    """, ["does not hold: the network is given x_t by Eq. 4"]),
+    (6, """
+        loss = F.mse_loss(model(q_sample(schedule, x_0, t, eps), t - 1), eps)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss
+    """, ["does not hold: the network is given t"]),
+    (6, """
+        loss = F.mse_loss(model(q_sample(schedule, x_0, t, eps), t), eps)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        optimizer.step()
+        return loss
+    """, ["optimizer.step called in step 1"]),
+    (7, """
+        at = lambda v, i: v[i].view(-1, 1, 1, 1)
+        b, a, now, before = (at(schedule.beta, t), at(schedule.alpha, t),
+                             at(schedule.alpha_bar, t), at(schedule.alpha_bar, t - 1))
+        mean = (before.sqrt() * b * x_0 + a.sqrt() * (1 - before) * x_t) / (1 - now)
+        return (1 - before) / (1 - now) * b, mean
+    """, ["in another order: mu_tilde, beta_tilde"]),
+    (2, """
+        a = schedule.alpha_bar[t].view(-1, 1, 1, 1)
+        return (a * x_0 + (1 - a) * eps).sqrt()
+    """, ["no number (NaN)", "root of what is negative"]),
 ]  # fmt: skip
 
 

@@ -176,6 +176,22 @@ def inputs(draw):
     return {"t": draw.t(), "channels": 4 * draw.batch}
 
 
+def explain(time_encoding):
+    """Which exponents are in use: they show in the angles at t = 1."""
+    sine, cosine = time_encoding(torch.tensor([1, 2]), 8).double().chunk(2, dim=1)  # (2, 4) each
+    if not torch.allclose(sine**2 + cosine**2, torch.ones_like(sine), atol=1e-4):
+        return ""
+    angle = torch.atan2(sine, cosine)
+    if not torch.allclose((2 * angle[0]).sin(), sine[1], atol=1e-3):
+        return "The angles are not in proportion to t: at t = 2 each is to be twice that at t = 1."
+    exponents = -angle[0].log() / torch.tensor(10_000.0).log()
+    listed = ", ".join(f"{round(exponent, 4) + 0:g}" for exponent in exponents.tolist())
+    return (
+        f"With 8 channels you divide t by 10000 to the powers {listed};"
+        " 0, 0.25, 0.5, 0.75 belong there (= 2i / C)."
+    )
+
+
 def picture(time_encoding):
     """t = 0, 8, ..., 248 from top to bottom, 32 channels from left to right."""
     return time_encoding(torch.arange(0, 256, 8), 32)[None, None]

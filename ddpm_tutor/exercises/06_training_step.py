@@ -216,6 +216,45 @@ def training_step(model, optimizer, schedule, x_0, t, eps):
     return loss
 
 
+# %% mistake root
+def training_step(model, optimizer, schedule, x_0, t, eps):
+    """The root of the mean was taken: Eq. 14 has the squared error itself.
+
+    The gradient then grows where the loss is small, and the steps do not settle.
+    """
+    loss = F.mse_loss(model(q_sample(schedule, x_0, t, eps), t), eps).sqrt()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss
+
+
+# %% mistake squared_mean
+def training_step(model, optimizer, schedule, x_0, t, eps):
+    """The mean is squared; Eq. 14 has the mean of the squares.
+
+    Errors of either sign cancel: pixels may be as wrong as they like if only their mean is right.
+    """
+    loss = (model(q_sample(schedule, x_0, t, eps), t) - eps).mean() ** 2
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss
+
+
+# %% mistake loss_after_step
+def training_step(model, optimizer, schedule, x_0, t, eps):
+    """The loss that is returned was computed after the step; asked for is the one before it.
+
+    One more pass through the network in each step, only to be told.
+    """
+    loss = F.mse_loss(model(q_sample(schedule, x_0, t, eps), t), eps)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return F.mse_loss(model(q_sample(schedule, x_0, t, eps), t), eps)
+
+
 # %% mistake summed
 def training_step(model, optimizer, schedule, x_0, t, eps):
     """The squared errors are summed; here the loss is their mean over images and pixels.
@@ -271,14 +310,27 @@ def observe(training_step, model, schedule, x_0, t, eps):
     optimizer, seen, done = torch.optim.SGD(model.parameters(), lr=0.1), {}, []
     model.weights.register_hook(lambda gradient: done.append("backward"))
     optimizer.register_step_post_hook(lambda *of_step: done.append("optimizer.step"))
+    asked = []  # what the network is given
+    model.register_forward_pre_hook(lambda _, given: asked.append(given))
+    x_t = q_sample(schedule, x_0, t, eps)
     for step in (1, 2):
         before = model.weights.detach().clone()
         loss = named(training_step(model, optimizer, schedule, x_0, t, eps), ("the loss",))
         seen[f"loss of step {step}"] = loss["the loss"].clone()
         seen[f"weights after step {step}"] = model.weights.detach().clone()
         stay = torch.equal(before, model.weights)
-        for what in ("backward", "optimizer.step"):
-            seen[f"{what} called in step {step}"] = done.count(what) if stay else 1
+        seen[f"backward called in step {step}"] = done.count("backward") if stay else 1
+        seen[f"optimizer.step called in step {step}"] = done.count("optimizer.step")
         seen[f"backward comes first in step {step}"] = not stay or done[:1] != ["optimizer.step"]
         done.clear()
+    asked = [given for given in asked if len(given) > 1]  # others are given by name
+    seen["the network is given x_t by Eq. 4"] = all(nearly(given[0], x_t) for given in asked)
+    seen["the network is given t"] = all(nearly(given[1], t) for given in asked)
     return seen
+
+
+def nearly(given, wanted):
+    """Whether a tensor is another, but for rounding."""
+    return given.shape == wanted.shape and torch.allclose(
+        given.double(), wanted.double(), atol=1e-3
+    )

@@ -89,6 +89,11 @@ class Coefficient:
         off = [abs(y - e) / max(abs(e), 0.05) for e, y in pairs]
         return next((i for i, one in enumerate(off) if one > PLAIN), off.index(max(off)))
 
+    def is_wrong(self, i: int) -> bool:
+        """Whether it is, in picture `i`."""
+        expected = self.expected[i]
+        return abs(self.yours[i] - expected) > TOLERANCE * abs(expected) + ZERO
+
     def in_words(self, i: int) -> str:
         """What is wrong with it, in picture `i`."""
         yours, expected = told_apart(self.yours[i], self.expected[i])
@@ -320,7 +325,7 @@ def told_apart(*values: float) -> list[str]:
 def sentence(found: Sequence[Coefficient]) -> str:
     """What is wrong with the learner's coefficients, at the picture where it shows."""
     i = found[0].plain()
-    together = [one for one in found if one.at == found[0].at]
+    together = [one for one in found if one.at == found[0].at and one.is_wrong(i)]
     words = ", and ".join(one.in_words(i) for one in together)
     first, *others = words.split("you multiply ")
     words = first + "you multiply " * bool(others) + "".join(others)
@@ -332,7 +337,6 @@ def rows_of(found: Sequence[Coefficient]) -> tuple[list[str], list[list[str | fl
     rows: list[list[str | float]] = []
     for one in found:
         what = one.of if one.alone else f"by which {one.of} is multiplied" if one.of else "added"
-        triples = zip(one.at, one.expected, one.yours, strict=True)
-        wrong = [(at, e, y) for at, e, y in triples if abs(y - e) > TOLERANCE * abs(e) + ZERO]
-        rows += [[what, at, expected, yours] for at, expected, yours in wrong[:MAX_ROWS]]
+        wrong = [i for i in range(len(one.at)) if one.is_wrong(i)][:MAX_ROWS]
+        rows += [[what, one.at[i], one.expected[i], one.yours[i]] for i in wrong]
     return ["", "", "expected", "yours"], rows

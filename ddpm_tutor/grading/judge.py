@@ -9,6 +9,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import permutations
 from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any
@@ -277,40 +278,69 @@ class Trial:
         expected, mine = one.expected.values[name], got.values.get(name)
         if mine is None:
             return Verdict("wrong", f"{name} is missing.", case=case)
+        if self.in_another_order(one):
+            says = f"The results are right, but in another order: {', '.join(one.expected.values)}."
+            return Verdict("wrong", says, case=case)
         if not comparable(expected, mine):
             columns, rows = ["", "expected", "yours"], kinds(expected, mine)
             says = f"{name} has another {' and '.join(str(row[0]) for row in rows)}."
             return Verdict("wrong", says, case=case, columns=columns, rows=rows)
-        if "observe" in self.checking and not expected.ndim:
-            return self.described_facts(one)
+        if "observe" in self.checking and (facts := self.wrong_facts(one)):
+            return self.described_facts(one, facts)
         columns, rows = numbers(name, expected, mine, one.inputs.get("t"))
         found = Verdict("wrong", "", case=case, columns=columns, rows=rows)
         if mistake:
             return found
         if not alike(self.outcome(self.function, one.inputs, seed=1), got):
             return replace(found, says=self.draws_its_own())
+        if bool(mine.isnan().any()) and not bool(expected.isnan().any()):
+            says = f"{name} has what is no number (NaN): 0 / 0, or the root of what is negative?"
+            return replace(found, says=says)
+        if says := self.explained():
+            return replace(found, says=says)
         if wrong := wrong_coefficients(self.checking, self.function):
             columns, rows = rows_of(wrong)
             return Verdict("wrong", sentence(wrong), columns=columns, rows=rows)
         says = f"{name} is not what it should be, and it is none of the known mistakes."
         return replace(found, says=says)
 
-    def described_facts(self, one: Tried) -> Verdict:
+    def in_another_order(self, one: Tried) -> bool:
+        """Whether all the results are there, but not where they belong."""
+        names, values = list(one.expected.values), list(one.got.values.values())
+        return len(names) in (2, 3) and any(
+            alike(Outcome(dict(zip(names, order, strict=True))), one.expected)
+            for order in list(permutations(values))[1:]
+        )
+
+    def explained(self) -> str:
+        """What the exercise's own `explain` says of a function that is none of its mistakes."""
+        explain = self.checking.get("explain")
+        try:
+            return str(explain(self.function)) if explain else ""
+        except (Exception, SystemExit):
+            return ""
+
+    def wrong_facts(self, one: Tried) -> list[str]:
+        """What was observed in a number, or a yes or no, and is not right."""
+        values = one.expected.values
+        return [n for n, v in values.items() if not v.ndim and not self.agrees(one, n)]
+
+    def described_facts(self, one: Tried, wrong: list[str]) -> Verdict:
         """What is not right of what was observed: there may be several slips at once."""
-        wrong = [
-            n for n, v in one.expected.values.items() if not v.ndim and not self.agrees(one, n)
-        ]
-        pairs = [(one.expected.values[n], one.got.values.get(n)) for n in wrong]
-        rows: list[list[str | float]] = [
-            [n, cell(v.item()), "-" if mine is None or mine.ndim else cell(mine.item())]
-            for n, (v, mine) in zip(wrong, pairs, strict=True)
-        ]
-        says = f"This is not what it should be: {', '.join(wrong)}. No known mistake does so."
+        rows: list[list[str | float]] = []
+        for name in wrong:
+            mine = one.got.values.get(name)
+            words = "-" if mine is None or mine.ndim else cell(mine.item())
+            rows.append([name, cell(one.expected.values[name].item()), words])
+        broken = [n for n in wrong if one.expected.values[n].dtype == torch.bool]
         if not alike(self.outcome(self.function, one.inputs, seed=1), one.got):
             says = self.draws_its_own()
-        return Verdict(
-            "wrong", says, case=str(one.draw), columns=["", "expected", "yours"], rows=rows
-        )
+        elif broken:
+            says = f"This does not hold: {'; '.join(broken)}."
+        else:
+            says = f"This is not what it should be: {', '.join(wrong)}. No known mistake does so."
+        columns = ["", "expected", "yours"]
+        return Verdict("wrong", says, case=str(one.draw), columns=columns, rows=rows)
 
     def draws_its_own(self) -> str:
         """Of a function that is given its noise, and gives another result each time."""
