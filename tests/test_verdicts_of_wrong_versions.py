@@ -289,6 +289,55 @@ WRONG = [
         a = schedule.alpha_bar[t].view(-1, 1, 1, 1)
         return (a * x_0 + (1 - a) * eps).sqrt()
     """, ["no number (NaN)", "root of what is negative"]),
+    (2, """
+        a = schedule.alpha_bar[t].view(-1, 1, 1, 1)
+        return a.sqrt() * x_0 * (1 - a).sqrt() * eps
+    """, ["no sum of x_0 and eps", "multiplied"]),
+    (5, """
+        a = schedule.alpha_bar[t].view(-1, 1, 1, 1)
+        return ((x_t - (1 - a).sqrt() * eps) / a.sqrt()).tanh()
+    """, ["no sum of x_t and eps"]),
+    (7, """
+        at = lambda v, i: v[i].view(-1, 1, 1, 1)
+        b, a, now, before = (at(schedule.beta, t), at(schedule.alpha, t),
+                             at(schedule.alpha_bar, t), at(schedule.alpha_bar, t - 1))
+        mean = (before.sqrt() * b * x_0 + a.sqrt() * (1 - before) * x_t) / (1 - now)
+        return mean, ((1 - before) / (1 - now)).sqrt() * b
+    """, ["of 10 beta_tilde is", "(= β_t √(1 - ᾱ_{t-1}) / √(1 - ᾱ_t)) where"]),
+    (3, """
+        x_0 = images / 127.5 - 1
+        t = torch.randint(1, 1001, (len(images),), generator=generator)
+        eps = torch.randn(x_0.shape, generator=generator)
+        return q_sample(schedule, x_0, t, eps), t, eps
+    """, ["T is written as 1000"]),
+    (3, """
+        x_0 = images / 127.5 - 1
+        t = torch.arange(len(images)) % schedule.T + 1
+        eps = torch.randn(x_0.shape, generator=generator)
+        return q_sample(schedule, x_0, t, eps), t, eps
+    """, ["t is drawn at random"]),
+    (6, """
+        loss = 2 * F.mse_loss(model(q_sample(schedule, x_0, t, eps), t), eps)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss
+    """, ["2 times the mean"]),
+    (6, """
+        x_t = q_sample(schedule, x_0, t, eps)
+        loss = ((model(x_t, t) - eps) ** 2).sum(dim=(1, 2, 3)).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss
+    """, ["of each picture are summed"]),
+    (6, """
+        loss = (model(q_sample(schedule, x_0, t, eps), t) - eps) ** 2
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss
+    """, ["has to be one number: take the mean"]),
 ]  # fmt: skip
 
 

@@ -108,6 +108,18 @@ def noisy_batch(schedule, images, generator):
     return q_sample(schedule, x_0, t, eps), t, eps
 
 
+# %% mistake always_1000
+def noisy_batch(schedule, images, generator):
+    """T is written as 1000: a schedule may have fewer steps, and then it has no such t.
+
+    `schedule.T` is the number of steps.
+    """
+    x_0 = images.float() / 127.5 - 1
+    t = torch.randint(1, 1001, (len(images),), generator=generator)
+    eps = torch.randn(x_0.shape, generator=generator)
+    return q_sample(schedule, x_0, t, eps), t, eps
+
+
 # %% mistake one_t
 def noisy_batch(schedule, images, generator):
     """One t is drawn for the whole batch; each picture needs its own.
@@ -210,6 +222,7 @@ def observe(noisy_batch, schedule, images, generator):
     again = copied(generator)
     x_t, t, eps = named(noisy_batch(schedule, images, generator), ("x_t", "t", "eps")).values()
     repeated = named(noisy_batch(schedule, images, again), ("x_t", "t", "eps"))["x_t"]
+    others = named(noisy_batch(schedule, images, stream(1, "other t")), ("x_t", "t", "eps"))["t"]
     for name, value, shape in (
         ("t", t, (MANY,)),
         ("x_t", x_t, images.shape),
@@ -234,6 +247,7 @@ def observe(noisy_batch, schedule, images, generator):
         "x_0 of a black pixel": to_a_tenth((middle - slope) / 2) * 2,
         "x_0 of a white pixel": to_a_tenth((middle + slope) / 2) * 2,
         "x_t is Eq. 4 with its t and eps": bool(off < 0.01 * slope.abs()),
+        "t is drawn at random": not torch.equal(t, others),
         "the same seed gives the same": torch.equal(x_t, repeated),
         "x_t": torch.zeros((), dtype=x_t.dtype),  # in float32
     }

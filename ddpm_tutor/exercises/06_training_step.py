@@ -294,7 +294,7 @@ def training_step(model, optimizer, schedule, x_0, t, eps):
 # %% check
 from ddpm_tutor import loss_simple
 from ddpm_tutor import training_step as right
-from ddpm_tutor.grading.tools import named
+from ddpm_tutor.grading.tools import Draw, copied, named
 
 written_out = (right, loss_simple)
 shapes = False  # there is nothing to step on in tensors without numbers
@@ -327,6 +327,27 @@ def observe(training_step, model, schedule, x_0, t, eps):
     seen["the network is given x_t by Eq. 4"] = all(nearly(given[0], x_t) for given in asked)
     seen["the network is given t"] = all(nearly(given[1], t) for given in asked)
     return seen
+
+
+def explain(training_step):
+    """How many times too large the loss is, where that is the same for pictures of any content."""
+    ratios = []
+    for draw in (Draw(1, batch=2), Draw(2, batch=2), Draw(3, batch=3, height=4, width=6)):
+        of_draw = inputs(draw)
+        first = "loss of step 1"
+        mine, right_one = (observe(f, **copied_all(of_draw))[first] for f in (training_step, right))
+        ratios.append((mine / right_one).item())
+    if max(ratios) - min(ratios) < 1e-3 * max(ratios) and abs(ratios[0] - 1) > 1e-3:
+        return (
+            f"The loss is {ratios[0]:.4g} times the mean of the squared errors; once belongs there."
+        )
+    if abs(ratios[0] - 64) < 0.1 and abs(ratios[2] - 24) < 0.1:
+        return "The squared errors of each picture are summed; their mean belongs there."
+    return ""
+
+
+def copied_all(given):
+    return {name: copied(value) for name, value in given.items()}
 
 
 def nearly(given, wanted):

@@ -84,7 +84,7 @@ class Coefficient:
     alone: bool = False  # it is no factor, but a result of its own
 
     def plain(self) -> int:
-        """A picture whose coefficient is plainly off, or the one that is furthest off."""
+        """A picture in which it is plainly off, or the one in which it is furthest off."""
         pairs = zip(self.expected, self.yours, strict=True)
         off = [abs(y - e) / max(abs(e), 0.05) for e, y in pairs]
         return next((i for i, one in enumerate(off) if one > PLAIN), off.index(max(off)))
@@ -109,15 +109,15 @@ class Coefficient:
         return f"you multiply {self.of} by {mine} where {right} belongs"
 
 
-def wrong_coefficients(checking: Mapping[str, Any], function: Function) -> list[Coefficient]:
+def wrong_coefficients(checking: Mapping[str, Any], function: Function) -> list[Coefficient] | None:
     """Those coefficients of a learner's function that are not right.
 
     Args:
         checking: the variables of the exercise's cell `check`.
 
     Returns:
-        None of them where the exercise declares nothing, where the function is not linear, fails,
-        or has the right coefficients.
+        None where the function is not linear; an empty list where all are right, where it fails,
+        and where the exercise declares nothing.
     """
     names = checking.get("linear_in")
     if not names:
@@ -134,7 +134,7 @@ def wrong_coefficients(checking: Mapping[str, Any], function: Function) -> list[
         except (Exception, SystemExit):
             return []
         if pair[0] is None or pair[1] is None:
-            return []
+            return None
         fitted.append((mine, pair[0], pair[1]))
     return [c for of in ["", *names] if (c := compared(of, names.get(of, ""), fitted))]
 
@@ -154,7 +154,8 @@ def probed(checking: Mapping[str, Any], function: Function, inputs: dict[str, An
         result = function(*(copied(value) for value in inputs.values()))
     first, *others = result if isinstance(result, tuple | list) else [result]
     t, t_prev = inputs["t"], inputs.get("t_prev")
-    at = [f"t = {int(i)}" for i in t]
+    T = inputs["schedule"].T
+    at = [f"t = {int(i)}" if T == PROBES[0].T else f"t = {int(i)} of {T}" for i in t]
     if t_prev is not None:
         at = [f"{one}, t_prev = {int(i)}" for one, i in zip(at, t_prev, strict=True)]
     return Probe(
@@ -222,14 +223,16 @@ def compared(
     of_the_first = all(
         same(m[of], r[of][:1].expand(len(m[of]))) for m, r in zip(mine, right, strict=True)
     )
-    kept = [i for i, value in enumerate(mine[0][of]) if value.isfinite()] or [0]
+    # the first schedule on which it shows
+    k = next(k for k, (m, r) in enumerate(zip(mine, right, strict=True)) if not same(m[of], r[of]))
+    kept = [i for i, value in enumerate(mine[k][of]) if value.isfinite()]
     expected_there, yours_there = (
-        [rounded(found[0][of][i].item()) for i in kept] for found in (right, mine)
+        [rounded(found[k][of][i].item()) for i in kept] for found in (right, mine)
     )
     return Coefficient(
         of,
         name,
-        [probes[0].at[i] for i in kept],
+        [probes[k].at[i] for i in kept],
         expected_there,
         yours_there,
         known_as="" if of_the_first else known_as(yours, atoms, name),

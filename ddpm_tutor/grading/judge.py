@@ -121,6 +121,8 @@ def from_error(error: BaseException, path: Path, case: str = "") -> Verdict:
         says = "It needs more memory than a check may use."
     elif isinstance(error, RecursionError):
         says = "It calls itself without an end (RecursionError)."
+    elif "grad can be implicitly created only for scalar" in says:
+        says = "What `backward` is called on has to be one number: take the mean."
     elif isinstance(error, AttributeError) and "'float' object has no attribute" in says:
         says = f"A number must stay a tensor: `.item()` makes a plain number of it ({says})."
     elif line is None:
@@ -298,9 +300,18 @@ class Trial:
             return replace(found, says=says)
         if says := self.explained():
             return replace(found, says=says)
-        if wrong := wrong_coefficients(self.checking, self.function):
+        wrong = wrong_coefficients(self.checking, self.function)
+        if wrong:
             columns, rows = rows_of(wrong)
             return Verdict("wrong", sentence(wrong), columns=columns, rows=rows)
+        if wrong is None:
+            summed = [n for n in self.checking["linear_in"] if n not in one.expected.values]
+            says = (
+                f"{name} is no sum of {' and '.join(summed)}, each times a number for its picture."
+            )
+            return replace(
+                found, says=f"{says} Is something clipped, or multiplied, or in columns?"
+            )
         says = f"{name} is not what it should be, and it is none of the known mistakes."
         return replace(found, says=says)
 
@@ -337,6 +348,8 @@ class Trial:
             says = self.draws_its_own()
         elif broken:
             says = f"This does not hold: {'; '.join(broken)}."
+        elif explained := self.explained():
+            says = explained
         else:
             says = f"This is not what it should be: {', '.join(wrong)}. No known mistake does so."
         columns = ["", "expected", "yours"]

@@ -2,9 +2,10 @@
 
 from ddpm_tutor.grading.coefficients import Probe, schedule_at
 from ddpm_tutor.grading.drawing import quick_drawing
-from ddpm_tutor.grading.trials import WrongKind, a_digit, copied, named, noise_of
+from ddpm_tutor.grading.trials import Draw, WrongKind, a_digit, copied, named, noise_of
 
 __all__ = [
+    "Draw",
     "Probe",
     "WrongKind",
     "a_digit",
