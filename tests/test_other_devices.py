@@ -155,7 +155,8 @@ def test_exercises_are_judged_there_too(device: str, exercise: Exercise) -> None
     assert verdict.passed and device in verdict.devices and "cpu" in verdict.devices
     for mistake in exercise.mistakes:
         verdict = judged(exercise.with_code(mistake.code))
-        assert not verdict.passed and verdict.mistake == mistake.name, mistake.name
+        assert verdict.mistake == mistake.name, mistake.name
+        assert verdict.passed == (mistake.name == "float64"), mistake.name  # with a note
 
 
 @pytest.mark.parametrize(("number", "body"), RIGHT)

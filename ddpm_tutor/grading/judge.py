@@ -249,6 +249,12 @@ class Trial:
             if other and one.draw.device != "meta":
                 notes.append(self.note_of_dtype(one, *other))
                 break
+            away = next((n for n, v, mine in found if v.device != mine.device), None)
+            if away and one.draw.device != "meta":
+                notes.append(
+                    f"Leave {away} on the device of what you were given: {one.draw.device}."
+                )
+                break
         mixed = next((one for one in tried if one.mixes_devices), None)
         if mixed and mixed.got.error is not None:
             line = line_in(mixed.got.error, self.path)
@@ -318,7 +324,7 @@ class Trial:
     def in_another_order(self, one: Tried) -> bool:
         """Whether all the results are there, but not where they belong."""
         names, values = list(one.expected.values), list(one.got.values.values())
-        return len(names) in (2, 3) and any(
+        return len(names) == len(values) in (2, 3) and any(
             alike(Outcome(dict(zip(names, order, strict=True))), one.expected)
             for order in list(permutations(values))[1:]
         )
