@@ -301,6 +301,27 @@ def sample_without_noise(model, schedule, x_T):
     yield 0, x_t
 
 
+# %% mistake from_T_minus_1
+def sample_without_noise(model, schedule, x_T):
+    """The loop starts at T - 1: `range(T, 0, -1)` is T, ..., 1, and T has a pair and a step too."""
+    x_t = x_T
+    for i in range(schedule.T - 1, 0, -1):
+        yield i, x_t
+        t = torch.full((len(x_t),), i, device=x_t.device)
+        x_t = p_step(schedule, x_t, t, model(x_t, t), torch.zeros_like(x_t))
+    yield 0, x_t
+
+
+# %% mistake after_the_step
+def sample_without_noise(model, schedule, x_T):
+    """(t, x_t) is yielded after the step, when x_t is x_{t-1} already; and (0, x_0) never is."""
+    x_t = x_T
+    for i in range(schedule.T, 0, -1):
+        t = torch.full((len(x_t),), i, device=x_t.device)
+        x_t = p_step(schedule, x_t, t, model(x_t, t), torch.zeros_like(x_t))
+        yield i, x_t
+
+
 # %% check
 from itertools import islice
 
