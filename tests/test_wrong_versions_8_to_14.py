@@ -178,7 +178,7 @@ WRONG = [
             t = torch.full((len(x_t),), i, device=x_t.device)
             x_t = p_step(schedule, x_t, t, model(x_t, t), torch.zeros_like(x_t))
         yield 0, x_t
-    """, ""),
+    """, "from_T_minus_1"),
     (10, "subtracts the noise, and that is it", """
         x_t = x_T
         for i in range(schedule.T, 0, -1):
@@ -193,7 +193,7 @@ WRONG = [
             t = torch.full((len(x_t),), i, device=x_t.device)
             x_t = p_step(schedule, x_t, t, model(x_t, t), torch.zeros_like(x_t))
             yield i, x_t
-    """, ""),
+    """, "after_the_step"),
     (11, "the noise of t stays",
      OF_11 + "    return a_prev.sqrt() * x_0 + (1 - a_t).sqrt() * eps", "you multiply eps by"),
     (11, "the guess alone", OF_11 + "    return x_0", "ddim_jump"),
