@@ -73,14 +73,15 @@ def guided_by(
     if label is None or guidance == 1:
         return guided_eps(model, x_t, t, label, guidance)
     # both predictions in one call, as in the package: as quick, and the same to the last bit
-    null = model.label_or_null(None, t)
-    twice: Tensor = model(x_t.repeat(2, 1, 1, 1), t.repeat(2), torch.cat([label, null])).float()
+    images, labels = x_t, (label, model.label_or_null(None, t))
+    twice: Tensor = model(x_t.repeat(2, 1, 1, 1), t.repeat(2), torch.cat(labels)).float()
 
-    def answer(x: Tensor, at: Tensor, wanted: Tensor) -> Tensor:
-        for known, eps in zip((label, null), twice.chunk(2), strict=True):
-            if x is x_t and wanted.shape == known.shape and torch.equal(wanted, known):
+    def answer(x_t: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
+        label = model.label_or_null(label, t)
+        for known, eps in zip(labels, twice.chunk(2), strict=True):
+            if x_t is images and label.shape == known.shape and torch.equal(label, known):
                 return eps
-        alone: Tensor = model(x, at, wanted).float()
+        alone: Tensor = model(x_t, t, label).float()
         return alone
 
     return function(answer, x_t, t, label, model.num_classes, guidance).to(x_t)

@@ -2,6 +2,7 @@
 
 from ddpm_tutor.grading.coefficients import Probe, schedule_at
 from ddpm_tutor.grading.drawing import quick_drawing
+from ddpm_tutor.grading.refusals import refuse_other_numbers
 from ddpm_tutor.grading.trials import Draw, WrongKind, a_digit, copied, named, noise_of
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     "named",
     "noise_of",
     "quick_drawing",
+    "refuse_other_numbers",
     "schedule_at",
 ]

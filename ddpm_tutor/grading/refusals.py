@@ -1,0 +1,32 @@
+"""What a network says, in a check, of a t or a label that a drawing would stop at.
+
+The networks take one t for all pictures too. A drawing does not: it prepares so many rows of them
+as there are pictures, and learners' own functions of other exercises shape t to (B, 1, 1, 1).
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def refuse_other_numbers(name: str, value: Any, x_t: Tensor) -> None:
+    """Refuses a t or a label that is not one whole number for each picture.
+
+    Args:
+        name: what to call it.
+        x_t: (B, 1, H, W), the pictures.
+
+    Raises:
+        TypeError: it is not.
+    """
+    whole = isinstance(value, Tensor) and value.dtype in (torch.int64, torch.int32)
+    if whole and value.shape == x_t.shape[:1]:
+        return
+    got = f"the {type(value).__name__} {value}"
+    if isinstance(value, Tensor):
+        got = f"a tensor {tuple(value.shape)} of {str(value.dtype).removeprefix('torch.')}"
+    raise TypeError(
+        f"{name} is to be a tensor (B,) of whole numbers, one for each of the {len(x_t)} pictures; "
+        f"it is {got}"
+    )
