@@ -330,11 +330,96 @@ def p_step(schedule, x_t, t, eps, z):
     return mean + sigma * (t > 1).view(-1, 1, 1, 1) * z
 
 
+# %% mistake root_alpha_bar draws
+def p_step(schedule, x_t, t, eps, z):
+    """The mean is divided by √ᾱ_t; it is √α_t, the shrinking of this one step.
+
+    √ᾱ_t is that of all t steps. x_t grows beyond all numbers, and nothing is left of the picture.
+    """
+    beta, alpha, alpha_bar = (
+        v[t].to(x_t.dtype).view(-1, 1, 1, 1)
+        for v in (schedule.beta, schedule.alpha, schedule.alpha_bar)
+    )
+    mean = (x_t - beta / (1 - alpha_bar).sqrt() * eps) / alpha_bar.sqrt()
+    return mean + beta.sqrt() * (t > 1).view(-1, 1, 1, 1) * z
+
+
+# %% mistake root_beta draws
+def p_step(schedule, x_t, t, eps, z):
+    """ε is multiplied by √β_t / √(1 - ᾱ_t); above the line stands β_t, without a root.
+
+    Far too much is taken out at every step. Nothing but noise comes of it.
+    """
+    beta, alpha, alpha_bar = (
+        v[t].to(x_t.dtype).view(-1, 1, 1, 1)
+        for v in (schedule.beta, schedule.alpha, schedule.alpha_bar)
+    )
+    mean = (x_t - beta.sqrt() / (1 - alpha_bar).sqrt() * eps) / alpha.sqrt()
+    return mean + beta.sqrt() * (t > 1).view(-1, 1, 1, 1) * z
+
+
+# %% mistake noise_in_the_bracket draws
+def p_step(schedule, x_t, t, eps, z):
+    """σ_t z stands in the bracket, so it is divided by √α_t too; it is added behind.
+
+    The noise is too large by 1/√α_t, at most 1 in 100: you will hardly see it.
+    """
+    beta, alpha, alpha_bar = (
+        v[t].to(x_t.dtype).view(-1, 1, 1, 1)
+        for v in (schedule.beta, schedule.alpha, schedule.alpha_bar)
+    )
+    noise = beta.sqrt() * (t > 1).view(-1, 1, 1, 1) * z
+    return (x_t - beta / (1 - alpha_bar).sqrt() * eps + noise) / alpha.sqrt()
+
+
+# %% mistake own_noise
+def p_step(schedule, x_t, t, eps, z):
+    """The noise is drawn anew (`randn_like`), not taken from z.
+
+    The picture would be a fine one, but another than the seed's. Here the caller draws the noise.
+    """
+    beta, alpha, alpha_bar = (
+        v[t].to(x_t.dtype).view(-1, 1, 1, 1)
+        for v in (schedule.beta, schedule.alpha, schedule.alpha_bar)
+    )
+    mean = (x_t - beta / (1 - alpha_bar).sqrt() * eps) / alpha.sqrt()
+    return mean + beta.sqrt() * (t > 1).view(-1, 1, 1, 1) * torch.randn_like(x_t)
+
+
+# %% mistake all_t
+def p_step(schedule, x_t, t, eps, z):
+    """`.all()` asks for all pictures at once: one with t = 1 takes the noise from the whole batch.
+
+    Each picture has its own t: `(t > 1)` without `.all()`, shaped (B, 1, 1, 1).
+    """
+    beta, alpha, alpha_bar = (
+        v[t].to(x_t.dtype).view(-1, 1, 1, 1)
+        for v in (schedule.beta, schedule.alpha, schedule.alpha_bar)
+    )
+    mean = (x_t - beta / (1 - alpha_bar).sqrt() * eps) / alpha.sqrt()
+    return mean + beta.sqrt() * (t > 1).all() * z
+
+
+# %% mistake bracket draws
+def p_step(schedule, x_t, t, eps, z):
+    """A bracket is missing: all of it is divided by √α_t, x_t as well as ε.
+
+    The picture then isn't scaled back up. The network makes up for most of it, as it sees x_t.
+    """
+    beta, alpha, alpha_bar = (
+        v[t].to(x_t.dtype).view(-1, 1, 1, 1)
+        for v in (schedule.beta, schedule.alpha, schedule.alpha_bar)
+    )
+    mean = x_t - beta / (1 - alpha_bar).sqrt() * eps / alpha.sqrt()
+    return mean + beta.sqrt() * (t > 1).view(-1, 1, 1, 1) * z
+
+
 # %% check
 from ddpm_tutor import p_step as right
 from ddpm_tutor.grading.tools import quick_drawing
 
 results = ("x_{t-1}",)
+linear_in = {"x_t": "1 / √α_t", "eps": "-β_t / (√(1 - ᾱ_t) √α_t)", "z": "√β_t"}
 
 
 def inputs(draw):

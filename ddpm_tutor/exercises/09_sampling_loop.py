@@ -191,16 +191,15 @@ def sample(model, p_step, schedule, x_T, z):
 
 # %% mistake own_noise
 def sample(model, p_step, schedule, x_T, z):
-    """The noise is drawn anew, not taken from z.
+    """The noise is drawn anew (`randn_like`), not taken from z.
 
     The picture would be a fine one, but another than the seed's. Here the caller draws the noise.
     """
-    x_t, generator = x_T, torch.Generator().manual_seed(0)
+    x_t = x_T
     for i in range(schedule.T, 0, -1):
         yield i, x_t
         t = torch.full((len(x_t),), i, device=x_t.device)
-        noise = torch.randn(x_t.shape, generator=generator).to(x_t)
-        x_t = p_step(schedule, x_t, t, model(x_t, t), noise)
+        x_t = p_step(schedule, x_t, t, model(x_t, t), torch.randn_like(x_t))
     yield 0, x_t
 
 
@@ -245,20 +244,212 @@ def sample(model, p_step, schedule, x_T, z):
     yield 0, x_t
 
 
+# %% mistake no_first
+def sample(model, p_step, schedule, x_T, z):
+    """The first pair is missing: (T, x_T), before any step, is to be yielded too.
+
+    All steps are taken, but a film of them would lack its start.
+    """
+    x_t = x_T
+    for i in range(schedule.T, 0, -1):
+        t = torch.full((len(x_t),), i, device=x_t.device)
+        x_t = p_step(schedule, x_t, t, model(x_t, t), z[i])
+        yield i - 1, x_t
+
+
+# %% mistake z_of_the_step_before
+def sample(model, p_step, schedule, x_T, z):
+    """The noise is z[i - 1]; the step at t = i takes z[i].
+
+    Python counts from 0, but z is counted as t is, from 1 to T: at i = 1 there is no z[0].
+    """
+    x_t = x_T
+    for i in range(schedule.T, 0, -1):
+        yield i, x_t
+        t = torch.full((len(x_t),), i, device=x_t.device)
+        x_t = p_step(schedule, x_t, t, model(x_t, t), z[i - 1])
+    yield 0, x_t
+
+
+# %% mistake not_kept
+def sample(model, p_step, schedule, x_T, z):
+    """What p_step returns is thrown away: it has to become the next x_t, `x_t = p_step(...)`.
+
+    As it is, x_T is yielded at every t.
+    """
+    x_t = x_T
+    for i in range(schedule.T, 0, -1):
+        yield i, x_t
+        t = torch.full((len(x_t),), i, device=x_t.device)
+        p_step(schedule, x_t, t, model(x_t, t), z[i])
+    yield 0, x_t
+
+
+# %% mistake eps_for_x_t
+def sample(model, p_step, schedule, x_T, z):
+    """The predicted noise is taken for the next picture; it goes into p_step, as eps.
+
+    The network is asked for the noise in noise, again and again.
+    """
+    x_t = x_T
+    for i in range(schedule.T, 0, -1):
+        yield i, x_t
+        t = torch.full((len(x_t),), i, device=x_t.device)
+        x_t = model(x_t, t)
+    yield 0, x_t
+
+
+# %% mistake told_one_less
+def sample(model, p_step, schedule, x_T, z):
+    """The network is told t - 1; it is told the t of the x_t that it sees.
+
+    It looks for a little less noise than there is; and at the end it is asked about t = 0.
+    """
+    x_t = x_T
+    for i in range(schedule.T, 0, -1):
+        yield i, x_t
+        t = torch.full((len(x_t),), i, device=x_t.device)
+        x_t = p_step(schedule, x_t, t, model(x_t, t - 1), z[i])
+    yield 0, x_t
+
+
+# %% mistake no_noise
+def sample(model, p_step, schedule, x_T, z):
+    """z is not used: p_step is given zeros, and no step adds noise.
+
+    Every seed then ends at nearly the same picture of a digit: try another one.
+    """
+    x_t = x_T
+    for i in range(schedule.T, 0, -1):
+        yield i, x_t
+        t = torch.full((len(x_t),), i, device=x_t.device)
+        x_t = p_step(schedule, x_t, t, model(x_t, t), torch.zeros_like(x_t))
+    yield 0, x_t
+
+
+# %% mistake noise_twice
+def sample(model, p_step, schedule, x_T, z):
+    """z is added once more behind p_step, which adds σ_t z itself.
+
+    And whole, not times σ_t: every step drowns what is there.
+    """
+    x_t = x_T
+    for i in range(schedule.T, 0, -1):
+        yield i, x_t
+        t = torch.full((len(x_t),), i, device=x_t.device)
+        x_t = p_step(schedule, x_t, t, model(x_t, t), z[i]) + z[i]
+    yield 0, x_t
+
+
+# %% mistake ends_with_x_T
+def sample(model, p_step, schedule, x_T, z):
+    """The last pair is (0, x_T), the noise at the start; it is to be (0, x_0).
+
+    All steps are taken, but nobody gets the finished picture.
+    """
+    x_t = x_T
+    for i in range(schedule.T, 0, -1):
+        yield i, x_t
+        t = torch.full((len(x_t),), i, device=x_t.device)
+        x_t = p_step(schedule, x_t, t, model(x_t, t), z[i])
+    yield 0, x_T
+
+
+# %% mistake steps_from_x_T
+def sample(model, p_step, schedule, x_T, z):
+    """Every step starts from x_T; it has to start from the x_t that the step before gave."""
+    x_t = x_T
+    for i in range(schedule.T, 0, -1):
+        yield i, x_t
+        t = torch.full((len(x_t),), i, device=x_t.device)
+        x_t = p_step(schedule, x_T, t, model(x_t, t), z[i])
+    yield 0, x_t
+
+
+# %% mistake only_x_T
+def sample(model, p_step, schedule, x_T, z):
+    """x_T stands where x_t belongs, in the step and for the network: each starts from scratch."""
+    x_t = x_T
+    for i in range(schedule.T, 0, -1):
+        yield i, x_t
+        t = torch.full((len(x_t),), i, device=x_t.device)
+        x_t = p_step(schedule, x_T, t, model(x_T, t), z[i])
+    yield 0, x_t
+
+
+# %% mistake clamped
+def sample(model, p_step, schedule, x_T, z):
+    """x_t is clamped to [-1, 1] after each step; only finished pictures stay in there."""
+    x_t = x_T
+    for i in range(schedule.T, 0, -1):
+        yield i, x_t
+        t = torch.full((len(x_t),), i, device=x_t.device)
+        x_t = p_step(schedule, x_t, t, model(x_t, t), z[i]).clamp(-1, 1)
+    yield 0, x_t
+
+
+# %% mistake from_T_minus_1
+def sample(model, p_step, schedule, x_T, z):
+    """The loop starts at T - 1: `range(T, 0, -1)` is T, ..., 1, and T has a pair and a step too."""
+    x_t = x_T
+    for i in range(schedule.T - 1, 0, -1):
+        yield i, x_t
+        t = torch.full((len(x_t),), i, device=x_t.device)
+        x_t = p_step(schedule, x_t, t, model(x_t, t), z[i])
+    yield 0, x_t
+
+
+# %% mistake after_the_step
+def sample(model, p_step, schedule, x_T, z):
+    """(t, x_t) is yielded after the step, when x_t is x_{t-1} already; and (0, x_0) never is."""
+    x_t = x_T
+    for i in range(schedule.T, 0, -1):
+        t = torch.full((len(x_t),), i, device=x_t.device)
+        x_t = p_step(schedule, x_t, t, model(x_t, t), z[i])
+        yield i, x_t
+
+
 # %% check
 from itertools import islice
+from types import MappingProxyType
 
-from ddpm_tutor import p_step as line_4
-from ddpm_tutor.grading.tools import WrongKind
-from ddpm_tutor.grading.tools import quick_drawing
 from ddpm_tutor import ancestral_sampling as right
+from ddpm_tutor import p_step
+from ddpm_tutor.grading.tools import (
+    Probe,
+    WrongKind,
+    quick_drawing,
+    refuse_other_numbers,
+    schedule_at,
+)
+
+# in the first step, from x_T to x_{T-1}
+linear_in = {
+    "x_t": "1 / √α_t",
+    "the predicted noise": "-β_t / (√(1 - ᾱ_t) √α_t)",
+    "z[t]": "√β_t",
+}
+
+
+def line_4(schedule, x_t, t, eps, z):
+    """The package's own would do with one t for all; the learner's of exercise 8 would not."""
+    refuse_other_numbers("t", t, x_t)
+    return p_step(schedule, x_t, t, eps, z)
 
 
 def inputs(draw):
-    draw.T = 10
-    z = {i: draw.noise() for i in range(1, draw.T + 1)}
+    draw.T = 3 if draw.device == "meta" else 6
+    # as in a drawing, z can only be read, and the network draws its labels, one for each picture
+    z = MappingProxyType({i: draw.noise() for i in range(1, draw.T + 1)})
+    network, label = draw.network(), draw.labels()
+
+    def model(x_t, t):
+        refuse_other_numbers("t", t, x_t)
+        refuse_other_numbers("the label", label, x_t)
+        return network(x_t, t, label)
+
     return {
-        "model": draw.network(), "p_step": line_4, "schedule": draw.schedule(),
+        "model": model, "p_step": line_4, "schedule": draw.schedule(),
         "x_T": draw.noise(), "z": z,
     }  # fmt: skip
 
@@ -273,7 +464,20 @@ def observe(sample, model, p_step, schedule, x_T, z):
             seen[f"x_{int(t)}"] = x_t
         return seen
     except (TypeError, ValueError):
-        raise WrongKind("What is yielded is no pair of t and x_t.") from None
+        raise WrongKind(
+            "What is yielded is no pair (t, x_t), a whole number and a tensor."
+        ) from None
+
+
+def probe(sample, inputs):
+    """The first step, with noise for what the network predicts."""
+    x_T, z, schedule = inputs["x_T"], inputs["z"], inputs["schedule"]
+    eps = torch.randn_like(x_T)
+    moments = sample(**inputs | {"model": lambda x_t, t: eps})
+    x_t = next(x_t for t, x_t in moments if t == schedule.T - 1)
+    T = torch.full((len(x_T),), schedule.T)
+    given = {"x_t": x_T, "the predicted noise": eps, "z[t]": z[schedule.T]}
+    return Probe(x_t, given, [f"t = {schedule.T}"] * len(x_T), schedule_at(schedule, T))
 
 
 def picture(sample):

@@ -159,12 +159,179 @@ def sample_without_noise(model, schedule, x_T):
         x_t = p_step(schedule, x_t, t, model(x_t, t), torch.zeros_like(x_t))
 
 
+# %% mistake noise_left_in
+def sample_without_noise(model, schedule, x_T):
+    """Noise is still drawn (`randn_like`) and goes into p_step; here z is 0 at every t.
+
+    This is Algorithm 2 as it is.
+    """
+    x_t = x_T
+    for i in range(schedule.T, 0, -1):
+        yield i, x_t
+        t = torch.full((len(x_t),), i, device=x_t.device)
+        x_t = p_step(schedule, x_t, t, model(x_t, t), torch.randn_like(x_t))
+    yield 0, x_t
+
+
+# %% mistake ddim
+def sample_without_noise(model, schedule, x_T):
+    """This is DDIM; what is asked for is Algorithm 2 with z = 0, which is another step.
+
+    DDIM has no noise either, but it takes out more of ε in a step: it keeps the spread of x_t
+    right. Here it shrinks, and that is what there is to see.
+    """
+    from ddpm_tutor import ddim_step
+
+    x_t = x_T
+    for i in range(schedule.T, 0, -1):
+        yield i, x_t
+        t = torch.full((len(x_t),), i, device=x_t.device)
+        x_t = ddim_step(schedule, x_t, t, t - 1, model(x_t, t))
+    yield 0, x_t
+
+
+# %% mistake swapped
+def sample_without_noise(model, schedule, x_T):
+    """z and ε are swapped: p_step takes ε fourth and z fifth.
+
+    The predicted noise is put in, times σ_t, and nothing is taken out.
+    """
+    x_t = x_T
+    for i in range(schedule.T, 0, -1):
+        yield i, x_t
+        t = torch.full((len(x_t),), i, device=x_t.device)
+        x_t = p_step(schedule, x_t, t, torch.zeros_like(x_t), model(x_t, t))
+    yield 0, x_t
+
+
+# %% mistake not_kept
+def sample_without_noise(model, schedule, x_T):
+    """What p_step returns is thrown away: it has to become the next x_t, `x_t = p_step(...)`.
+
+    As it is, x_T is yielded at every t.
+    """
+    x_t = x_T
+    for i in range(schedule.T, 0, -1):
+        yield i, x_t
+        t = torch.full((len(x_t),), i, device=x_t.device)
+        p_step(schedule, x_t, t, model(x_t, t), torch.zeros_like(x_t))
+    yield 0, x_t
+
+
+# %% mistake subtracted
+def sample_without_noise(model, schedule, x_T):
+    """All of ε is subtracted in every step; a step takes out a small part of it, as p_step does.
+
+    ε_θ is the noise of all t steps together.
+    """
+    x_t = x_T
+    for i in range(schedule.T, 0, -1):
+        yield i, x_t
+        t = torch.full((len(x_t),), i, device=x_t.device)
+        x_t = x_t - model(x_t, t)
+    yield 0, x_t
+
+
+# %% mistake shifted
+def sample_without_noise(model, schedule, x_T):
+    """Each x_{t-1} is yielded as x_t: yield before the step, or with t - 1 behind it.
+
+    The pictures are right, but each stands under the t before.
+    """
+    x_t = x_T
+    for i in range(schedule.T, 0, -1):
+        t = torch.full((len(x_t),), i, device=x_t.device)
+        x_t = p_step(schedule, x_t, t, model(x_t, t), torch.zeros_like(x_t))
+        yield i, x_t
+    yield 0, x_t
+
+
+# %% mistake no_first
+def sample_without_noise(model, schedule, x_T):
+    """The first pair is missing: (T, x_T), before any step, is to be yielded too."""
+    x_t = x_T
+    for i in range(schedule.T, 0, -1):
+        t = torch.full((len(x_t),), i, device=x_t.device)
+        x_t = p_step(schedule, x_t, t, model(x_t, t), torch.zeros_like(x_t))
+        yield i - 1, x_t
+
+
+# %% mistake told_one_less
+def sample_without_noise(model, schedule, x_T):
+    """The network is told t - 1; it is told the t of the x_t that it sees."""
+    x_t = x_T
+    for i in range(schedule.T, 0, -1):
+        yield i, x_t
+        t = torch.full((len(x_t),), i, device=x_t.device)
+        x_t = p_step(schedule, x_t, t, model(x_t, t - 1), torch.zeros_like(x_t))
+    yield 0, x_t
+
+
+# %% mistake starts_late
+def sample_without_noise(model, schedule, x_T):
+    """The loop starts at T - 1: the step at t = T is never taken."""
+    x_t = x_T
+    yield schedule.T, x_t
+    for i in range(schedule.T - 1, 0, -1):
+        yield i, x_t
+        t = torch.full((len(x_t),), i, device=x_t.device)
+        x_t = p_step(schedule, x_t, t, model(x_t, t), torch.zeros_like(x_t))
+    yield 0, x_t
+
+
+# %% mistake steps_from_x_T
+def sample_without_noise(model, schedule, x_T):
+    """Every step starts from x_T; it has to start from the x_t that the step before gave."""
+    x_t = x_T
+    for i in range(schedule.T, 0, -1):
+        yield i, x_t
+        t = torch.full((len(x_t),), i, device=x_t.device)
+        x_t = p_step(schedule, x_T, t, model(x_t, t), torch.zeros_like(x_t))
+    yield 0, x_t
+
+
+# %% mistake clamped
+def sample_without_noise(model, schedule, x_T):
+    """x_t is clamped to [-1, 1] after each step; only finished pictures stay in there."""
+    x_t = x_T
+    for i in range(schedule.T, 0, -1):
+        yield i, x_t
+        t = torch.full((len(x_t),), i, device=x_t.device)
+        x_t = p_step(schedule, x_t, t, model(x_t, t), torch.zeros_like(x_t)).clamp(-1, 1)
+    yield 0, x_t
+
+
+# %% mistake from_T_minus_1
+def sample_without_noise(model, schedule, x_T):
+    """The loop starts at T - 1: `range(T, 0, -1)` is T, ..., 1, and T has a pair and a step too."""
+    x_t = x_T
+    for i in range(schedule.T - 1, 0, -1):
+        yield i, x_t
+        t = torch.full((len(x_t),), i, device=x_t.device)
+        x_t = p_step(schedule, x_t, t, model(x_t, t), torch.zeros_like(x_t))
+    yield 0, x_t
+
+
+# %% mistake after_the_step
+def sample_without_noise(model, schedule, x_T):
+    """(t, x_t) is yielded after the step, when x_t is x_{t-1} already; and (0, x_0) never is."""
+    x_t = x_T
+    for i in range(schedule.T, 0, -1):
+        t = torch.full((len(x_t),), i, device=x_t.device)
+        x_t = p_step(schedule, x_t, t, model(x_t, t), torch.zeros_like(x_t))
+        yield i, x_t
+
+
 # %% check
 from itertools import islice
 
 from ddpm_tutor import linear_schedule, load_checkpoint, respaced
-from ddpm_tutor.grading.tools import WrongKind, noise_of
+from ddpm_tutor.grading.tools import Probe, WrongKind, noise_of, schedule_at
 from ddpm_tutor import ancestral_sampling as whole_loop
+
+written_out = (whole_loop,)
+# in the first step, from x_T to x_{T-1}
+linear_in = {"x_t": "1 / √α_t", "the predicted noise": "-β_t / (√(1 - ᾱ_t) √α_t)"}
 
 
 def right(model, schedule, x_T):
@@ -174,7 +341,7 @@ def right(model, schedule, x_T):
 
 
 def inputs(draw):
-    draw.T = 10
+    draw.T = 3 if draw.device == "meta" else 6
     return {"model": draw.network(), "schedule": draw.schedule(), "x_T": draw.noise()}
 
 
@@ -188,7 +355,20 @@ def observe(sample_without_noise, model, schedule, x_T):
             seen[f"x_{int(t)}"] = x_t
         return seen
     except (TypeError, ValueError):
-        raise WrongKind("What is yielded is no pair of t and x_t.") from None
+        raise WrongKind(
+            "What is yielded is no pair (t, x_t), a whole number and a tensor."
+        ) from None
+
+
+def probe(sample_without_noise, inputs):
+    """The first step, with noise for what the network predicts."""
+    x_T, schedule = inputs["x_T"], inputs["schedule"]
+    eps = torch.randn_like(x_T)
+    moments = sample_without_noise(**inputs | {"model": lambda x_t, t: eps})
+    x_t = next(x_t for t, x_t in moments if t == schedule.T - 1)
+    T = torch.full((len(x_T),), schedule.T)
+    given = {"x_t": x_T, "the predicted noise": eps}
+    return Probe(x_t, given, [f"t = {schedule.T}"] * len(x_T), schedule_at(schedule, T))
 
 
 def picture(sample_without_noise):

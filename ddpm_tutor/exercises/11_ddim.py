@@ -61,9 +61,9 @@ def ddim_step(schedule, x_t, t, t_prev, eps):
 
 # %% mistake ddim_stays draws
 def ddim_step(schedule, x_t, t, t_prev, eps):
-    """ᾱ is taken at t, where x_t is; it has to be that of t_prev, where we go.
+    """x_t comes back unchanged: x_0 is guessed at one time and noised again to the same one.
 
-    That puts x_t together again as it was: the noise never leaves.
+    Guess x_0 at t, where x_t is. Then take ᾱ at t_prev, where we go. Else the noise never leaves.
     """
     x_0 = predict_x_0(schedule, x_t, t, eps)
     alpha_bar = schedule.alpha_bar[t].to(x_t.dtype).view(-1, 1, 1, 1)
@@ -155,17 +155,119 @@ def ddim_step(schedule, x_t, t, t_prev, eps):
     return alpha_bar_prev.sqrt() * x_0 + (1 - alpha_bar_prev).sqrt() * eps
 
 
+# %% mistake ddim_root_of_x_0 draws
+def ddim_step(schedule, x_t, t, t_prev, eps):
+    """A root is missing: the guess of x_0 is multiplied by ᾱ_{t_prev}, not by its root.
+
+    The picture comes in too weakly at every t, and the network takes it for noise. Grey texture
+    comes out, and no digit.
+    """
+    x_0 = predict_x_0(schedule, x_t, t, eps)
+    alpha_bar_prev = schedule.alpha_bar[t_prev].to(x_t.dtype).view(-1, 1, 1, 1)
+    return alpha_bar_prev * x_0 + (1 - alpha_bar_prev).sqrt() * eps
+
+
+# %% mistake ddim_root_of_eps draws
+def ddim_step(schedule, x_t, t, t_prev, eps):
+    """A root is missing: ε is multiplied by 1 - ᾱ_{t_prev}, not by its root.
+
+    x_t has less noise than its t says. Digits come out all the same, but other ones: DDIM ends
+    where it is led to.
+    """
+    x_0 = predict_x_0(schedule, x_t, t, eps)
+    alpha_bar_prev = schedule.alpha_bar[t_prev].to(x_t.dtype).view(-1, 1, 1, 1)
+    return alpha_bar_prev.sqrt() * x_0 + (1 - alpha_bar_prev) * eps
+
+
+# %% mistake ddim_alpha draws
+def ddim_step(schedule, x_t, t, t_prev, eps):
+    """This is α where ᾱ belongs: the one of a single step, not the product of them all.
+
+    α is next to 1 at every t, so that the noise is gone after one step. The network sees pictures
+    much cleaner than it is told, and thin strokes come out.
+    """
+    x_0 = predict_x_0(schedule, x_t, t, eps)
+    alpha_prev = schedule.alpha[t_prev].to(x_t.dtype).view(-1, 1, 1, 1)
+    return alpha_prev.sqrt() * x_0 + (1 - alpha_prev).sqrt() * eps
+
+
+# %% mistake ddim_clipped
+def ddim_step(schedule, x_t, t, t_prev, eps):
+    """The guess of x_0 is clipped to [-1, 1]; the formula takes it as it is.
+
+    Clipped, it no longer fits ε: put together by Eq. 4 they are not x_t. Samplers that clip take ε
+    anew from the clipped guess.
+    """
+    x_0 = predict_x_0(schedule, x_t, t, eps).clamp(-1, 1)
+    alpha_bar_prev = schedule.alpha_bar[t_prev].to(x_t.dtype).view(-1, 1, 1, 1)
+    return alpha_bar_prev.sqrt() * x_0 + (1 - alpha_bar_prev).sqrt() * eps
+
+
+# %% mistake ddim_fresh_noise
+def ddim_step(schedule, x_t, t, t_prev, eps):
+    """Fresh noise is drawn for the second term; it is ε once more, the noise found in x_t.
+
+    With fresh noise every step forgets where it came from, and x_T decides nothing. Without any,
+    DDIM can skip steps.
+    """
+    x_0 = predict_x_0(schedule, x_t, t, eps)
+    alpha_bar_prev = schedule.alpha_bar[t_prev].to(x_t.dtype).view(-1, 1, 1, 1)
+    return alpha_bar_prev.sqrt() * x_0 + (1 - alpha_bar_prev).sqrt() * torch.randn_like(x_t)
+
+
+# %% mistake ddim_swapped draws
+def ddim_step(schedule, x_t, t, t_prev, eps):
+    """√ᾱ and √(1 - ᾱ) are swapped: √ᾱ belongs to x_0, √(1 - ᾱ) to the noise, as in Eq. 4.
+
+    The nearer the end, the less there is of the picture and the more of ε. Nothing is left of the
+    digit.
+    """
+    x_0 = predict_x_0(schedule, x_t, t, eps)
+    alpha_bar_prev = schedule.alpha_bar[t_prev].to(x_t.dtype).view(-1, 1, 1, 1)
+    return (1 - alpha_bar_prev).sqrt() * x_0 + alpha_bar_prev.sqrt() * eps
+
+
+# %% mistake ddim_jump draws
+def ddim_step(schedule, x_t, t, t_prev, eps):
+    """The guess of x_0 itself comes back; it has to be noised again, down to the level of t_prev.
+
+    The network sees pictures much cleaner than it is told. Thin strokes come out.
+    """
+    return predict_x_0(schedule, x_t, t, eps)
+
+
+# %% mistake ddim_clamped
+def ddim_step(schedule, x_t, t, t_prev, eps):
+    """x_{t_prev} is clamped to [-1, 1]; only finished pictures stay in there.
+
+    Clamping cuts the noise off on one side of the black background.
+    """
+    x_0 = predict_x_0(schedule, x_t, t, eps)
+    alpha_bar_prev = schedule.alpha_bar[t_prev].to(x_t.dtype).view(-1, 1, 1, 1)
+    return (alpha_bar_prev.sqrt() * x_0 + (1 - alpha_bar_prev).sqrt() * eps).clamp(-1, 1)
+
+
 # %% check
 from ddpm_tutor import ddim_step as right
-from ddpm_tutor.grading.tools import quick_drawing
+from ddpm_tutor import predict_x_0
+from ddpm_tutor.grading.tools import Probe, quick_drawing, schedule_at
 
 results = ("x_{t_prev}",)
+linear_in = {"the guess of x_0": "√ᾱ_{t_prev}", "eps": "√(1 - ᾱ_{t_prev})"}
 
 
 def inputs(draw):
     x_t, t, eps = draw.noise(), draw.t(), draw.noise()
     t_prev = (draw.uniform() * t).long().clamp(max=t - 1)
     return {"schedule": draw.schedule(), "x_t": x_t, "t": t, "t_prev": t_prev, "eps": eps}
+
+
+def probe(ddim_step, inputs):
+    """In terms of the guess of x_0, as the equation is written, not of x_t."""
+    schedule, x_t, t, t_prev, eps = inputs.values()
+    given = {"the guess of x_0": predict_x_0(schedule, x_t, t, eps), "eps": eps}
+    at = [f"t = {int(i)}, t_prev = {int(j)}" for i, j in zip(t, t_prev, strict=True)]
+    return Probe(ddim_step(**inputs), given, at, schedule_at(schedule, t, t_prev))
 
 
 def picture(ddim_step):

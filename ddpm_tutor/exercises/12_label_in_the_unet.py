@@ -146,12 +146,86 @@ def informed(x, t, label, embedding):
     return x + encoding.to(x.dtype)
 
 
+# %% mistake without_x
+def informed(x, t, label, embedding):
+    """x is missing in the sum: what comes back is the encoding alone.
+
+    The network would forget the picture at this point.
+    """
+    encoding = time_encoding(t, x.shape[1]) + embedding(label)[:, : x.shape[1]]
+    return encoding[:, :, None, None].expand_as(x).to(x.dtype)
+
+
+# %% mistake subtracted
+def informed(x, t, label, embedding):
+    """The encodings are subtracted from x; they are to be added."""
+    encoding = time_encoding(t, x.shape[1]) + embedding(label)[:, : x.shape[1]]
+    return x - encoding[:, :, None, None].to(x.dtype)
+
+
+# %% mistake mean
+def informed(x, t, label, embedding):
+    """The mean of the two encodings is added; it is to be their sum."""
+    encoding = time_encoding(t, x.shape[1]) + embedding(label)[:, : x.shape[1]]
+    return x + (encoding / 2)[:, :, None, None].to(x.dtype)
+
+
+# %% mistake t_for_label
+def informed(x, t, label, embedding):
+    """The embedding is given t in place of the label; it has a row for each label."""
+    encoding = time_encoding(t, x.shape[1]) + embedding(t)[:, : x.shape[1]]
+    return x + encoding[:, :, None, None].to(x.dtype)
+
+
+# %% mistake one_time
+def informed(x, t, label, embedding):
+    """One t is used for the whole batch; each picture has its own."""
+    encoding = time_encoding(t[:1], x.shape[1]) + embedding(label)[:, : x.shape[1]]
+    return x + encoding[:, :, None, None].to(x.dtype)
+
+
+# %% mistake joined
+def informed(x, t, label, embedding):
+    """The encoding is joined to x as more channels; it is to be added, channel by channel.
+
+    The layer behind takes C channels, not 2C.
+    """
+    encoding = time_encoding(t, x.shape[1]) + embedding(label)[:, : x.shape[1]]
+    return torch.cat([x, encoding[:, :, None, None].expand_as(x).to(x.dtype)], dim=1)
+
+
+# %% mistake wide_time
+def informed(x, t, label, embedding):
+    """The time encoding is made for the embedding's width and cut off; make it for C channels.
+
+    The first C of a wide one are sines alone, of other frequencies: the cosines stand behind them.
+    """
+    encoding = time_encoding(t, embedding.embedding_dim) + embedding(label)
+    return x + encoding[:, : x.shape[1], None, None].to(x.dtype)
+
+
+# %% mistake scale
+def informed(x, t, label, embedding):
+    """x is multiplied by 1 + encoding; the encoding is to be added to it."""
+    encoding = time_encoding(t, x.shape[1]) + embedding(label)[:, : x.shape[1]]
+    return x * (1 + encoding[:, :, None, None].to(x.dtype))
+
+
+# %% mistake all_channels
+def informed(x, t, label, embedding):
+    """The embedding has more channels than x: only its first C columns are added, `[:, :C]`."""
+    encoding = time_encoding(t, x.shape[1]) + embedding(label)
+    return x + encoding[:, :, None, None].to(x.dtype)
+
+
 # %% check
 from torch import nn
 
-from ddpm_tutor import UNet
+from ddpm_tutor import UNet, time_encoding
+from ddpm_tutor.grading.tools import Probe
 
 results = ("x",)
+linear_in = {"x": "", "the encoding of t": "", "the embedding of the label": ""}
 
 
 def right(x, t, label, embedding):
@@ -167,3 +241,16 @@ def inputs(draw):
     x = draw.noise(draw.batch, 8 if draw.width == 8 else 12, draw.height, draw.width)
     embedding = embedding.to(draw.device)
     return {"x": x, "t": draw.t(), "label": draw.labels(), "embedding": embedding}
+
+
+def probe(informed, inputs):
+    """Where the encodings come in as they should, how much of each there is in the sum."""
+    x, t, label = inputs["x"], inputs["t"], inputs["label"]
+    channels = x.shape[1]
+    encodings = {
+        "the encoding of t": time_encoding(t, channels),
+        "the embedding of the label": inputs["embedding"](label)[:, :channels],
+    }
+    given = {name: value[:, :, None, None].expand_as(x) for name, value in encodings.items()}
+    at = [f"t = {int(i)}, label {int(y)}" for i, y in zip(t, label, strict=True)]
+    return Probe(informed(**inputs), {"x": x} | given, at)

@@ -13,13 +13,13 @@ from torch import Tensor
 
 
 def drop_labels(label: Tensor, share: float, null_label: int, u: Tensor) -> Tensor:
-    """Replaces a random share of the labels by the null label, which says "no label".
+    """Drops labels at random: each becomes the null label with probability `share`.
 
-        the null label where u < share, the label elsewhere
+        the null label where u < share, the label as it was elsewhere
 
     label       (B,) whole numbers
-    share       of the labels to be dropped, such as 0.1
-    null_label  stands for no label: 10, where the digits are 0 to 9
+    share       the probability that a label is dropped, such as 0.1; p_uncond in the paper
+    null_label  the label that says "no label": 10, say, where the digits are 0 to 9
     u           (B,) random numbers, uniform in [0, 1), one for each label
     returns     (B,) whole numbers, a new tensor
     """
@@ -27,7 +27,7 @@ def drop_labels(label: Tensor, share: float, null_label: int, u: Tensor) -> Tens
 
 
 # %% [markdown] hint
-# `u < share` is True for just about that share of the labels.
+# `u < share` is True with probability `share`, for each label on its own.
 
 
 # %% hint
@@ -54,7 +54,7 @@ def drop_labels(label, share, null_label, u):
 
 # %% mistake kept
 def drop_labels(label, share, null_label, u):
-    """The share is kept, and all others are dropped.
+    """It is the wrong way round: where u < share the label stays, and all others are dropped.
 
     With a share of 0.1 the network sees nine in ten pictures without their label.
     """
@@ -87,16 +87,16 @@ def drop_labels(label, share, null_label, u):
 
 # %% mistake wrong_way
 def drop_labels(label, share, null_label, u):
-    """Dropped is where u is large, u > 1 - share. As often, but here it is where u < share.
+    """Labels are dropped where u > 1 - share, where u is large; it is to be where u < share.
 
-    The same share is dropped, but others than the caller's u say.
+    As many are dropped, but not those that the caller's u picks.
     """
     return torch.where(u > 1 - share, null_label, label)
 
 
 # %% mistake removed
 def drop_labels(label, share, null_label, u):
-    """The dropped labels are gone: as many labels as pictures have to come back."""
+    """The dropped labels are taken out of the tensor; as many have to come back as went in."""
     return label[u >= share]
 
 
@@ -126,6 +126,98 @@ def drop_labels(label, share, null_label, u):
     return torch.where(u < share, torch.full((len(label),), null_label), label)
 
 
+# %% mistake ten
+def drop_labels(label, share, null_label, u):
+    """10 is written out for the null label; take `null_label`, which need not be 10.
+
+    A network for other classes has another one.
+    """
+    return torch.where(u < share, 10, label)
+
+
+# %% mistake a_tenth
+def drop_labels(label, share, null_label, u):
+    """0.1 is written out for the probability; take `share`, which the caller chooses."""
+    return torch.where(u < 0.1, null_label, label)
+
+
+# %% mistake own_numbers
+def drop_labels(label, share, null_label, u):
+    """The random numbers are drawn anew; they are given, as u.
+
+    As many labels would be dropped, but a run could not be repeated. Here the caller draws them.
+    """
+    return torch.where(torch.rand(len(label), device=label.device) < share, null_label, label)
+
+
+# %% mistake exact_count
+def drop_labels(label, share, null_label, u):
+    """Exactly share · B labels are dropped; each is to be dropped on its own, where its u < share.
+
+    How many that is, is left to chance too; it is right on average.
+    """
+    count = int(share * len(label))
+    result = label.clone()
+    result[u.argsort()[:count]] = null_label
+    return result
+
+
+# %% mistake first_ones
+def drop_labels(label, share, null_label, u):
+    """The first labels of the batch are dropped; it is those where u < share."""
+    result = label.clone()
+    result[: int(share * len(label))] = null_label
+    return result
+
+
+# %% mistake other_share
+def drop_labels(label, share, null_label, u):
+    """Labels are dropped where u < 1 - share, which is the probability to keep one.
+
+    With a share of 0.1 the network sees one in ten pictures with its label.
+    """
+    return torch.where(u < 1 - share, null_label, label)
+
+
+# %% mistake all
+def drop_labels(label, share, null_label, u):
+    """All labels are dropped, whatever u is."""
+    return torch.full_like(label, null_label)
+
+
+# %% mistake none
+def drop_labels(label, share, null_label, u):
+    """No label is dropped: the labels come back as they were.
+
+    `label[u < share]` makes a copy: what is written into that copy is lost.
+    """
+    return label.clone()
+
+
+# %% mistake mask
+def drop_labels(label, share, null_label, u):
+    """What comes back is the mask, True and False; it is to choose between null label and label."""
+    return u < share
+
+
+# %% mistake added
+def drop_labels(label, share, null_label, u):
+    """The null label is added to the label; it is to take its place."""
+    return label + null_label * (u < share)
+
+
+# %% mistake zeros_elsewhere
+def drop_labels(label, share, null_label, u):
+    """Where u is not below share stands 0; there the label is to stay."""
+    return torch.where(u < share, null_label, 0)
+
+
+# %% mistake other_null
+def drop_labels(label, share, null_label, u):
+    """The label is one more than the null label, which says "no label" itself; it has no row."""
+    return torch.where(u < share, null_label + 1, label)
+
+
 # %% check
 results = ("label",)
 
@@ -139,3 +231,20 @@ def inputs(draw):
     batch, draw.batch = draw.batch, 40 + draw.batch
     label, u = draw.labels(), draw.uniform()
     return {"label": label, "share": 0.1 + 0.1 * batch, "null_label": 10 + batch, "u": u}
+
+
+def explain(drop_labels):
+    """Up to which u labels are dropped, and what they become."""
+    label, u = torch.full((1000,), 3), torch.arange(1000) / 1000
+    result = drop_labels(label, 0.3, 12, u)
+    dropped = result != label
+    if result.shape != label.shape or not dropped.any():
+        return ""
+    if torch.equal(dropped, u < 0.3) and len(others := result[dropped].unique()) == 1:
+        return f"With null_label = 12, a dropped label becomes {others.item()}; 12 belongs there."
+    last = int(dropped.nonzero().max())
+    if dropped[: last + 1].all():
+        return (
+            f"With share = 0.3 you drop a label where u <= {last / 1000:g}; u < 0.3 belongs there."
+        )
+    return ""

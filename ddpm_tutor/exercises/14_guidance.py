@@ -24,12 +24,13 @@ def guided_eps(
 ) -> Tensor:
     """The predicted noise with classifier-free guidance.
 
-        ε = ε_θ(x_t, t, no label) + g · (ε_θ(x_t, t, label) - ε_θ(x_t, t, no label))
+        ε = ε_θ(x_t, t, no label) + w · (ε_θ(x_t, t, label) - ε_θ(x_t, t, no label))
 
-    model       model(x_t, t, label) is the predicted noise (B, 1, H, W)
+    model       model(x_t, t, label) is the predicted noise (B, 1, H, W); t and label are (B,)
     x_t         (B, 1, H, W);  t (B,);  label (B,) whole numbers
-    null_label  a whole number: for a network, the label that says "no label"
-    guidance    g: 0 leaves the label out, 1 is the label alone, more exaggerates it
+    null_label  a whole number, the label that says "no label"
+    guidance    w of lesson 5, the number behind --guidance: 0 leaves the label out, 1 is the
+                prediction with the label, more exaggerates what the label changes
     returns     (B, 1, H, W), the noise to go on with
     """
     ...
@@ -77,7 +78,7 @@ def guided_eps(model, x_t, t, label, null_label, guidance):
 
 # %% mistake one_too_much draws
 def guided_eps(model, x_t, t, label, null_label, guidance):
-    """g is one too large: this is Eq. 6 of Ho and Salimans with w = g, and their w is g - 1.
+    """w is one too large: this is Eq. 6 of Ho and Salimans, whose w is one less than ours.
 
     The label pulls harder than was asked for: strokes get bold, and digits more alike.
     """
@@ -99,16 +100,16 @@ def guided_eps(model, x_t, t, label, null_label, guidance):
 
 # %% mistake only_scaled draws
 def guided_eps(model, x_t, t, label, null_label, guidance):
-    """The prediction is multiplied by g; g is to stretch the difference that the label makes.
+    """The prediction is multiplied by w; w is to stretch the difference that the label makes.
 
-    With g = 1.5 half as much noise again is taken out as there is.
+    With w = 1.5 half as much noise again is taken out as there is.
     """
     return guidance * model(x_t, t, label)
 
 
 # %% mistake unguided
 def guided_eps(model, x_t, t, label, null_label, guidance):
-    """The guidance is not used: this is the conditional prediction, g = 1."""
+    """The guidance is not used: this is the conditional prediction, w = 1."""
     return model(x_t, t, label)
 
 
@@ -142,10 +143,101 @@ def guided_eps(model, x_t, t, label, null_label, guidance):
     return without + guidance * (with_label - without)
 
 
+# %% mistake not_subtracted draws
+def guided_eps(model, x_t, t, label, null_label, guidance):
+    """w multiplies the prediction with the label; it is to multiply the difference of the two.
+
+    1 + w times as much noise is taken out as there is. Grain comes of it, and often another digit.
+    """
+    with_label = model(x_t, t, label)
+    without = model(x_t, t, torch.full_like(label, null_label))
+    return without + guidance * with_label
+
+
+# %% mistake away_from_the_label draws
+def guided_eps(model, x_t, t, label, null_label, guidance):
+    """The difference is the wrong way round: it is with the label minus without.
+
+    It pulls away from the label: any digit may come, but hardly the one you ask for.
+    """
+    with_label = model(x_t, t, label)
+    without = model(x_t, t, torch.full_like(label, null_label))
+    return without + guidance * (without - with_label)
+
+
+# %% mistake plus draws
+def guided_eps(model, x_t, t, label, null_label, guidance):
+    """The two predictions are added in the bracket; it is their difference.
+
+    1 + 2w times as much noise is taken out as there is. Grain comes of it, and often another
+    digit.
+    """
+    with_label = model(x_t, t, label)
+    without = model(x_t, t, torch.full_like(label, null_label))
+    return without + guidance * (with_label + without)
+
+
+# %% mistake unconditional
+def guided_eps(model, x_t, t, label, null_label, guidance):
+    """This is the prediction without a label alone, w = 0: the label is not used."""
+    with_label = model(x_t, t, label)
+    without = model(x_t, t, torch.full_like(label, null_label))
+    return without
+
+
+# %% mistake mean_of_both
+def guided_eps(model, x_t, t, label, null_label, guidance):
+    """The mean of both predictions is w = 1/2; `guidance` is not used."""
+    with_label = model(x_t, t, label)
+    without = model(x_t, t, torch.full_like(label, null_label))
+    return (with_label + without) / 2
+
+
+# %% mistake null_is_nine
+def guided_eps(model, x_t, t, label, null_label, guidance):
+    """The null label is one too small: here it is the last digit, not "no label".
+
+    It pulls away from that digit.
+    """
+    with_label = model(x_t, t, label)
+    without = model(x_t, t, torch.full_like(label, null_label - 1))
+    return without + guidance * (with_label - without)
+
+
+# %% mistake null_is_ten
+def guided_eps(model, x_t, t, label, null_label, guidance):
+    """10 is written out for the null label; take `null_label`, which need not be 10.
+
+    A network for other classes has another one.
+    """
+    with_label = model(x_t, t, label)
+    without = model(x_t, t, torch.full_like(label, 10))
+    return without + guidance * (with_label - without)
+
+
+# %% mistake int_label
+def guided_eps(model, x_t, t, label, null_label, guidance):
+    """The null label is one number; the network takes a tensor (B,), one label for each picture.
+
+    Use `torch.full_like(label, null_label)`.
+    """
+    with_label = model(x_t, t, label)
+    return with_label + (1 - guidance) * (model(x_t, t, null_label) - with_label)
+
+
+# %% mistake other_t
+def guided_eps(model, x_t, t, label, null_label, guidance):
+    """The prediction without a label is asked for at t = 1; both are at the t of x_t."""
+    with_label = model(x_t, t, label)
+    without = model(x_t, torch.ones_like(t), torch.full_like(label, null_label))
+    return without + guidance * (with_label - without)
+
+
 # %% check
-from ddpm_tutor.grading.tools import quick_drawing
+from ddpm_tutor.grading.tools import Probe, quick_drawing, refuse_other_numbers
 
 results = ("eps",)
+linear_in = {"the prediction with the label": "w", "the one without": "1 - w"}
 
 
 def right(model, x_t, t, label, null_label, guidance):
@@ -155,11 +247,33 @@ def right(model, x_t, t, label, null_label, guidance):
 
 
 def inputs(draw):
-    x_t, t, label = draw.noise(), draw.t(), draw.labels()
+    x_t, t, network = draw.noise(), draw.t(), draw.network()
+    network.num_classes = null_label = 10 - draw.seed % 3  # so that 10, written out, is wrong
+
+    def model(x_t, t, label=None):
+        """A function, as in a drawing: it has nothing of a network but its answers."""
+        refuse_other_numbers("t", t, x_t)
+        if label is not None:
+            refuse_other_numbers("the label", label, x_t)
+        return network(x_t, t, label)
+
     return {
-        "model": draw.network(), "x_t": x_t, "t": t, "label": label,
-        "null_label": 10, "guidance": 0.5 * draw.seed,
+        "model": model, "x_t": x_t, "t": t, "label": draw.labels() % null_label,
+        "null_label": null_label, "guidance": 0.5 * draw.seed,
     }  # fmt: skip
+
+
+def probe(guided_eps, inputs):
+    """Noise for what the network predicts, another one with a label than without."""
+    x_t, null_label, w = inputs["x_t"], inputs["null_label"], inputs["guidance"]
+    with_label, without = torch.randn_like(x_t), torch.randn_like(x_t)
+
+    def model(x_t, t, label):
+        return torch.where((label == null_label).view(-1, 1, 1, 1), without, with_label)
+
+    eps = guided_eps(**inputs | {"model": model})
+    given = {"the prediction with the label": with_label, "the one without": without}
+    return Probe(eps, given, [f"w = {w:g}"] * len(eps), {"w": torch.full((len(eps),), w)})
 
 
 def picture(guided_eps):
