@@ -252,7 +252,7 @@ WRONG = [
         label[dropped].fill_(null_label)
         return label
     """, "none"),
-    (13, "half", "return torch.where(u < 0.5, null_label, label)", ""),
+    (13, "half", "return torch.where(u < 0.5, null_label, label)", "you drop a label where u <="),
     (13, "another digit", """
         return torch.where(u < share, torch.randint(0, 10, label.shape), label)
     """, "random numbers of its own"),
@@ -520,3 +520,20 @@ def test_what_the_real_network_stops_at_does_not_pass(number: int, body: str) ->
     with pytest.raises((AttributeError, RuntimeError, TypeError)):
         drawn_with(number, body)
     assert not told(number, body).passed
+
+
+BORROWED = [
+    (9, "from ddpm_tutor import ancestral_sampling as loop\n"
+     "return loop(model, p_step, schedule, x_T, z)"),
+    (9, "from ddpm_tutor import ancestral_sampling as loop\n"
+     "yield from loop(model, p_step, schedule, x_T, z)"),
+    (10, "from ddpm_tutor import ancestral_sampling as loop\n"
+     "z = dict.fromkeys(range(1, schedule.T + 1), torch.zeros_like(x_T))\n"
+     "return loop(model, p_step, schedule, x_T, z)"),
+    (11, "from ddpm_tutor import ddim_step\nreturn ddim_step(schedule, x_t, t, t_prev, eps)"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("number", "body"), BORROWED)
+def test_what_the_package_does_is_to_be_written_out(number: int, body: str) -> None:
+    assert "Write it out: then it counts." in told(number, body).says

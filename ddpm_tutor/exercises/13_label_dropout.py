@@ -231,3 +231,20 @@ def inputs(draw):
     batch, draw.batch = draw.batch, 40 + draw.batch
     label, u = draw.labels(), draw.uniform()
     return {"label": label, "share": 0.1 + 0.1 * batch, "null_label": 10 + batch, "u": u}
+
+
+def explain(drop_labels):
+    """Up to which u labels are dropped, and what they become."""
+    label, u = torch.full((1000,), 3), torch.arange(1000) / 1000
+    result = drop_labels(label, 0.3, 12, u)
+    dropped = result != label
+    if result.shape != label.shape or not dropped.any():
+        return ""
+    if torch.equal(dropped, u < 0.3) and len(others := result[dropped].unique()) == 1:
+        return f"With null_label = 12, a dropped label becomes {others.item()}; 12 belongs there."
+    last = int(dropped.nonzero().max())
+    if dropped[: last + 1].all():
+        return (
+            f"With share = 0.3 you drop a label where u <= {last / 1000:g}; u < 0.3 belongs there."
+        )
+    return ""
