@@ -330,17 +330,17 @@ ask_choice(
 # %% [markdown]
 # ## Its lines with tensors
 #
-# Here are lines 2 to 4, and the inside of line 5, for a batch of eight: eight
-# pictures, each with a t of its own.
+# Here are lines 2 to 4, and the inside of line 5, for a batch of ten pictures, each
+# with a t of its own.
 
 # %%
 from ddpm_tutor.classroom.tools import show_images
 
-x_0 = to_unit_range(digits.train_images[:8])  # line 2
-t = torch.randint(1, schedule.T + 1, (8,), generator=generator)  # line 3
+x_0 = to_unit_range(digits.train_images[:10])  # line 2
+t = torch.randint(1, schedule.T + 1, (10,), generator=generator)  # line 3
 eps = normal(x_0.shape, generator, "cpu")  # line 4
 x_t = q_sample(schedule, x_0, t, eps)
-show_images(x_t, "x_t, what the network is given", [f"t = {i}" for i in t.tolist()])
+show_images(x_t, "what the network is given", [f"t = {i}" for i in t.tolist()])
 ask_choice(
     "Line 3, written as torch.randint(1, T, ...): what is the harm?",
     [
@@ -362,13 +362,13 @@ ask_choice(
 # We take the mean over all pixels in place of the sum ‖...‖², so that its size does
 # not depend on how many there are.
 #
-# The trained network looks at the eight pictures of the step before. Three things
+# The trained network looks at the ten pictures of the step before. Three things
 # could be called the noise in them. Training made one of the differences small.
 
 # %%
 with torch.no_grad():
     eps_theta = trained.model(x_t, t)
-signal = alpha_bar[t].sqrt().float().view(8, 1, 1, 1)
+signal = alpha_bar[t].sqrt().float().view(10, 1, 1, 1)
 strength = (1 - signal**2).sqrt()
 others = {"x_t - x_0": x_t - x_0, "√(1-ᾱ_t) eps": strength * eps, "eps": eps}
 rows = [(name, (eps_theta - other).square().mean().item())
@@ -785,7 +785,8 @@ for step in (2, 10, 50, 1000):
     with torch.no_grad():
         eps_theta = trained.model(q_sample(schedule, x_0, at, eps), at)
     loss = (eps - eps_theta) ** 2
-    rows.append((step, *(f"{loss[part].mean():.4f}" for part in (plain, ~plain))))
+    means = loss[plain].mean(), loss[~plain].mean()
+    rows.append((step, *(f"{mean:.4f}" for mean in means)))
 show_table("The shipped network's loss, by pixels",
            ["t", "plain background", "in and beside strokes"], rows)
 
