@@ -340,7 +340,7 @@ x_0 = to_unit_range(digits.train_images[:10])  # line 2
 t = torch.randint(1, schedule.T + 1, (10,), generator=generator)  # line 3
 eps = normal(x_0.shape, generator, "cpu")  # line 4
 x_t = q_sample(schedule, x_0, t, eps)
-show_images(x_t, "what the network is given", [f"t = {i}" for i in t.tolist()])
+show_images(x_t, "what it is given", [f"t = {i}" for i in t.tolist()])
 ask_choice(
     "Line 3, written as torch.randint(1, T, ...): what is the harm?",
     [
