@@ -566,7 +566,7 @@ show_table("Eq. 8, per pixel", ["guesses", *(f"t = {step}" for step in ts)],
 #   a training its row may well be the best.
 # - *ε* is right at small t, where strokes get their edges, and where Eq. 12 has
 #   its largest weights. To copy at large t it learns in time: the paper took 800,000
-#   steps, and found the pictures of `x_0` worse (Section 3.2).
+#   steps. (Early on it tried `x_0`, and found the pictures worse, Section 3.2.)
 #
 # The mean reached a FID of 13.22 there, if weighted as in Eq. 8; ε, with Eq. 14, 3.17
 # (Table 2). So it is not that ε alone can work. It is a choice of what to get right
@@ -634,7 +634,7 @@ with torch.no_grad():
 # The validation loss is measured on pictures that it never trains on.
 
 # %%
-from ddpm_tutor import TrainingConfig, TrainingState, validation_loss
+from ddpm_tutor import TrainingConfig, TrainingState, train, validation_loss
 
 def one_pass(pictures, lr):  # that many, and how to train on them
     config = TrainingConfig(
@@ -667,7 +667,6 @@ print(f"untrained: validation loss {untrained}")
 from itertools import islice
 from time import perf_counter
 
-from ddpm_tutor import train
 from ddpm_tutor.classroom.tools import note
 
 loop = train(state, schedule, images, None, config)  # nothing has run yet
@@ -883,7 +882,7 @@ show(picture, "lesson 3 both runs")
 # ## Does a lower loss draw better?
 #
 # During that training the network drew, again and again, the ten digits, always
-# from the same noise. (One can ask it for a digit: lesson 5.) Here are three of them,
+# from the same noise. (One can ask it for a digit: lesson 5.) Here are two of them,
 # a row each. From which epoch on do you see no difference? The file has all ten.
 
 # %%
@@ -893,8 +892,8 @@ from ddpm_tutor.classroom.tools import moment_name, save_strip
 strip = load_film_strip()
 epochs = (0, 1, 5, 20, end)
 drawn = [strip.images[strip.epochs.index(epoch)] for epoch in epochs]
-three = torch.cat([ten[[digit]] for digit in (0, 2, 5) for ten in drawn])
-show_images(three, "0, 2 and 5", [moment_name(epoch) for epoch in epochs] * 3)
+rows = torch.cat([ten[[digit]] for digit in (0, 5) for ten in drawn])
+show_images(rows, "0 and 5", [moment_name(epoch) for epoch in epochs] * 2)
 _ = save_strip(strip)
 
 # %% [markdown]
@@ -970,9 +969,6 @@ for T, times in took.items():  # the quickest was disturbed least
 # - On the way up it narrows a map and its skip at once, and then convolves.
 # - Deep down it has 96 and 128 channels, where the assignment's has 256.
 # - t scales and shifts the middle of each block (Dhariwal and Nichol 2021).
-#
-# Like the paper's own (App. B) it is built of residual blocks: each adds something
-# to what it is given, and at first nothing.
 
 # %%
 from torch.utils.flop_counter import FlopCounterMode
