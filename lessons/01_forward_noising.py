@@ -86,11 +86,9 @@ show(x_0, "x_0, as the model sees it")
 # `ε ~ N(0, I)` says that each pixel gets a number of its own, drawn from a bell
 # curve with mean 0 and variance 1. The paper writes the same step as
 # `q(x_t | x_{t-1}) = N(x_t; √(1 - β_t) x_{t-1}, β_t I)`.
-#
-# `schedule.beta[t]` is the paper's `β_t`. Index 0 is "no step yet".
 
 # %%
-schedule = linear_schedule()  # T = 1000, beta from 0.0001 to 0.02
+schedule = linear_schedule()  # beta[t] is β_t, t = 1, ..., T = 1000
 generator = stream(seed, "lesson 1")
 t = torch.tensor([1])
 eps = normal(x_0.shape, generator, "cpu")
@@ -191,14 +189,15 @@ show_table("50,000 runs of one pixel, and the pixels of one picture",
 #     α_t = 1 - β_t          ᾱ_t = α_1 α_2 ... α_t
 #
 # After t steps the picture is multiplied by `√ᾱ_t`, and the noise has variance
-# `1 - ᾱ_t`. The last table shows both: over the runs of one pixel its mean is
-# about `-√ᾱ_t`, its variance about `1 - ᾱ_t`.
+# `1 - ᾱ_t`. Compare the last table with this one: over the runs of one pixel the
+# mean is about `-√ᾱ_t`, the variance about `1 - ᾱ_t`.
 
 # %%
 rows = []
-for t in (1, 100, 200, 300, 500, 700, 1000):
-    rows.append((t, schedule.beta[t].item(), schedule.alpha_bar[t].item()))
-show_table("The schedule", ["t", "β_t", "ᾱ_t"], rows)
+for t in (1, 100, 200, 400, 500, 600, 1000):
+    a = schedule.alpha_bar[t].item()
+    rows.append((t, schedule.beta[t].item(), a, a ** 0.5, 1 - a))
+show_table("The schedule", ["t", "β_t", "ᾱ_t", "√ᾱ_t", "1 - ᾱ_t"], rows)
 
 # %% [markdown]
 # ## Signal and noise
@@ -451,8 +450,8 @@ ask_choice(
 #
 # We take the waves of 1,000 digits in three groups, by their length in pixels.
 # When does each fall below the noise? Compare the paper's growing β with a
-# constant β that ends at the same ᾱ_1000. The more steps until then, the more
-# are there on the way back to draw what was lost.
+# constant β that ends at the same ᾱ_1000. On the way back, that many steps are left
+# to draw these waves.
 
 # %%
 frequency = torch.fft.fftfreq(32)  # waves a pixel, from -1/2 to 1/2

@@ -332,9 +332,11 @@ show_images(torch.cat(pictures), "estimates of x_0",
 #
 # At t = 1000 the estimate above is off by some four times the way from black to
 # white. Yet in the film of lesson 1 the guess there was a calm blur. That network
-# is built for it: its layers give `v = √ᾱ_t ε - √(1 - ᾱ_t) x_0` (Salimans and Ho
-# 2022). With Eq. 4 that leads to
+# is built for it. Its layers do not give ε, but v, a mix of noise and picture
+# (Salimans and Ho 2022). By Eq. 4 both follow from it:
 #
+#     v = √ᾱ_t ε - √(1 - ᾱ_t) x_0
+#     ε = √(1 - ᾱ_t) x_t + √ᾱ_t v
 #     x_0 = √ᾱ_t x_t - √(1 - ᾱ_t) v
 #
 # Nothing is divided by `√ᾱ_t`, and an error in v stays as small as it is. (A
@@ -369,13 +371,12 @@ for step in (300, 500, 700, 1000):
     rows.append((f"the network's, t = {step}", error))
     guesses.append(guess)
 
-# %%
 some = to_unit_range(digits.train_images[:1000])
 others = (some - x_0).square().mean(dim=(1, 2, 3)).mean().sqrt().item()
 to_mean = (some.mean(dim=0) - x_0).square().mean().sqrt().item()
 rows += [("the mean of 1,000 digits", to_mean),
          ("one of these digits", others)]
-show_table("", ["guess", "error of x_0 (RMS)"], rows)
+show_table("How far off", ["guess of x_0", "error (RMS)"], rows)
 titles = ["t = 300", "t = 500", "t = 700", "t = 1000", "mean"]
 show_images(torch.cat([*guesses, some.mean(dim=0, keepdim=True)]),
             "guesses of x_0, and the mean", titles)

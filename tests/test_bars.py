@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from rich.console import Console, ConsoleDimensions
+from rich.console import Console, ConsoleDimensions, ConsoleOptions, RenderResult
+from rich.text import Text
 
 from ddpm_tutor.classroom import bars as bars_module
 from ddpm_tutor.classroom.bars import Bars
@@ -45,6 +46,19 @@ def test_a_wait_without_a_bar_has_a_clock(session: Session) -> None:
     drawn = seen(session)
     time.sleep(0.1)
     assert seen(session) == drawn and "0 s" in drawn  # and it has gone
+
+
+def test_a_clock_does_not_come_in_the_middle_of_a_print(session: Session) -> None:
+    class Slow:
+        def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+            yield Text("first line")
+            time.sleep(0.1)  # longer than the clock's patience
+            yield Text("second line")
+
+    with session.bars.clock("Computing"):
+        session.print(Slow())
+        until(session, "Computing")
+    assert seen(session).replace("\r", "").startswith("first line\nsecond line\nComputing")
 
 
 def test_a_short_one_has_none(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:

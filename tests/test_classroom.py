@@ -25,6 +25,7 @@ from ddpm_tutor.course.lesson import (
 from ddpm_tutor.errors import TutorError, UsageError
 from ddpm_tutor.learner import progress as progress_module
 from ddpm_tutor.learner.progress import Bookmark, LessonProgress, load_progress, read_progress
+from ddpm_tutor.science.schedule import linear_schedule
 from ddpm_tutor.screen.keyboard import showing_keys
 from ddpm_tutor.screen.prose import HOLD, PROSE_WIDTH, Prose, Sentence, folded, used_functions
 
@@ -186,6 +187,12 @@ def test_the_source_key_finds_the_packages_functions(lesson: Lesson) -> None:
     assert list(used_functions([c.source for c in lesson.steps[3].code], stepper.namespace)) == [
         "linear_schedule"
     ]
+
+
+def test_a_loop_variable_is_no_second_name_of_a_function() -> None:
+    namespace = {"linear_schedule": linear_schedule, "kind": linear_schedule}
+    code = "for kind in [linear_schedule]:\n    kind()\n"
+    assert list(used_functions([code], namespace)) == ["linear_schedule"]
 
 
 def test_going_back_shows_the_step_again_without_running_it(lesson: Lesson) -> None:

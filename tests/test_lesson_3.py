@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from ddpm_tutor import load_checkpoint, normal, q_sample, stream, to_unit_range
 from ddpm_tutor.course.lesson import all_lessons
 from ddpm_tutor.science.schedule import linear_schedule
 from ddpm_tutor.storage.digits import load_offline_digits
@@ -27,3 +28,20 @@ def test_lesson_3_goes_from_eq_7_to_eq_12_by_equal_numbers(seed: int) -> None:
     for _, kl, eq_8, eq_12 in losses:
         assert float(kl) > 0 and float(eq_8) == pytest.approx(float(kl), abs=2e-5)
         assert float(eq_12) == pytest.approx(float(kl), abs=2e-5)
+
+
+@pytest.mark.parametrize("seed", [0, 5])
+def test_lesson_3_shows_the_floor_of_the_loss(seed: int) -> None:
+    """At small t the noise can be told in the plain background, and not in strokes."""
+    lesson = all_lessons()[2]
+    tables: list[list[list[str]]] = []
+    space = {"torch": torch, "digits": load_offline_digits(), "schedule": linear_schedule()}
+    space |= {"normal": normal, "q_sample": q_sample, "to_unit_range": to_unit_range}
+    space |= {"generator": stream(seed, "lesson 3"), "trained": load_checkpoint()}
+    space |= {"show_table": lambda title, _, rows: tables.append(rows)}
+    (step,) = (step for step in lesson.steps if step.title == "The loss has a floor")
+    for cell in step.code:
+        exec(cell.source, space)
+    for t, *losses in tables[0]:
+        plain, strokes = map(float, losses)
+        assert (plain < 0.03 and strokes > 5 * plain) if t <= 50 else strokes < 0.001

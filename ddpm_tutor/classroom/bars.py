@@ -148,6 +148,12 @@ class Bars:
             self._waiting_for = waiting_for
             self._start_clock()
 
+    @contextmanager
+    def standing(self) -> Iterator[None]:
+        """No clock comes while the block prints: half a print above it would tear the line."""
+        with self._lock:
+            yield
+
     def say(self, description: str) -> bool:
         """Shows the clock at once, with these words, until a bar comes; whether there is one."""
         with self._lock:

@@ -79,7 +79,8 @@ class Session:
         its line.
         """
         whole = isinstance(what, Text) and (what.no_wrap or not self.console.is_terminal)
-        self.console.print(what, soft_wrap=whole)
+        with self.bars.standing():
+            self.console.print(what, soft_wrap=whole)
 
     def gap(self) -> None:
         """A blank line, unless there is one already."""

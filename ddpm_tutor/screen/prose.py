@@ -127,7 +127,7 @@ def used_functions(sources: Iterable[str], namespace: dict[str, Any]) -> dict[st
     found: dict[str, Any] = {}
     for name in names:
         if function := shown_function(namespace.get(name)):
-            found[name] = function
+            found[function.__name__] = function  # a loop variable may be another name of it
     if found:
         return dict(reversed(found.items()))
     return {name: f for name in imported if (f := shown_function(namespace.get(name)))}
