@@ -148,23 +148,7 @@ say("So a small step may be drawn from one bell curve. At t = 2 the centres are 
 #
 #     μ_θ(x_t, t) = (x_t - β_t / √(1 - ᾱ_t) · ε_θ(x_t, t)) / √α_t          (11)
 #
-# Here is each line as a number. Then we check that both ways agree, at every t.
-
-# %%
-beta, alpha, alpha_bar = (v[300].item() for v in (
-    schedule.beta, schedule.alpha, schedule.alpha_bar))
-before = schedule.alpha_bar[299].item()
-a = before**0.5 * beta / (1 - alpha_bar)
-b = alpha**0.5 * (1 - before) / (1 - alpha_bar)
-below = alpha**0.5 * (1 - alpha_bar)
-rows = [("x_t", "b + a / √ᾱ", b + a / alpha_bar**0.5),
-        ("x_t", "(α (1 - ᾱ before) + β) / ...",
-         (alpha * (1 - before) + beta) / below),
-        ("x_t", "(α - ᾱ + β) / ...", (alpha - alpha_bar + beta) / below),
-        ("x_t", "1 / √α", 1 / alpha**0.5),
-        ("ε", "-a √(1 - ᾱ) / √ᾱ", -a * (1 / alpha_bar - 1) ** 0.5),
-        ("ε", "-β / (√α √(1 - ᾱ))", -beta / (alpha * (1 - alpha_bar)) ** 0.5)]
-show_table("At t = 300", ["of", "line", "weight"], rows)
+# Do both ways agree? We try numbers, at every t.
 
 # %%
 t = torch.arange(1, schedule.T + 1, device=where)
@@ -384,14 +368,13 @@ show_images(by_digit[7][1::2], "number 7 on its way", names[1::2])
 # %% [markdown]
 # ## The guess of x_0
 #
-# With every guess of the noise the network also guessed `x_0` (Eq. 15). Nothing can
-# be seen in `x_1000`. There the least squared error is that of the mean: of all
-# digits with that label, or of all digits where there is none.
+# With every guess of the noise the network also guessed `x_0` (Eq. 15). What is the best
+# it can do at t = 1000, where nothing can be seen?
 #
-# But a network that gives `ε_θ` itself hardly gets there. At t = 1000 Eq. 15 divides
-# by `√ᾱ_t`, and so makes its smallest errors huge. The shipped network computes the
-# combination `v = √ᾱ_t ε - √(1 - ᾱ_t) x_0`, from which ε follows. Near t = 1000 that is
-# `-x_0`, nearly, and so its guess stays calm there (Salimans and Ho 2022).
+# Eq. 15 divides by `√ᾱ_t`, and so makes the smallest errors of `ε_θ` huge there. The
+# shipped network computes the combination `v = √ᾱ_t ε - √(1 - ᾱ_t) x_0`, from which ε
+# follows. Near t = 1000 that is `-x_0`, nearly, and so its guess stays calm there
+# (Salimans and Ho 2022).
 
 # %%
 ask_choice(
@@ -399,7 +382,8 @@ ask_choice(
     [
         ("one that looks like noise", "The noise in x_1000 tells nothing of x_0. What is "
          "left is what the network knows beforehand."),
-        ("a blurred digit", "Yes. It is the mean of all digits with that label."),
+        ("a blurred digit", "Yes. It is the mean of all digits with that label: "
+         "there a squared error is least."),
         ("a sharp digit", "Which of all the 7s? Nothing in x_1000 tells. So it must "
          "not decide yet."),
     ],
@@ -425,10 +409,9 @@ magnified = schedule.alpha_bar[1000] ** -0.5
 say("At t = 1000 the guess is that mean, nearly: a blurred digit." if far < final / 2
     else "At t = 1000 the guess of this network is no blurred digit: an error in ε_θ is "
     f"{magnified:.0f} times as large in it.")
-rows = [(f"{a} to {b}", rms(guesses[a] - guesses[b]))
-        for a, b in pairwise(guesses)]
-show_table("How the guess changes", ["t", "RMS change"], rows)
-say(f"It changes most from {max(rows, key=lambda row: row[1])[0]}.")
+change, a, b = max((rms(guesses[a] - guesses[b]), a, b)
+                   for a, b in pairwise(guesses))
+say(f"It changes most from {a} to {b}: by {change:.2f} (RMS).")
 
 # %% [markdown]
 # ## A film
@@ -584,12 +567,12 @@ for name, drawn in zip(ways, pictures, strict=True):
     edge = to_uint8(drawn)[:, :, :4].float()  # upper four lines: background
     rows.append((name, drawn.abs().max().item(), edge.mean().item(),
                  edge.std().item()))
-show_images(torch.stack(pictures, dim=1)[3:].flatten(0, 1), "3 and 4",
-            [*ways] * 2)
+show_images(torch.stack([drawn[3] for drawn in pictures]), "3", [*ways])
 show_table("25 steps", ["", "largest |x_0|", "background, of 255",
-                        "its noise"], rows)
+                        "its std"], rows)
 grey, black = rows[2][2], rows[0][2]
-say("Clamping x_t made the background grey." if black < 20 and grey > black + 2 else
+say(f"Clamping x_t made the background a little grey: {grey:.0f} of 255, not {black:.0f}."
+    if black < 20 and grey > black + 2 else
     "With these weights the background is grey already where nothing is clamped.")
 change = (pictures[0] - pictures[1]).abs().mean()
 say(f"The guess left [-1, 1] by {most:.1f} at most, at t = {at_t}, and in {share:.0%} of "
@@ -686,7 +669,7 @@ ask_choice(
          "Then x_T alone would bring the variety. Look."),
         ("eight blurs, each the mean of all digits",
          "The mean of each step is not the mean of all pictures. Look."),
-        ("eight thin digits of a few kinds", "Yes. The next step says why."),
+        ("eight thin digits, nearly all the same", "Yes. The next step says why."),
     ],
     answer=2,
     part="11.7 d",
@@ -781,18 +764,26 @@ for n in (5, 10, 10, 50):
     made.setdefault(n, []).append(state.x_t.cpu())
 
 # %%
-ask_number(
-    "The right step keeps the spread of x_t. What is the std of x_500 with DDIM?",
-    spread[500],
-    tolerance=0.1,
-    why=f"In the forward process it is {forward_500:.2f}, and so the network expects it.",
+ask_choice(
+    "Well trained weights draw from one x_T, in 10 steps and in 50. How alike are the two?",
+    [
+        ("equal, pixel by pixel", "Longer steps follow the way less exactly. Compare."),
+        ("nearly equal: small differences",
+         "Yes. It is one way, in longer or shorter steps."),
+        ("as different as from two x_T",
+         "No chance is left on the way: both start at the same x_T."),
+    ],
+    answer=1,
 )
+
+# %%
 for n in (5, 50):
     show_images(made[n][0], f"DDIM, {n} steps")
 print(f"10 steps, twice: equal is {torch.equal(*made[10])}")
 change = (made[10][0] - made[50][0]).flatten(1).norm(dim=1).mean()
 print(f"from 10 steps to 50 a picture moves by {change:.1f},")
 print(f"two 4s of Algorithm 2 lie {other_x_T:.1f} apart")
+print(f"std of x_500: {spread[500]:.2f}, forward: {forward_500:.2f}")
 
 # %% [markdown]
 # ## How many steps?
@@ -836,17 +827,16 @@ for n, name in (*((10, name) for name in ways), (steps, "σ² = β̃'")):
                  indices=range(10 * each))
     drawn = last(track(chain, n + 1, f"{n} steps, {name}")).cpu()
     found[n, name] = score(read_digits(reader, to_uint8(drawn)), asked, real)
-    examples.append(drawn[[2, 7]])
-show_images(torch.stack(examples, dim=1).flatten(0, 1), "numbers 2 and 7",
-            [f"{n}, {name}" for n, name in found] * 2)
+    examples.append(drawn[2])
+show_images(torch.stack(examples), "number 2",
+            [f"{n}, {name}" for n, name in found])
 
 # %% [markdown]
 # ## Which are as good?
 #
 # Eighty digits tell only so much. After each share stands how many points more it is
 # than that of real digits, as a 95 % interval. Where the interval holds 0, chance
-# alone may make such a difference. (Don't compare the intervals of two shares
-# by their overlap: 66 and 80 of 100 have intervals that overlap, and yet differ.)
+# alone may make such a difference.
 #
 # More precision than real digits is no triumph. Real handwriting has its odd ones, far
 # from all others. Who draws only the usual gets more precision, and less coverage.
@@ -887,8 +877,7 @@ ask_choice(
         ("x_T, the start",
          "Share x_T alone, and the runs differ as strangers do: see the next step."),
         ("the z of the middle steps",
-         "Yes. Parted at 800, the runs still become what they like. Parted at 200, they "
-         "can hardly change any more."),
+         "Yes. The next step measures which they are."),
         ("the z of the last few steps",
          "They are small, and what they change is small: see the next step."),
     ],
@@ -942,16 +931,18 @@ show_images(torch.cat([ends[800][0], ends[200][0]]),
 show_table("Two runs of one chain", ["shared down to t", "mean distance",
                                      "the same digit"], rows)
 near = {t: distance / strangers for t, distance, _ in rows}
+still_free = min((t for t in near if near[t] > 0.8), default=0)
+decided = max((t for t in near if near[t] < 0.5), default=1000)
 say(f"Two runs of different chains lie {strangers:.1f} apart, and {by_chance:.0%} show the "
     "same digit, by chance. " + (
-        "So it is decided between 800 and 200, by the z there."
-        if near[800] > 0.8 and near[200] < 0.5
+        f"So most is decided between {still_free} and {decided}, by the z there."
+        if near[800] > 0.8 and near[200] < 0.5 and still_free > decided
         else "With these weights it is not decided between 800 and 200 alone."))
 
 # %% [markdown]
 # ## What T costs
 #
-# A training step draws one t for each picture, whatever T is (lesson 3). And sampling?
+# The paper takes T = 1000 (Section 4). What would more cost?
 
 # %%
 ask_choice(

@@ -440,7 +440,7 @@ for name, of_told, of_free in (
         ("Precision", told.precision, free_of_it.precision)):
     more = difference(of_told, of_free)
     so = "so labels help" if more.value > 0 else "so labels do harm"
-    verdicts.append(f"{name} with labels less that without: {more} points, "
+    verdicts.append(f"{name}, with labels minus without: {more} points, "
                     + (so if more.is_clear else "which may be chance"))
 say(". ".join(verdicts) + ".")
 

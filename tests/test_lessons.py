@@ -52,11 +52,11 @@ NOWHERE = "http://127.0.0.1:9"  # the discard port: refused at once
 CLAIMS = {
     "x_299 is nearly as wide as it should be": "Here σ z does not bring x_299 nearer",
     "is that mean, nearly: a blurred digit.": "is no blurred digit: an error in ε_θ is 157 times",
-    "Clamping x_t made the background grey.": "the background is grey already",
+    "Clamping x_t made the background a little grey": "the background is grey already",
     "So they are thin, and all alike.": "These weights don't.",
     "With it the chain slides to": "With well trained weights x_t is far too calm without z",
     "DDIM: 20 show nothing worse than real digits": "DDIM: worse than real digits",
-    "So it is decided between 800 and 200": "it is not decided between 800 and 200 alone",
+    "So most is decided between": "it is not decided between 800 and 200 alone",
 }
 
 
