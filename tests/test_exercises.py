@@ -200,7 +200,7 @@ WRONG = [
     ("    return None", "wrong", "a `return` missing", None),
     ("    return x_0, eps", "wrong", "It is to return x_t", None),
     ("    return 1.0", "wrong", "returns a plain number; x_t must stay a tensor", None),
-    ("    return x_0[:, 0]", "wrong", "another shape", None),
+    ("    return x_0[:, 0]", "wrong", "x_t has the shape (4, 6, 10); it should be", None),
     ("    return x_0.long()", "wrong", "another dtype", None),
     ("    return x_0.exp()", "wrong", "no sum of x_0 and eps", None),
     ("    return x_0 + 0.5", "wrong", "you add 0.5 to every pixel", None),

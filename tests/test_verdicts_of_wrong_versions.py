@@ -66,7 +66,7 @@ WRONG = [
     (1, """
         b = schedule.beta[t].view(-1, 1, 1, 1)
         return (1 - b).sqrt() * x_prev + 2 * b.sqrt() * eps
-    """, ["eps by 0.2004 where 0.1002 (= √β_t)"]),
+    """, ["eps by 0.2004 (= 2 √β_t) where 0.1002 (= √β_t)"]),
     (1, """
         a = schedule.alpha[t].view(-1, 1, 1, 1)
         return a.sqrt() * x_prev + a.sqrt() * eps
@@ -503,7 +503,8 @@ def test_pictures_that_look_the_same_are_not_shown_and_black_is_explained() -> N
 
 def shown(verdict: Verdict, width: int = 80) -> list[str]:
     """The lines that a verdict takes on the screen."""
-    console = Console(file=io.StringIO(), width=width, force_terminal=False)
+    screen = {"width": width, "height": 40, "force_terminal": True, "color_system": None}
+    console = Console(file=io.StringIO(), **screen)  # type: ignore[arg-type]
     print_verdict(console, find_exercise("7"), Path("ex7.py"), Checked(verdict, "", "x\n" * 9))
     text = console.file.getvalue()  # type: ignore[attr-defined]
     return [line.rstrip() for line in text.splitlines()]

@@ -21,6 +21,7 @@ from ddpm_tutor.course.exercise import Exercise, Mistake
 from ddpm_tutor.errors import is_out_of_memory, line_in
 from ddpm_tutor.grading.coefficients import rows_of, sentence, wrong_coefficients
 from ddpm_tutor.grading.known_mistakes import recognised
+from ddpm_tutor.grading.shapes import another_shape, shapes_that_do_not_meet
 from ddpm_tutor.grading.trials import (
     Draw,
     Outcome,
@@ -123,6 +124,11 @@ def from_error(error: BaseException, path: Path, case: str = "") -> Verdict:
         says = "It calls itself without an end (RecursionError)."
     elif "grad can be implicitly created only for scalar" in says:
         says = "What `backward` is called on has to be one number: take the mean."
+    elif "Boolean value of Tensor with more than one value" in says:
+        says = (
+            "`if`, `and` and `or` take one yes or no; this tensor has one for each picture. Use"
+            f" `torch.where`, or multiply by what is asked. ({says})"
+        )
     elif isinstance(error, AttributeError) and "'float' object has no attribute" in says:
         says = f"A number must stay a tensor: `.item()` makes a plain number of it ({says})."
     elif line is None:
@@ -271,13 +277,17 @@ class Trial:
         like = next(given, "")
         say = f"`.to({like}.dtype)`" if like else f"`.to({expected.dtype})`"
         kinds = [str(tensor.dtype).removeprefix("torch.") for tensor in (mine, expected)]
+        if like and expected.dtype == torch.float64:
+            return f"Cast {name} to the dtype of {like}, where that is {kinds[1]} too. Say {say}."
         return f"Cast {name} to {kinds[1]}: it is in {kinds[0]}. Say {say}."
 
     def described(self, one: Tried, mistake: Mistake | None) -> Verdict:
         """What a wrong case looks like."""
         got, case = one.got, str(one.draw)
         if got.error is not None:
-            return from_error(got.error, self.path, case)
+            found = from_error(got.error, self.path, case)
+            says = shapes_that_do_not_meet(got.complaint, one.draw)
+            return replace(found, says=says) if says else found
         if got.problem:
             return Verdict("wrong", got.problem, case=case)
         name = next((n for n in one.expected.values if not self.agrees(one, n)), "")
@@ -285,13 +295,15 @@ class Trial:
             return Verdict("wrong", mistake_of_place(one), case=case)
         expected, mine = one.expected.values[name], got.values.get(name)
         if mine is None:
-            return Verdict("wrong", f"{name} is missing.", case=case)
+            return Verdict("wrong", self.explained() or f"{name} is missing.", case=case)
         if self.in_another_order(one):
             says = f"The results are right, but in another order: {', '.join(one.expected.values)}."
             return Verdict("wrong", says, case=case)
         if not comparable(expected, mine):
             columns, rows = ["", "expected", "yours"], kinds(expected, mine)
-            says = f"{name} has another {' and '.join(str(row[0]) for row in rows)}."
+            says = f"{name} has another dtype."
+            if expected.shape != mine.shape:
+                says = another_shape(name, expected, mine)
             return Verdict("wrong", says, case=case, columns=columns, rows=rows)
         if "observe" in self.checking and (facts := self.wrong_facts(one)):
             return self.described_facts(one, facts)
@@ -302,8 +314,7 @@ class Trial:
         if not alike(self.outcome(self.function, one.inputs, seed=1), got):
             return replace(found, says=self.draws_its_own())
         if bool(mine.isnan().any()) and not bool(expected.isnan().any()):
-            says = f"{name} has what is no number (NaN): 0 / 0, or the root of what is negative?"
-            return replace(found, says=says)
+            return replace(found, says=self.of_no_number(one, name))
         if says := self.explained():
             return replace(found, says=says)
         wrong = wrong_coefficients(self.checking, self.function)
@@ -320,6 +331,26 @@ class Trial:
             )
         says = f"{name} is not what it should be, and it is none of the known mistakes."
         return replace(found, says=says)
+
+    def of_no_number(self, one: Tried, name: str) -> str:
+        """Of a result with NaN in it: whether that goes where no picture is negative."""
+        says = f"{name} has what is no number (NaN)"
+        summed = [n for n in self.checking.get("linear_in", ()) if n in one.inputs]
+        pictures = [n for n in summed if one.inputs[n].is_floating_point()]
+
+        def stays(positive: list[str]) -> bool:
+            inputs = one.inputs | {n: one.inputs[n].abs() + 0.1 for n in positive}
+            value = self.outcome(self.function, inputs).values.get(name)
+            return value is None or bool(value.isnan().any())
+
+        if not pictures or stays(pictures):
+            return f"{says}: 0 / 0, or the root of what is negative?"
+        under = [n for n in pictures if stays([other for other in pictures if other != n])]
+        return (
+            f"{says}, by the root of what is negative: {' and '.join(under or pictures)} stand"
+            f"{'' if len(under or pictures) > 1 else 's'} under it. Only the number for each"
+            " picture belongs there."
+        )
 
     def in_another_order(self, one: Tried) -> bool:
         """Whether all the results are there, but not where they belong."""
@@ -344,18 +375,18 @@ class Trial:
 
     def described_facts(self, one: Tried, wrong: list[str]) -> Verdict:
         """What is not right of what was observed: there may be several slips at once."""
+        broken = [n for n in wrong if one.expected.values[n].dtype == torch.bool]
         rows: list[list[str | float]] = []
-        for name in wrong:
+        for name in broken or wrong:  # where a law is broken, numbers that rest on it say nothing
             mine = one.got.values.get(name)
             words = "-" if mine is None or mine.ndim else cell(mine.item())
             rows.append([name, cell(one.expected.values[name].item()), words])
-        broken = [n for n in wrong if one.expected.values[n].dtype == torch.bool]
         if not alike(self.outcome(self.function, one.inputs, seed=1), one.got):
             says = self.draws_its_own()
-        elif broken:
-            says = f"This does not hold: {'; '.join(broken)}."
         elif explained := self.explained():
             says = explained
+        elif broken:
+            says = f"This does not hold: {'; '.join(broken)}."
         else:
             says = f"This is not what it should be: {', '.join(wrong)}. No known mistake does so."
         columns = ["", "expected", "yours"]
@@ -378,8 +409,20 @@ class Trial:
         theirs = self.checking.get("written_out", (right,))
         codes = {f.__code__: f.__name__ for f in theirs if inspect.isfunction(f)}
         found: list[tuple[str, int]] = []
+        last_line = 0
+
+        def watched(*given: Any, **named: Any) -> Any:
+            """A generator that is returned runs later, when no line of the learner's is left."""
+            result = self.function(*given, **named)
+            code = getattr(result, "gi_code", None)
+            if code in codes:
+                found.append((codes[code], last_line))
+            return result
 
         def see(frame: FrameType, event: str, _: Any) -> None:
+            nonlocal last_line
+            if event == "return" and frame.f_code.co_filename == str(self.path):
+                last_line = frame.f_lineno
             if event != "call" or frame.f_code not in codes:
                 return
             caller = frame.f_back
@@ -391,7 +434,7 @@ class Trial:
         before = sys.getprofile()
         sys.setprofile(see)
         try:
-            self.outcome(self.function, inputs)
+            self.outcome(watched, inputs)
         finally:
             sys.setprofile(before)
         return found[0] if found else None
