@@ -338,6 +338,60 @@ WRONG = [
         optimizer.step()
         return loss
     """, ["has to be one number: take the mean"]),
+    # written without having seen the exercise files
+    (2, """
+        a = schedule.alpha_bar[t].view(-1, 1, 1, 1)
+        return torch.sqrt(a * x_0) + torch.sqrt((1 - a) * eps)
+    """, ["no number (NaN), by the root of what is negative: x_0 and eps stand under it"]),
+    (2, """
+        a = schedule.alpha_bar[t].view(-1, 1, 1, 1)
+        return a.sqrt() * x_0 + ((1 - a) * eps).sqrt()
+    """, ["the root of what is negative: eps stands under it"]),
+    (2, """
+        a = schedule.alpha_bar[t].view(1, -1, 1, 1)
+        return a.sqrt() * x_0 + (1 - a).sqrt() * eps
+    """, ["it should be (4, 1, 6, 10)", "lined up with axis 1", "`.view(-1, 1, 1, 1)`"]),
+    (2, """
+        a = schedule.alpha_bar[t].view(-1, 1, 1, 1).to(x_0.dtype)
+        return a ** 1/2 * x_0 + (1 - a) ** 1/2 * eps
+    """, ["by 0.03929 (= ᾱ_t / 2) where", "by 0.4607 (= (1 - ᾱ_t) / 2) where"]),
+    (2, """
+        a = schedule.alpha_bar[t.max()].to(x_0.dtype)
+        return a.sqrt() * x_0 + (1 - a).sqrt() * eps
+    """, ["x_0 by 0.006353, the same in all pictures, where"]),
+    (3, """
+        x_0 = images / 127.5 - 1
+        t = torch.randint(1, schedule.T + 1, (len(images),), generator=generator)
+        eps = torch.randn(x_0.shape, generator=generator)
+        x_t = q_sample(schedule, x_0, t, eps)
+        return x_0, t, eps
+    """, ["is x_0, without any noise; x_t belongs there"]),
+    (3, """
+        x_0 = 2 * images / 255 - 1
+        t = torch.randint(1, schedule.T + 1, (len(images),), generator=generator)
+        eps = torch.randn(x_0.shape, generator=generator)
+        return q_sample(schedule, x_0, t, eps), t, eps
+    """, ["A pixel of 127 becomes 0.00 in x_0, and one of 128 -1.00", "bytes end at 255"]),
+    (3, """
+        x_0 = images / 255 - 0.5
+        t = torch.randint(1, schedule.T + 1, (len(images),), generator=generator)
+        eps = torch.randn(x_0.shape, generator=generator)
+        return q_sample(schedule, x_0, t, eps), t, eps
+    """, ["a black pixel becomes -0.5 and a white one 0.5; -1 and 1 belong"]),
+    (4, """
+        i = torch.arange(channels // 2)
+        angle = t.unsqueeze(1) / 10000 ** (2 * i / channels)
+        return torch.stack([angle.sin(), angle.cos()])
+    """, ["shape (2, 4, 8); it should be (4, 16)", "numbers are right", "`torch.cat`"]),
+    (4, """
+        i = torch.arange(channels // 2)
+        angle = 2 * torch.pi * t[:, None] / 10000 ** (2 * i / channels)
+        return torch.cat([angle.sin(), angle.cos()], 1)
+    """, ["Each angle is 6.283 times what it should be"]),
+    (5, """
+        a = schedule.alpha_bar[t].view(-1, 1, 1, 1).to(x_t.dtype)
+        return ((x_t - (1 - a).sqrt() * eps) / a.sqrt()).squeeze()
+    """, ["x_0 has the shape (4, 6, 10)", "right: only their shape is to change"]),
 ]  # fmt: skip
 
 

@@ -402,7 +402,7 @@ LATER = [
     (13, "null_label + 1", "return torch.where(u < share, null_label + 1, label)", "other_null"),
     (13, "a list", """
         return [null_label if v < share else y for v, y in zip(u, label)]
-    """, ""),
+    """, "returns a list of 44"),
     (14, "w squared", OF_14 + "    return n + guidance**2 * (c - n)",
      "you multiply the prediction with the label by"),
     (14, "w at most 1", OF_14 + "    return n + min(guidance, 1.0) * (c - n)",
@@ -415,6 +415,65 @@ LATER = [
         n = model(x_t, torch.ones_like(t), torch.full_like(label, null_label))
         return n + guidance * (c - n)
     """, "other_t"),
+    # written without having seen the exercise files
+    (8, "if for the whole batch", OF_8 + """
+    mean = (x_t - coef * eps) / alpha.sqrt()
+    if t > 1:
+        return mean + beta.sqrt() * z
+    return mean
+    """, "`if`, `and` and `or` take one yes or no"),
+    (8, "a mask without its axes",
+     OF_8 + "    return (x_t - coef * eps) / alpha.sqrt() + beta.sqrt() * z * (t > 1)",
+     "A number for each picture, (B,), meets pictures (B, 1, H, W)"),
+    (9, "ends at 2, and yields behind the step", """
+        x = x_T
+        yield schedule.T, x
+        for i in range(schedule.T, 1, -1):
+            t = torch.full((len(x),), i)
+            x = p_step(schedule, x, t, model(x, t), z[i])
+            yield i - 1, x
+    """, "you ask the network at t = 6, 5, 4, 3, 2; t = 6, 5, 4, 3, 2, 1 belongs there"),
+    (9, "the t before the step", """
+        x = x_T
+        yield schedule.T, x
+        for i in range(schedule.T, 0, -1):
+            t = torch.full((len(x),), i)
+            x = p_step(schedule, x, t, model(x, t), z[i])
+            yield i, x
+    """, "you yield t = 6, 6, 5, 4, 3, 2, 1; t = 6, 5, 4, 3, 2, 1, 0 belongs there"),
+    (9, "a list of pictures", """
+        x, frames = x_T, [x_T]
+        for i in range(schedule.T, 0, -1):
+            t = torch.full((len(x),), i)
+            x = p_step(schedule, x, t, model(x, t), z[i])
+            frames.append(x)
+        return frames
+    """, "returns a list of 7; it is to yield pairs"),
+    (9, "nothing yielded", """
+        for i in range(schedule.T, 0, -1):
+            t = torch.full((len(x_T),), i)
+            x_T = p_step(schedule, x_T, t, model(x_T, t), z[i])
+    """, "Is a `yield` missing?"),
+    (10, "the end alone", """
+        x = x_T
+        for i in range(schedule.T, 0, -1):
+            t = torch.full((len(x),), i)
+            x = p_step(schedule, x, t, model(x, t), torch.zeros_like(x))
+        return x
+    """, "returns a tensor (4, 1, 6, 10); it is to yield pairs"),
+    (10, "ends at 2, and yields behind the step", """
+        x = x_T
+        yield schedule.T, x
+        for i in range(schedule.T, 1, -1):
+            t = torch.full((len(x),), i)
+            x = p_step(schedule, x, t, model(x, t), torch.zeros_like(x))
+            yield i - 1, x
+    """, "you ask the network at t = 6, 5, 4, 3, 2; t = 6, 5, 4, 3, 2, 1 belongs there"),
+    (12, "label and t are swapped", """
+        C = x.shape[1]
+        both = time_encoding(label, C) + embedding(t)[:, :C]
+        return x + both[:, :, None, None]
+    """, "has a row for each label, 0 to 10; it is asked for row 500"),
 ]  # fmt: skip
 
 
@@ -536,4 +595,5 @@ BORROWED = [
 
 @pytest.mark.parametrize(("number", "body"), BORROWED)
 def test_what_the_package_does_is_to_be_written_out(number: int, body: str) -> None:
-    assert "Write it out: then it counts." in told(number, body).says
+    verdict = told(number, body)
+    assert "Write it out: then it counts." in verdict.says and verdict.line
