@@ -296,7 +296,7 @@ WRONG = [
     (5, """
         a = schedule.alpha_bar[t].view(-1, 1, 1, 1)
         return ((x_t - (1 - a).sqrt() * eps) / a.sqrt()).tanh()
-    """, ["no sum of x_t and eps"]),
+    """, ["right for small numbers, not for large ones"]),
     (7, """
         at = lambda v, i: v[i].view(-1, 1, 1, 1)
         b, a, now, before = (at(schedule.beta, t), at(schedule.alpha, t),
@@ -392,6 +392,42 @@ WRONG = [
         a = schedule.alpha_bar[t].view(-1, 1, 1, 1).to(x_t.dtype)
         return ((x_t - (1 - a).sqrt() * eps) / a.sqrt()).squeeze()
     """, ["x_0 has the shape (4, 6, 10)", "right: only their shape is to change"]),
+    (1, """
+        x_t = torch.zeros_like(x_prev)
+        for i in range(len(t)):
+            b = schedule.beta[t[i]]
+            x_t[i] = (1 - b).sqrt() * x_prev[i] + b.sqrt() * eps[0]
+        return x_t
+    """, ["eps of one picture gets into the others"]),
+    (4, """
+        i = torch.arange(channels // 2, device=t.device)
+        angle = t[None, :] / 10000 ** (2 * i / channels)[:, None]
+        return torch.cat([angle.sin(), angle.cos()])
+    """, ["right, but the axes stand in another order"]),
+    (6, """
+        x_t = q_sample(schedule, x_0, t, eps)
+        weight = (schedule.alpha_bar[t] / (1 - schedule.alpha_bar[t])).view(-1, 1, 1, 1)
+        loss = (weight.to(x_t.dtype) * (model(x_t, t) - eps) ** 2).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss
+    """, ["weighted by t", "8.71 times at t = 100"]),
+    (6, """
+        loss = F.mse_loss(model(q_sample(schedule, x_0, t, eps), t), eps)
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 0.1)
+        optimizer.step()
+        return loss
+    """, ["loss is right, but the weights go elsewhere", "between `backward()` and `step()`"]),
+    (7, """
+        at = lambda v, i: v[i].view(-1, 1, 1, 1).to(x_t.dtype)
+        b, a, now, before = (at(schedule.beta, t), at(schedule.alpha, t),
+                             at(schedule.alpha_bar, t), at(schedule.alpha_bar, t - 1))
+        mean = (before.sqrt() * b * x_0 + a.sqrt() * (1 - before) * x_t) / (1 - now)
+        return mean, ((1 - before) / (1 - now) * b).expand_as(x_t)
+    """, ["right, but repeated"]),
 ]  # fmt: skip
 
 

@@ -398,7 +398,10 @@ LATER = [
         encoding = time_encoding(t, C) + embedding(label)[:C]
         return x + encoding[:, :, None, None].to(x.dtype)
     """, "all_channels"),
-    (13, "kept where u is small", "return torch.where(u > share, null_label, label)", "kept"),
+    (13, "kept where u is small", "return torch.where(u > share, null_label, label)",
+     "the wrong way round: you drop a label where u > share"),
+    (13, "share itself is dropped too", "return torch.where(u <= share, null_label, label)",
+     "where u <= 0.3; u < 0.3 belongs there"),
     (13, "null_label + 1", "return torch.where(u < share, null_label + 1, label)", "other_null"),
     (13, "a list", """
         return [null_label if v < share else y for v, y in zip(u, label)]
@@ -469,6 +472,54 @@ LATER = [
             x = p_step(schedule, x, t, model(x, t), torch.zeros_like(x))
             yield i - 1, x
     """, "you ask the network at t = 6, 5, 4, 3, 2; t = 6, 5, 4, 3, 2, 1 belongs there"),
+    (9, "the noises from the other end", """
+        x = x_T
+        yield schedule.T, x
+        for i in range(schedule.T, 0, -1):
+            t = torch.full((len(x),), i)
+            x = p_step(schedule, x, t, model(x, t), z[schedule.T - i + 1])
+            yield i - 1, x
+    """, "In the step t = 6 you give p_step z[1]; z[6] belongs there."),
+    (9, "T is taken for 1000", """
+        x_t = x_T
+        for i in range(1000, 0, -1):
+            yield i, x_t
+            t = torch.full((len(x_t),), i, device=x_t.device)
+            x_t = p_step(schedule, x_t, t, model(x_t, t), z[i])
+        yield 0, x_t
+    """, "KeyError: 1000"),
+    (9, "x_t and the prediction are swapped", """
+        x = x_T
+        yield schedule.T, x
+        for i in range(schedule.T, 0, -1):
+            t = torch.full((len(x),), i)
+            x = p_step(schedule, model(x, t), t, x, z[i])
+            yield i - 1, x
+    """, "x_t by -0.4406 (= -β_t / (√(1 - ᾱ_t) √α_t)) where 1.195 (= 1 / √α_t) belongs"),
+    (10, "x_T as z", """
+        x = x_T
+        yield schedule.T, x
+        for i in range(schedule.T, 0, -1):
+            t = torch.full((len(x),), i)
+            x = p_step(schedule, x, t, model(x, t), x_T)
+            yield i - 1, x
+    """, "you multiply x_t by 1.743 where 1.195 (= 1 / √α_t) belongs"),
+    (8, "a clipped guess of x_0", """
+        at = lambda c, i: c[i].view(-1, 1, 1, 1).to(x_t.dtype)
+        b, a, now = at(schedule.beta, t), at(schedule.alpha, t), at(schedule.alpha_bar, t)
+        before = at(schedule.alpha_bar, t - 1)
+        x_0 = ((x_t - (1 - now).sqrt() * eps) / now.sqrt()).clamp(-1, 1)
+        mean = (before.sqrt() * b * x_0 + a.sqrt() * (1 - before) * x_t) / (1 - now)
+        return mean + b.sqrt() * z * (t > 1).view(-1, 1, 1, 1)
+    """, "right for small numbers, not for large ones"),
+    (12, "one row for all labels", """
+        C = x.shape[1]
+        return x + (time_encoding(t, C) + embedding.weight[0, :C])[:, :, None, None]
+    """, "label makes no difference to x"),
+    (14, "a label that no row is for", """
+        c, n = model(x_t, t, label), model(x_t, t, torch.full_like(label, -1))
+        return n + guidance * (c - n)
+    """, "that it has no row for"),
     (12, "label and t are swapped", """
         C = x.shape[1]
         both = time_encoding(label, C) + embedding(t)[:, :C]

@@ -465,11 +465,21 @@ def observe(sample, model, p_step, schedule, x_T, z):
 
 
 def explain(sample):
-    """The t that are yielded, and those of the steps."""
-    given = inputs(Draw(1, batch=2))
+    """The t that are yielded, those of the steps, and which noise each step gets."""
+    given, other = inputs(Draw(1, batch=2)), []
     given["model"], asked = asked_at(given["model"])
+
+    def noted(schedule, x_t, t, eps, z):
+        i = next((i for i, noise in given["z"].items() if torch.equal(noise, z)), None)
+        if i not in (None, int(t[0])):
+            other.append(
+                f"In the step t = {int(t[0])} you give p_step z[{i}]; z[{int(t[0])}] belongs"
+            )
+        return line_4(schedule, x_t, t, eps, z)
+
     with torch.no_grad():
-        return steps_in_words(sample(**given), asked, given["schedule"].T)
+        says = steps_in_words(sample(**given | {"p_step": noted}), asked, given["schedule"].T)
+    return says or (f"{other[0]} there." if other else "")
 
 
 def probe(sample, inputs):

@@ -47,6 +47,7 @@ TOLERANCE = 1e-3  # how far two numbers may part, of their size, and still be th
 MAX_REST = 1e-4
 ZERO = 1e-6  # beside coefficients of about 1, no more than rounding
 PLAIN = 0.1  # so far off, of its size, a coefficient is plainly another
+ENOUGH = 3  # different t: fewer do not tell an expression from another that is as large by chance
 MAX_ROWS = 3  # coefficients in a table, of each input
 
 # on the paper's schedule are the numbers to tell; on the short one, no two expressions are close
@@ -138,7 +139,7 @@ def wrong_coefficients(checking: Mapping[str, Any], function: Function) -> list[
         if pair[0] is None or pair[1] is None:
             return None
         fitted.append((mine, pair[0], pair[1]))
-    return [c for of in ["", *names] if (c := compared(of, names.get(of, ""), fitted))]
+    return [c for of in ["", *names] if (c := compared(of, names, fitted))]
 
 
 def arguments_of(draw: Draw) -> dict[str, Any]:
@@ -211,9 +212,12 @@ def fit(probe: Probe) -> dict[str, Tensor] | None:
 
 
 def compared(
-    of: str, name: str, fitted: Sequence[tuple[Probe, dict[str, Tensor], dict[str, Tensor]]]
+    of: str,
+    names: Mapping[str, str],
+    fitted: Sequence[tuple[Probe, dict[str, Tensor], dict[str, Tensor]]],
 ) -> Coefficient | None:
     """One coefficient in all probes; None where it is right, or no number."""
+    name = names.get(of, "")
     probes, mine, right = zip(*fitted, strict=True)
     expected, yours = (torch.cat([found[of] for found in one]) for one in (right, mine))
     if not bool(yours.isfinite().any()) or same(yours, expected):
@@ -225,7 +229,12 @@ def compared(
     of_the_first = all(
         same(m[of], r[of][:1].expand(len(m[of]))) for m, r in zip(mine, right, strict=True)
     )
-    known = "" if of_the_first else known_as(yours, atoms, name)
+    swapped = (  # it is what another input is to be multiplied by
+        names[n]
+        for n in names
+        if n != of and names[n] and same(yours, torch.cat([found[n] for found in right]))
+    )
+    known = "" if of_the_first else next(swapped, "") or known_as(yours, atoms, name)
     of_all = not of_the_first and not known and one_for_all(mine, right, of)
     # the first schedule on which it shows
     k = next(k for k, (m, r) in enumerate(zip(mine, right, strict=True)) if not same(m[of], r[of]))
@@ -290,6 +299,9 @@ def known_as(yours: Tensor, atoms: Mapping[str, Tensor], wanted: str) -> str:
         plainest = (with_brackets(name) for name in matching(size / factor, *made[0]))
         found += [written.format(name) for name in plainest if name != "1"]
     strangers = {name: sum(atom in name and atom not in wanted for atom in atoms) for name in found}
+    if atoms and torch.stack([*atoms.values()]).unique(dim=1).shape[1] < ENOUGH:
+        # what a single t says may be chance
+        found = [name for name in found if not strangers[name] or name in made[0][0]]
     best = min(found, key=lambda name: (strangers[name], len(name)), default="")
     return sign + best if best else ""
 

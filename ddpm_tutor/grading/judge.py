@@ -129,6 +129,10 @@ def from_error(error: BaseException, path: Path, case: str = "") -> Verdict:
             "`if`, `and` and `or` take one yes or no; this tensor has one for each picture. Use"
             f" `torch.where`, or multiply by what is asked. ({says})"
         )
+    elif "index out of range in self" in says:
+        says = f"It is asked for a label, or for a t, that it has no row for ({says})."
+    elif "tensors used as indices must be" in says:
+        says = f"What a tensor is indexed with has to be whole numbers, `.long()` ({says})."
     elif isinstance(error, AttributeError) and "'float' object has no attribute" in says:
         says = f"A number must stay a tensor: `.item()` makes a plain number of it ({says})."
     elif line is None:
@@ -278,6 +282,7 @@ class Trial:
         say = f"`.to({like}.dtype)`" if like else f"`.to({expected.dtype})`"
         kinds = [str(tensor.dtype).removeprefix("torch.") for tensor in (mine, expected)]
         if like and expected.dtype == torch.float64:
+            name = "the result" if name == like else name
             return f"Cast {name} to the dtype of {like}, where that is {kinds[1]} too. Say {say}."
         return f"Cast {name} to {kinds[1]}: it is in {kinds[0]}. Say {say}."
 
@@ -321,6 +326,8 @@ class Trial:
         if wrong:
             columns, rows = rows_of(wrong)
             return Verdict("wrong", sentence(wrong), columns=columns, rows=rows)
+        if says := self.of_dependence(one, name):
+            return replace(found, says=says)
         if wrong is None:
             summed = [n for n in self.checking["linear_in"] if n not in one.expected.values]
             says = (
@@ -351,6 +358,47 @@ class Trial:
             f"{'' if len(under or pictures) > 1 else 's'} under it. Only the number for each"
             " picture belongs there."
         )
+
+    def of_dependence(self, one: Tried, name: str) -> str:
+        """Of a function that leaves an input out, mixes pictures, or is right for small ones."""
+
+        def value(function: Callable[..., Any], inputs: dict[str, Any]) -> Tensor | None:
+            return self.outcome(function, inputs).values.get(name)
+
+        def as_before(function: Callable[..., Any], inputs: dict[str, Any], first: int = 0) -> bool:
+            """Whether other inputs give the same, from that picture on."""
+            before, now = value(function, one.inputs), value(function, inputs)
+            if before is None or now is None or before.shape != now.shape:
+                return False
+            return bool((distance(now[first:], before[first:]) <= 1).all())
+
+        right = self.checking["right"]
+        tensors = {n: v for n, v in one.inputs.items() if isinstance(v, Tensor) and len(v) > 1}
+        rolled = {n: one.inputs | {n: v.roll(1, 0)} for n, v in tensors.items()}
+        unused = [n for n, inputs in rolled.items() if as_before(self.function, inputs)]
+        if unused := [n for n in unused if not as_before(right, rolled[n])]:
+            make = "makes" if len(unused) == 1 else "make"
+            return (
+                f"{' and '.join(unused)} {make} no difference to {name}: is something left out, or"
+                " one taken for all?"
+            )
+        floats = {n: v for n, v in tensors.items() if v.is_floating_point()}
+        for n, v in floats.items():
+            inputs = one.inputs | {n: torch.cat([v[:1] + 1, v[1:]])}
+            if not as_before(self.function, inputs, 1) and as_before(right, inputs, 1):
+                return (
+                    f"{n} of one picture gets into the others: each is to be made of its own {n}."
+                )
+        small = one.inputs | {n: v / 10_000 for n, v in floats.items()}
+        mine, expected = value(self.function, small), value(right, small)
+        if mine is None or expected is None or not comparable(mine, expected):
+            return ""
+        if bool((distance(mine, expected) <= 1).all()) and bool(expected.any()):
+            return (
+                f"{name} is right for small numbers, not for large ones: something is clipped, or"
+                " bent."
+            )
+        return ""
 
     def in_another_order(self, one: Tried) -> bool:
         """Whether all the results are there, but not where they belong."""

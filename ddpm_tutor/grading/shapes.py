@@ -15,7 +15,11 @@ SHAPE_IT = "shape it (B, 1, 1, 1), with `.view(-1, 1, 1, 1)`"
 def another_shape(name: str, expected: Tensor, mine: Tensor) -> str:
     """What is to be said of a result of another shape, and how it may have come about."""
     says = f"{name} has the shape {tuple(mine.shape)}; it should be {tuple(expected.shape)}."
-    if rearranged(expected, mine):
+    if how := rearranged(expected, mine):
+        if how == "turned":
+            return f"{says} The numbers are right, but the axes stand in another order: turn them."
+        if how == "repeated":
+            return f"{says} The numbers are right, but repeated: leave out `expand` or `repeat`."
         if mine.ndim > expected.ndim and 1 not in mine.shape:
             return (
                 f"{says} The numbers are right, but on an axis too many: `stack` makes a new one,"
@@ -30,14 +34,22 @@ def another_shape(name: str, expected: Tensor, mine: Tensor) -> str:
     return says
 
 
-def rearranged(expected: Tensor, mine: Tensor) -> bool:
-    """Whether all the numbers are there, with the axes in another order, or cut otherwise."""
+def rearranged(expected: Tensor, mine: Tensor) -> str:
+    """How the numbers stand, where all are there: "cut" otherwise, "turned" so that the axes have
+    another order, or "repeated"; else "".
+    """
+    fits = [a == b or a == 1 for a, b in zip(expected.shape, mine.shape, strict=False)]
+    if mine.ndim == expected.ndim and all(fits):
+        same = alike(Outcome({"": expected.expand_as(mine)}), Outcome({"": mine}))
+        return "repeated" if same else ""
     if mine.numel() != expected.numel() or mine.ndim > MAX_AXES:
-        return False
-    wanted = Outcome({"": expected})
-    orders = permutations(range(mine.ndim))
-    reshaped = (mine.permute(order).reshape(expected.shape) for order in orders)
-    return any(alike(Outcome({"": one}), wanted) for one in reshaped)
+        return ""
+    for order in permutations(range(mine.ndim)):
+        turned = mine.permute(order)
+        if alike(Outcome({"": turned.reshape(expected.shape)}), Outcome({"": expected})):
+            in_place = list(order) == sorted(order) or turned.shape != expected.shape
+            return "cut" if in_place else "turned"
+    return ""
 
 
 def lined_up(expected: Tensor, mine: Tensor) -> list[int]:

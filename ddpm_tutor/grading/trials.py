@@ -288,7 +288,11 @@ def alike(a: Outcome, b: Outcome) -> bool:
 
 
 def kind_of_error(outcome: Outcome) -> str:
-    """What an error says, whichever numbers it names: those of a product depend on its order."""
+    """What an error says, whichever numbers it names: those of a product depend on its order. A
+    key that is not there does not.
+    """
+    if isinstance(outcome.error, KeyError):
+        return outcome.complaint
     return re.sub(r"\d+", "N", outcome.complaint)
 
 
