@@ -189,7 +189,8 @@ def explain(time_encoding):
         return "The angles are not in proportion to t: at t = 2 each is to be twice that at t = 1."
     angle = angle[0] * 1000  # at t = 1
     right_angle = 10_000 ** (-torch.arange(4, dtype=torch.float64) / 4)
-    if torch.allclose(angle / right_angle, factor := angle[0], rtol=1e-3):
+    factor, first = angle[0], torch.atan2(*time_encoding(small[:1], 12).double()[0, [0, 6]]) * 1000
+    if torch.allclose(torch.cat([angle / right_angle, first[None]]), factor, rtol=1e-3):
         return f"Each angle is {factor:.4g} times what it should be, t / 10000^(2i / C)."
     exponents = -angle.log() / torch.tensor(10_000.0).log()
     listed = ", ".join(f"{round(exponent, 4) + 0:g}" for exponent in exponents.tolist())

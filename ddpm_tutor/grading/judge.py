@@ -20,6 +20,7 @@ from torch import Tensor
 from ddpm_tutor.course.exercise import Exercise, Mistake
 from ddpm_tutor.errors import is_out_of_memory, line_in
 from ddpm_tutor.grading.coefficients import rows_of, sentence, wrong_coefficients
+from ddpm_tutor.grading.dependence import dependence, no_number
 from ddpm_tutor.grading.known_mistakes import recognised
 from ddpm_tutor.grading.shapes import another_shape, shapes_that_do_not_meet
 from ddpm_tutor.grading.trials import (
@@ -319,14 +320,17 @@ class Trial:
         if not alike(self.outcome(self.function, one.inputs, seed=1), got):
             return replace(found, says=self.draws_its_own())
         if bool(mine.isnan().any()) and not bool(expected.isnan().any()):
-            return replace(found, says=self.of_no_number(one, name))
+            summed = [n for n in self.checking.get("linear_in", ()) if n in one.inputs]
+            says = no_number(name, self.function, self.value(name), one.inputs, summed)
+            return replace(found, says=says)
         if says := self.explained():
             return replace(found, says=says)
         wrong = wrong_coefficients(self.checking, self.function)
         if wrong:
             columns, rows = rows_of(wrong)
             return Verdict("wrong", sentence(wrong), columns=columns, rows=rows)
-        if says := self.of_dependence(one, name):
+        right = self.checking["right"]
+        if says := dependence(name, self.function, right, self.value(name), one.inputs):
             return replace(found, says=says)
         if wrong is None:
             summed = [n for n in self.checking["linear_in"] if n not in one.expected.values]
@@ -339,66 +343,9 @@ class Trial:
         says = f"{name} is not what it should be, and it is none of the known mistakes."
         return replace(found, says=says)
 
-    def of_no_number(self, one: Tried, name: str) -> str:
-        """Of a result with NaN in it: whether that goes where no picture is negative."""
-        says = f"{name} has what is no number (NaN)"
-        summed = [n for n in self.checking.get("linear_in", ()) if n in one.inputs]
-        pictures = [n for n in summed if one.inputs[n].is_floating_point()]
-
-        def stays(positive: list[str]) -> bool:
-            inputs = one.inputs | {n: one.inputs[n].abs() + 0.1 for n in positive}
-            value = self.outcome(self.function, inputs).values.get(name)
-            return value is None or bool(value.isnan().any())
-
-        if not pictures or stays(pictures):
-            return f"{says}: 0 / 0, or the root of what is negative?"
-        under = [n for n in pictures if stays([other for other in pictures if other != n])]
-        return (
-            f"{says}, by the root of what is negative: {' and '.join(under or pictures)} stand"
-            f"{'' if len(under or pictures) > 1 else 's'} under it. Only the number for each"
-            " picture belongs there."
-        )
-
-    def of_dependence(self, one: Tried, name: str) -> str:
-        """Of a function that leaves an input out, mixes pictures, or is right for small ones."""
-
-        def value(function: Callable[..., Any], inputs: dict[str, Any]) -> Tensor | None:
-            return self.outcome(function, inputs).values.get(name)
-
-        def as_before(function: Callable[..., Any], inputs: dict[str, Any], first: int = 0) -> bool:
-            """Whether other inputs give the same, from that picture on."""
-            before, now = value(function, one.inputs), value(function, inputs)
-            if before is None or now is None or before.shape != now.shape:
-                return False
-            return bool((distance(now[first:], before[first:]) <= 1).all())
-
-        right = self.checking["right"]
-        tensors = {n: v for n, v in one.inputs.items() if isinstance(v, Tensor) and len(v) > 1}
-        rolled = {n: one.inputs | {n: v.roll(1, 0)} for n, v in tensors.items()}
-        unused = [n for n, inputs in rolled.items() if as_before(self.function, inputs)]
-        if unused := [n for n in unused if not as_before(right, rolled[n])]:
-            make = "makes" if len(unused) == 1 else "make"
-            return (
-                f"{' and '.join(unused)} {make} no difference to {name}: is something left out, or"
-                " one taken for all?"
-            )
-        floats = {n: v for n, v in tensors.items() if v.is_floating_point()}
-        for n, v in floats.items():
-            inputs = one.inputs | {n: torch.cat([v[:1] + 1, v[1:]])}
-            if not as_before(self.function, inputs, 1) and as_before(right, inputs, 1):
-                return (
-                    f"{n} of one picture gets into the others: each is to be made of its own {n}."
-                )
-        small = one.inputs | {n: v / 10_000 for n, v in floats.items()}
-        mine, expected = value(self.function, small), value(right, small)
-        if mine is None or expected is None or not comparable(mine, expected):
-            return ""
-        if bool((distance(mine, expected) <= 1).all()) and bool(expected.any()):
-            return (
-                f"{name} is right for small numbers, not for large ones: something is clipped, or"
-                " bent."
-            )
-        return ""
+    def value(self, name: str) -> Callable[[Callable[..., Any], dict[str, Any]], Tensor | None]:
+        """What gives this result of a function, None where it gives none."""
+        return lambda function, inputs: self.outcome(function, inputs).values.get(name)
 
     def in_another_order(self, one: Tried) -> bool:
         """Whether all the results are there, but not where they belong."""
