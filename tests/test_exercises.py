@@ -200,9 +200,9 @@ WRONG = [
     ("    return None", "wrong", "a `return` missing", None),
     ("    return x_0, eps", "wrong", "It is to return x_t", None),
     ("    return 1.0", "wrong", "returns a plain number; x_t must stay a tensor", None),
-    ("    return x_0[:, 0]", "wrong", "another shape", None),
+    ("    return x_0[:, 0]", "wrong", "x_t has the shape (4, 6, 10); it should be", None),
     ("    return x_0.long()", "wrong", "another dtype", None),
-    ("    return x_0.exp()", "wrong", "no sum of x_0 and eps", None),
+    ("    return x_0.exp()", "wrong", "t and eps make no difference to x_t", None),
     ("    return x_0 + 0.5", "wrong", "you add 0.5 to every pixel", None),
     ("    x_0.zero_()\n    return x_0", "wrong", "x_0 is missing", None),
     ("    eps *= 1.5\n    a = schedule.alpha_bar[t].to(x_0.dtype).view(-1, 1, 1, 1)\n"

@@ -66,7 +66,7 @@ WRONG = [
     (1, """
         b = schedule.beta[t].view(-1, 1, 1, 1)
         return (1 - b).sqrt() * x_prev + 2 * b.sqrt() * eps
-    """, ["eps by 0.2004 where 0.1002 (= √β_t)"]),
+    """, ["eps by 0.2004 (= 2 √β_t) where 0.1002 (= √β_t)"]),
     (1, """
         a = schedule.alpha[t].view(-1, 1, 1, 1)
         return a.sqrt() * x_prev + a.sqrt() * eps
@@ -296,7 +296,7 @@ WRONG = [
     (5, """
         a = schedule.alpha_bar[t].view(-1, 1, 1, 1)
         return ((x_t - (1 - a).sqrt() * eps) / a.sqrt()).tanh()
-    """, ["no sum of x_t and eps"]),
+    """, ["right for small numbers, not for large ones"]),
     (7, """
         at = lambda v, i: v[i].view(-1, 1, 1, 1)
         b, a, now, before = (at(schedule.beta, t), at(schedule.alpha, t),
@@ -338,6 +338,96 @@ WRONG = [
         optimizer.step()
         return loss
     """, ["has to be one number: take the mean"]),
+    # written without having seen the exercise files
+    (2, """
+        a = schedule.alpha_bar[t].view(-1, 1, 1, 1)
+        return torch.sqrt(a * x_0) + torch.sqrt((1 - a) * eps)
+    """, ["no number (NaN), by the root of what is negative: x_0 and eps stand under it"]),
+    (2, """
+        a = schedule.alpha_bar[t].view(-1, 1, 1, 1)
+        return a.sqrt() * x_0 + ((1 - a) * eps).sqrt()
+    """, ["the root of what is negative: eps stands under it"]),
+    (2, """
+        a = schedule.alpha_bar[t].view(1, -1, 1, 1)
+        return a.sqrt() * x_0 + (1 - a).sqrt() * eps
+    """, ["it should be (4, 1, 6, 10)", "lined up with axis 1", "`.view(-1, 1, 1, 1)`"]),
+    (2, """
+        a = schedule.alpha_bar[t].view(-1, 1, 1, 1).to(x_0.dtype)
+        return a ** 1/2 * x_0 + (1 - a) ** 1/2 * eps
+    """, ["by 0.03929 (= ᾱ_t / 2) where", "by 0.4607 (= (1 - ᾱ_t) / 2) where"]),
+    (2, """
+        a = schedule.alpha_bar[t.max()].to(x_0.dtype)
+        return a.sqrt() * x_0 + (1 - a).sqrt() * eps
+    """, ["x_0 by 0.006353, the same in all pictures, where"]),
+    (3, """
+        x_0 = images / 127.5 - 1
+        t = torch.randint(1, schedule.T + 1, (len(images),), generator=generator)
+        eps = torch.randn(x_0.shape, generator=generator)
+        x_t = q_sample(schedule, x_0, t, eps)
+        return x_0, t, eps
+    """, ["is x_0, without any noise; x_t belongs there"]),
+    (3, """
+        x_0 = 2 * images / 255 - 1
+        t = torch.randint(1, schedule.T + 1, (len(images),), generator=generator)
+        eps = torch.randn(x_0.shape, generator=generator)
+        return q_sample(schedule, x_0, t, eps), t, eps
+    """, ["A pixel of 127 becomes 0.00 in x_0, and one of 128 -1.00", "bytes end at 255"]),
+    (3, """
+        x_0 = images / 255 - 0.5
+        t = torch.randint(1, schedule.T + 1, (len(images),), generator=generator)
+        eps = torch.randn(x_0.shape, generator=generator)
+        return q_sample(schedule, x_0, t, eps), t, eps
+    """, ["a black pixel becomes -0.5 and a white one 0.5; -1 and 1 belong"]),
+    (4, """
+        i = torch.arange(channels // 2)
+        angle = t.unsqueeze(1) / 10000 ** (2 * i / channels)
+        return torch.stack([angle.sin(), angle.cos()])
+    """, ["shape (2, 4, 8); it should be (4, 16)", "numbers are right", "`torch.cat`"]),
+    (4, """
+        i = torch.arange(channels // 2)
+        angle = 2 * torch.pi * t[:, None] / 10000 ** (2 * i / channels)
+        return torch.cat([angle.sin(), angle.cos()], 1)
+    """, ["Each angle is 6.283 times what it should be"]),
+    (5, """
+        a = schedule.alpha_bar[t].view(-1, 1, 1, 1).to(x_t.dtype)
+        return ((x_t - (1 - a).sqrt() * eps) / a.sqrt()).squeeze()
+    """, ["x_0 has the shape (4, 6, 10)", "right: only their shape is to change"]),
+    (1, """
+        x_t = torch.zeros_like(x_prev)
+        for i in range(len(t)):
+            b = schedule.beta[t[i]]
+            x_t[i] = (1 - b).sqrt() * x_prev[i] + b.sqrt() * eps[0]
+        return x_t
+    """, ["eps of one picture gets into the others"]),
+    (4, """
+        i = torch.arange(channels // 2, device=t.device)
+        angle = t[None, :] / 10000 ** (2 * i / channels)[:, None]
+        return torch.cat([angle.sin(), angle.cos()])
+    """, ["right, but the axes stand in another order"]),
+    (6, """
+        x_t = q_sample(schedule, x_0, t, eps)
+        weight = (schedule.alpha_bar[t] / (1 - schedule.alpha_bar[t])).view(-1, 1, 1, 1)
+        loss = (weight.to(x_t.dtype) * (model(x_t, t) - eps) ** 2).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss
+    """, ["weighted by t", "8.71 times at t = 100"]),
+    (6, """
+        loss = F.mse_loss(model(q_sample(schedule, x_0, t, eps), t), eps)
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 0.1)
+        optimizer.step()
+        return loss
+    """, ["loss is right, but the weights go elsewhere", "between `backward()` and `step()`"]),
+    (7, """
+        at = lambda v, i: v[i].view(-1, 1, 1, 1).to(x_t.dtype)
+        b, a, now, before = (at(schedule.beta, t), at(schedule.alpha, t),
+                             at(schedule.alpha_bar, t), at(schedule.alpha_bar, t - 1))
+        mean = (before.sqrt() * b * x_0 + a.sqrt() * (1 - before) * x_t) / (1 - now)
+        return mean, ((1 - before) / (1 - now) * b).expand_as(x_t)
+    """, ["right, but repeated"]),
 ]  # fmt: skip
 
 
@@ -503,7 +593,8 @@ def test_pictures_that_look_the_same_are_not_shown_and_black_is_explained() -> N
 
 def shown(verdict: Verdict, width: int = 80) -> list[str]:
     """The lines that a verdict takes on the screen."""
-    console = Console(file=io.StringIO(), width=width, force_terminal=False)
+    screen = {"width": width, "height": 40, "force_terminal": True, "color_system": None}
+    console = Console(file=io.StringIO(), **screen)  # type: ignore[arg-type]
     print_verdict(console, find_exercise("7"), Path("ex7.py"), Checked(verdict, "", "x\n" * 9))
     text = console.file.getvalue()  # type: ignore[attr-defined]
     return [line.rstrip() for line in text.splitlines()]

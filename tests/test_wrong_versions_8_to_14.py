@@ -398,11 +398,14 @@ LATER = [
         encoding = time_encoding(t, C) + embedding(label)[:C]
         return x + encoding[:, :, None, None].to(x.dtype)
     """, "all_channels"),
-    (13, "kept where u is small", "return torch.where(u > share, null_label, label)", "kept"),
+    (13, "kept where u is small", "return torch.where(u > share, null_label, label)",
+     "the wrong way round: you drop a label where u > share"),
+    (13, "share itself is dropped too", "return torch.where(u <= share, null_label, label)",
+     "where u <= 0.3; u < 0.3 belongs there"),
     (13, "null_label + 1", "return torch.where(u < share, null_label + 1, label)", "other_null"),
     (13, "a list", """
         return [null_label if v < share else y for v, y in zip(u, label)]
-    """, ""),
+    """, "returns a list of 44"),
     (14, "w squared", OF_14 + "    return n + guidance**2 * (c - n)",
      "you multiply the prediction with the label by"),
     (14, "w at most 1", OF_14 + "    return n + min(guidance, 1.0) * (c - n)",
@@ -415,6 +418,113 @@ LATER = [
         n = model(x_t, torch.ones_like(t), torch.full_like(label, null_label))
         return n + guidance * (c - n)
     """, "other_t"),
+    # written without having seen the exercise files
+    (8, "if for the whole batch", OF_8 + """
+    mean = (x_t - coef * eps) / alpha.sqrt()
+    if t > 1:
+        return mean + beta.sqrt() * z
+    return mean
+    """, "`if`, `and` and `or` take one yes or no"),
+    (8, "a mask without its axes",
+     OF_8 + "    return (x_t - coef * eps) / alpha.sqrt() + beta.sqrt() * z * (t > 1)",
+     "A number for each picture, (B,), meets pictures (B, 1, H, W)"),
+    (9, "ends at 2, and yields behind the step", """
+        x = x_T
+        yield schedule.T, x
+        for i in range(schedule.T, 1, -1):
+            t = torch.full((len(x),), i)
+            x = p_step(schedule, x, t, model(x, t), z[i])
+            yield i - 1, x
+    """, "you ask the network at t = 6, 5, 4, 3, 2; t = 6, 5, 4, 3, 2, 1 belongs there"),
+    (9, "the t before the step", """
+        x = x_T
+        yield schedule.T, x
+        for i in range(schedule.T, 0, -1):
+            t = torch.full((len(x),), i)
+            x = p_step(schedule, x, t, model(x, t), z[i])
+            yield i, x
+    """, "you yield t = 6, 6, 5, 4, 3, 2, 1; t = 6, 5, 4, 3, 2, 1, 0 belongs there"),
+    (9, "a list of pictures", """
+        x, frames = x_T, [x_T]
+        for i in range(schedule.T, 0, -1):
+            t = torch.full((len(x),), i)
+            x = p_step(schedule, x, t, model(x, t), z[i])
+            frames.append(x)
+        return frames
+    """, "returns a list of 7; it is to yield pairs"),
+    (9, "nothing yielded", """
+        for i in range(schedule.T, 0, -1):
+            t = torch.full((len(x_T),), i)
+            x_T = p_step(schedule, x_T, t, model(x_T, t), z[i])
+    """, "Is a `yield` missing?"),
+    (10, "the end alone", """
+        x = x_T
+        for i in range(schedule.T, 0, -1):
+            t = torch.full((len(x),), i)
+            x = p_step(schedule, x, t, model(x, t), torch.zeros_like(x))
+        return x
+    """, "returns a tensor (4, 1, 6, 10); it is to yield pairs"),
+    (10, "ends at 2, and yields behind the step", """
+        x = x_T
+        yield schedule.T, x
+        for i in range(schedule.T, 1, -1):
+            t = torch.full((len(x),), i)
+            x = p_step(schedule, x, t, model(x, t), torch.zeros_like(x))
+            yield i - 1, x
+    """, "you ask the network at t = 6, 5, 4, 3, 2; t = 6, 5, 4, 3, 2, 1 belongs there"),
+    (9, "the noises from the other end", """
+        x = x_T
+        yield schedule.T, x
+        for i in range(schedule.T, 0, -1):
+            t = torch.full((len(x),), i)
+            x = p_step(schedule, x, t, model(x, t), z[schedule.T - i + 1])
+            yield i - 1, x
+    """, "In the step t = 6 you give p_step z[1]; z[6] belongs there."),
+    (9, "T is taken for 1000", """
+        x_t = x_T
+        for i in range(1000, 0, -1):
+            yield i, x_t
+            t = torch.full((len(x_t),), i, device=x_t.device)
+            x_t = p_step(schedule, x_t, t, model(x_t, t), z[i])
+        yield 0, x_t
+    """, "KeyError: 1000"),
+    (9, "x_t and the prediction are swapped", """
+        x = x_T
+        yield schedule.T, x
+        for i in range(schedule.T, 0, -1):
+            t = torch.full((len(x),), i)
+            x = p_step(schedule, model(x, t), t, x, z[i])
+            yield i - 1, x
+    """, "x_t by -0.4406 (= -β_t / (√(1 - ᾱ_t) √α_t)) where 1.195 (= 1 / √α_t) belongs"),
+    (10, "x_T as z", """
+        x = x_T
+        yield schedule.T, x
+        for i in range(schedule.T, 0, -1):
+            t = torch.full((len(x),), i)
+            x = p_step(schedule, x, t, model(x, t), x_T)
+            yield i - 1, x
+    """, "you multiply x_t by 1.743 where 1.195 (= 1 / √α_t) belongs"),
+    (8, "a clipped guess of x_0", """
+        at = lambda c, i: c[i].view(-1, 1, 1, 1).to(x_t.dtype)
+        b, a, now = at(schedule.beta, t), at(schedule.alpha, t), at(schedule.alpha_bar, t)
+        before = at(schedule.alpha_bar, t - 1)
+        x_0 = ((x_t - (1 - now).sqrt() * eps) / now.sqrt()).clamp(-1, 1)
+        mean = (before.sqrt() * b * x_0 + a.sqrt() * (1 - before) * x_t) / (1 - now)
+        return mean + b.sqrt() * z * (t > 1).view(-1, 1, 1, 1)
+    """, "right for small numbers, not for large ones"),
+    (12, "one row for all labels", """
+        C = x.shape[1]
+        return x + (time_encoding(t, C) + embedding.weight[0, :C])[:, :, None, None]
+    """, "label makes no difference to x"),
+    (14, "a label that no row is for", """
+        c, n = model(x_t, t, label), model(x_t, t, torch.full_like(label, -1))
+        return n + guidance * (c - n)
+    """, "that it has no row for"),
+    (12, "label and t are swapped", """
+        C = x.shape[1]
+        both = time_encoding(label, C) + embedding(t)[:, :C]
+        return x + both[:, :, None, None]
+    """, "has a row for each label, 0 to 10; it is asked for row 500"),
 ]  # fmt: skip
 
 
@@ -536,4 +646,5 @@ BORROWED = [
 
 @pytest.mark.parametrize(("number", "body"), BORROWED)
 def test_what_the_package_does_is_to_be_written_out(number: int, body: str) -> None:
-    assert "Write it out: then it counts." in told(number, body).says
+    verdict = told(number, body)
+    assert "Write it out: then it counts." in verdict.says and verdict.line

@@ -244,13 +244,41 @@ def observe(noisy_batch, schedule, images, generator):
         "mean of eps": to_a_tenth(eps.mean()),
         "std of eps": to_a_tenth(eps.std()),
         "different noises among 20": len(eps[:20].flatten(1).unique(dim=0)),
-        "x_0 of a black pixel": to_a_tenth((middle - slope) / 2) * 2,
-        "x_0 of a white pixel": to_a_tenth((middle + slope) / 2) * 2,
+        "x_0 of a black pixel": to_a_tenth(middle - slope),
+        "x_0 of a white pixel": to_a_tenth(middle + slope),
         "x_t is Eq. 4 with its t and eps": bool(off < 0.01 * slope.abs()),
         "t is drawn at random": not torch.equal(t, others),
         "the same seed gives the same": torch.equal(x_t, repeated),
         "x_t": torch.zeros((), dtype=x_t.dtype),  # in float32
     }
+
+
+def explain(noisy_batch):
+    """What becomes of the pictures, where each is made of x_0 and noise, or is x_0 alone."""
+    every_byte = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16).repeat(200, 1, 1, 1)
+    x_t, t, eps = noisy_batch(linear_schedule(10, 0.02, 0.3), every_byte, stream(0, "x_0"))
+    x_0 = to_unit_range(every_byte)
+    if torch.allclose(x_t.float(), x_0, atol=0.01):
+        return "The first result is x_0, without any noise; x_t belongs there."
+    if torch.allclose(x_t.float(), eps.float(), atol=0.01):
+        return "The first result is eps, the noise alone; x_t belongs there."
+    x_0 = predict_x_0(linear_schedule(10, 0.02, 0.3), x_t, t, eps)
+    became, off = x_0.mean(0).flatten(), (x_0 - x_0.mean(0)).abs().max()
+    if off > 0.01:
+        return ""
+    if (became.diff() < -0.5).any():
+        last = int((became.diff() < -0.5).nonzero()[0])
+        return (
+            f"A pixel of {last} becomes {became[last]:z.2f} in x_0, and one of {last + 1}"
+            f" {became[last + 1]:z.2f}: bytes end at 255 and start again at 0."
+            " Say `images.float()` first."
+        )
+    if (became - to_unit_range(every_byte[:1]).flatten()).abs().max() > 0.02:
+        return (
+            f"In x_0 a black pixel becomes {became[0]:.4g} and a white one {became[255]:.4g};"
+            " -1 and 1 belong there."
+        )
+    return ""
 
 
 def to_a_tenth(value):

@@ -177,14 +177,22 @@ def inputs(draw):
 
 
 def explain(time_encoding):
-    """Which exponents are in use: they show in the angles at t = 1."""
-    sine, cosine = time_encoding(torch.tensor([1, 2]), 8).double().chunk(2, dim=1)  # (2, 4) each
+    """Which exponents are in use: they show in the angles at a small t."""
+    small = torch.tensor([1, 2], dtype=torch.float64) / 1000  # no angle goes round
+    sine, cosine = time_encoding(small, 8).double().chunk(2, dim=1)  # (2, 4) each
     if not torch.allclose(sine**2 + cosine**2, torch.ones_like(sine), atol=1e-4):
         return ""
     angle = torch.atan2(sine, cosine)
-    if not torch.allclose((2 * angle[0]).sin(), sine[1], atol=1e-3):
+    if not (angle > 0).all():
+        return ""
+    if not torch.allclose(2 * angle[0], angle[1], rtol=1e-3, atol=0):
         return "The angles are not in proportion to t: at t = 2 each is to be twice that at t = 1."
-    exponents = -angle[0].log() / torch.tensor(10_000.0).log()
+    angle = angle[0] * 1000  # at t = 1
+    right_angle = 10_000 ** (-torch.arange(4, dtype=torch.float64) / 4)
+    factor, first = angle[0], torch.atan2(*time_encoding(small[:1], 12).double()[0, [0, 6]]) * 1000
+    if torch.allclose(torch.cat([angle / right_angle, first[None]]), factor, rtol=1e-3):
+        return f"Each angle is {factor:.4g} times what it should be, t / 10000^(2i / C)."
+    exponents = -angle.log() / torch.tensor(10_000.0).log()
     listed = ", ".join(f"{round(exponent, 4) + 0:g}" for exponent in exponents.tolist())
     return (
         f"With 8 channels you divide t by 10000 to the powers {listed};"

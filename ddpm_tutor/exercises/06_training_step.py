@@ -335,15 +335,37 @@ def explain(training_step):
     for draw in (Draw(1, batch=2), Draw(2, batch=2), Draw(3, batch=3, height=4, width=6)):
         of_draw = inputs(draw)
         first = "loss of step 1"
-        mine, right_one = (observe(f, **copied_all(of_draw))[first] for f in (training_step, right))
-        ratios.append((mine / right_one).item())
+        mine, right_one = (observe(f, **copied_all(of_draw)) for f in (training_step, right))
+        ratios.append((mine[first] / right_one[first]).item())
+        steps = mine["optimizer.step called in step 1"]
     if max(ratios) - min(ratios) < 1e-3 * max(ratios) and abs(ratios[0] - 1) > 1e-3:
         return (
             f"The loss is {ratios[0]:.4g} times the mean of the squared errors; once belongs there."
         )
     if abs(ratios[0] - 64) < 0.1 and abs(ratios[2] - 24) < 0.1:
         return "The squared errors of each picture are summed; their mean belongs there."
+    if steps == 1 and max(abs(ratio - 1) for ratio in ratios) < 1e-3:
+        return (
+            "The loss is right, but the weights go elsewhere: the gradient is changed between"
+            " `backward()` and `step()`, or it is that of another loss."
+        )
+    low, high = (ratio_at(training_step, t) for t in (100, 900))
+    if abs(low - high) > 1e-3 * low and low == ratio_at(training_step, 100, seed=8):
+        return (
+            f"The loss is weighted by t: the mean of the squared errors is taken {low:.4g} times at"
+            f" t = 100, and {high:.4g} times at t = 900. Eq. 14 takes it once."
+        )
     return ""
+
+
+def ratio_at(training_step, t, seed=7):
+    """How many times too large the loss is at one t."""
+    given = inputs(Draw(seed, batch=2))
+    given["t"] = torch.full_like(given["t"], t)
+    mine, right_one = (
+        observe(f, **copied_all(given))["loss of step 1"] for f in (training_step, right)
+    )
+    return round((mine / right_one).item(), 4)
 
 
 def copied_all(given):

@@ -410,17 +410,19 @@ def sample(model, p_step, schedule, x_T, z):
 
 
 # %% check
-from itertools import islice
 from types import MappingProxyType
 
 from ddpm_tutor import ancestral_sampling as right
 from ddpm_tutor import p_step
 from ddpm_tutor.grading.tools import (
+    Draw,
     Probe,
-    WrongKind,
+    asked_at,
+    moments_of,
     quick_drawing,
     refuse_other_numbers,
     schedule_at,
+    steps_in_words,
 )
 
 # in the first step, from x_T to x_{T-1}
@@ -455,21 +457,29 @@ def inputs(draw):
 
 
 def observe(sample, model, p_step, schedule, x_T, z):
-    """The moments that are yielded, the last one first."""
+    """The moments that are yielded, the last one first, and how many steps were taken."""
     with torch.no_grad():
-        given = sample(model, p_step, schedule, x_T, z)
-        if sample is not right and getattr(given, "gi_code", None) is right.__code__:
-            raise WrongKind("The package's own loop comes back. Write it out: then it counts.")
-        moments = list(islice(given, schedule.T + 5))
-    try:
-        seen = {"number of moments": len(moments)}
-        for t, x_t in reversed(moments):
-            seen[f"x_{int(t)}"] = x_t
-        return seen
-    except (TypeError, ValueError):
-        raise WrongKind(
-            "What is yielded is no pair (t, x_t), a whole number and a tensor."
-        ) from None
+        model, asked = asked_at(model)
+        seen = moments_of(sample(model, p_step, schedule, x_T, z), schedule.T)
+    return seen | {"number of t that the network is asked at": len(set(asked))}
+
+
+def explain(sample):
+    """The t that are yielded, those of the steps, and which noise each step gets."""
+    given, other = inputs(Draw(1, batch=2)), []
+    given["model"], asked = asked_at(given["model"])
+
+    def noted(schedule, x_t, t, eps, z):
+        i = next((i for i, noise in given["z"].items() if torch.equal(noise, z)), None)
+        if i not in (None, int(t[0])):
+            other.append(
+                f"In the step t = {int(t[0])} you give p_step z[{i}]; z[{int(t[0])}] belongs"
+            )
+        return line_4(schedule, x_t, t, eps, z)
+
+    with torch.no_grad():
+        says = steps_in_words(sample(**given | {"p_step": noted}), asked, given["schedule"].T)
+    return says or (f"{other[0]} there." if other else "")
 
 
 def probe(sample, inputs):

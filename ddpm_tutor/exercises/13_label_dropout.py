@@ -230,6 +230,7 @@ def right(label, share, null_label, u):
 def inputs(draw):
     batch, draw.batch = draw.batch, 40 + draw.batch
     label, u = draw.labels(), draw.uniform()
+    u[3] = 0.5  # share itself in one case: there < and <= part
     return {"label": label, "share": 0.1 + 0.1 * batch, "null_label": 10 + batch, "u": u}
 
 
@@ -242,6 +243,10 @@ def explain(drop_labels):
         return ""
     if torch.equal(dropped, u < 0.3) and len(others := result[dropped].unique()) == 1:
         return f"With null_label = 12, a dropped label becomes {others.item()}; 12 belongs there."
+    if torch.equal(dropped, u > 0.3):
+        return (
+            "It is the wrong way round: you drop a label where u > share; u < share belongs there."
+        )
     last = int(dropped.nonzero().max())
     if dropped[: last + 1].all():
         return (

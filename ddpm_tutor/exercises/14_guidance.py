@@ -237,7 +237,7 @@ def guided_eps(model, x_t, t, label, null_label, guidance):
 from ddpm_tutor.grading.tools import Probe, quick_drawing, refuse_other_numbers
 
 results = ("eps",)
-linear_in = {"the prediction with the label": "w", "the one without": "1 - w"}
+linear_in = {"the prediction with the label": "w", "the prediction without": "1 - w"}
 
 
 def right(model, x_t, t, label, null_label, guidance):
@@ -272,7 +272,7 @@ def probe(guided_eps, inputs):
         return torch.where((label == null_label).view(-1, 1, 1, 1), without, with_label)
 
     eps = guided_eps(**inputs | {"model": model})
-    given = {"the prediction with the label": with_label, "the one without": without}
+    given = {"the prediction with the label": with_label, "the prediction without": without}
     return Probe(eps, given, [f"w = {w:g}"] * len(eps), {"w": torch.full((len(eps),), w)})
 
 

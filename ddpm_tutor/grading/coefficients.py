@@ -47,6 +47,7 @@ TOLERANCE = 1e-3  # how far two numbers may part, of their size, and still be th
 MAX_REST = 1e-4
 ZERO = 1e-6  # beside coefficients of about 1, no more than rounding
 PLAIN = 0.1  # so far off, of its size, a coefficient is plainly another
+ENOUGH = 3  # different t: fewer do not tell an expression from another that is as large by chance
 MAX_ROWS = 3  # coefficients in a table, of each input
 
 # on the paper's schedule are the numbers to tell; on the short one, no two expressions are close
@@ -81,6 +82,7 @@ class Coefficient:
     yours: list[float]
     known_as: str  # what the learner's is, such as "ᾱ_t", or ""
     of_the_first: bool = False  # the learner's is that of the first picture, in all of them
+    of_all: bool = False  # the learner's is one number for all pictures, and no whole one
     alone: bool = False  # it is no factor, but a result of its own
 
     def plain(self) -> int:
@@ -97,8 +99,9 @@ class Coefficient:
     def in_words(self, i: int) -> str:
         """What is wrong with it, in picture `i`."""
         yours, expected = told_apart(self.yours[i], self.expected[i])
-        mine = yours if self.known_as in ("", "0", "1") else f"{yours} (= {self.known_as})"
+        mine = yours if self.known_as in ("", "0", "1", "-1") else f"{yours} (= {self.known_as})"
         mine = f"{yours}, that of the first picture," if self.of_the_first else mine
+        mine = f"{yours}, the same in all pictures," if self.of_all else mine
         right = f"{expected} (= {self.name})" if self.name else expected
         if not self.of:
             return f"you add {mine} to every pixel"
@@ -136,7 +139,7 @@ def wrong_coefficients(checking: Mapping[str, Any], function: Function) -> list[
         if pair[0] is None or pair[1] is None:
             return None
         fitted.append((mine, pair[0], pair[1]))
-    return [c for of in ["", *names] if (c := compared(of, names.get(of, ""), fitted))]
+    return [c for of in ["", *names] if (c := compared(of, names, fitted))]
 
 
 def arguments_of(draw: Draw) -> dict[str, Any]:
@@ -209,9 +212,12 @@ def fit(probe: Probe) -> dict[str, Tensor] | None:
 
 
 def compared(
-    of: str, name: str, fitted: Sequence[tuple[Probe, dict[str, Tensor], dict[str, Tensor]]]
+    of: str,
+    names: Mapping[str, str],
+    fitted: Sequence[tuple[Probe, dict[str, Tensor], dict[str, Tensor]]],
 ) -> Coefficient | None:
     """One coefficient in all probes; None where it is right, or no number."""
+    name = names.get(of, "")
     probes, mine, right = zip(*fitted, strict=True)
     expected, yours = (torch.cat([found[of] for found in one]) for one in (right, mine))
     if not bool(yours.isfinite().any()) or same(yours, expected):
@@ -223,6 +229,13 @@ def compared(
     of_the_first = all(
         same(m[of], r[of][:1].expand(len(m[of]))) for m, r in zip(mine, right, strict=True)
     )
+    swapped = (  # it is what another input is to be multiplied by
+        names[n]
+        for n in names
+        if n != of and names[n] and same(yours, torch.cat([found[n] for found in right]))
+    )
+    known = "" if of_the_first else next(swapped, "") or known_as(yours, atoms, name)
+    of_all = not of_the_first and not known and one_for_all(mine, right, of)
     # the first schedule on which it shows
     k = next(k for k, (m, r) in enumerate(zip(mine, right, strict=True)) if not same(m[of], r[of]))
     kept = [i for i, value in enumerate(mine[k][of]) if value.isfinite()]
@@ -235,9 +248,21 @@ def compared(
         [probes[k].at[i] for i in kept],
         expected_there,
         yours_there,
-        known_as="" if of_the_first else known_as(yours, atoms, name),
+        known_as=known,
         of_the_first=of_the_first,
+        of_all=of_all,
         alone=of in probes[0].further,
+    )
+
+
+def one_for_all(
+    mine: Sequence[dict[str, Tensor]], right: Sequence[dict[str, Tensor]], of: str
+) -> bool:
+    """Whether each batch has one coefficient, no plain 2, say, where each picture has its own."""
+    first = mine[0][of][0].item()
+    return abs(first - round(first)) > TOLERANCE and all(
+        same(m[of], m[of][:1].expand(len(m[of]))) and not same(r[of], r[of][:1].expand(len(r[of])))
+        for m, r in zip(mine, right, strict=True)
     )
 
 
@@ -267,12 +292,16 @@ def known_as(yours: Tensor, atoms: Mapping[str, Tensor], wanted: str) -> str:
     if bool((yours.abs() <= ZERO).all()):
         return "0"
     sign = "-" if bool((yours < 0).all()) else ""
-    found = [
-        name
-        for names, values in expressions({n: value[whole] for n, value in atoms.items()})
-        for name in matching(yours.abs() if sign else yours, names, values)
-    ]
+    size = yours.abs() if sign else yours
+    made = list(expressions({n: value[whole] for n, value in atoms.items()}))
+    found = [name for names, values in made for name in matching(size, names, values)]
+    for factor, written in ((0.5, "{} / 2"), (2.0, "2 {}")) if made and not found else ():
+        plainest = (with_brackets(name) for name in matching(size / factor, *made[0]))
+        found += [written.format(name) for name in plainest if name != "1"]
     strangers = {name: sum(atom in name and atom not in wanted for atom in atoms) for name in found}
+    if atoms and torch.stack([*atoms.values()]).unique(dim=1).shape[1] < ENOUGH:
+        # what a single t says may be chance
+        found = [name for name in found if not strangers[name] or name in made[0][0]]
     best = min(found, key=lambda name: (strangers[name], len(name)), default="")
     return sign + best if best else ""
 
@@ -316,6 +345,11 @@ def without_brackets(name: str) -> str:
     return name[1:-1] if name[0] == "(" else name
 
 
+def with_brackets(name: str) -> str:
+    """ "(1 - ᾱ_t)" of "1 - ᾱ_t"."""
+    return f"({name})" if name.startswith(("1 - ", "1 + ")) else name
+
+
 def told_apart(*values: float) -> list[str]:
     """Numbers with as many digits as it takes to see that they differ, four at least."""
     for digits in range(4, 12):
@@ -340,6 +374,10 @@ def rows_of(found: Sequence[Coefficient]) -> tuple[list[str], list[list[str | fl
     rows: list[list[str | float]] = []
     for one in found:
         what = one.of if one.alone else f"by which {one.of} is multiplied" if one.of else "added"
-        wrong = [i for i in range(len(one.at)) if one.is_wrong(i)][:MAX_ROWS]
-        rows += [[what, one.at[i], one.expected[i], one.yours[i]] for i in wrong]
+        wrong: dict[str, int] = {}  # a picture for each t
+        for i, at in enumerate(one.at):
+            if one.is_wrong(i):
+                wrong.setdefault(at, i)
+        shown = list(wrong.values())[:MAX_ROWS]
+        rows += [[what, one.at[i], one.expected[i], one.yours[i]] for i in shown]
     return ["", "", "expected", "yours"], rows

@@ -20,7 +20,9 @@ from torch import Tensor
 from ddpm_tutor.course.exercise import Exercise, Mistake
 from ddpm_tutor.errors import is_out_of_memory, line_in
 from ddpm_tutor.grading.coefficients import rows_of, sentence, wrong_coefficients
+from ddpm_tutor.grading.dependence import dependence, no_number
 from ddpm_tutor.grading.known_mistakes import recognised
+from ddpm_tutor.grading.shapes import another_shape, shapes_that_do_not_meet
 from ddpm_tutor.grading.trials import (
     Draw,
     Outcome,
@@ -123,6 +125,15 @@ def from_error(error: BaseException, path: Path, case: str = "") -> Verdict:
         says = "It calls itself without an end (RecursionError)."
     elif "grad can be implicitly created only for scalar" in says:
         says = "What `backward` is called on has to be one number: take the mean."
+    elif "Boolean value of Tensor with more than one value" in says:
+        says = (
+            "`if`, `and` and `or` take one yes or no; this tensor has one for each picture. Use"
+            f" `torch.where`, or multiply by what is asked. ({says})"
+        )
+    elif "index out of range in self" in says:
+        says = f"It is asked for a label, or for a t, that it has no row for ({says})."
+    elif "tensors used as indices must be" in says:
+        says = f"What a tensor is indexed with has to be whole numbers, `.long()` ({says})."
     elif isinstance(error, AttributeError) and "'float' object has no attribute" in says:
         says = f"A number must stay a tensor: `.item()` makes a plain number of it ({says})."
     elif line is None:
@@ -271,13 +282,18 @@ class Trial:
         like = next(given, "")
         say = f"`.to({like}.dtype)`" if like else f"`.to({expected.dtype})`"
         kinds = [str(tensor.dtype).removeprefix("torch.") for tensor in (mine, expected)]
+        if like and expected.dtype == torch.float64:
+            name = "the result" if name == like else name
+            return f"Cast {name} to the dtype of {like}, where that is {kinds[1]} too. Say {say}."
         return f"Cast {name} to {kinds[1]}: it is in {kinds[0]}. Say {say}."
 
     def described(self, one: Tried, mistake: Mistake | None) -> Verdict:
         """What a wrong case looks like."""
         got, case = one.got, str(one.draw)
         if got.error is not None:
-            return from_error(got.error, self.path, case)
+            found = from_error(got.error, self.path, case)
+            says = shapes_that_do_not_meet(got.complaint, one.draw)
+            return replace(found, says=says) if says else found
         if got.problem:
             return Verdict("wrong", got.problem, case=case)
         name = next((n for n in one.expected.values if not self.agrees(one, n)), "")
@@ -285,13 +301,15 @@ class Trial:
             return Verdict("wrong", mistake_of_place(one), case=case)
         expected, mine = one.expected.values[name], got.values.get(name)
         if mine is None:
-            return Verdict("wrong", f"{name} is missing.", case=case)
+            return Verdict("wrong", self.explained() or f"{name} is missing.", case=case)
         if self.in_another_order(one):
             says = f"The results are right, but in another order: {', '.join(one.expected.values)}."
             return Verdict("wrong", says, case=case)
         if not comparable(expected, mine):
             columns, rows = ["", "expected", "yours"], kinds(expected, mine)
-            says = f"{name} has another {' and '.join(str(row[0]) for row in rows)}."
+            says = f"{name} has another dtype."
+            if expected.shape != mine.shape:
+                says = another_shape(name, expected, mine)
             return Verdict("wrong", says, case=case, columns=columns, rows=rows)
         if "observe" in self.checking and (facts := self.wrong_facts(one)):
             return self.described_facts(one, facts)
@@ -302,7 +320,8 @@ class Trial:
         if not alike(self.outcome(self.function, one.inputs, seed=1), got):
             return replace(found, says=self.draws_its_own())
         if bool(mine.isnan().any()) and not bool(expected.isnan().any()):
-            says = f"{name} has what is no number (NaN): 0 / 0, or the root of what is negative?"
+            summed = [n for n in self.checking.get("linear_in", ()) if n in one.inputs]
+            says = no_number(name, self.function, self.value(name), one.inputs, summed)
             return replace(found, says=says)
         if says := self.explained():
             return replace(found, says=says)
@@ -310,6 +329,9 @@ class Trial:
         if wrong:
             columns, rows = rows_of(wrong)
             return Verdict("wrong", sentence(wrong), columns=columns, rows=rows)
+        right = self.checking["right"]
+        if says := dependence(name, self.function, right, self.value(name), one.inputs):
+            return replace(found, says=says)
         if wrong is None:
             summed = [n for n in self.checking["linear_in"] if n not in one.expected.values]
             says = (
@@ -320,6 +342,10 @@ class Trial:
             )
         says = f"{name} is not what it should be, and it is none of the known mistakes."
         return replace(found, says=says)
+
+    def value(self, name: str) -> Callable[[Callable[..., Any], dict[str, Any]], Tensor | None]:
+        """What gives this result of a function, None where it gives none."""
+        return lambda function, inputs: self.outcome(function, inputs).values.get(name)
 
     def in_another_order(self, one: Tried) -> bool:
         """Whether all the results are there, but not where they belong."""
@@ -344,18 +370,18 @@ class Trial:
 
     def described_facts(self, one: Tried, wrong: list[str]) -> Verdict:
         """What is not right of what was observed: there may be several slips at once."""
+        broken = [n for n in wrong if one.expected.values[n].dtype == torch.bool]
         rows: list[list[str | float]] = []
-        for name in wrong:
+        for name in broken or wrong:  # where a law is broken, numbers that rest on it say nothing
             mine = one.got.values.get(name)
             words = "-" if mine is None or mine.ndim else cell(mine.item())
             rows.append([name, cell(one.expected.values[name].item()), words])
-        broken = [n for n in wrong if one.expected.values[n].dtype == torch.bool]
         if not alike(self.outcome(self.function, one.inputs, seed=1), one.got):
             says = self.draws_its_own()
-        elif broken:
-            says = f"This does not hold: {'; '.join(broken)}."
         elif explained := self.explained():
             says = explained
+        elif broken:
+            says = f"This does not hold: {'; '.join(broken)}."
         else:
             says = f"This is not what it should be: {', '.join(wrong)}. No known mistake does so."
         columns = ["", "expected", "yours"]
@@ -378,8 +404,20 @@ class Trial:
         theirs = self.checking.get("written_out", (right,))
         codes = {f.__code__: f.__name__ for f in theirs if inspect.isfunction(f)}
         found: list[tuple[str, int]] = []
+        last_line = 0
+
+        def watched(*given: Any, **named: Any) -> Any:
+            """A generator that is returned runs later, when no line of the learner's is left."""
+            result = self.function(*given, **named)
+            code = getattr(result, "gi_code", None)
+            if code in codes:
+                found.append((codes[code], last_line))
+            return result
 
         def see(frame: FrameType, event: str, _: Any) -> None:
+            nonlocal last_line
+            if event == "return" and frame.f_code.co_filename == str(self.path):
+                last_line = frame.f_lineno
             if event != "call" or frame.f_code not in codes:
                 return
             caller = frame.f_back
@@ -391,7 +429,7 @@ class Trial:
         before = sys.getprofile()
         sys.setprofile(see)
         try:
-            self.outcome(self.function, inputs)
+            self.outcome(watched, inputs)
         finally:
             sys.setprofile(before)
         return found[0] if found else None

@@ -7,7 +7,7 @@ as there are pictures, and learners' own functions of other exercises shape t to
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def refuse_other_numbers(name: str, value: Any, x_t: Tensor) -> None:
@@ -30,3 +30,19 @@ def refuse_other_numbers(name: str, value: Any, x_t: Tensor) -> None:
         f"{name} is to be a tensor (B,) of whole numbers, one for each of the {len(x_t)} pictures; "
         f"it is {got}"
     )
+
+
+def refuse_other_rows(embedding: nn.Embedding, asked: Tensor) -> None:
+    """Refuses what an embedding has no row for: t in the place of the label, say.
+
+    Raises:
+        IndexError: it has none.
+    """
+    if asked.is_meta or not asked.numel() or asked.is_floating_point():
+        return
+    last = embedding.num_embeddings - 1
+    if int(asked.min()) < 0 or int(asked.max()) > last:
+        other = next(int(i) for i in asked.flatten() if not 0 <= i <= last)
+        raise IndexError(
+            f"the embedding has a row for each label, 0 to {last}; it is asked for row {other}"
+        )

@@ -12,7 +12,7 @@ from ddpm_tutor.grading.verdict import Verdict
 from ddpm_tutor.screen.prose import Sentence
 
 MAX_PRINTED_LINES = 8  # of what the code printed
-LINES_OF_PICTURES = 11
+SHARE_OF_SCREEN = 0.45  # for the pictures: table and verdict are to stand under them
 
 
 def print_verdict(console: Console, exercise: Exercise, path: Path, checked: Checked) -> None:
@@ -91,7 +91,7 @@ def print_pictures(console: Console, verdict: Verdict) -> None:
     inside(console, Sentence(Text(verdict.shows)))
     pixels = torch.tensor([picture.pixels for picture in verdict.pictures], dtype=torch.uint8)
     captions = [picture.caption for picture in verdict.pictures]
-    console.print(render_images(pixels, console, captions, LINES_OF_PICTURES))
+    console.print(render_images(pixels, console, captions, SHARE_OF_SCREEN))
 
 
 def print_printed(console: Console, printed: str) -> None:

@@ -2,7 +2,8 @@
 
 from ddpm_tutor.grading.coefficients import Probe, schedule_at
 from ddpm_tutor.grading.drawing import quick_drawing
-from ddpm_tutor.grading.refusals import refuse_other_numbers
+from ddpm_tutor.grading.loops import asked_at, moments_of, steps_in_words
+from ddpm_tutor.grading.refusals import refuse_other_numbers, refuse_other_rows
 from ddpm_tutor.grading.trials import Draw, WrongKind, a_digit, copied, named, noise_of
 
 __all__ = [
@@ -10,10 +11,14 @@ __all__ = [
     "Probe",
     "WrongKind",
     "a_digit",
+    "asked_at",
     "copied",
+    "moments_of",
     "named",
     "noise_of",
     "quick_drawing",
     "refuse_other_numbers",
+    "refuse_other_rows",
     "schedule_at",
+    "steps_in_words",
 ]

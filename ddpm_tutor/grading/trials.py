@@ -230,9 +230,28 @@ def named(result: Any, names: Sequence[str]) -> dict[str, Tensor]:
                 f"Your function returns a plain number; {' and '.join(names)} must stay a tensor."
                 " Leave out `.item()` or `float()`."
             )
-        kinds = ", ".join("a tensor" if isinstance(v, Tensor) else type(v).__name__ for v in given)
-        raise WrongKind(f"Your function returns {kinds}. It is to return {' and '.join(names)}.")
+        raise WrongKind(
+            f"Your function returns {in_words(result)}. It is to return {' and '.join(names)}"
+            f"{', a tensor' if len(names) == 1 else ', each a tensor'}."
+        )
     return {name: value.detach() for name, value in zip(names, given, strict=True)}
+
+
+def in_words(value: Any) -> str:
+    """What kind of thing it is: "a tensor (4, 1)", "a tensor, a float", "a list of 44"."""
+    if isinstance(value, Tensor):
+        return f"a tensor {tuple(value.shape)}"
+    if isinstance(value, tuple | list) and 0 < len(value) <= 3:
+        return ", ".join("a tensor" if isinstance(v, Tensor) else a_kind(v) for v in value)
+    if isinstance(value, tuple | list):
+        return f"{a_kind(value)} of {len(value)}"
+    return a_kind(value)
+
+
+def a_kind(value: Any) -> str:
+    """ "a list", "an int"."""
+    kind = type(value).__name__
+    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
 
 
 def comparable(a: Tensor, b: Tensor) -> bool:
@@ -269,7 +288,11 @@ def alike(a: Outcome, b: Outcome) -> bool:
 
 
 def kind_of_error(outcome: Outcome) -> str:
-    """What an error says, whichever numbers it names: those of a product depend on its order."""
+    """What an error says, whichever numbers it names: those of a product depend on its order. A
+    key that is not there does not.
+    """
+    if isinstance(outcome.error, KeyError):
+        return outcome.complaint
     return re.sub(r"\d+", "N", outcome.complaint)
 
 

@@ -109,22 +109,21 @@ def resized(images: Tensor, side: int) -> Tensor:
 
 
 def columns_and_side(
-    count: int, full: int, console: Console, max_lines: int | None = None
+    count: int, full: int, console: Console, share: float = SHARE_OF_SCREEN
 ) -> tuple[int, int]:
     """How many images stand in a row, and at how many pixels a side.
 
     There are no more rows than at the smallest size; then the images are as large as the width
-    allows, and `max_lines`, or the height of a terminal where there are several rows.
+    allows, and the height of a terminal where there are several rows.
     """
     smallest = min(full, SMALLEST)
     most = max(1, (console.width + 1) // (smallest + 1))
     rows = -(-count // most)
     columns = -(-count // rows)  # rows of like length
     side = (console.width + 1) // columns - 1
-    if max_lines is None and rows > 1 and console.is_terminal:
-        max_lines = int(console.height * SHARE_OF_SCREEN)
-    if max_lines is not None:
-        side = min(side, 2 * (max_lines // rows - 2))  # less the caption and a gap
+    if rows > 1 and console.is_terminal:
+        lines = int(console.height * share) // rows - 2  # less the caption and a gap
+        side = min(side, 2 * lines)
     if side < full:  # even, as a character is two pixels high
         side = max(smallest, min(side, 28) // 2 * 2)
     return columns, min(side, full)
@@ -134,18 +133,18 @@ def render_images(
     images: Tensor,
     console: Console,
     captions: Sequence[str] | None = None,
-    max_lines: int | None = None,
+    share: float = SHARE_OF_SCREEN,
 ) -> RenderableType:
     """Images side by side, as large as there is room for, in as few rows as at half their size.
 
     Args:
         images: (N, 1, H, W) or (N, H, W); floats in [-1, 1] or uint8.
         captions: a short text under each.
-        max_lines: how many lines there are for them, if they can be as small.
+        share: of a terminal's lines, for several rows of images.
     """
     pixels = as_uint8(images)
     drawn = _way_to_draw(console)
-    columns, width = columns_and_side(len(pixels), pixels.shape[-1], console, max_lines)
+    columns, width = columns_and_side(len(pixels), pixels.shape[-1], console, share)
     if width < pixels.shape[-1] == pixels.shape[-2]:
         pixels = resized(pixels, width)
     width = pixels.shape[-1]
