@@ -1,6 +1,6 @@
 """What an exercise file uses: `from ddpm_tutor.grading.tools import a_digit, ...`."""
 
-from ddpm_tutor.grading.coefficients import Probe, schedule_at
+from ddpm_tutor.grading.coefficients import Probe, fit, schedule_at
 from ddpm_tutor.grading.drawing import quick_drawing
 from ddpm_tutor.grading.refusals import refuse_other_numbers
 from ddpm_tutor.grading.trials import Draw, WrongKind, a_digit, copied, named, noise_of
@@ -11,6 +11,7 @@ __all__ = [
     "WrongKind",
     "a_digit",
     "copied",
+    "fit",
     "named",
     "noise_of",
     "quick_drawing",
