@@ -6,6 +6,7 @@
 # **Paper:** Eq. 5
 
 # %% start
+import torch
 from torch import Tensor
 
 
@@ -280,8 +281,6 @@ def kl_gaussians(mean_1, variance_1, mean_2, variance_2):
 
 
 # %% check
-import torch
-
 from ddpm_tutor import kl_gaussians as right
 from ddpm_tutor.grading.tools import Draw, Probe, fit
 

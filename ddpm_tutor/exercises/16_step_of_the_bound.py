@@ -6,6 +6,7 @@
 # **Paper:** Eq. 8
 
 # %% start
+import torch
 from torch import Tensor
 
 from ddpm_tutor import Schedule, p_mean, q_posterior
@@ -346,8 +347,6 @@ def step_nats(schedule, x_0, x_t, t, eps_theta, variance):
 
 
 # %% check
-import torch
-
 from ddpm_tutor import (
     distance_of_means,
     learned_variance,

@@ -158,7 +158,8 @@ def decoder_bits(x_0, mean, variance):
 def decoder_bits(x_0, mean, variance):
     """This is the approximation of Φ with tanh: near, but not right, and far out of no use.
 
-    The code of Nichol and Dhariwal has it. torch.special.log_ndtr is right at any distance.
+    The code of the paper has it, and what was made from that. torch.special.log_ndtr is right at
+    any distance.
     """
 
     def cdf(z):
