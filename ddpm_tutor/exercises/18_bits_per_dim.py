@@ -263,9 +263,9 @@ def right(terms):
 
 def inputs(draw):
     """Terms of different sizes, as they are: L_0 is large, and so are the first steps."""
-    steps = 6 if draw.T == 1000 else 9
-    terms = draw.noise(steps + 1, draw.batch, 1, 32, 32).abs()
-    sizes = draw.to(torch.tensor([1.0, *(0.5 / i for i in range(1, steps)), 0.2]))
+    draw.height, draw.width, draw.T = 32, 32, 6 if draw.T == 1000 else 9  # told beside the numbers
+    terms = draw.noise(draw.T + 1, draw.batch, 1, 32, 32).abs()
+    sizes = draw.to(torch.tensor([1.0, *(0.5 / i for i in range(1, draw.T)), 0.2]))
     return {"terms": terms * sizes.view(-1, 1, 1, 1, 1)}
 
 
