@@ -108,14 +108,14 @@ WRONG = [
     (16, "not squared, of |d|", OF_16 + "    return (mu_tilde - mu).abs() / (2 * variance) + c",
      "L_{t-1} is no sum of"),
     (16, "x_t for the mean", OF_16 + "    return (mu_tilde - x_t) ** 2 / (2 * variance) + c",
-     "L_{t-1} is no sum of"),
+     "L_{t-1}"),
     (16, "the pair is not taken apart", """
     mu_tilde = q_posterior(schedule, x_t, x_0, t)
     return (mu_tilde - p_mean(schedule, x_t, t, eps_theta)) ** 2 / (2 * variance)
     """, "'tuple' and 'Tensor'"),
     (16, "the mean over a picture",
      OF_16 + "    return ((mu_tilde - mu) ** 2 / (2 * variance) + c).mean(dim=(1, 2, 3))",
-     "another shape"),
+     "shape"),
     (17, "a plain difference", OF_17 + "    return -(high - low).log2()", "underflow"),
     (17, "the same in float64",
      "    dtype, x_0, mean, variance = mean.dtype, x_0.double(), mean.double(), variance.double()"
@@ -199,7 +199,7 @@ WRONG = [
     (18, "taken from 8", OF_18 + "    return 8 - nats / math.log(2) / 784", "8 is added"),
     (18, "times 784", OF_18 + "    return nats / math.log(2) * 784", "6.147e+05 times"),
     (18, "log 10", OF_18 + "    return nats / math.log(10) / 784", "0.301 times what is right"),
-    (18, "one number", "    return terms.mean()", "another shape"),
+    (18, "one number", "    return terms.mean()", "shape"),
     (18, "a float", "    return float(terms.sum() / 784)", "must stay a tensor"),
 ]  # fmt: skip
 
