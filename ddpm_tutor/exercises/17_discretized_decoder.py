@@ -502,6 +502,8 @@ def inputs(draw):
     """Black, white and greys, at most 2.5 σ from the mean, where a plain difference is exact
     enough in float32; or so far off that it is nothing in float64, too.
     """
+    if draw.device == "mps":
+        draw.device = "cpu"  # that of Apple has no log_ndtr
     value, off = (draw.images() + 1) / 2, draw.noise().clamp(-2.5, 2.5)
     if not plain(draw):
         off = off.sign() * (50 + 60 * off.abs())
