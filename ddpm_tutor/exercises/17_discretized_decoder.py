@@ -460,6 +460,7 @@ def decoder_bits(x_0, mean, variance):
 
 
 # %% check
+from fractions import Fraction
 from itertools import product
 
 from ddpm_tutor import (
@@ -546,20 +547,13 @@ def explain_bins(mine, x_0, mean, variance):
     nats = 0.5 * ((x_0 - mean) ** 2 / variance + (2 * math.pi * variance).log())
     for width, (unit, log_2) in product((1, 2 / 255, 1 / 255), UNITS):
         if nearly(mine, (nats - math.log(width)) / math.log(2) * log_2):
-            slips = [
-                "This is made of the density at x_0, and not of the probability of a bin",
-                unit,
-            ]
-            return f"{'; and '.join(slip for slip in slips if slip)}."
+            says = "This is made of the density at x_0, and not of the probability of a bin"
+            return f"{says}; and {unit}." if unit else f"{says}."
     for half, (ends, closed), (width, scale), (unit, log_2) in product(
         HALF_BINS, ENDS, WIDTHS, UNITS
     ):
-        above, below = (int(n) for n in f"{half}/1".split("/")[:2])
-        sigma = variance.sqrt() * scale
-        high, low = (
-            torch.special.ndtr((x_0 + side * above / below - mean).double() / sigma)
-            for side in (1, -1)
-        )
+        sides, sigma = (float(Fraction(half)), -float(Fraction(half))), variance.sqrt() * scale
+        high, low = (torch.special.ndtr((x_0 + side - mean).double() / sigma) for side in sides)
         if not closed:
             low, high = low.where(x_0 > -0.999, 0), high.where(x_0 < 0.999, 1)
         if nearly(mine, -(high - low).log2() * log_2):
