@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,7 +26,7 @@ from typer.testing import CliRunner, Result
 
 from ddpm_tutor.cli.app import app
 from ddpm_tutor.cli.lesson import say_goodbye
-from ddpm_tutor.course.lesson import all_lessons
+from ddpm_tutor.course.lesson import all_lessons, read_lesson
 from ddpm_tutor.course.questions import questions
 from ddpm_tutor.science.likelihood_unet import LikelihoodUNet
 from ddpm_tutor.science.unet import UNet
@@ -145,7 +146,7 @@ def test_the_list_shows_every_lesson(tutor) -> None:
     shown = tutor("lessons").stdout
     assert all(lesson.title in shown for lesson in all_lessons())
     assert "§2, 3.3" in shown and "15 min" in shown
-    assert "0 of 14" in shown and "Points: 0 of 42, 42 to go." in shown
+    assert "0 of 18" in shown and "Points: 0 of 42, 42 to go." in shown
 
 
 def keep_progress(environment: dict[str, str], **lessons: dict[str, object]) -> None:
@@ -201,6 +202,17 @@ def test_a_lesson_ends_with_its_exercises(tutor) -> None:
         assert f"Exercises of this lesson: {says}" in shown
         assert f"ddpm-tutor exercise start {says.split()[0]}" in shown
         assert ("ddpm-tutor lesson 3" in shown) == (number == 2)
+
+
+def test_a_lesson_beyond_the_assignment_ends_with_its_exercises(tutor, tmp_path: Path) -> None:
+    """They earn no points. The lesson stands here for lesson 6, whatever is taught in that."""
+    path = tmp_path / "06_bound.py"
+    shutil.copy(all_lessons()[0].path, path)
+    console = Console(file=io.StringIO(), width=200)
+    say_goodbye(console, read_lesson(path), [], finished=True, options=[])
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "Exercises of this lesson: 15 The KL of two Gaussians; 16 A step of the bound" in shown
+    assert "ddpm-tutor exercise start 15" in shown
 
 
 def test_a_lesson_runs_on_real_mnist(mnist_root: Path, tutor, empty: Path) -> None:

@@ -57,7 +57,9 @@ def test_the_solution_passes(exercise: Exercise) -> None:
 @each_exercise
 def test_every_exercise_is_in_order(exercise: Exercise) -> None:
     """Its hints are the solution with gaps and give away more and more, its names are its own."""
-    assert exercise_problems(exercise) == []
+    known = {str(lesson.number) for lesson in all_lessons()}
+    to_come = [] if exercise.lesson in known else [f"there is no lesson {exercise.lesson}"]
+    assert exercise_problems(exercise) == to_come
 
 
 @each_exercise
@@ -98,10 +100,11 @@ def test_every_known_mistake_is_recognised(exercise: Exercise, name: str) -> Non
 
 def test_points_are_those_of_the_lessons() -> None:
     asked = {q.part: q.points for lesson in all_lessons() for q in questions(lesson) if q.points}
-    assert {exercise.part for exercise in EXERCISES} <= set(asked)
+    assert {exercise.part for exercise in EXERCISES} <= {"", *asked}
+    assert [exercise.number for exercise in EXERCISES if not exercise.part] == [15, 16, 17, 18]
     assert {part.name: part.points for part in parts().values()}.items() <= asked.items()
-    assert {exercise.lesson for exercise in EXERCISES} == set("12345")
-    assert [exercise.number for exercise in EXERCISES] == list(range(1, 15))
+    assert {exercise.lesson for exercise in EXERCISES} == set("123456")
+    assert [exercise.number for exercise in EXERCISES] == list(range(1, 19))
 
 
 @pytest.mark.slow
@@ -183,6 +186,42 @@ RIGHT = [
                      torch.cat([label, torch.full_like(label, null_label)]))
         a, b = both.chunk(2)
         return guidance * a + (1 - guidance) * b
+    """),
+    (15, """
+        squared = variance_1 + (mean_1 - mean_2) ** 2
+        return (variance_2 / variance_1).log() / 2 + squared / (2 * variance_2) - 1 / 2
+    """),
+    (15, """
+        from torch.distributions import Normal, kl_divergence
+        one, two = Normal(mean_1, variance_1.sqrt()), Normal(mean_2, variance_2.sqrt())
+        return kl_divergence(one, two)
+    """),
+    (16, """
+        from ddpm_tutor import kl_gaussians
+        mean, width = q_posterior(schedule, x_t, x_0, t)
+        return kl_gaussians(mean, width, p_mean(schedule, x_t, t, eps_theta), variance)
+    """),
+    (16, """
+        beta, a, b = (v[t].view(-1, 1, 1, 1)
+                      for v in (schedule.beta, schedule.alpha, schedule.alpha_bar))
+        eps = (x_t - b.sqrt() * x_0) / (1 - b).sqrt()
+        _, beta_tilde = q_posterior(schedule, x_t, x_0, t)
+        ratio = beta_tilde / variance
+        nats = beta**2 / (2 * variance * a * (1 - b)) * (eps - eps_theta) ** 2
+        return (nats + (ratio - 1 - ratio.log()) / 2).to(x_t.dtype)
+    """),
+    (17, """
+        below, above = ((x_0 - mean + s / 255) / variance ** 0.5 for s in (-1, 1))
+        log_ndtr = torch.special.log_ndtr
+        from_left = log_ndtr(above) + (1 - (log_ndtr(below) - log_ndtr(above)).exp()).log()
+        from_right = log_ndtr(-below) + (1 - (log_ndtr(-above) - log_ndtr(-below)).exp()).log()
+        nats = torch.where(below + above > 0, from_right, from_left)
+        nats = nats.where(x_0 != -1, log_ndtr(above)).where(x_0 != 1, log_ndtr(-below))
+        return -nats / math.log(2)
+    """),
+    (18, """
+        nats = torch.stack([terms[:, i].sum() for i in range(terms.shape[1])])
+        return nats / (784 * math.log(2))
     """),
 ]  # fmt: skip
 
@@ -273,11 +312,13 @@ def test_exercises_are_found_by_number_and_by_file(tmp_path: Path) -> None:
 
 
 EXAMPLE = examples("CONTRIBUTING.md")[1]
+NUMBER = int(EXAMPLE.split("Exercise ")[1].split()[0])
 
 BROKEN = [
-    ("# # Exercise 15 · My function", "# # My function", "the first heading"),
-    ("# # Exercise 15 ·", "# # Exercise 16 ·", "the first heading"),
+    (f"# # Exercise {NUMBER} · My function", "# # My function", "the first heading"),
+    (f"# # Exercise {NUMBER} ·", f"# # Exercise {NUMBER + 1} ·", "the first heading"),
     ("# **Paper:** Eq. 11\n", "", "no **Paper:**"),
+    ("# **Lesson:** 4\n", "", "no **Lesson:**"),
     ("# **Lesson:** 4", "# **Lesson:** 9", "no lesson 9"),
     ("# **Part:** 11.6 e", "# **Part:** 12 z", "asks for part 12 z"),
     ("# %% start", "# %% begin", "no cell `# %% start`"),
@@ -327,7 +368,7 @@ UNTRUE = [
 
 def checked(text: str, folder: Path) -> str:
     """What `exercise --check` says of a file, "" where it is in order."""
-    path = folder / "15_my_function.py"
+    path = folder / f"{NUMBER}_my_function.py"
     path.write_text(text, encoding="utf-8")
     done = CliRunner().invoke(app, ["exercise", "--check", str(path)])
     assert done.exit_code == bool(done.stderr) and "Unexpected" not in done.stderr
@@ -336,9 +377,15 @@ def checked(text: str, folder: Path) -> str:
 
 def test_the_example_of_the_guide_is_in_order(tmp_path: Path) -> None:
     assert checked(EXAMPLE, tmp_path) == ""
-    exercise = read_exercise(tmp_path / "15_my_function.py")
-    assert (exercise.number, exercise.title, exercise.part) == (15, "My function", "11.6 e")
+    exercise = read_exercise(tmp_path / f"{NUMBER}_my_function.py")
+    assert (exercise.number, exercise.title, exercise.part) == (NUMBER, "My function", "11.6 e")
     assert exercise.mistakes[0].leads_to and judged(exercise, exercise.starter()).kind == "gap"
+
+
+def test_an_exercise_may_go_beyond_the_assignment(tmp_path: Path) -> None:
+    assert EXAMPLE.count("# **Part:** 11.6 e\n") == 1
+    assert checked(EXAMPLE.replace("# **Part:** 11.6 e\n", ""), tmp_path) == ""
+    assert read_exercise(tmp_path / f"{NUMBER}_my_function.py").part == ""
 
 
 @pytest.mark.parametrize(("before", "after", "says"), BROKEN + UNTRUE)

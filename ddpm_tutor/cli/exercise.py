@@ -90,6 +90,7 @@ def show_list(console: Console) -> None:
 
     progress, worth = open_progress(console), parts()
     table = Table(title="Exercises", title_justify="left", title_style="bold", box=box.SIMPLE)
+    table.pad_edge = False  # so that it fits 80 columns
     table.add_column("", justify="right", style="bold")
     table.add_column("Title", no_wrap=True)
     table.add_column("Lesson", justify="right")
@@ -107,7 +108,7 @@ def show_list(console: Console) -> None:
             str(exercise.number),
             Text(exercise.title),
             exercise.lesson,
-            Text(exercise.part),
+            Text(exercise.part or "–"),
             Text(points_of(exercise, worth)),
             state_of(exercise, mine),
         )
@@ -121,6 +122,8 @@ def show_list(console: Console) -> None:
     )
     if shared:
         console.print(Text("½: two exercises earn that point together.", "dim"))
+    if any(exercise.part not in worth for exercise in listed):
+        console.print(Text("–: it goes beyond the assignment, and earns no points.", "dim"))
     if upcoming:
         console.print(Text(f"Go on with: {going_on(upcoming, FOLDER)}", "dim"), soft_wrap=True)
     else:
@@ -149,7 +152,7 @@ def say_all_done(console: Console, say: str, folder: Path) -> None:
 
 
 def points_of(exercise: "Exercise", worth: "dict[str, Part]") -> str:
-    """What passing earns; ½ where two exercises earn one point together."""
+    """What passing earns; ½ where two earn one point together, – where it is no part of them."""
     part = worth.get(exercise.part)
     if part is None:
         return "–"
@@ -279,6 +282,8 @@ def keep(console: Console, exercise: "Exercise", path: Path, checked: "Checked")
         else:
             say = f"It earns {mine}."
         console.print(Text(f"  {say}"))
+    elif progress.exercise(exercise.name).given_up:
+        console.print(Text("  You have seen the solution. After a reset it counts."))
     following = [e for e in all_exercises() if not progress.exercise(e.name).passed]
     later = [e for e in following if e.number > exercise.number] or following
     if later:
@@ -343,7 +348,7 @@ def solution(
     if not progress.passed and not give_up and not progress.given_up:
         raise UsageError(
             f"You have not passed exercise {exercise.number} yet. Ask for a hint, or add --give-up:"
-            "\nthen it earns no points, until you reset it and write it yourself."
+            "\nthen it does not count, until you reset it and write it yourself."
         )
     console.print(Code(exercise.solution.source))
     if not progress.passed:
@@ -352,7 +357,7 @@ def solution(
         console.print(Text("Read it until you can say why each part is there. Then close it, and:"))
         again = command("exercise", "reset", typed_again(name, exercise))
         console.print(Text(f"  {again}", "bold"), soft_wrap=True)
-        console.print(Text("Written from memory, it earns its points after all.", "dim"))
+        console.print(Text("Written from memory, it counts after all.", "dim"))
 
 
 @app.command("reset")

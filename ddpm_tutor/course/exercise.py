@@ -23,6 +23,7 @@ from ddpm_tutor.errors import TutorError, UsageError
 from ddpm_tutor.files import bundled
 
 FOLDER = Path("exercises")  # the learner's files, in the folder they work in
+FACTS = ("Lesson", "Paper")  # what the first cell says in any case
 MAX_BYTES = 1_000_000  # bytes of a learner's file; no answer to an exercise is as long
 
 
@@ -77,7 +78,7 @@ class Exercise:
 
     path: Path
     title: str
-    facts: dict[str, str]  # Lesson, Part, Paper
+    facts: dict[str, str]  # Lesson, Paper, and Part where it earns points
     start: Code
     hints: tuple[Hint, ...]
     solution: Code
@@ -116,8 +117,8 @@ class Exercise:
 
     @property
     def part(self) -> str:
-        """The part of the assignment whose points it earns."""
-        return self.facts["Part"]
+        """The part of the assignment whose points it earns; "" where it goes beyond that."""
+        return self.facts.get("Part", "")
 
     def mistake(self, name: str) -> Mistake:
         """The known wrong version of that name."""
@@ -176,6 +177,9 @@ def read_exercise(path: Path) -> Exercise:
             raise ValueError("it does not begin with a cell of prose")
         title = re.sub(r"^# Exercise \d+\W*", "", prose.source.splitlines()[0])
         facts = dict(re.findall(r"\*\*(\w+):\*\* *(.+)", prose.source))
+        for fact in FACTS:
+            if fact not in facts:
+                raise ValueError(f"the first cell has no **{fact}:**")
         codes = [(cell.title, Code(cell.source, cell.line)) for cell in cells]
         named = {name: code for name, code in codes if name in ("start", "solution", "check")}
         for name in ("start", "solution", "check"):

@@ -14,7 +14,6 @@ from ddpm_tutor.course.exercise import Code, Exercise, Hint
 from ddpm_tutor.course.lesson import all_lessons
 from ddpm_tutor.course.questions import questions
 
-FACTS = ("Lesson", "Part", "Paper")
 MIN_HINTS = 2
 MAX_SOLUTION_LINES = 10  # below the line with `def`
 MAX_CHARACTERS = 110  # of the sentence that says what a mistake is
@@ -61,14 +60,11 @@ def problems_of_heading(exercise: Exercise) -> Iterator[str]:
     heading = cut(read_source(exercise.path))[0].source.splitlines()[0]
     if not re.fullmatch(rf"# Exercise {exercise.number} · \S.*", heading):
         yield f'the first heading is not like "# Exercise {exercise.number} · What it is about"'
-    missing = [fact for fact in FACTS if fact not in exercise.facts]
-    yield from (f"the first cell has no **{fact}:**" for fact in missing)
-    if missing:
-        return
     lessons = all_lessons()
     if exercise.lesson not in [str(lesson.number) for lesson in lessons]:
         yield f"there is no lesson {exercise.lesson}"
-    if exercise.part not in [q.part for lesson in lessons for q in questions(lesson)]:
+    asked = [q.part for lesson in lessons for q in questions(lesson)]
+    if exercise.part and exercise.part not in asked:
         yield f"no lesson asks for part {exercise.part}"
 
 

@@ -13,7 +13,8 @@ linear in, and what each is to be multiplied by, in words:
 
 That is all where the function takes `t` and these inputs, and returns what is linear in them. The
 name of a further result, one number for each picture, may stand there too ("beta_tilde" in
-exercise 7). The numbers that are right are not written down: they are those of `right`.
+exercise 7), and "" for what is added to every pixel, if that is not nothing (exercise 16). The
+numbers that are right are not written down: they are those of `right`.
 
 Where the pictures do not go in as arguments (a loop asks a network for them, say), a function
 `probe(function, inputs)` calls it once and returns a `Probe`. `inputs` is what `inputs(draw)` gave.
@@ -65,7 +66,7 @@ class Probe:
 
     result: Tensor  # (B, ...)
     inputs: Mapping[str, Tensor]  # of independent random numbers, each shaped like the result
-    at: Sequence[str]  # (B,) where each picture stands, such as "t = 500"
+    at: Sequence[str]  # (B,) where each picture stands, such as "t = 500"; "" for all alike
     # (B,) each: what a coefficient may be made of, by name, such as "ᾱ_t"
     numbers: Mapping[str, Tensor] = field(default_factory=dict)
     further: Mapping[str, Tensor] = field(default_factory=dict)  # (B,) each: results on their own
@@ -104,7 +105,8 @@ class Coefficient:
         mine = f"{yours}, the same in all pictures," if self.of_all else mine
         right = f"{expected} (= {self.name})" if self.name else expected
         if not self.of:
-            return f"you add {mine} to every pixel"
+            added = f"you add {mine} to every pixel"
+            return f"{added} where {right} belongs" if self.expected[i] or self.name else added
         if self.alone:
             return f"{self.of} is {mine} where {right} belongs"
         if self.known_as == "0":
@@ -139,7 +141,8 @@ def wrong_coefficients(checking: Mapping[str, Any], function: Function) -> list[
         if pair[0] is None or pair[1] is None:
             return None
         fitted.append((mine, pair[0], pair[1]))
-    return [c for of in ["", *names] if (c := compared(of, names, fitted))]
+    each = {"": ""} | names  # what is added comes first
+    return [c for of in each if (c := compared(of, each, fitted))]
 
 
 def arguments_of(draw: Draw) -> dict[str, Any]:
@@ -366,7 +369,8 @@ def sentence(found: Sequence[Coefficient]) -> str:
     words = ", and ".join(one.in_words(i) for one in together)
     first, *others = words.split("you multiply ")
     words = first + "you multiply " * bool(others) + "".join(others)
-    return f"At {found[0].at[i]} {words}."
+    where = found[0].at[i]
+    return f"At {where} {words}." if where else f"{words[:1].upper()}{words[1:]}."
 
 
 def rows_of(found: Sequence[Coefficient]) -> tuple[list[str], list[list[str | float]]]:

@@ -210,6 +210,9 @@ class Trial:
         if changed and not mistake:  # a slip beside the real one, perhaps
             told = [replace(one, got=replace(one.got, changed=())) for one in told]
             mistake = recognised(self.exercise, lambda f: all(self.does(f, one) for one in told))
+        if not mistake and self.is_plain(wrong):  # and beside that, numbers out of range, perhaps
+            told = [one for one in told if self.is_plain(one)]
+            mistake = recognised(self.exercise, lambda f: all(self.does(f, one) for one in told))
         found = self.described(wrong, mistake)
         if mistake:
             found = replace(
@@ -249,6 +252,11 @@ class Trial:
         if exactly and kinds_of(outcome) != kinds_of(one.got):
             return False
         return alike(outcome, one.got)
+
+    def is_plain(self, one: Tried) -> bool:
+        """Whether the exercise says of this case that no number in it goes out of range."""
+        plain = self.checking.get("plain")
+        return plain is not None and plain(one.draw)
 
     def notes(self, tried: list[Tried]) -> list[str]:
         """What is wrong beside the values: dtypes, and tensors that are made on the CPU."""
@@ -333,7 +341,8 @@ class Trial:
         if says := dependence(name, self.function, right, self.value(name), one.inputs):
             return replace(found, says=says)
         if wrong is None:
-            summed = [n for n in self.checking["linear_in"] if n not in one.expected.values]
+            names = self.checking["linear_in"]
+            summed = [n for n in names if n and n not in one.expected.values]
             says = (
                 f"{name} is no sum of {' and '.join(summed)}, each times a number for its picture."
             )

@@ -1,6 +1,6 @@
 """What an exercise file uses: `from ddpm_tutor.grading.tools import a_digit, ...`."""
 
-from ddpm_tutor.grading.coefficients import Probe, schedule_at
+from ddpm_tutor.grading.coefficients import Probe, fit, schedule_at
 from ddpm_tutor.grading.drawing import quick_drawing
 from ddpm_tutor.grading.loops import asked_at, moments_of, steps_in_words
 from ddpm_tutor.grading.refusals import refuse_other_numbers, refuse_other_rows
@@ -13,6 +13,7 @@ __all__ = [
     "a_digit",
     "asked_at",
     "copied",
+    "fit",
     "moments_of",
     "named",
     "noise_of",
