@@ -30,7 +30,7 @@ seed = 0  # another seed: other digits, other noise
 device = "auto"  # auto, cpu, cuda or mps
 
 # %%
-from math import log, pi
+from math import exp, log, pi
 
 import torch
 
@@ -58,10 +58,10 @@ known, unseen = digits.train_images[:5000], digits.validation_images
 if not mnist:
     known, unseen = blackened(known), blackened(unseen)
 generator = stream(seed, "lesson 6")
-order = torch.randperm(len(unseen), generator=generator)
-images = unseen[order[:n]]
+picked = torch.randperm(len(unseen), generator=generator)[:n]
+images, n = unseen[picked], len(picked)
 x_0 = to_unit_range(images).double()  # (n, 1, 32, 32)
-show_images(images[:8], "some of the digits")
+show_images(images[:4], "four of the digits")
 
 # %% [markdown]
 # ## A likelihood is a length
@@ -76,7 +76,7 @@ show_images(images[:8], "some of the digits")
 #
 # A first idea: count how often each value occurs in training digits, and take
 # that as its probability, for each pixel by itself. This table knows how much is
-# black, and nothing of digits. Some 81 % of the pixels are.
+# black, and nothing of digits.
 
 # %%
 def inside(images):  # without the border
@@ -84,6 +84,7 @@ def inside(images):  # without the border
 
 counts = torch.bincount(inside(known).flatten().long(), minlength=256) + 1
 frequency = counts / counts.sum()
+print(f"black: {100 * frequency[0]:.0f} % of the pixels")
 def by_table(images):  # bits/dim of each picture
     return -frequency.log2()[inside(images).long()].mean(dim=(1, 2, 3))
 
@@ -91,7 +92,7 @@ ask_number(
     "How many bits/dim do digits take that the table has not counted?",
     by_table(unseen).mean(),
     tolerance=0.5,
-    why="A black pixel takes 0.3 bits, -log2 0.81, and the others some 9 each. A table that "
+    why="A black pixel takes -log2 0.81 = 0.3 bits, and the others some 9 each. A table that "
         "cannot draw is four times better than no idea.",
 )
 
@@ -116,16 +117,18 @@ show_images(snow[:4], "what the table draws")
 # makes `√α_t x_t` the mean of a step back. Its variance we choose: `w β_t`, first
 # with w = 0.5. All is a sum of bell curves, so the exact answer is a formula.
 #
-# We check it by drawing: how many of a million draws end near x_0 = 0.5?
+# We check it by drawing: how many of a million draws end near x_0 = 0.5? (A *nat* is
+# a bit with the natural logarithm: 1 nat = 1.44 bits.)
 
 # %%
 toy = schedule_from_beta(torch.tensor([0.2, 0.5]))
-alpha, beta, pixel = toy.alpha, toy.beta, torch.tensor(0.5).double()
+alpha, beta = toy.alpha, toy.beta
+one, pixel = torch.tensor([1, 0.5], dtype=torch.float64)
 def nats(x, mean, variance):  # -log N(x; mean, variance)
     return 0.5 * ((2 * pi * variance).log() + (x - mean) ** 2 / variance)
 
 def exact(w):  # -log p(x_0)
-    variance = torch.ones(()).double()  # of x_2
+    variance = one  # of x_2
     for t in (2, 1):
         variance = alpha[t] * variance + w * beta[t]
     return nats(pixel, 0, variance).item()
@@ -138,9 +141,7 @@ density = ((x - pixel).abs() < 0.05).double().mean().item() / 0.1
 print(f"-log p(x_0) = {exact(0.5):.3f} nats; by drawing {-log(density):.3f}")
 
 # %% [markdown]
-# ## A bound in its place
-#
-# (A *nat* is a bit with the natural logarithm: 1 nat = 1.44 bits.)
+# ## Walk from the picture
 #
 # No draw would ever hit a given digit. So start there: walk from x_0 into noise,
 # as the forward process q does. Each such walk is a path to x_0, read backwards.
@@ -148,29 +149,39 @@ print(f"-log p(x_0) = {exact(0.5):.3f} nats; by drawing {-log(density):.3f}")
 # over many walks is what we want, exactly:
 #
 #     p_θ(x_0) = E_q[ p_θ(x_0:T) / q(x_1:T | x_0) ]
-#
-# One can take the mean, and then its -log: call this A. Or one takes the -log of
-# each ratio, and then the mean: call this B.
 
 # %%
-walks, T = 100_000, (1, 2)
+walks = 100_000
 x = {0: pixel.expand(walks).view(-1, 1, 1, 1)}
-for t in T:
+for t in (1, 2):
     eps = normal(x[0].shape, generator, "cpu").double()
     x[t] = q_step(toy, x[t - 1], torch.full((walks,), t), eps)
 def minus_log_ratio(w):  # of each walk, (walks,)
-    there = sum(nats(x[t], alpha[t].sqrt() * x[t - 1], beta[t]) for t in T)
-    back = nats(x[2], 0, torch.ones(())) + sum(
-        nats(x[t - 1], alpha[t].sqrt() * x[t], w * beta[t]) for t in T)
-    return (back - there).flatten()
+    total = nats(x[2], 0, one)
+    for t in (1, 2):
+        total += nats(x[t - 1], alpha[t].sqrt() * x[t], w * beta[t])
+        total -= nats(x[t], alpha[t].sqrt() * x[t - 1], beta[t])
+    return total.flatten()
 
-one = minus_log_ratio(0.5)
-many = one.view(100, 1000).sum(dim=1)  # 1,000 pixels, each walk is of all
-rows = []
-for name, pixels, value in (("1", 1, one), ("1,000", 1000, many)):
-    first = log(len(value)) - torch.logsumexp(-value, 0).item()  # A
-    second = value.mean().item()  # B
-    rows.append((name, exact(0.5), first / pixels, second / pixels))
+narrow = minus_log_ratio(0.5)
+ratio = (-narrow).exp()
+print(f"mean ratio {ratio.mean():.3f}, p(x_0) = {exp(-exact(0.5)):.3f}")
+print(f"ratios from {ratio.min():.1g} to {ratio.max():.1g}")
+
+# %% [markdown]
+# ## A bound in its place
+#
+# So one can take the mean of the ratios, and then its -log: call this A. Or one
+# takes the -log of each ratio, and then the mean: call this B. We do both for one
+# pixel, and then for 1,000 pixels at once, with 100 walks of all of them.
+
+# %%
+toy_rows = []
+for pixels in (1, 1000):
+    walk = narrow.view(-1, pixels).sum(dim=1)
+    A = log(len(walk)) - torch.logsumexp(-walk, dim=0).item()
+    B = walk.mean().item()
+    toy_rows.append((pixels, exact(0.5), A / pixels, B / pixels))
 ask_choice(
     "With many walks, which is larger, A or B?",
     [
@@ -181,13 +192,13 @@ ask_choice(
         ("neither, they agree in the end",
          "They would if all walks had the same ratio. More walks do not make them so."),
     ],
-    answer=int(rows[0][3] > rows[0][2]),
+    answer=int(toy_rows[0][3] > toy_rows[0][2]),
 )
 
 # %%
 show_table("-log p(x_0), nats a pixel",
-           ["pixels at once", "exact", "A", "B"], rows)
-assert rows[0][3] > rows[0][1]
+           ["pixels at once", "exact", "A", "B"], toy_rows)
+assert toy_rows[0][3] > toy_rows[0][1]
 say("A is exact with one pixel. With 1,000, and 100 walks, it is not: nearly all of the mean "
     "comes from walks so rare that none was seen. B needs no rare walk: it is the mean of a sum. "
     "But it is more than -log p. It is the variational bound, Eq. 3.")
@@ -212,7 +223,7 @@ say("A is exact with one pixel. With 1,000, and 100 walks, it is not: nearly all
 rows = []
 for w in (0.5, 1.0, 2.0):
     bound = minus_log_ratio(w).mean().item()
-    rows.append((w, exact(w), bound, bound - exact(w)))
+    rows.append((w, exact(w), bound, abs(bound - exact(w))))
 ask_choice(
     "With which w is the bound exact?",
     [
@@ -226,9 +237,9 @@ ask_choice(
 )
 
 # %%
-show_table("The bound of the toy, nats",
-           ["w", "-log p(x_0)", "L (Eq. 3)", "gap"], rows)
-assert abs(rows[1][3]) < 1e-6 < min(rows[0][3], rows[2][3])
+show_table("The bound of the toy, nats", ["w", "-log p(x_0)", "L", "gap"],
+           [(w, *(f"{v:.3f}" for v in values)) for w, *values in rows])
+assert rows[1][3] < 1e-6 < min(rows[0][3], rows[2][3])
 say("Here w = 0.5 has the smallest -log p of this x_0, and w = 1 the smallest L. They are not "
     "the same question.")
 
@@ -260,7 +271,7 @@ terms = {
 }
 rows = [(name, term.mean().item()) for name, term in terms.items()]
 by_terms = sum(value for _, value in rows)
-rows += [("sum (Eq. 5)", by_terms), ("Eq. 3", one.mean().item())]
+rows += [("sum (Eq. 5)", by_terms), ("Eq. 3", narrow.mean().item())]
 ask_choice(
     "What is gained by Eq. 5?",
     [
@@ -276,7 +287,7 @@ ask_choice(
 
 # %%
 show_table("The toy, w = 0.5, nats", ["", "mean"], rows)
-assert abs(by_terms - one.mean()) < 0.05
+assert abs(by_terms - narrow.mean()) < 0.05
 
 # %% [markdown]
 # ## The first term, on real digits
@@ -331,7 +342,7 @@ for step in (2, 10, 100, 500, 1000):
     rows.append((step, *(to_bits(per_picture(way)).item() for way in ways)))
 show_table("L_{t-1} of one digit, bits",
            ["t", "KL", "Eq. 8", "Eq. 12"], rows)
-assert all(max(row[1:]) - min(row[1:]) < 1e-6 for row in rows)
+assert all(max(row[1:]) < min(row[1:]) * (1 + 1e-6) for row in rows)
 
 # %% [markdown]
 # ## What L_simple leaves out
@@ -351,13 +362,19 @@ ask_choice(
          "weight is small."),
         ("in the middle, where the digit takes shape", "There it is about at its smallest."),
         ("at small t, where only the last shades are missing",
-         "Yes. σ_t is tiny there, so an error counts by many σ_t. L_simple looks away from these "
-         "steps, and more at the hard ones, of large t (Section 3.4)."),
+         "Yes. σ_t is tiny there, so even a small error is many σ_t wide. Without the weight "
+         "these steps count far less."),
     ],
     answer=2 - int(weight.argmax() > 100) - int(weight.argmax() > 900),
 )
 by_t = zip(steps.tolist(), weight.tolist(), strict=True)
 show_curves("The weight of Eq. 12", {"": by_t}, log=True)
+
+# %% [markdown]
+# ## Two losses, one network
+#
+# So the two losses look at different steps. How much of each comes from where?
+# The errors here are those of the trained network.
 
 # %%
 rows = []
@@ -374,7 +391,9 @@ sums = [sum(row[i] for row in rows) for i in (1, 2)]
 rows = [(name, *(f"{100 * v / s:.0f} %" for v, s in zip(both, sums)))
         for name, *both in rows]
 show_table("Where the loss comes from", ["t", "of L_simple", "of L"], rows)
-say(f"The first nine of these steps are {rows[0][2]} of L, and {rows[0][1]} of L_simple.")
+say(f"The first nine of these steps are {rows[0][2]} of these terms of L, and {rows[0][1]} of "
+    "L_simple. To take out so little noise is easy. Without the weight the network looks more at "
+    "the hard steps, and the paper's pictures got better (Section 3.4).")
 
 # %% [markdown]
 # ## How many bits is a digit?
@@ -384,8 +403,8 @@ say(f"The first nine of these steps are {rows[0][2]} of L, and {rows[0][1]} of L
 # off the mean may be (one standard error). For now `σ_t² = β̃_t`, and `σ_1² = β_1`,
 # as β̃_1 is 0.
 #
-# This network draws digits that hardly anybody can tell from real ones. The
-# table of frequencies draws snow. How many bits/dim does the network take?
+# The table of frequencies draws snow. This network draws digits. How many bits/dim
+# does it take?
 
 # %%
 processes = {
@@ -415,7 +434,8 @@ ask_number(
     "How many bits/dim is the bound of these digits?",
     network_bits,
     tolerance=0.3,
-    why="No great thing. The next steps find out why.",
+    why="That is many, for a network that draws so much better than a table. The next steps "
+        "find out why.",
 )
 print(f"bits/dim: {table_bits:.2f} by the table, "
       f"{bits(bound.nats)} by the network")
@@ -455,12 +475,11 @@ ask_choice(
 rows = []
 for part in reversed(bound.parts):
     nats_of = bound.between(part[0], part[-1])
-    name = "L_0" if part[0] == 1 else "L_{t-1}"
-    rows.append((name, f"{part[-1]} to {part[0]}", bits(nats_of),
-                 to_bits(nats_of).mean().item()))
-rows.append(("L", "", bits(bound.nats), to_bits(bound.nats).mean().item()))
+    rows.append((f"t = {part[-1]} to {part[0]}" if len(part) > 1 else "L_0",
+                 bits(nats_of), to_bits(nats_of).mean().item()))
+rows.append(("L", bits(bound.nats), to_bits(bound.nats).mean().item()))
 show_table("The bound, from noise to picture",
-           ["", "t", "bits/dim", "bits a picture"], rows)
+           ["", "bits/dim", "bits a picture"], rows)
 
 # %% [markdown]
 # ## The last step
@@ -524,17 +543,20 @@ before = decoder_nats(schedule, x_0, x_1, eps_theta, variance)
 def as_picture(L_0):
     return (to_bits(L_0) / 2 - 1).clamp(-1, 1)
 
-show_images(torch.cat([x_0[:4], as_picture(before[:4])]), "x_0, and L_0")
+show_images(torch.cat([x_0[:2], as_picture(before[:2])]), "x_0, and L_0")
 show_table("L_0, border and all",
            ["pixels", "a picture", "bits each", "bits a picture"],
            by_kind(before))
+border, far = (to_bits(v).mean().item() for v in (
+    bound.border, bound.between(201, 1000)))
+say(f"In L the border takes {border:.0f} bits. All 800 steps from x_1000 to x_200, which settle "
+    f"what digit it is, take {far:.0f}.")
 
 # %% [markdown]
 # ## Mend it
 #
-# Nothing says that the mean must be a value that a pixel can have. Look again at
-# the bin of black: it is open below. Say that the network is sure of black, and
-# σ_1 stays 0.01.
+# σ_1 is given, 0.01. But the network chooses the mean, and it may be any number.
+# Take a pixel that it knows to be black, and look at Eq. 13 again.
 
 # %%
 means = torch.linspace(-1.04, -0.98, 61).double()
@@ -565,16 +587,17 @@ show_curves("Bits of a black pixel", {"": by_mean}, "mean")
 # %%
 is_dark = p_mean(schedule, x_1, t, eps_theta) < -1 + 2 / 255
 after = decoder_nats(schedule, x_0, x_1, eps_theta + 3 * is_dark, variance)
-shown = torch.cat([x_0[:4], as_picture(before[:4]), as_picture(after[:4])])
-show_images(shown, "x_0, L_0 before, L_0 after")
-save_grid(shown, "lesson 6 where the bits go", 4)
+maps = as_picture(torch.stack([before, after]))  # (2, n, 1, 32, 32)
+show_images(maps[:, :2].flatten(0, 1), "L_0 before, and after")
+save_grid(torch.cat([x_0[:4], *maps[:, :4]]), "lesson 6 where the bits go", 4)
 show_table("L_0 after",
            ["pixels", "a picture", "bits each", "bits a picture"],
            by_kind(after))
 mended = of_digits["mended"]
 print(f"L before: {bits(bound.nats)}, after: {bits(mended.nats)} bits/dim")
-say("The network sees as much as before, and draws the same digits to your eye. Only the last "
-    "step reads off differently what it sees." if mended.nats.mean() < bound.nats.mean() else
+say("The network knows as much as before, and draws what it drew: a mean below -1 is black as "
+    "well. So a large part of L said nothing about its digits."
+    if mended.nats.mean() < bound.nats.mean() else
     "With these digits and this network the mend does not pay.")
 
 # %% [markdown]
@@ -582,8 +605,8 @@ say("The network sees as much as before, and draws the same digits to your eye. 
 #
 # The paper has two choices for `σ_t²` (Section 3.2). If the data were N(0, I), `β_t`
 # would be right, as in the toy. If they were one single picture, `β̃_t` would. Both
-# draw about equally good digits. And σ_1? The authors' code takes `β̃_2` for it,
-# with the comment that this gives "a better decoder log likelihood".
+# draw about equally good pictures. And σ_1? With σ_t² = β_t the authors' code takes
+# `β̃_2` for its square, "to get a better decoder log likelihood", as a comment says.
 
 # %%
 sigmas = [bits_per_dim(of_digits[name].nats).mean() for name in
@@ -591,8 +614,8 @@ sigmas = [bits_per_dim(of_digits[name].nats).mean() for name in
 ask_choice(
     "Which takes fewer bits, given a network that has learned digits?",
     [
-        ("σ_t² = β_t", "That is right if x_t tells nothing of x_0 beyond N(0, I). Near the end "
-         "this network knows x_0 nearly, and β_t is too wide."),
+        ("σ_t² = β_t", "That is right where x_0 is as open as a draw from N(0, I). At small t this "
+         "network knows x_0 nearly, and β_t is too wide."),
         ("σ_t² = β̃_t", "Yes. At small t, where most bits are, x_t tells nearly all of x_0. "
          "Then β̃_t is nearly right."),
     ],
@@ -608,7 +631,7 @@ show_table("Same network, same predictions, bits/dim",
            ["σ_t², σ_1²", "L_1 + ... + L_{T-1}", "L_0", "L"], rows)
 say(f"σ_1² = β̃_2 makes the bell narrower, {schedule.beta[1] ** 0.5:.4f} to "
     f"{reverse_variance(schedule, torch.tensor([1])).item() ** 0.5:.4f}: more of it falls into "
-    "the bin. That is all there is to the comment.")
+    "the bin. That is what the comment means.")
 
 # %% [markdown]
 # ## Beside others
@@ -633,61 +656,65 @@ say("The last three rows are of MNIST digits that were held out of training, not
     "others.")
 
 # %% [markdown]
-# ## What a likelihood does not say
+# ## Ask about other pictures
 #
-# Last, ask the mended model for other pictures: the snow of the table, digits
-# with their pixels shuffled (in one order for all), digits that this network has
-# drawn, the same with a background that is quite black, and a picture that is all
-# black.
+# A model that gives probabilities can be asked about any picture. Here are some:
+#
+# - snow, as the table draws it, and noise: each of 256 values as likely
+# - digits with their pixels shuffled, in one order for all
+# - digits that this network has drawn; the same with a background quite black
+# - a picture that is all black
 
 # %%
-def shuffled(images):
-    order = torch.randperm(784, generator=stream(seed, "shuffle"))
-    mixed = torch.zeros_like(images)
-    pixels = inside(images).flatten(1)[:, order]
-    inside(mixed)[:] = pixels.view(-1, 1, 28, 28)
-    return mixed
-
 offline = load_offline_digits().train_images
 drawn = offline[torch.randperm(len(offline), generator=generator)[:each]]
-kinds = {"snow": snow, "shuffled": shuffled(images[:each]), "drawn": drawn,
-         "drawn, quite black": blackened(drawn),
-         "all black": torch.zeros_like(drawn)}
-show_images(torch.stack([kind[0] for kind in kinds.values()]), "one of each",
-            ["snow", "shuffled", "drawn", "drawn, black", "all black"])
+noise, mixed = torch.zeros_like(drawn), torch.zeros_like(drawn)
+inside(noise).random_(256, generator=generator)
+order = torch.randperm(784, generator=generator)
+pixels = inside(unseen[:each]).flatten(1)[:, order]
+inside(mixed)[:] = pixels.view(-1, 1, 28, 28)
+others = {"snow": snow, "noise": noise, "shuffled": mixed, "drawn": drawn,
+          "drawn, black": blackened(drawn), "black": torch.zeros_like(drawn)}
+show_images(torch.stack([kind[0] for kind in others.values()]), "one of each",
+            [*others])
+
+# %% [markdown]
+# ## What a likelihood does not say
+#
+# The mended model is asked about all of them. (Of each it gives a bound: the picture
+# takes so many bits at most.)
 
 # %%
-everything = bounds(torch.cat([*kinds.values()]), ["mended"], "Counting bits")
-split = everything["mended"].nats.split([len(k) for k in kinds.values()])
-of_kinds = {"digits": mended.nats, **dict(zip(kinds, split, strict=True))}
-listed = ["snow", "digits", "drawn, quite black", "all black"]
+found = bounds(torch.cat([*others.values()]), ["mended"], "Counting bits")
+split = found["mended"].nats.split(each)
+of_kinds = {"digits": mended.nats, **dict(zip(others, split, strict=True))}
+listed = ["snow", "digits", "drawn, black", "black"]
 ask_choice(
     "To which of these does the network give the highest probability?",
     [
         ("snow, as the table draws it", "To the table snow is as good as a digit. The network "
          "gives it nearly no probability at all."),
-        ("real digits that it has not seen", "They are what it was trained for. But a stroke can "
-         "be at a thousand places, and each has its share of the probability."),
-        ("digits that it has drawn itself", "They are about as probable as real ones. There is "
-         "one picture that is more so."),
+        ("the digits of this lesson", "They are what it was trained for. But a stroke can be at a "
+         "thousand places, and each has its share of the probability."),
+        ("digits that it has drawn, on black", "They are about as probable as those of this "
+         "lesson. There is one picture that is far more so."),
         ("the picture that is all black", "Yes. Each single digit is one of very many, and they "
-         "share the probability. Yet it never draws black: the one most probable picture is "
-         "not what one gets."),
+         "share the probability. Yet black is not what it draws: the most probable picture is "
+         "not a typical one."),
     ],
     answer=min(range(4), key=lambda i: of_kinds[listed[i]].mean()),
 )
 
 # %%
-prices = {name: by_table(kind).mean().item() for name, kind in
-          {"digits": images, **kinds}.items()}
-rows = [(k, prices[k], bits(found)) for k, found in of_kinds.items()]
+tables = {"digits": images, **others}
+rows = [(name, by_table(tables[name]).mean().item(), bits(nats_of))
+        for name, nats_of in of_kinds.items()]
 show_table("Bits/dim",
            ["pictures", "by the table", "by the network, at most"], rows)
-shades = of_kinds["drawn"].mean() - of_kinds["drawn, quite black"].mean()
-say(f"A shade of 1 or 2 of 255 in the background, which nobody sees, takes "
-    f"{to_bits(shades).item():,.0f} bits. "
-    "Which digit it is takes some twenty. So bits/dim say how well a model knows pixels. They do "
-    "not say whether its digits look right: the table is near this network by bits, and draws snow.")
+shades = of_kinds["drawn"].mean() - of_kinds["drawn, black"].mean()
+say("Shades of 1 or 2 of 255 in the background, which nobody sees, take "
+    f"{to_bits(shades):,.0f} bits, and what digit it is {far:.0f}. So bits/dim say how well a model "
+    "knows pixels, down to the last shade. Whether its digits look right they do not say.")
 
 # %% [markdown]
 # ## Recap
