@@ -82,8 +82,8 @@ show_images(images[:4], "four of the digits")
 def inside(images):  # without the border
     return images[:, :, 2:-2, 2:-2]  # (N, 1, 28, 28)
 
-counts = torch.bincount(inside(known).flatten().long(), minlength=256) + 1
-frequency = counts / counts.sum()
+counts = torch.bincount(inside(known).flatten().long(), minlength=256)
+frequency = (counts + 1) / (counts + 1).sum()  # + 1: none is impossible
 print(f"black: {100 * frequency[0]:.0f} % of the pixels")
 def by_table(images):  # bits/dim of each picture
     return -frequency.log2()[inside(images).long()].mean(dim=(1, 2, 3))
@@ -395,8 +395,8 @@ rows = [(name, *(f"{100 * v / s:.0f} %" for v, s in zip(both, sums)))
         for name, *both in rows]
 show_table("Where the loss comes from", ["t", "of L_simple", "of L"], rows)
 say(f"The first nine of these steps are {rows[0][2]} of these terms of L, and {rows[0][1]} of "
-    "L_simple. To take out so little noise is easy. Without the weight the network looks more at "
-    "the hard steps, and the paper's pictures got better (Section 3.4).")
+    "L_simple. They take out the last, very little noise. Without the weight the network cares "
+    "more for larger t, and the paper's pictures got better (Section 3.4).")
 
 # %% [markdown]
 # ## How many bits is a digit?
@@ -614,9 +614,10 @@ say("The network knows as much as before, and draws what it drew: a mean below -
 # ## The choice of σ, in bits
 #
 # The paper has two choices for `σ_t²` (Section 3.2). If the data were N(0, I), `β_t`
-# would be right, as in the toy. If they were one single picture, `β̃_t` would. Both
-# draw about equally good pictures. And σ_1? With σ_t² = β_t the authors' code takes
-# `β̃_2` for its square, "to get a better decoder log likelihood", as a comment says.
+# would be right, as in the toy. If they were one single picture, `β̃_t` would. By
+# their pictures it found both about equally good. And σ_1? With `σ_t² = β_t` the
+# authors' code takes `β̃_2` for its square, "to get a better decoder log
+# likelihood", as a comment says.
 
 # %%
 sigmas = [bits_per_dim(of_digits[name].nats).mean() for name in
