@@ -391,8 +391,8 @@ for low, high in ((2, 10), (11, 50), (51, 200), (201, 1000)):
     rows.append((f"{low} to {high}", error.mean().item() * count,
                  (weight[t - 2] * error).mean().item() * count))
 sums = [sum(row[i] for row in rows) for i in (1, 2)]
-rows = [(name, *(f"{100 * v / s:.0f} %" for v, s in zip(both, sums)))
-        for name, *both in rows]
+rows = [(name, f"{100 * a / sums[0]:.0f} %", f"{100 * b / sums[1]:.0f} %")
+        for name, a, b in rows]
 show_table("Where the loss comes from", ["t", "of L_simple", "of L"], rows)
 say(f"The first nine of these steps are {rows[0][2]} of these terms of L, and {rows[0][1]} of "
     "L_simple. They take out the last, very little noise. Without the weight the network cares "
@@ -724,8 +724,8 @@ show_table("Bits/dim",
            ["pictures", "by the table", "by the network, at most"], rows)
 shades = of_kinds["drawn"].mean() - of_kinds["drawn, black"].mean()
 say("Shades of 1 or 2 of 255 in the background, which nobody sees, take "
-    f"{to_bits(shades):,.0f} bits, and what digit it is {far:.0f}. So bits/dim say how well a model "
-    "knows pixels, down to the last shade. Whether its digits look right they do not say.")
+    f"{to_bits(shades):,.0f} bits, and what digit it is {far:.0f}. So bits/dim say how well a "
+    "model knows pixels, down to the last shade. Whether its digits look right they do not say.")
 
 # %% [markdown]
 # ## Recap
