@@ -46,6 +46,7 @@ SHORT = {
         ["steps=4", "each=2", "held_out=40", "train_steps=4"],
         "lesson_5_all_digits.png",
     ),
+    6: (["n=4", "each=2"], "lesson_6_where_the_bits_go.png"),
 }
 NOWHERE = "http://127.0.0.1:9"  # the discard port: refused at once
 # what lesson 4 says of well trained weights, and of others in its place

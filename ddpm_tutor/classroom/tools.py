@@ -18,9 +18,11 @@ from ddpm_tutor.grading.known_mistakes import find_bug
 from ddpm_tutor.pictures.figures import figure, loss_curve, sheet
 from ddpm_tutor.pictures.film_strips import moment_name
 from ddpm_tutor.pictures.films import FRAMES, frames_of, noising
+from ddpm_tutor.screen.bits import PUBLISHED
 
 __all__ = [
     "FRAMES",
+    "PUBLISHED",
     "ask_choice",
     "ask_number",
     "figure",
