@@ -146,10 +146,11 @@ def test_the_list_shows_every_lesson(tutor) -> None:
     assert all(lesson.title in shown for lesson in all_lessons())
     assert "§2, 3.3" in shown and "15 min" in shown
     assert "0 of 14" in shown and "Points: 0 of 42, 42 to go." in shown
+    assert "0 of 0" not in shown  # of a lesson without points
 
 
 def keep_progress(environment: dict[str, str], **lessons: dict[str, object]) -> None:
-    """Writes a file of progress in which lessons 1 to 5 are called l1 to l5."""
+    """Writes a file of progress in which lesson 1 is called l1, and so on."""
     stems = {f"l{lesson.number}": lesson.path.stem for lesson in all_lessons()}
     kept = {stems[name]: state for name, state in lessons.items()}
     path = Path(environment["XDG_DATA_HOME"]) / "ddpm-tutor" / "progress.json"
@@ -158,6 +159,7 @@ def keep_progress(environment: dict[str, str], **lessons: dict[str, object]) -> 
 
 
 DONE = {"finished": True}
+LAST = all_lessons()[-1]
 
 
 @pytest.mark.parametrize(
@@ -166,7 +168,8 @@ DONE = {"finished": True}
         ({}, "Begin with: ddpm-tutor lesson 1"),
         ({"l1": DONE}, "Next: ddpm-tutor lesson 2"),  # a point of lesson 1 is missing
         ({"l1": DONE, "l4": {"step": 3}}, "Go on with: ddpm-tutor lesson 4"),
-        ({f"l{n}": DONE for n in range(1, 6)}, ""),
+        ({f"l{n}": DONE for n in range(1, 6)}, "Next: ddpm-tutor lesson 6"),
+        ({f"l{lesson.number}": DONE for lesson in all_lessons()}, ""),
     ],
 )
 def test_the_welcome_and_the_list_send_the_learner_to_the_same_lesson(
@@ -466,8 +469,8 @@ def test_two_processes_train_what_one_does(
         ),
         (["evaluate", "-n", "1000000"], 2, "5000"),
         (["evaluate", "--steps", "1001"], 2, "--steps"),
-        (["lesson", "9"], 2, "Choose from 1, 2, 3, 4, 5"),
-        (["lesson", "9"], 2, "ddpm-tutor lesson 5  (Conditioning)"),
+        (["lesson", "99"], 2, "Choose from 1, 2, 3, 4, 5"),
+        (["lesson", "99"], 2, f"ddpm-tutor lesson {LAST.number}  ({LAST.title})"),
         (["lesson", "forward"], 2, "ddpm-tutor lesson 1  (Forward noising)"),
         (["lesson", "4_sampling.py"], 2, "ddpm-tutor lesson 4  (Ancestral sampling)"),
         (["lesson", "none.py"], 2, "No lesson file none.py"),

@@ -46,7 +46,7 @@ def lessons() -> None:
             str(lesson.number),
             Text.assemble(lesson.title, "\n", (lesson.fact("Paper"), "dim")),
             Text(lesson.fact("Time")),
-            f"{points:g} of {of:g}",
+            f"{points:g} of {of:g}" if of else Text("–", "dim"),
             state_of(lesson, done),
         )
     console.print(table)
