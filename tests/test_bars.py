@@ -15,6 +15,7 @@ from ddpm_tutor.classroom import bars as bars_module
 from ddpm_tutor.classroom.bars import Bars
 from ddpm_tutor.classroom.session import Session, note, show_download, track, using
 from ddpm_tutor.science.sampling import ChainState
+from ddpm_tutor.screen.curves import Curves
 
 
 @pytest.fixture
@@ -143,9 +144,29 @@ def test_x_t_and_the_guess_stand_below_the_bar_of_a_chain(
     assert "guess" not in seen(session)
 
 
+def test_curves_grow_below_the_bar(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bars_module, "SECONDS_A_PICTURE", 0)
+    monkeypatch.setattr(bars_module, "SHARE", math.inf)
+    points: list[tuple[float, float]] = []
+
+    def so_far() -> Curves:
+        return Curves("bits sent", [("a 1", points)], x_label="steps")
+
+    for state in track(chain(2), 3, "Sending", pictures=True, curves=so_far):
+        points.append((3 - state.t, 7.0 * 10**state.t))  # 700, 70, 7
+        until(session, f"x_t, t = {state.t}")
+    shown = seen(session)
+    assert "bits sent" in shown and "a 1" in shown
+    assert "700 " in shown and " 70 " in shown  # the ends of the axis: of two points at last
+    session.console.file.truncate(0)  # type: ignore[attr-defined]
+    for _ in track(range(2), 2, "Sending", curves=so_far):  # without pictures of a chain
+        until(session, "bits sent")
+
+
 @pytest.mark.parametrize("size", [(59, 50), (100, 29)])
 def test_a_small_window_has_no_room_for_pictures(session: Session, size: tuple[int, int]) -> None:
     session.console.size = ConsoleDimensions(*size)
-    for _ in track(chain(1), 3, "Sampling", pictures=True):
+    curves = Curves("bits sent", [("", [(1, 2), (3, 4)])])
+    for _ in track(chain(1), 3, "Sampling", pictures=True, curves=lambda: curves):
         until(session, "Sampling")
-    assert "guess" not in seen(session)
+    assert "guess" not in seen(session) and "bits sent" not in seen(session)

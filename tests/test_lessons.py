@@ -1,6 +1,7 @@
 """Every lesson is in order, runs offline, and says the same thing twice."""
 
 import io
+import math
 import os
 import re
 import subprocess
@@ -21,6 +22,7 @@ from ddpm_tutor.course.lesson import (
     Lesson,
     all_lessons,
     compile_cell,
+    find_lesson,
     new_namespace,
     parameters,
     read_lesson,
@@ -47,6 +49,7 @@ SHORT = {
         "lesson_5_all_digits.png",
     ),
     6: (["n=4", "each=2"], "lesson_6_where_the_bits_go.png"),
+    7: (["each=1"], "lesson_7_sending.gif"),
 }
 NOWHERE = "http://127.0.0.1:9"  # the discard port: refused at once
 # what lesson 4 says of well trained weights, and of others in its place
@@ -83,16 +86,22 @@ def test_points_are_earned_by_right_answers_alone() -> None:
     assert earned(lesson, {q.key: True for q in questions(lesson)}) == worth(lesson)
 
 
-def run_steps(lesson: Lesson, titles: list[str], seed: int) -> dict[str, Any]:
-    """The variables of a lesson after the code of these steps alone."""
-    session = Session(make_console(file=io.StringIO()), Path(os.devnull))
+def run_steps(
+    lesson: Lesson,
+    titles: list[str],
+    seed: int,
+    out: Path = Path(os.devnull),
+    **settings: object,
+) -> dict[str, Any]:
+    """The variables of a lesson after the code of these steps alone; they save into `out`."""
+    session = Session(make_console(file=io.StringIO()), out)
     namespace = new_namespace(lesson)
     with using(session), redirect_stdout(io.StringIO()):
         for step in lesson.steps:
             for cell in step.code if step.title in titles else ():
                 exec(compile_cell(cell, lesson.path)[0], namespace)
                 if cell.is_parameters:
-                    namespace["seed"] = seed
+                    namespace |= {"seed": seed, **settings}
     return namespace
 
 
@@ -127,6 +136,47 @@ def test_lesson_2_shows_that_a_mean_is_nearer_than_a_digit(seed: int) -> None:
     assert errors[0] < errors[1] < errors[3]  # t = 300, 500, 1000
     # at t = 1000 the guess is about the mean; any one digit is further off
     assert abs(errors[3] - errors[4]) < 0.05 and errors[5] > 1.2 * errors[4]
+
+
+@pytest.mark.parametrize("seed", [0, 5])
+def test_lesson_7_really_sends_rows_in_as_many_bits_as_they_are_worth(seed: int) -> None:
+    named = ["Setting up", "Masks in place of noise", "A diffusion that is autoregressive"]
+    found = run_steps(find_lesson("7"), [*named, "Really sent"], seed)
+    assert found["spent"] == pytest.approx(found["exact"], abs=1e-9)
+    line, some = found["line"], found["some"]
+    assert set(line) == {"0", "1"} and len(some) == 10
+    worth_it = sum(sum(found["cost"](row)) for row in some)  # -log2 p of all of them
+    assert worth_it < len(line) <= worth_it + 1
+    # every row can be sent, alone or with others
+    for rows in ([some[0]], [[1, 0, 1, 0, 1, 0, 1]], [[0] * 7, [1] * 7, some[-1]]):
+        assert found["receive"](found["send"](rows), len(rows)) == rows
+
+
+def test_lesson_7_gets_fair_draws_from_a_shared_list() -> None:
+    found = run_steps(find_lesson("7"), ["Setting up", "Sending a draw"], 0)
+    assert found["received"].mean() == pytest.approx(2, abs=0.02)
+    assert found["received"].std() == pytest.approx(0.2, abs=0.01)
+    assert torch.allclose(
+        found["received"], found["shared"].gather(1, found["place"][:, None])[:, 0]
+    )
+    # the KL by first principles, in bits: the mean of log2 q / p over draws from q
+    ratio = found["log_ratio"](2 + 0.2 * torch.randn(100_000, generator=torch.manual_seed(0)))
+    kl = found["kl"].item()
+    assert kl == pytest.approx((ratio.mean() / math.log(2)).item(), abs=0.02)
+    assert kl < found["sent"].mean() < kl + 3
+
+
+def test_lesson_7_shows_digits_long_before_all_bits_have_come(tmp_path: Path) -> None:
+    named = ["Setting up", "Algorithms 3 and 4", "What the receiver sees", "Which digit is it?"]
+    found = run_steps(find_lesson("7"), ["Sending a draw", *named], 5, tmp_path, each=1)
+    bits, rmse, right = found["bits"], found["rmse"], found["right"]
+    assert (bits.diff(dim=0) > 0).all() and (rmse[-1] == 0).all()
+    assert right[3] < 40 and right[100] > 90
+    error = [chain for _, chain, _, _ in found["rows"]]  # after 5, 20, 50, 100 and 500 bits
+    assert error == sorted(error, reverse=True) and error[0] > 50 and error[3] < 12
+    assert bits[found["at"][101]].mean() < 0.1 * found["total"]
+    with Image.open(tmp_path / "lesson_7_sending.gif") as film:  # a moment each, none dropped
+        assert film.n_frames == len(found["captions"]) == 70
 
 
 def without_times(shown: str) -> str:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,7 +20,7 @@ from torch import Tensor
 
 from ddpm_tutor.classroom.bars import Bars
 from ddpm_tutor.pictures.figures import save_figure_as
-from ddpm_tutor.pictures.film_strips import save_film_strip
+from ddpm_tutor.pictures.film_strips import captioned_moments, save_film_strip
 from ddpm_tutor.pictures.films import Frame, film
 from ddpm_tutor.pictures.grids import enlarged, grid
 from ddpm_tutor.pictures.picture_files import write_film, write_picture
@@ -34,6 +35,7 @@ T = TypeVar("T")
 
 # pictures beside a bar: not in a smaller window, of so many columns and lines
 WIDE, HIGH = 60, 30
+CAPTIONED_MS = 100  # of a frame whose caption is to be read
 SMALL, MAX_PICTURES = 15, 4  # columns of a small picture and the gap; pictures of each kind
 
 
@@ -165,9 +167,10 @@ def show_curves(
     x_label: str = "t",
     *,
     log: bool = False,
+    log_x: bool = False,
 ) -> None:
-    """Shows curves as characters, each by its name: points (x, y); y may be logarithmic."""
-    current().print(Curves(title, curves.items(), x_label=x_label, log=log))
+    """Shows curves as characters, each by its name: points (x, y); both may be logarithmic."""
+    current().print(Curves(title, curves.items(), x_label=x_label, log=log, log_x=log_x))
 
 
 def say(text: str) -> None:
@@ -218,6 +221,14 @@ def save_strip(strip: FilmStrip) -> list[Path]:
     return paths
 
 
+def save_moments(moments: Sequence[Tensor], captions: Sequence[str], name: str) -> Path:
+    """Saves moments, ten images each, as a GIF with a caption below each, and prints its path."""
+    path = output_path(name, ".gif")
+    write_film(path, captioned_moments(moments, captions), frame_ms=CAPTIONED_MS)
+    saved_file(path, "GIF")
+    return path
+
+
 def save_grid(images: Tensor, name: str, columns: int | None = None) -> Path:
     """Saves images, (N, 1, H, W), in rows of `columns` as a PNG and prints its path."""
     path = output_path(name, ".png")
@@ -245,7 +256,12 @@ def _is_figure(value: Any) -> bool:
 
 
 def track(
-    items: Iterable[T], total: int, description: str, *, pictures: bool = False
+    items: Iterable[T],
+    total: int,
+    description: str,
+    *,
+    pictures: bool = False,
+    curves: Callable[[], Curves] | None = None,
 ) -> Iterator[T]:
     """The items, with a progress bar and the time left while they are worked through.
 
@@ -254,13 +270,19 @@ def track(
     Args:
         pictures: for the states of a chain: shows x_t and the estimate of x_0 below the bar. Not
             where a question about them is still to come.
+        curves: draws what is known so far as curves, below the pictures.
     """
     console = current().console
-    pictures = pictures and console.width >= WIDE and console.height >= HIGH
+    large = console.width >= WIDE and console.height >= HIGH
+
+    def drawn(item: T) -> RenderableType:
+        states = [drawn_beside(item, console)] if pictures else []
+        return Group(*states, *([curves()] if curves else []))
+
     with current().bars.bar(description, total) as bar:
         for item in items:
-            if bar and pictures:
-                bar.picture(lambda state=item: drawn_beside(state, console))  # type: ignore[misc]
+            if bar and large and (pictures or curves):
+                bar.picture(partial(drawn, item))
             yield item
             if bar:
                 bar.advance()

@@ -5,6 +5,7 @@ from ddpm_tutor.classroom.session import (
     note,
     save_film,
     save_grid,
+    save_moments,
     save_strip,
     say,
     show,
@@ -19,10 +20,12 @@ from ddpm_tutor.pictures.figures import figure, loss_curve, sheet
 from ddpm_tutor.pictures.film_strips import moment_name
 from ddpm_tutor.pictures.films import FRAMES, frames_of, noising
 from ddpm_tutor.screen.bits import PUBLISHED
+from ddpm_tutor.screen.curves import Curves
 
 __all__ = [
     "FRAMES",
     "PUBLISHED",
+    "Curves",
     "ask_choice",
     "ask_number",
     "figure",
@@ -34,6 +37,7 @@ __all__ = [
     "note",
     "save_film",
     "save_grid",
+    "save_moments",
     "save_strip",
     "say",
     "sheet",

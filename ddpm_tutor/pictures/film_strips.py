@@ -1,6 +1,6 @@
 """A film strip of the training as a PNG and as a GIF."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -62,14 +62,19 @@ def save_film_strip(strip: FilmStrip, folder: Path) -> list[Path]:
 
 
 def film_of(strip: FilmStrip) -> list[Pixels]:
-    """A frame for each moment: ten digits in two rows, and the name of the moment below."""
+    """A frame for each moment of a training."""
+    return captioned_moments(strip.images, [moment_name(epoch) for epoch in strip.epochs])
+
+
+def captioned_moments(moments: Iterable[Tensor], captions: Sequence[str]) -> list[Pixels]:
+    """A frame for each moment: ten digits, (N, 1, H, W), in two rows, and its caption below."""
     font = ImageFont.load_default(size=18)
     frames = []
-    for epoch, images in zip(strip.epochs, strip.images, strict=True):
+    for images, caption in zip(moments, captions, strict=True):
         digits = enlarged(grid(images[:10], columns=5), 3)
         frame = Image.new("L", (digits.shape[1], digits.shape[0] + BAND), 16)
         frame.paste(Image.fromarray(digits), (0, 0))
         place = (digits.shape[1] / 2, digits.shape[0] + BAND / 2)
-        ImageDraw.Draw(frame).text(place, moment_name(epoch), fill=230, font=font, anchor="mm")
+        ImageDraw.Draw(frame).text(place, caption, fill=230, font=font, anchor="mm")
         frames.append(np.asarray(frame))
     return frames
