@@ -98,9 +98,9 @@ assert list(read(bits_of_week, code)) == week
 # %% [markdown]
 # ## Why -log2 p bits?
 #
-# Once `10` is a word, no other word may begin with 10. Those are a quarter of all
-# strings. So a word of n bits uses up a share of `2^-n`, and all shares together
-# are 1 at most.
+# Once `10` is a word, no other word may begin with 10. A quarter of all long strings
+# do. So a word of n bits uses up a share of `2^-n`, and all shares together are 1
+# at most.
 #
 # Give each message as large a share as its probability p. Then `2^-n = p`, which is
 # `n = -log2 p`. No code is shorter on average (Shannon 1948). A likelihood is a
@@ -223,7 +223,7 @@ print(f"all {len(x_0)} digits are sent: {total:,.0f} bits each, on average")
 #
 # What has been sent by t is the *rate*. How far the guess is from the digit is the
 # *distortion*: the root of the mean squared error (RMSE), in shades of 0 to 255,
-# over the 28×28 pixels.
+# over the 28×28 pixels. The paper's Fig. 5 shows both for photographs.
 
 # %%
 share = 100 * bits[at[101]].mean().item() / total
@@ -293,7 +293,7 @@ for budget, n in zip(budgets, sides, strict=True):
 strip = torch.stack([after(b, guesses) for b in budgets], dim=1)  # (N, 5)
 one = 5 * each  # the first 5
 show_images(torch.cat([strip[one], *(t[one:one + 1] for t in thumbnails)]),
-            "what is seen; below it, thumbnails",
+            "what is seen, then thumbnails",
             [f"{b} bits" for b in (*budgets, *(n * n for n in sides))])
 show_table("RMSE, all digits", ["bits", "the chain", "bits", "thumbnail"],
            rows)
