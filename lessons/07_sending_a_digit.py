@@ -98,9 +98,9 @@ assert list(read(bits_of_week, code)) == week
 # %% [markdown]
 # ## Why -log2 p bits?
 #
-# Once `10` is a word, no other word may begin with 10. Those are a quarter of all
-# strings. So a word of n bits uses up a share of `2^-n`, and all shares together
-# are 1 at most.
+# Once `10` is a word, no other word may begin with 10. A quarter of all long strings
+# do. So a word of n bits uses up a share of `2^-n`, and all shares together are 1
+# at most.
 #
 # Give each message as large a share as its probability p. Then `2^-n = p`, which is
 # `n = -log2 p`. No code is shorter on average (Shannon 1948). A likelihood is a
@@ -223,7 +223,7 @@ print(f"all {len(x_0)} digits are sent: {total:,.0f} bits each, on average")
 #
 # What has been sent by t is the *rate*. How far the guess is from the digit is the
 # *distortion*: the root of the mean squared error (RMSE), in shades of 0 to 255,
-# over the 28×28 pixels.
+# over the 28×28 pixels. The paper's Fig. 5 shows both for photographs.
 
 # %%
 share = 100 * bits[at[101]].mean().item() / total
@@ -293,7 +293,7 @@ for budget, n in zip(budgets, sides, strict=True):
 strip = torch.stack([after(b, guesses) for b in budgets], dim=1)  # (N, 5)
 one = 5 * each  # the first 5
 show_images(torch.cat([strip[one], *(t[one:one + 1] for t in thumbnails)]),
-            "what is seen; below it, thumbnails",
+            "what is seen, then thumbnails",
             [f"{b} bits" for b in (*budgets, *(n * n for n in sides))])
 show_table("RMSE, all digits", ["bits", "the chain", "bits", "thumbnail"],
            rows)
@@ -404,13 +404,13 @@ say("Down to the last shade, the chain takes "
     + f" What it is good at is what is seen: {at_100:.0f} shades off after 100 bits.")
 
 # %%
-mended = ReverseProcess(push_black=True)  # of lesson 6: at t = 1 alone
+mended = ReverseProcess(push_black=True)  # as in lesson 6
 *_, x_1, end = progressive_coding(model, schedule, x_0, mended,
                                   times=[1000, 1], generator=generator)
 less = (end.bits - x_1.bits).mean().item() / 784  # L_0
 still = 100 * less / (rate + less)
 ask_choice(
-    "Lesson 6 mended the last step for black pixels. What part of all is L_0 then?",
+    "Lesson 6 made black pixels nearly free at t = 1. What part of all is L_0 then?",
     [
         ("as large as before: the mend saves bits at each step",
          "It changes the guess at t = 1, and nothing else. The bits until x_1 stay."),
@@ -422,8 +422,8 @@ ask_choice(
     ],
     answer=2 if still < 10 else 1 if still < in_last - 5 else 0,
 )
-print(f"L_0: {last_step:.2f} bits/dim before, {less:.2f} mended; "
-      f"in % of all: {in_last:.0f} before, {still:.0f} mended")
+print(f"L_0: {last_step:.2f} bits/dim before, {less:.2f} after; "
+      f"in % of all: {in_last:.0f} before, {still:.0f} after")
 
 # %% [markdown]
 # ## Masks in place of noise
@@ -470,8 +470,8 @@ show_table("Receiving a row", ["t", "x_t", "bits", "so far"], rows)
 # %% [markdown]
 # ## A diffusion that is autoregressive
 #
-# `x_T` hides everything, at both ends: L_T = 0. A step of q is certain, as the sender
-# knows the pixel. So its KL is `-log2 p_θ(pixel t | the pixels after it)`.
+# `x_T` hides everything, at both ends: L_T = 0. The sender knows the pixel, so that
+# a step of q is certain. Its KL in Eq. 5 is `-log2 p_θ(pixel t | the pixels after it)`.
 #
 # A model that guesses one number after the other, from those before, is called
 # *autoregressive*. PixelCNN and language models are. We have just made one.
@@ -488,11 +488,12 @@ ask_choice(
     "How large is the gap between the sum of the steps and the true -log2 p(row)?",
     [
         ("larger than with noise: a mask hides more than noise does",
-         "What counts is whether the receiver can have come another way. It cannot."),
+         "How much is hidden does not matter. A gap comes from other ways to the same "
+         "x_0, and here there is one way only."),
         ("zero: the sum is the exact likelihood",
          "Yes. By the chain rule, p(row) is the product of the guesses. The gap of Eq. 3 "
-         "is what the way x_1, ..., x_T has left open. Here x_0 leaves nothing open: the "
-         "masks are known beforehand."),
+         "comes from the many ways x_1, ..., x_T to one x_0. Here there is one way only: "
+         "which pixel is hidden when, is known beforehand."),
         ("as with noise: there is one, and nobody knows it",
          "With 128 rows we can compute p of each. And the sum of all of them is 1."),
     ],

@@ -153,8 +153,9 @@ def test_curves_grow_below_the_bar(session: Session, monkeypatch: pytest.MonkeyP
         return Curves("bits sent", [("a 1", points)], x_label="steps")
 
     for state in track(chain(2), 3, "Sending", pictures=True, curves=so_far):
-        points.append((3 - state.t, 7.0 * 10**state.t))  # 700, 70, 7
         until(session, f"x_t, t = {state.t}")
+        assert points or "bits sent" not in seen(session)  # no frame around nothing
+        points.append((3 - state.t, 7.0 * 10**state.t))  # 700, 70, 7
     shown = seen(session)
     assert "bits sent" in shown and "a 1" in shown
     assert "700 " in shown and " 70 " in shown  # the ends of the axis: of two points at last

@@ -270,14 +270,17 @@ def track(
     Args:
         pictures: for the states of a chain: shows x_t and the estimate of x_0 below the bar. Not
             where a question about them is still to come.
-        curves: draws what is known so far as curves, below the pictures.
+        curves: what is known so far, to be drawn below the pictures; nothing while it has no point.
     """
     console = current().console
     large = console.width >= WIDE and console.height >= HIGH
 
     def drawn(item: T) -> RenderableType:
-        states = [drawn_beside(item, console)] if pictures else []
-        return Group(*states, *([curves()] if curves else []))
+        shown = [drawn_beside(item, console)] if pictures else []
+        below = curves() if curves else None
+        if below and any(points for _, points in below.curves):
+            shown.append(below)
+        return Group(*shown)
 
     with current().bars.bar(description, total) as bar:
         for item in items:
