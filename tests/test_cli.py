@@ -560,10 +560,12 @@ def test_out_that_is_a_folder(tutor, empty: Path) -> None:
 
 
 LOOKS = {
-    "ascii": {"PYTHONIOENCODING": "ascii", "LANG": "C", "LC_ALL": "C"},
+    "ascii, no home": {
+        "PYTHONIOENCODING": "ascii", "LANG": "C", "LC_ALL": "C",
+        "HOME": "/proc/nowhere", "XDG_DATA_HOME": "", "XDG_CACHE_HOME": "",
+    },
     "narrow, plain": {"COLUMNS": "40", "NO_COLOR": "1", "TERM": "dumb"},
-    "no home": {"HOME": "/proc/nowhere", "XDG_DATA_HOME": "", "XDG_CACHE_HOME": ""},
-}
+}  # fmt: skip
 
 
 @pytest.mark.slow
