@@ -51,8 +51,8 @@ def own_code(folder: Path, names: Sequence[str], purpose: str) -> OwnCode:
     if not found.functions:
         numbers = ", ".join(str(exercise.number) for exercise in wanted)
         raise TutorError(
-            "\n".join([*found.left_out, f"No function of yours for a {purpose} in {folder}."])
-            + f"\nA {purpose} uses those of the exercises {numbers}, once they have passed."
+            "\n".join([*found.left_out, f"{folder} holds no code of yours for a {purpose}."])
+            + f"\nA {purpose} uses exercises {numbers}, once they have passed."
         )
     return found
 
