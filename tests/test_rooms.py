@@ -16,7 +16,11 @@ FLOORS = [
 ]  # fmt: skip
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 # stand on top: they import the library, and the tools of one room
-CONTENT = {"lessons": "classroom.tools", "ddpm_tutor/exercises": "grading.tools"}
+CONTENT = {
+    "lessons": "classroom.tools",
+    "ddpm_tutor/paper": "classroom.tools",
+    "ddpm_tutor/exercises": "grading.tools",
+}
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
 
 
@@ -25,7 +29,7 @@ def room_of(path: Path) -> str:
 
 
 def modules() -> list[Path]:
-    return [p for p in sorted(PACKAGE.rglob("*.py")) if "exercises" not in p.parts]
+    return [p for p in sorted(PACKAGE.rglob("*.py")) if not {"exercises", "paper"} & {*p.parts}]
 
 
 def imports(path: Path) -> Iterator[str]:

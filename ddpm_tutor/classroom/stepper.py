@@ -26,6 +26,7 @@ from ddpm_tutor.course.lesson import (
     override_parameters,
     shown_source,
 )
+from ddpm_tutor.course.paper import Entry, entries_named
 from ddpm_tutor.errors import Stopped, TutorError, UsageError, is_device_error, line_in, notice
 from ddpm_tutor.screen.keyboard import BACK, NEXT, forget_keys, showing_keys
 from ddpm_tutor.screen.prose import (
@@ -46,6 +47,7 @@ r       run this step again
 o       after a question: the replies to the other choices
 p       play: a Python with the lesson's variables; Ctrl-D comes back
 s       the source of a function that this step used
+e       the paper's entry on the equation, algorithm or figure that this step names
 Ctrl-L  show this step again, such as after the window has changed its size
 Ctrl-C  while a step runs: stop it; here: leave
 ?       this help
@@ -69,7 +71,12 @@ class Stepper:
         at_end: told when the last step has been shown.
         took: told the title of each step that has run, and the seconds that it took.
         expected: the seconds that steps took earlier, by title.
+        below: what stands below the prose of a step, by its number.
+        open_entry: lets the learner read an entry of the paper, and come back.
+        other_keys: keys that end the sitting, and what they mean; `left_by` is the one pressed.
     """
+
+    left_by = ""
 
     def __init__(
         self,
@@ -82,10 +89,14 @@ class Stepper:
         at_end: Callable[[], None] = lambda: None,
         took: Callable[[str, float], None] = lambda title, seconds: None,
         expected: Mapping[str, float] | None = None,
+        below: Mapping[int, RenderableType] | None = None,
+        open_entry: Callable[[Entry], None] | None = None,
+        other_keys: Mapping[str, str] | None = None,
     ) -> None:
         self.lesson, self.session, self.keys = lesson, session, keys
         self.at_step, self.at_end, self.took = at_step, at_end, took
         self.settings, self.expected = settings or {}, expected or {}
+        self.below, self.open_entry, self.other_keys = below or {}, open_entry, other_keys or {}
         self.namespace = new_namespace(lesson)
         self.shown: dict[int, list[RenderableType]] = {}  # step -> what its code displayed
         self.asked: dict[int, list[Asked]] = {}  # step -> its questions
@@ -169,6 +180,8 @@ class Stepper:
         if prose := without_title(step.prose):
             width = min(console.width, PROSE_WIDTH)
             console.print(Padding(Prose(prose), (1, 0, 0, 0)), width=width)
+        if number in self.below:
+            console.print(Padding(self.below[number], (1, 0, 0, 0)))
         if number in self.shown:
             for renderable in self.shown[number]:
                 self.session.show_again(renderable)
@@ -268,6 +281,9 @@ class Stepper:
                 return 0
             if key in BACK and number > 1:
                 return -1
+            if key in self.other_keys:
+                self.left_by = key
+                return 0
             self._do(key, number)
             blank = key in ("r", REDRAW) and ends_blank(self.shown.get(number, []))
 
@@ -286,6 +302,8 @@ class Stepper:
             self._play()
         elif key == "s":
             self._show_source(step)
+        elif key == "e" and self.open_entry:
+            self._read_entry(number)
         elif key == REDRAW:
             self._present(number)
         else:
@@ -321,21 +339,41 @@ class Stepper:
         found = used_functions((cell.source for cell in step.code), self.namespace)
         return dict(islice(found.items(), 9))
 
+    def _which(self, names: list[str]) -> str:
+        """The one of these names that the learner means; "" for none. One alone is not asked."""
+        if len(names) == 1:
+            return names[0]
+        choices = "\n".join(f"  {i}  {n}" for i, n in enumerate(names, start=1))
+        console = self.session.console
+        console.print(Text(f"Which one? Any other key goes back.\n{choices}", style="cyan"))
+        key = self.keys() if self.keys else ""
+        known = key.isdigit() and 1 <= int(key) <= len(names)
+        return names[int(key) - 1] if known else ""
+
+    def _entries(self, step: Step) -> dict[str, Entry]:
+        """The entries of what a step names of the paper, as many as can be chosen by a digit."""
+        if self.open_entry is None:
+            return {}
+        named = entries_named("\n".join([step.prose, *(cell.source for cell in step.code)]))
+        return {f"{entry.name} · {entry.title}": entry for entry in named[:9]}
+
+    def _read_entry(self, number: int) -> None:
+        """Opens the paper's entry on what the step names; with several, asks which."""
+        console, entries = self.session.console, self._entries(self.lesson.steps[number - 1])
+        if not entries:
+            console.print(Text("This step names no equation of the paper.", style="dim"))
+        elif (name := self._which(list(entries))) and self.open_entry:
+            self.open_entry(entries[name])
+            self._present(number)
+
     def _show_source(self, step: Step) -> None:
         """Shows a function of the package that the step called; with several, asks which."""
         console, functions = self.session.console, self._functions(step)
         if not functions:
             console.print(Text("This step uses no function of the package.", style="dim"))
             return
-        names = list(functions)
-        name = names[0]
-        if len(names) > 1:
-            choices = "\n".join(f"  {i}  {n}" for i, n in enumerate(names, start=1))
-            console.print(Text(f"Which one? Any other key goes back.\n{choices}", style="cyan"))
-            key = self.keys() if self.keys else ""
-            if not (key.isdigit() and 1 <= int(key) <= len(names)):
-                return
-            name = names[int(key) - 1]
+        if not (name := self._which(list(functions))):
+            return
         where = f"{functions[name].__module__.replace('.', '/')}.py"
         console.print(Rule(Text(where), align="left"))
         console.print(Code(inspect.getsource(functions[name])))
@@ -369,6 +407,8 @@ class Stepper:
             "o": "other replies" if self._unread(number) else "",
             "p": "play",
             "s": "source" if self._functions(step) else "",
+            "e": "paper" if self._entries(step) else "",
+            **self.other_keys,
             "?": "help",
             "q": "quit",
         }
@@ -387,6 +427,10 @@ class _PrintedText(io.TextIOBase):
 
     def writable(self) -> bool:
         return True
+
+    def fileno(self) -> int:
+        """Where it ends up; rich wants to know when the reader of a pipe has gone."""
+        return self.session.console.file.fileno()
 
     def write(self, text: str) -> int:
         *lines, self.rest = (self.rest + text).split("\n")

@@ -3,6 +3,7 @@
 import os
 import sys
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +20,7 @@ from ddpm_tutor.screen.keyboard import in_notebook, is_terminal, read_key, showi
 
 if TYPE_CHECKING:
     from ddpm_tutor.course.lesson import Lesson
+    from ddpm_tutor.course.paper import Entry
     from ddpm_tutor.learner.progress import LessonProgress
 from ddpm_tutor.cli.welcome import open_progress
 
@@ -115,6 +117,7 @@ def lesson(
             session.ask, session.on_answer = ask, bookmark.answered
             stepper.keys, stepper.at_step = read_key, bookmark.at_step
             stepper.at_end, stepper.took = bookmark.finished, bookmark.took
+            stepper.open_entry = partial(read_beside, console, values, out)
             stepper.expected = dict(bookmark.lesson.seconds)
         finished = stepper.run(start or 1)
     if bookmark and finished:
@@ -123,6 +126,17 @@ def lesson(
     say_goodbye(console, chosen, session.saved, finished, options)
     if bookmark:
         say_points(console, chosen, bookmark.lesson, finished)
+
+
+def read_beside(console: Console, values: dict[str, str], out: Path, entry: "Entry") -> None:
+    """Lets the learner read an entry of the paper in the midst of a lesson."""
+    from ddpm_tutor.cli.paper import step_through
+    from ddpm_tutor.course.lesson import parameters
+
+    known = parameters(entry.page)
+    shared = {name: values[name] for name in ("seed", "device") if name in values}
+    step_through(console, entry, {k: v for k, v in shared.items() if k in known}, out, True)
+    console.print(Text("Back to the lesson.", "dim"))
 
 
 def learner_is_there(pause: bool | None = None) -> bool:
@@ -264,6 +278,20 @@ def say_goodbye(
         say, typed = "Your points", command("lessons")
     console.print(Text.assemble(f"Lesson done. {say}: ", (typed, "bold cyan")))
     say_exercises(console, lesson)
+    say_entries(console, lesson)
+
+
+def say_entries(console: Console, lesson: "Lesson") -> None:
+    """Which pieces of the paper this lesson has taught."""
+    from ddpm_tutor.course.paper import all_entries
+    from ddpm_tutor.screen.prose import HOLD, Sentence
+
+    mine = [e for e in all_entries() if any(n == lesson.number for n, _ in e.lessons)]
+    if mine:
+        names = ", ".join(entry.name.replace(" ", HOLD) for entry in mine)
+        console.print(Sentence(f"In the paper: {names}."))
+        typed = (command("paper", *mine[0].key.split()), "bold cyan")
+        console.print(Text.assemble("Read it alive: ", typed))
 
 
 def say_exercises(console: Console, lesson: "Lesson") -> None:
