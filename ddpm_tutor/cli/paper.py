@@ -250,7 +250,7 @@ def say_contents(console: Console, progress: "Progress") -> None:
         command("paper", "ledger"): "where code differs from the text, and what that does",
         command("paper", "find", "clip"): "all places that speak of it",
     }.items():
-        console.print(Text.assemble((typed.ljust(25), "bold"), what))
+        console.print(Text.assemble((typed.ljust(27), "bold"), what))
 
 
 def say_section(console: Console, section: "Section", progress: "Progress") -> None:
