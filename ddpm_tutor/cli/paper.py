@@ -298,7 +298,7 @@ def say_symbols(console: Console, name: str) -> None:
     from ddpm_tutor.course.paper import conventions, symbols
     from ddpm_tutor.screen.prose import Sentence
 
-    shown = [s for s in symbols() if not name or name in (s.symbol, s.key, *s.names.values())]
+    shown = [symbol for symbol in symbols() if not name or symbol.is_called(name)]
     if not shown:
         keys = ", ".join(symbol.key for symbol in symbols())
         raise UsageError(f"There is no symbol {name!r}. There are: {keys}.")

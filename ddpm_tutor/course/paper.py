@@ -116,6 +116,11 @@ class Symbol:
     shape: str
     names: dict[str, str]  # where -> its name there
 
+    def is_called(self, name: str) -> bool:
+        """Whether somebody who types `name` means it: by its sign, or by its name in some code."""
+        words = {word for there in self.names.values() for word in re.split(r"\W+", there)}
+        return name in {self.symbol, self.key, *self.names.values(), *words}
+
 
 @functools.cache
 def sections() -> tuple[Section, ...]:
