@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 
 BEFORE, AFTER = "<", ">"  # the keys that lead from entry to entry
 SHOWN_FOUND = 30  # places that a search lists
-WIDE_SYMBOLS = 110  # columns from which on the names of a symbol stand side by side
 
 
 def paper(
@@ -296,30 +294,22 @@ def say_symbols(console: Console, name: str) -> None:
         UsageError: there is no symbol of that name.
     """
     from ddpm_tutor.course.paper import conventions, symbols
-    from ddpm_tutor.screen.prose import Sentence
+    from ddpm_tutor.screen.prose import HOLD, Sentence
 
     shown = [symbol for symbol in symbols() if not name or symbol.is_called(name)]
     if not shown:
         keys = ", ".join(symbol.key for symbol in symbols())
         raise UsageError(f"There is no symbol {name!r}. There are: {keys}.")
-    places = list(dict.fromkeys(place for s in symbols() for place in s.names))
-    if console.width >= WIDE_SYMBOLS and not name:
-        table = Table(box=box.SIMPLE, show_lines=False)
-        for heading in ("", "meaning", *places):
-            table.add_column(heading, overflow="fold")
-        for s in shown:
-            cells = (s.names.get(place, "–") for place in places)
-            table.add_row(Text(s.symbol, "bold cyan"), s.meaning, *map(Text, cells))
-        console.print(table)
-    else:
-        for s in shown:
-            shape = f" {s.shape}" if s.shape else ""
-            console.print(Text.assemble((s.symbol, "bold cyan"), f"  {s.meaning}", (shape, "dim")))
-            names = Table.grid(padding=(0, 2))
-            for place in places:
-                if place in s.names:
-                    names.add_row(Text(place, "dim"), Text(s.names[place]))
-            console.print(Padding(names, (0, 0, 0, 4)))
+    for symbol in shown:
+        heading = Text.assemble((symbol.symbol, "bold cyan"), f"  {symbol.meaning}")
+        console.print(Sentence(heading.append(f"  {symbol.shape}".replace(" ", HOLD), "dim")))
+        places: dict[str, list[str]] = {}
+        for place, called in symbol.names.items():
+            places.setdefault(called, []).append(place)
+        names = Table.grid(padding=(0, 2))
+        for called, where in places.items():
+            names.add_row(Text(called), Sentence(Text(", ".join(where), "dim")))
+        console.print(Padding(names, (0, 0, 0, 4)))
     if not name:
         for line in conventions():
             console.print(Sentence(f"· {line}"))
