@@ -292,8 +292,8 @@ show_images(torch.cat([x_t, back]), "x_t and what comes back", ["x_t", "x_0"])
 # ## If you knew it almost
 #
 # A network does not know the noise. Say that what it gives is off by 5 % of the noise's
-# size, the same at every t. Eq. 15 makes an estimate of `x_0` from it, our *guess*.
-# How far off is that?
+# size, the same at every t. By Eq. 15 a guess of `x_0` follows, as in the film of
+# lesson 1. How far off is it?
 
 # %%
 ask_choice(
