@@ -292,8 +292,8 @@ show_images(torch.cat([x_t, back]), "x_t and what comes back", ["x_t", "x_0"])
 # ## If you knew it almost
 #
 # A network does not know the noise. Say that what it gives is off by 5 % of the noise's
-# size, the same at every t. By Eq. 15 a guess of `x_0` follows, as in the film of
-# lesson 1. How far off is it?
+# size, the same at every t. From it follows a guess of `x_0` (Eq. 15). How far
+# off is that?
 
 # %%
 ask_choice(
