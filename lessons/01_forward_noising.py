@@ -219,7 +219,7 @@ print(f"S/N falls below 1 at t = {int((signal >= noise).sum())}.")
 # From that t on each pixel is more noise than picture. Is the digit lost, then?
 # Your eye takes many pixels together. So can a program.
 #
-# Ours knows nearly 2,000 digits. It looks for the one that is nearest to `x_t`, all
+# Ours knows some 2,000 digits. It looks for the one that is nearest to `x_t`, all
 # pixels together, and reads that one's label. We give it digits that it does not
 # know, a thousand times, with new noise each time. By chance one in ten is read
 # right. How long does it hold out? Compare the t at which your own eye gave up.

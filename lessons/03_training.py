@@ -585,8 +585,8 @@ for goal, net in guessers.items():
 #     ε_θ = √(1-ᾱ_t) x_t + √ᾱ_t v          v ≈ √ᾱ_t ε - √(1-ᾱ_t) x_0
 #
 # The first term is the copy: of all multiples of `x_t` it is the nearest to ε, if the
-# mean square of `x_0` is 1. So it is there from the start. And v is ε at small t, and `-x_0` at large
-# t, each where it is no copy (Salimans and Ho 2022). Untrained, v is 0.
+# mean square of `x_0` is 1. So it is there from the start. And v is ε at small t, and
+# `-x_0` at large t, each where it is no copy (Salimans and Ho 2022). Untrained, v is 0.
 
 # %%
 ask_choice(
