@@ -39,8 +39,8 @@ from ddpm_tutor import (
     q_step, schedule_from_beta, stream, to_unit_range,
 )
 from ddpm_tutor.classroom.tools import (
-    FRAMES, ask_choice, ask_number, figure, noising, save_film, show,
-    show_curves, show_download, show_images, show_table, track,
+    FRAMES, ask_choice, ask_number, noising, save_film, show, show_curves,
+    show_download, show_images, show_table, track,
 )
 
 # %% [markdown]
@@ -112,8 +112,9 @@ show(x_1 - x_0, "x_1 - x_0")
 # ## A thousand steps
 #
 # Now the same step, T times, with fresh noise each time. We keep the pictures
-# at t = 0, 100, ..., 1000. Where the screen shows them smaller than they are,
-# each of its pixels is a mean of several, and the noise looks weaker.
+# at t = 0, 100, ..., 1000; the last of them is for the next step. Where the screen
+# shows them smaller than they are, each of its pixels is a mean of several, and the
+# noise looks weaker.
 #
 # At which t is the digit lost to your eye? Keep the number for later.
 
@@ -151,19 +152,15 @@ show(x_T, "x_1000")
 # %% [markdown]
 # ## Why the two factors fit together
 #
-# Say that the values have variance v. After a step they have
-#
-#     (1 - β) v + β
-#
-# If v = 1, that is 1 again. If not, v moves a little towards 1 at each step.
-# So the variance settles at 1, whatever the picture was. Meanwhile the mean
-# is multiplied by `√(1 - β)` again and again, and dies away.
+# Say that the values have variance v. A step makes it `(1 - β) v + β`. If v = 1, that
+# is 1 again; if not, it is a little nearer to 1. So the variance settles at 1,
+# whatever the picture was. Meanwhile the mean, times `√(1 - β)` again and again,
+# dies away.
 #
 # There are two spreads, and both obey this. The step before took the pixels of
-# *one picture*: they differ from the start, as a digit is black and white. Now
-# take *one pixel* of the background, x_0 = -1, in 50,000 runs. They all start
-# at -1, so v starts at 0, and all of their spread is noise. The last column
-# starts at v = 4 and follows the formula alone.
+# *one picture*. (There are only 1024: by chance their variance is off by some 0.04.)
+# Now take *one pixel* of the background, x_0 = -1, in 50,000 runs. All start at -1,
+# with v = 0. The last column starts at v = 4 and follows the formula alone.
 
 # %%
 x, v, rows = torch.full((50_000, 1), -1.0), 4.0, []
@@ -176,8 +173,8 @@ for step in track(range(schedule.T + 1), schedule.T + 1, "Adding noise"):
     if step in (0, 100, 200, 400, 600, 1000):
         one_pixel = x.mean().item(), x.var().item()
         rows.append((step, *one_pixel, kept[step].var().item(), v))
-show_table("50,000 runs of one pixel, and the pixels of one picture",
-           ["t", "mean of runs", "variance", "of one picture", "from v = 4"],
+show_table("50,000 runs of one pixel; the variance in one picture",
+           ["t", "runs: mean", "variance", "one picture's", "from v = 4"],
            rows)
 
 # %% [markdown]
@@ -204,22 +201,17 @@ show_table("The schedule", ["t", "β_t", "ᾱ_t", "√ᾱ_t", "1 - ᾱ_t"], rows
 #
 # How much of what you see is picture? What shows is contrast: take the variance
 # over its pixels. (Not the mean of their squares: that is mostly the plain
-# background, which tells nothing.) The picture's is multiplied by `ᾱ_t`; that of
-# the noise is `1 - ᾱ_t`. The first divided by the second is the *signal-to-noise
-# ratio*.
+# background.) The picture's is multiplied by `ᾱ_t`; that of the noise is `1 - ᾱ_t`.
+# The first divided by the second is the *signal-to-noise ratio*, S/N.
 
 # %%
 contrast = x_0.var().item()
 signal, noise = contrast * schedule.alpha_bar, 1 - schedule.alpha_bar
-with figure() as (picture, (axis,)):
-    axis.plot(signal, label="the picture")
-    axis.plot(noise, label="the noise")
-    axis.set(xlabel="t", title="Variance")
-    axis.legend()
-show(picture, "lesson 1 schedule")
+show_curves("Variance", {"of the picture": enumerate(signal.tolist()),
+                         "of the noise": enumerate(noise.tolist())})
 for t in (50, 100, 300, 1000):
-    print(f"t = {t}: signal / noise = {signal[t] / noise[t]:.2g}")
-print(f"It falls below 1 at t = {int((signal >= noise).sum())}.")
+    print(f"t = {t}: S/N = {signal[t] / noise[t]:.2g}")
+print(f"S/N falls below 1 at t = {int((signal >= noise).sum())}.")
 
 # %% [markdown]
 # ## When is the digit lost?
@@ -227,15 +219,13 @@ print(f"It falls below 1 at t = {int((signal >= noise).sum())}.")
 # From that t on each pixel is more noise than picture. Is the digit lost, then?
 # Your eye takes many pixels together. So can a program.
 #
-# Ours knows 2,000 digits, and compares. Given `x_t`, it looks for the known digit
-# that is nearest to it, all pixels together, and reads that one's label. We
-# give it 1,000 pictures that it does not know, each times `√ᾱ_t`, with noise of
-# variance `1 - ᾱ_t`. By chance alone, one in ten is read right.
-#
-# How long does it hold out? Compare the t at which your own eye gave up.
+# Ours knows some 2,000 digits. It looks for the one that is nearest to `x_t`, all
+# pixels together, and reads that one's label. We give it digits that it does not
+# know, a thousand times, with new noise each time. By chance one in ten is read
+# right. How long does it hold out? Compare the t at which your own eye gave up.
 
 # %%
-known = to_unit_range(digits.train_images[:2000]).flatten(1)  # (2000, 1024)
+known = to_unit_range(digits.train_images[:2000]).flatten(1)  # (N, 1024)
 some = torch.arange(1000) % len(digits.validation_images)
 unknown = to_unit_range(digits.validation_images[some]).flatten(1)
 right = {}  # t -> how many of 100 are read right
@@ -250,7 +240,7 @@ ask_number(
     "What is the last t, of 50, 100, ..., 1000, at which it reads at least half right?",
     max(t for t in right if right[t] >= 50),
     tolerance=100,
-    why="Long after the ratio fell below 1. The noise of 1024 pixels averages out, while "
+    why="Long after S/N fell below 1. The noise of 1024 pixels averages out, while "
         "the pixels of a stroke hang together. A ratio for single pixels says little "
         "about a digit.",
 )
@@ -259,29 +249,29 @@ show_curves("Read right, of 100", {"": right.items()})
 # %% [markdown]
 # ## Why -1 to +1?
 #
-# Now you can see why we scaled the data. We walk one digit with one noise in
-# three scalings, and measure two things on the way: the root of the mean square
-# of `x_t` (RMS), and the signal-to-noise ratio.
+# Why did we scale the data? We walk one digit with one noise in three scalings, and
+# measure two things on the way: the root of the mean square of `x_t` (RMS), its size,
+# and S/N.
 
 # %%
 scaled = {"[-1, 1]": x_0, "[0, 1]": (x_0 + 1) / 2, "[0, 255]": image[None]}
-rows, ends = [], []
+rows, ends = [], [x_0]
 for name, start in scaled.items():
-    noise, x_t = stream(seed, "scales"), start.float()
+    noise, x_t, row = stream(seed, "scales"), start.float(), [name]
     for step in range(1, schedule.T + 1):
         eps = normal(x_t.shape, noise, "cpu")
         x_t = q_step(schedule, x_t, torch.tensor([step]), eps)
         if step in (100, 300, 1000):
-            signal = schedule.alpha_bar[step] * start.float().var()
-            snr = signal / (1 - schedule.alpha_bar[step])
-            rms = x_t.square().mean().sqrt()
-            rows.append((name, step, rms.item(), snr.item()))
+            a, rms = schedule.alpha_bar[step], x_t.square().mean().sqrt()
+            snr = a * start.float().var() / (1 - a)
+            row += [f"{rms:.2f}", f"{snr:.2g}"]
+    rows.append(row)
     ends.append(x_t)
 ask_choice(
     "Why are the pictures scaled to -1..1 before the process starts?",
     [
         ("because a network cannot take in values as large as 255",
-         "It can. But x_t would be large at first and about 1 at the end, see below."),
+         "It can. But x_t would be large at first and about 1 at the end, as the table shows."),
         ("because the noise has values from -1 to 1 as well",
          "It has a standard deviation of 1: one value in three lies outside -1..1."),
         ("because then x_t has about one size at every t",
@@ -295,17 +285,16 @@ ask_choice(
 )
 
 # %%
-show_table("The same β, three scalings",
-           ["values", "t", "size of x_t (RMS)", "signal / noise"], rows)
-show_images(torch.cat(ends), "x_1000 of each", list(scaled))
+show_table("The same β, three scalings, after 100, 300 and 1000 steps",
+           ["values", "RMS 100", "S/N", "RMS 300", "S/N", "RMS 1000", "S/N"],
+           rows)
+show_images(torch.cat(ends), "x_0, and x_1000 of each", ["x_0", *scaled])
 
 # %% [markdown]
 # ## Choose a bad schedule
 #
-# Sampling will start from pure noise, N(0, I). So the forward process must
-# end there. How much of the picture may be left at t = T?
-#
-# We keep T = 1000 and try three: β = 0.0001 in every step, the paper's
+# Sampling will start from pure noise, N(0, I). So the forward process must end
+# there. We keep T = 1000 and try three: β = 0.0001 in every step, the paper's
 # schedule, and β = 0.2 in every step.
 
 # %%
@@ -317,7 +306,7 @@ trials = {
 ask_choice(
     "With β = 0.0001 in all 1000 steps, what is x_1000?",
     [
-        ("nearly pure noise", "That would need ᾱ_1000 near 0. See the table below: it is not."),
+        ("nearly pure noise", "That would need ᾱ_1000 near 0. It is 0.90."),
         ("the digit, with some noise on it",
          "Yes. ᾱ_1000 = 0.9999^1000 = 0.90; the paper's schedule leaves 0.00004. A sampler "
          "that starts from pure noise would start where training never was."),
@@ -329,29 +318,25 @@ ask_choice(
 )
 
 # %%
-assert trials["β = 0.0001"].alpha_bar[-1] > 0.9
-rows, ends = [], []
-for name, trial in trials.items():
+ends, left = [x_0], [t.alpha_bar[1000].item() for t in trials.values()]
+assert left[0] > 0.9
+for trial in trials.values():
     noise, x_t = stream(seed, "schedules"), x_0
     for step in range(1, 1001):
         eps = normal(x_t.shape, noise, "cpu")
         x_t = q_step(trial, x_t, torch.tensor([step]), eps)
     ends.append(x_t)
-    left = trial.alpha_bar[1000].item()
-    rows.append((name, left, contrast * left / (1 - left)))
-show_table("At t = 1000", ["schedule", "ᾱ_1000", "signal / noise"], rows)
-show_images(torch.cat(ends), "x_1000 of each", list(trials))
+print("ᾱ_1000:", *(f"{a:.2g}" for a in left))
+show_images(torch.cat(ends), "x_0, and x_1000 of each", ["x_0", *trials])
 
 # %% [markdown]
 # ## Too large is bad as well
 #
-# With β = 0.2 the end is pure noise, as with the paper's schedule. But how does
-# it get there, and could one get back?
+# With β = 0.2 the end is pure noise too. But could one get back?
 #
-# For the way back we take 200,000 pixels, half of them -1 and half +1, and walk
-# until ᾱ_t has come down to 0.8. With β = 0.2 that is one step; with the paper's
-# schedule it is more than a hundred. Some pixels are near 0 by then. Where were
-# those one step before?
+# We take 200,000 pixels, half of them -1 and half +1, and walk until ᾱ_t has come
+# down to 0.8. With β = 0.2 that is one step; with the paper's schedule it is more
+# than a hundred. Some pixels are near 0 by then. Where were those one step before?
 
 # %%
 ask_choice(
@@ -444,14 +429,13 @@ ask_choice(
 # %% [markdown]
 # ## Fine detail goes first
 #
-# Any picture is a sum of waves (its *Fourier transform*). Long waves make its
-# shape, short ones its fine detail, such as edges. Noise has as much of each. A
-# digit has far less of the short ones, so they drown first.
+# Any picture is a sum of waves (its *Fourier transform*). Long waves make its shape,
+# short ones its fine detail, such as edges. Noise has as much of each, a digit far
+# less of the short ones. So they drown first.
 #
-# We take the waves of 1,000 digits in three groups, by their length in pixels.
-# When does each fall below the noise? Compare the paper's growing β with a
-# constant β that ends at the same ᾱ_1000. On the way back, that many steps are left
-# to draw these waves.
+# When do the waves of 1,000 digits fall below the noise, in three groups by their
+# length in pixels? Compare the paper's growing β with a constant β that ends at the
+# same ᾱ_1000. On the way back, that many steps are left to draw these waves.
 
 # %%
 frequency = torch.fft.fftfreq(32)  # waves a pixel, from -1/2 to 1/2
@@ -491,8 +475,8 @@ show_table("Fewer steps, same β from 0.0001 to 0.02", ["T", "ᾱ_T"], rows)
 # ## A film
 #
 # Last, the whole process as a GIF. On the left is `x_t`. On the right is what
-# a trained network still makes of it: its guess of `x_0`. You will build that
-# network in lesson 3. It is not told which digit it is.
+# a trained network still makes of it: its estimate of `x_0`, our *guess*. You will
+# build that network in lesson 3. It is not told which digit it is.
 #
 # Near t = 300 it still sees the digit. Later it may see another. At the end its
 # guess is a blur, as if many digits were laid on top of each other. The last

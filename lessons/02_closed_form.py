@@ -32,7 +32,7 @@ from ddpm_tutor import (
     q_sample, q_step, stream, to_unit_range,
 )
 from ddpm_tutor.classroom.tools import (
-    ask_choice, ask_number, sheet, show, show_curves, show_download,
+    ask_choice, ask_number, save_grid, show_curves, show_download,
     show_images, show_table, track,
 )
 
@@ -41,8 +41,9 @@ digits = load_digits(progress=show_download)
 print(digits.source)
 generator = stream(seed, "lesson 2")
 same = digits.of_class(digit)
-x_0 = to_unit_range(same[seed % len(same)])[None]  # (1, 1, 32, 32)
-show(x_0, "x_0")
+five = to_unit_range(same[torch.arange(seed, seed + 5) % len(same)])
+x_0 = five[:1]  # (1, 1, 32, 32)
+show_images(five, f"x_0, and four others that are a {digit}")
 
 # %% [markdown]
 # ## Two steps at once
@@ -115,25 +116,24 @@ print(f"two jumps took {perf_counter() - started:.4f} s")
 
 rows = []
 for step in walked:
-    for way, x in (("steps", walked[step]), ("one jump", jumped[step])):
-        spread = x.std(dim=0).mean().item()
-        rows.append((step, way, x.mean().item(), spread))
-    alpha_bar = schedule.alpha_bar[step]
-    says = (alpha_bar.sqrt() * x_0.mean(), (1 - alpha_bar).sqrt())
-    rows.append((step, "Eq. 4 says", *(v.item() for v in says)))
-show_table("300 pictures", ["t", "way", "mean", "std over copies"], rows)
+    clouds, a = (walked[step], jumped[step]), schedule.alpha_bar[step]
+    means = [x.mean() for x in clouds] + [a.sqrt() * x_0.mean()]
+    spreads = [x.std(dim=0).mean() for x in clouds] + [(1 - a).sqrt()]
+    rows.append((step, *(f"{v:.3f}" for v in means + spreads)))
+show_table("300 pictures: their mean, and the std over copies", [
+    "t", "mean, walked", "jumped", "Eq. 4", "std, walked", "jumped", "Eq. 4",
+], rows)
 
 # %% [markdown]
 # ## The same cloud?
 #
-# Mean and spread agree. But are the two clouds of pictures the same all over?
-# Measure a distance between them: how far is a walked picture from a jumped one,
-# on average? And how far are two pictures made in the same way? If both ways
-# draw from one distribution, there is no difference. That difference is called
-# the *energy distance*.
+# Mean and spread agree. Are the two clouds the same all over? How far is a walked
+# picture from a jumped one, on average? And how far are two made in the same way? If
+# both ways draw from one distribution, there is no difference. That difference is
+# called the *energy distance*.
 #
-# By chance it is never exactly 0. So we jump to t = 300 five times, and measure
-# five times how far that is from 300 steps. Then we jump to t = 250 instead.
+# By chance it is never exactly 0. So we jump to t = 300 five times, and measure how
+# far each is from 300 steps. Then we jump to t = 250 instead.
 
 # %%
 def energy(a, b):
@@ -157,9 +157,8 @@ ask_choice(
 )
 
 # %%
-rows = [("t = 300, largest of 5", near), ("t = 250", far)]
-show_table("Energy distance to 300 steps",
-           ["one jump to", "distance"], rows)
+print("Energy distance from 300 steps, of one jump")
+print(f"to t = 300: {near:.4f} (the largest of 5)   to t = 250: {far:.4f}")
 
 # %% [markdown]
 # ## Two factors
@@ -235,11 +234,11 @@ batch = to_unit_range(digits.train_images[:32])  # (32, 1, 32, 32)
 batch_t = torch.randint(1, schedule.T + 1, (32,), generator=generator)
 batch_eps = normal(batch.shape, generator, "cpu")
 batch_x_t = q_sample(schedule, batch, batch_t, batch_eps)
-titles = [f"t = {step}" for step in batch_t.tolist()]
-show(sheet(batch_x_t, titles, columns=8), "lesson 2 batch")
-order = batch_t.argsort()[:30:3]
-show_images(batch_x_t[order], "ten of the batch, sorted by t",
-            [titles[i] for i in order])
+order = batch_t.argsort()
+_ = save_grid(batch_x_t[order], "lesson 2 batch", 8)  # sorted by t
+few = order[:30:6]
+show_images(batch_x_t[few], "five of the batch, sorted by t",
+            [f"t = {t}" for t in batch_t[few].tolist()])
 
 # %% [markdown]
 # ## What is the network's task?
@@ -277,7 +276,7 @@ ask_choice(
 #
 #     x_0 = (x_t - √(1 - ᾱ_t) ε) / √ᾱ_t          (15)
 #
-# In the paper's Eq. 15 the network's guess of the noise stands for `ε`. We try it
+# In the paper's Eq. 15 the noise that the network predicts stands for `ε`. We try it
 # with the true noise, on the noisiest picture of the batch.
 
 # %%
@@ -292,13 +291,13 @@ show_images(torch.cat([x_t, back]), "x_t and what comes back", ["x_t", "x_0"])
 # %% [markdown]
 # ## If you knew it almost
 #
-# A network will only *guess* the noise. Say that its guess is off by 5 % of
-# the noise's size, the same at every t. How far off is `x_0` then? Eq. 15, on the
-# step before, says it.
+# A network does not know the noise. Say that what it gives is off by 5 % of the noise's
+# size, the same at every t. From it follows a guess of `x_0` (Eq. 15). How far
+# off is that?
 
 # %%
 ask_choice(
-    "Where does a 5 % error in ε hurt the estimate of x_0 most?",
+    "Where does a 5 % error in ε hurt the guess of x_0 most?",
     [
         ("at small t", "There √(1 - ᾱ_t) is small: the noise hardly matters."),
         ("the same at all t", "Then its factor in Eq. 15 would not depend on t. It does."),
@@ -315,33 +314,28 @@ for step in (10, 300, 500, 700, 1000):
     eps = normal(x_0.shape, generator, "cpu")
     wrong = eps + 0.05 * normal(x_0.shape, generator, "cpu")
     x_t = q_sample(schedule, x_0, t, eps)
-    estimate = predict_x_0(schedule, x_t, t, wrong)
-    error = (estimate - x_0).square().mean().sqrt().item()
-    alpha_bar = schedule.alpha_bar[step].item()
-    says = 0.05 * (1 - alpha_bar) ** 0.5 / alpha_bar ** 0.5
-    rows.append((step, error, says))
-    pictures.append(estimate)
+    guess = predict_x_0(schedule, x_t, t, wrong)
+    error = (guess - x_0).square().mean().sqrt().item()
+    a = schedule.alpha_bar[step].item()
+    rows.append((step, error, 0.05 * ((1 - a) / a) ** 0.5))
+    pictures.append(guess)
 assert [r[1] for r in rows] == sorted(r[1] for r in rows)
-show_table("A 5 % error in ε",
-           ["t", "error of x_0 (RMS)", "Eq. 15 says"], rows)
-show_images(torch.cat(pictures), "estimates of x_0",
-            [f"t = {r[0]}" for r in rows])
+show_table("The guess of x_0, by a 5 % error in ε",
+           ["t", "error (RMS)", "Eq. 15 says"], rows)
+show_images(torch.cat(pictures), "the guesses", [f"t = {r[0]}" for r in rows])
 
 # %% [markdown]
 # ## Why not jump to the guess?
 #
-# At t = 1000 the estimate above is off by some four times the way from black to
-# white. Yet in the film of lesson 1 the guess there was a calm blur. That network
-# is built for it. Its layers do not give ε, but v, a mix of noise and picture
-# (Salimans and Ho 2022). By Eq. 4 both follow from it:
+# At t = 1000 that guess is off by some four times the way from black to white. Yet in
+# the film of lesson 1 the guess there was a calm blur. That network is built for it:
+# its layers do not give ε, but v, a mix of ε and `x_0` (Salimans and Ho 2022; lesson 3).
+# From v comes
 #
-#     v = √ᾱ_t ε - √(1 - ᾱ_t) x_0
-#     ε = √(1 - ᾱ_t) x_t + √ᾱ_t v
 #     x_0 = √ᾱ_t x_t - √(1 - ᾱ_t) v
 #
-# Nothing is divided by `√ᾱ_t`, and an error in v stays as small as it is. (A
-# network that gives ε itself has to live with Eq. 15.) So could sampling jump to
-# this calm guess, and be done?
+# Nothing is divided by `√ᾱ_t`: an error in v stays as small as it is. (A network that
+# gives ε itself has to live with Eq. 15.) Could sampling jump to this guess?
 
 # %%
 ask_choice(
@@ -351,8 +345,8 @@ ask_choice(
          "x_1000 does not tell which digit it was. No network can know it."),
         ("many digits fit x_1000 alike, and their mean has the least squared error",
          "Yes. Training punishes the square of the error, so the best answer is the mean of "
-         "all digits that may be under this noise. That mean is no digit. Hence the small "
-         "steps back: after each, fewer digits fit."),
+         "all digits that may be under this noise: it is nearer than nearly any one. But it is "
+         "no digit. Hence the small steps back: after each, fewer digits fit."),
         ("the error is multiplied by √(1 - ᾱ_t) / √ᾱ_t, as on the step before",
          "Here it is not: there is no √ᾱ_t to divide by."),
     ],
@@ -362,24 +356,23 @@ ask_choice(
 # %%
 model = load_checkpoint().model
 rows, guesses = [], []
-for step in (300, 500, 700, 1000):
+for step in (300, 500, 1000):
     t = torch.tensor([step])
     x_t = q_sample(schedule, x_0, t, normal(x_0.shape, generator, "cpu"))
     with torch.no_grad():
         guess = predict_x_0(schedule, x_t, t, model(x_t, t))
     error = (guess - x_0).square().mean().sqrt().item()
-    rows.append((f"the network's, t = {step}", error))
+    rows.append((f"t = {step}", error))
     guesses.append(guess)
 
 some = to_unit_range(digits.train_images[:1000])
-others = (some - x_0).square().mean(dim=(1, 2, 3)).mean().sqrt().item()
-to_mean = (some.mean(dim=0) - x_0).square().mean().sqrt().item()
-rows += [("the mean of 1,000 digits", to_mean),
-         ("one of these digits", others)]
-show_table("How far off", ["guess of x_0", "error (RMS)"], rows)
-titles = ["t = 300", "t = 500", "t = 700", "t = 1000", "mean"]
-show_images(torch.cat([*guesses, some.mean(dim=0, keepdim=True)]),
-            "guesses of x_0, and the mean", titles)
+mean = some.mean(dim=0, keepdim=True)
+rows.append(("mean", (mean - x_0).square().mean().sqrt().item()))
+show_images(torch.cat([*guesses, mean]),
+            "guesses of x_0, and the mean of 1,000 digits: errors (RMS)",
+            [f"{name}: {error:.2f}" for name, error in rows])
+others = (some - x_0).square().mean().sqrt().item()
+print(f"error of one of these digits, on average: {others:.2f}")
 
 # %% [markdown]
 # ## Recap

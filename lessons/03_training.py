@@ -6,7 +6,7 @@
 #
 # **You need:** lessons 1 and 2.
 #
-# **Paper:** §3.2, 3.4, 4, App. B · Eq. 6, 7, 8, 12, 14, Alg. 1
+# **Paper:** §3.2, 3.4, 4, App. B · Eq. 1, 6, 7, 8, 12, 14, Alg. 1
 #
 # **Time:** 30 min
 #
@@ -80,11 +80,9 @@ print(f"{count:,} weights")
 # ## Its shape is a U
 #
 # On the way down it halves the side of the picture three times and makes more
-# channels: less *where*, more *what*. On the way up it does the opposite. A
-# *skip connection* hands each size over from the way down, so that fine detail
-# is not lost at the bottom.
-#
-# We ask every block for the shape of what it gives back.
+# channels: less *where*, more *what*. On the way up it does the opposite. A *skip
+# connection* hands each size over from the way down, so that fine detail is not lost
+# at the bottom. We ask every block for the shape of what it gives back.
 
 # %%
 from ddpm_tutor.classroom.tools import show_table
@@ -207,8 +205,7 @@ for name, given in (("t / 1000", times[:, None] / 1000), ("waves", encoding)):
 #     μ̃_t = (√ᾱ_{t-1} β_t x_0 + √α_t (1-ᾱ_{t-1}) x_t) / (1-ᾱ_t)
 #     β̃_t = β_t (1-ᾱ_{t-1}) / (1-ᾱ_t)                                      (7)
 #
-# A check on one pixel of a real digit: we multiply the two curves point by
-# point, and compare mean and variance with Eq. 7.
+# A check on one pixel of a digit: we multiply the two curves point by point.
 
 # %%
 from torch.distributions import Normal
@@ -230,27 +227,26 @@ for t in (2, 300, 1000):
     mu_tilde, variance = q_posterior(schedule, x_t, x_0, at)  # Eq. 7
     rows.append((t, f"{mean:.5f}", f"{mu_tilde[0, 0, 16, 16]:.5f}",
                  f"{spread:.6f}", f"{variance.item():.6f}"))
-
-# %%
 show_table("One pixel of x_{t-1}, by Bayes' rule and by Eq. 7",
            ["t", "mean", "μ̃_t", "variance", "β̃_t"], rows)
 
 # %% [markdown]
 # ## Where does the loss come from?
 #
-# A network does not know `x_0`. From `x_t` it must give a bell curve as near as it
-# can to that of Eq. 6. The *KL divergence* says how far apart two curves are. If
-# they are equally wide, σ_t each, all that counts is the distance of their means:
+# A network does not know `x_0`. From `x_t` alone it must give a bell curve p_θ, as near
+# as it can to that of Eq. 6. The *KL divergence* says how far apart two curves are. If
+# they are equally wide, all that counts is the distance of their means:
 #
+#     p_θ(x_{t-1} | x_t) = N(x_{t-1}; μ_θ(x_t, t), σ_t² I)                  (1)
 #     L_{t-1} = ‖μ̃_t - μ_θ‖² / (2 σ_t²)                                     (8)
 #
-# Now write `x_0 = (x_t - √(1-ᾱ_t) ε) / √ᾱ_t` into μ̃_t (Eq. 10), and the same with
-# the network's `ε_θ` into its mean μ_θ (Eq. 11). In the difference `x_t` cancels:
+# Now write `x_0 = (x_t - √(1-ᾱ_t) ε) / √ᾱ_t` into μ̃_t (Eq. 10), and the same with the
+# network's `ε_θ` into its mean μ_θ (Eq. 11). In the difference `x_t` cancels:
 #
 #     L_{t-1} = β_t² / (2 σ_t² α_t (1-ᾱ_t)) · ‖ε - ε_θ(x_t, t)‖²           (12)
 #
-# The trained network that comes with this package looks at the digit. Are the KL
-# divergence, Eq. 8 and Eq. 12 the same number? (With `σ_t² = β̃_t`.)
+# Are KL, Eq. 8 and Eq. 12 one number? The trained network that comes with this package
+# looks at the digit. (With `σ_t² = β̃_t`.)
 
 # %%
 from torch.distributions import kl_divergence
@@ -281,17 +277,18 @@ show_table("Three ways to one number", ["t", "KL", "Eq. 8", "Eq. 12"], rows)
 #
 #     L_simple(θ) = E ‖ε - ε_θ(√ᾱ_t x_0 + √(1-ᾱ_t) ε, t)‖²                 (14)
 #
-# E is the mean over all t from 1 to T, all pictures `x_0` and all noise ε. (With its
-# weights, the sum over t is a bound on how likely the model finds the data: Eq. 5,
-# Sections 3.1 to 3.4.)
+# E is the mean over all t from 1 to T, all pictures `x_0` and all noise ε. (With their
+# weights the terms add up to a bound on how likely the model finds the data,
+# `E[-log p_θ(x_0)] ≤ L`, Eq. 3 and 5: that is lesson 6.)
 
 # %%
 ask_choice(
     "Eq. 14 leaves the weight of Eq. 12 out. Which t count for more by that?",
     [
         ("small t", "For that their weight in Eq. 12 must have been the smallest."),
-        ("large t", "Yes. At small t σ_t² is tiny, and Eq. 12 divides by it. Eq. 14 does "
-         "not, so the others count for more."),
+        ("large t", "Yes. With σ_t² = β̃_t the weight is β_t / (2 α_t (1-ᾱ_{t-1})): the "
+         "noise of one step against all the noise before it. At small t one step is a "
+         "large part. Without the weight the other t count for more."),
         ("none: the weight was the same at all t", "β_t, σ_t² and ᾱ_t all change with t."),
     ],
     answer=1 if weights[2] > 10 * weights[1000] else 0,
@@ -340,7 +337,8 @@ x_0 = to_unit_range(digits.train_images[:10])  # line 2
 t = torch.randint(1, schedule.T + 1, (10,), generator=generator)  # line 3
 eps = normal(x_0.shape, generator, "cpu")  # line 4
 x_t = q_sample(schedule, x_0, t, eps)
-show_images(x_t, "what it is given", [f"t = {i}" for i in t.tolist()])
+show_images(x_t[:5], "what it is given, the first five",
+            [f"t = {i}" for i in t[:5].tolist()])
 ask_choice(
     "Line 3, written as torch.randint(1, T, ...): what is the harm?",
     [
@@ -359,20 +357,16 @@ ask_choice(
 # %% [markdown]
 # ## The loss
 #
-# We take the mean over all pixels in place of the sum ‖...‖², so that its size does
-# not depend on how many there are.
-#
-# The trained network looks at the ten pictures of the step before. Three things
-# could be called the noise in them. Training made one of the differences small.
+# We take the mean over all pixels in place of the sum ‖...‖²: then its size does not
+# depend on how many there are. The trained network looks at the ten pictures of the
+# step before. Three things could be called the noise in them. Training made one of
+# the differences small.
 
 # %%
 with torch.no_grad():
     eps_theta = trained.model(x_t, t)
-signal = alpha_bar[t].sqrt().float().view(10, 1, 1, 1)
-strength = (1 - signal**2).sqrt()
+strength = (1 - alpha_bar[t]).sqrt().float().view(10, 1, 1, 1)
 others = {"x_t - x_0": x_t - x_0, "√(1-ᾱ_t) eps": strength * eps, "eps": eps}
-rows = [(name, (eps_theta - other).square().mean().item())
-        for name, other in others.items()]
 ask_choice(
     "Which two values does the loss compare?",
     [
@@ -391,7 +385,9 @@ ask_choice(
 )
 
 # %%
-show_table("Mean squared difference from eps_theta", ["of", "value"], rows)
+print("mean squared difference of eps_theta")
+for name, other in others.items():
+    print(f"from {name:13} {(eps_theta - other).square().mean():.3f}")
 
 # %%
 from ddpm_tutor import loss_simple
@@ -438,8 +434,8 @@ ask_choice(
 # A network could also say `x_0`, or the mean of `x_{t-1}`. Each gives the others:
 # Eq. 15 makes `x_0` from ε, Eq. 7 makes the mean from `x_0`. So why ε?
 #
-# A network that merely copies `x_t` has learned nothing. Where would that be nearly
-# right, so that what really matters drowns in the copy?
+# A network that merely copies `x_t` has learned nothing. Of which goal would that be
+# nearly right? There only a small rest is left to be learned, and is easily missed.
 
 # %%
 def copying(goal):  # what the best multiple of x_t leaves over
@@ -447,7 +443,7 @@ def copying(goal):  # what the best multiple of x_t leaves over
     return f"{rest.square().sum() / goal.square().sum():.2%}"
 
 rows, x_0 = [], to_unit_range(digits.train_images[:100])
-for step in (10, 300, 600, 1000):
+for step in (10, 300, 1000):
     at, eps = torch.full((100,), step), normal(x_0.shape, generator, "cpu")
     x_t = q_sample(schedule, x_0, at, eps)
     mean, _ = q_posterior(schedule, x_t, x_0, at)
@@ -458,8 +454,8 @@ ask_choice(
         ("of ε at small t, of x_0 at large t", "The other way round: at small t x_t is "
          "nearly all picture."),
         ("of ε at large t, of x_0 at small t, of the mean of x_{t-1} at every t",
-         "Yes. Each is hard where it is a copy: then only a small rest is to be learned. "
-         "For the mean that is everywhere."),
+         "Yes. Where a goal is nearly a copy, the rest is hard to learn. For the mean that "
+         "is everywhere."),
         ("of none: that is why it must be learned", "At t = 1000 x_t is ε, nearly."),
     ],
     answer=1,
@@ -472,12 +468,10 @@ show_table("What copying leaves over, in squares",
 # %% [markdown]
 # ## Try all three
 #
-# One network for each goal: small, all from the same first weights, on the same
-# batches, for a hundred steps. The lines under the inner `for` are Algorithm 1,
-# `noisy_batch` its lines 3 and 4.
-#
-# (They are `LeanUNet`s: the same U, with a ninth of the operations. `layers` is what
-# its U gives, and each takes that for its goal.)
+# One small network for each goal, from the same first weights, on the same batches,
+# for a hundred steps. The lines under the inner `for` are Algorithm 1, `noisy_batch`
+# its lines 3 and 4. (`LeanUNet` is the same U, with a ninth of the operations. Each
+# takes what its `layers` give for its goal.)
 
 # %%
 from ddpm_tutor import LeanUNet, noisy_batch, predict_eps
@@ -496,9 +490,9 @@ class Guesser(torch.nn.Module):
         if self.goal == "x_0":
             return predict_eps(schedule, x_t, t, guess)
         if self.goal == "mean":  # Eq. 11, solved for ε
-            zero, one = (p_mean(schedule, x_t, t, x_t * 0 + n)
-                         for n in (0, 1))
-            return (guess - zero) / (one - zero)
+            a, b, noise = (v[t].view(-1, 1, 1, 1).float()
+                           for v in (alpha, beta, 1 - alpha_bar))
+            return (x_t - a.sqrt() * guess) * noise.sqrt() / b
         return guess
 
 # %%
@@ -517,13 +511,12 @@ for goal, net in guessers.items():
         adam.zero_grad()
         loss.backward()
         adam.step()
-print(f"three networks, {few} steps each")
 
 # %% [markdown]
 # ## Whose step back is best?
 #
-# Whatever a network guesses, a mean of `x_{t-1}` follows. Eq. 8 says how far off it
-# is, and so compares all three fairly. We ask about digits that none has seen.
+# Whatever a network guesses, a mean of `x_{t-1}` follows. So Eq. 8 compares all three
+# fairly. We ask about digits that none has seen.
 
 # %%
 ts = (10, 100, 300, 600, 1000)
@@ -561,15 +554,15 @@ show_table("Eq. 8, per pixel", ["guesses", *(f"t = {step}" for step in ts)],
 # %% [markdown]
 # ## So why ε?
 #
-# - *The mean* drowns in the copy, at every t. It draws noise.
+# - *The mean* is nearly a copy at every t. Here it draws noise.
 # - *x_0* is quick to get the large t right, and with them the outline. After so short
 #   a training its row may well be the best.
-# - *ε* is right at small t, where strokes get their edges, and where Eq. 12 has
-#   its largest weights. To copy at large t it learns in time: the paper took 800,000
-#   steps. (Early on it tried `x_0`, and found the pictures worse, Section 3.2.)
+# - *ε* is right at small t, where strokes get their edges, and where Eq. 12 has its
+#   largest weights. To copy at large t it learns in time. (The paper tried `x_0` early
+#   on, and found the pictures worse, Section 3.2.)
 #
-# The mean reached a FID of 13.22 there, if weighted as in Eq. 8; ε, with Eq. 14, 3.17
-# (Table 2). So it is not that ε alone can work. It is a choice of what to get right
+# In its Table 2 the mean reached a FID of 13.22, if weighted as in Eq. 8; ε, with
+# Eq. 14, 3.17. So it is not that ε alone can work. It is a choice of what to get right
 # first. Could one have both?
 
 # %%
@@ -587,13 +580,13 @@ for goal, net in guessers.items():
 # ## Both in one
 #
 # The lean network has a shortcut from its input to its output. Its layers give the v
-# of lesson 2, and the noise follows from it:
+# of lesson 2, a mix of ε and `x_0`, and the noise follows from it:
 #
 #     ε_θ = √(1-ᾱ_t) x_t + √ᾱ_t v          v ≈ √ᾱ_t ε - √(1-ᾱ_t) x_0
 #
-# The first term is the copy: of all multiples of `x_t` it is the nearest to ε, if `x_0`
-# has power 1. So it is there from the start. And v is ε at small t, and `-x_0` at large
-# t, each where it is no copy (Salimans and Ho 2022). Untrained, v is 0.
+# The first term is the copy: of all multiples of `x_t` it is the nearest to ε, if the
+# mean square of `x_0` is 1. So it is there from the start. And v is ε at small t, and
+# `-x_0` at large t, each where it is no copy (Salimans and Ho 2022). Untrained, v is 0.
 
 # %%
 ask_choice(
@@ -657,11 +650,9 @@ print(f"untrained: validation loss {untrained}")
 # %% [markdown]
 # ## Train
 #
-# Now the whole loop, for real, on your machine. `train` is Algorithm 1 as a
-# generator: it yields after each step, and we note the loss. (Press `s` to read
-# it.) Each step sees 64 pictures, each at its own random t.
-#
-# Each row is a tenth of the training, its bar the validation loss. First a third.
+# Now the whole loop, on your machine. `train` is Algorithm 1 as a generator: it yields
+# after each step, and we note the loss. (Press `s` to read it.) Each row printed is a
+# tenth of the training, its bar the validation loss. First a third.
 
 # %%
 from itertools import islice
@@ -704,8 +695,7 @@ seconds += go_on(2 * steps // 3)
 # %% [markdown]
 # ## And to the end
 #
-# By the end the learning rate has fallen to zero. So the weights jump about less
-# and less.
+# By the end the learning rate has fallen to zero: the weights jump less and less.
 
 # %%
 seconds += go_on(steps, tell=False)
@@ -746,10 +736,11 @@ ask_choice(
     "You saw that small t are hard before training. And after it?",
     [
         ("large t are the hardest now", "At t = 1000 x_t itself is the answer."),
-        ("all t are equally hard now", "Look at the table. At small t the loss has fallen "
-         "too, but it is still many times that at large t."),
+        ("all t are equally hard now", "See the table. The shipped network's loss has fallen at "
+         "small t too, but it is still many times that at large t."),
         ("small t are still the hardest",
-         "Yes. A little noise is hard to tell from a stroke's own roughness."),
+         "Yes. A little noise is hard to tell from a stroke's own roughness. (But there are "
+         "few such t. Most of the loss lies between 50 and 500.)"),
     ],
     answer=2 if shipped[ts <= 50].mean() > shipped[ts > 800].mean() else 0,
 )
@@ -854,9 +845,9 @@ print(f"a fall of {fall.mean():.4f} ± {error:.4f}, {share:.0%}")
 # ## If you had waited
 #
 # Here is your run beside that of the weights that come with the package: a wider
-# network, and more patience. Each validation loss is without labels, like yours;
-# theirs is on MNIST. Both axes are logarithmic: there a curve that looked flat goes
-# on and on. Where it goes up, the learning rate was raised again.
+# network, and more patience. Both losses are without labels; theirs is on MNIST. Both
+# axes are logarithmic: there a curve that looked flat goes on and on. Where it goes up,
+# the learning rate was raised again.
 
 # %%
 log = finished.log
@@ -868,15 +859,12 @@ print(f"shipped: {log[-1]['images_seen']:9,} pictures, loss {at[end]:.4f}, "
       f"{hours:.1f} h on {log[-1]['machine']}")
 
 # %%
-seen = [n * batch_size for n, _ in curve]
-with figure() as (picture, (axis,)):
-    axis.loglog(seen, [loss for _, loss in curve],
-                marker="o", label="yours, width 32")
-    axis.loglog([e["images_seen"] for e in log], list(at.values()),
-                marker="o", label="shipped, width 64")
-    axis.set(xlabel="pictures seen", ylabel="validation loss (Eq. 14)")
-    axis.legend()
-show(picture, "lesson 3 both runs")
+from ddpm_tutor.classroom.tools import show_curves
+
+show_curves("validation loss (Eq. 14)", {
+    "yours, width 32": [(n * batch_size, loss) for n, loss in curve],
+    "shipped, width 64": [(e["images_seen"], at[e["epoch"]]) for e in log],
+}, "pictures seen", log=True, log_x=True)
 
 # %% [markdown]
 # ## Does a lower loss draw better?

@@ -1,5 +1,7 @@
 """Lesson 3 goes from the step back to the loss: what its tables show holds."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -14,7 +16,8 @@ def test_lesson_3_goes_from_eq_7_to_eq_12_by_equal_numbers(seed: int) -> None:
     """Bayes' rule gives Eq. 7; the KL divergence, Eq. 8 and Eq. 12 are one number."""
     lesson = all_lessons()[2]
     tables: dict[str, list[list[str]]] = {}
-    space = {"seed": seed, "digits": load_offline_digits(), "schedule": linear_schedule()}
+    space: dict[str, Any] = {"seed": seed, "digits": load_offline_digits()}
+    space["schedule"] = schedule = linear_schedule()
     space |= {"torch": torch, "show_table": lambda title, _, rows: tables.update({title: rows})}
     for step in lesson.steps:
         if step.title in ("The step back, if x_0 were known", "Where does the loss come from?"):
@@ -28,6 +31,10 @@ def test_lesson_3_goes_from_eq_7_to_eq_12_by_equal_numbers(seed: int) -> None:
     for _, kl, eq_8, eq_12 in losses:
         assert float(kl) > 0 and float(eq_8) == pytest.approx(float(kl), abs=2e-5)
         assert float(eq_12) == pytest.approx(float(kl), abs=2e-5)
+    for t, weight in space["weights"].items():  # as the step after it says
+        noise_before = 1 - schedule.alpha_bar[t - 1].item()
+        said = schedule.beta[t].item() / (2 * schedule.alpha[t].item() * noise_before)
+        assert weight == pytest.approx(said, rel=1e-6)
 
 
 @pytest.mark.parametrize("seed", [0, 5])
