@@ -44,6 +44,13 @@ from ddpm_tutor.science.diffusion import (
     q_sample,
     q_step,
 )
+from ddpm_tutor.science.exact import (
+    ExactNoisePredictor,
+    exact_eps,
+    exact_posterior_mean,
+    log_density,
+    posterior_weights,
+)
 from ddpm_tutor.science.fast_sampling import for_sampling
 from ddpm_tutor.science.lean_unet import LeanUNet
 from ddpm_tutor.science.likelihood_unet import LikelihoodUNet
@@ -62,6 +69,7 @@ from ddpm_tutor.science.sampling import (
     sample,
 )
 from ddpm_tutor.science.schedule import Schedule, linear_schedule, respaced, schedule_from_beta
+from ddpm_tutor.science.score import eps_from_score, langevin_step, score_from_eps
 from ddpm_tutor.science.training import (
     TrainingConfig,
     TrainingState,
@@ -89,6 +97,7 @@ __all__ = [
     "DoubleConv",
     "Down",
     "Equations",
+    "ExactNoisePredictor",
     "LeanUNet",
     "LikelihoodUNet",
     "Received",
@@ -116,10 +125,14 @@ __all__ = [
     "distance_of_means",
     "draw",
     "drop_labels",
+    "eps_from_score",
     "estimate_bound",
+    "exact_eps",
+    "exact_posterior_mean",
     "for_sampling",
     "guided_eps",
     "kl_gaussians",
+    "langevin_step",
     "last",
     "learned_variance",
     "linear_schedule",
@@ -131,6 +144,7 @@ __all__ = [
     "load_real_digits",
     "load_unseen_digits",
     "log_decoder",
+    "log_density",
     "loss_simple",
     "loss_vlb",
     "losses_by_t",
@@ -142,6 +156,7 @@ __all__ = [
     "p_step",
     "pad_to_32",
     "per_picture",
+    "posterior_weights",
     "predict_eps",
     "predict_x_0",
     "prior_nats",
@@ -158,6 +173,7 @@ __all__ = [
     "save_checkpoint",
     "schedule_from_beta",
     "score",
+    "score_from_eps",
     "share",
     "step_nats",
     "stream",

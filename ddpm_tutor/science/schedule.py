@@ -53,6 +53,16 @@ def linear_schedule(T: int = 1000, beta_1: float = 1e-4, beta_T: float = 0.02) -
     return schedule_from_beta(beta)
 
 
+def check_noisy(schedule: Schedule, t: Tensor) -> None:
+    """Refuses a t at which there is no noise, or no step.
+
+    Raises:
+        ValueError: a t is not in 1..T.
+    """
+    if t.numel() and not (int(t.min()) >= 1 and int(t.max()) <= schedule.T):
+        raise ValueError(f"t must be in 1..{schedule.T}: at t = 0 there is no noise")
+
+
 def respaced(schedule: Schedule, steps: int) -> tuple[Schedule, Tensor]:
     """A schedule of `steps` steps through some of the noise levels of `schedule`.
 

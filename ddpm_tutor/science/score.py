@@ -1,0 +1,65 @@
+"""The score, the gradient of log q(x_t) in x_t, and the walk that follows it.
+
+Predicting the noise is predicting the score: eps = -sqrt(1 - alpha_bar) times the score, where both
+are the best there are. So Algorithm 2 "resembles Langevin dynamics with eps_theta as a learned
+gradient of the data density" (Section 3.2).
+"""
+
+import torch
+from torch import Tensor
+
+from ddpm_tutor.science.diffusion import per_image
+from ddpm_tutor.science.schedule import Schedule, check_noisy
+
+
+def score_from_eps(schedule: Schedule, t: Tensor, eps: Tensor) -> Tensor:
+    """The score that belongs to a predicted noise, (B, ...): -eps / sqrt(1 - alpha_bar).
+
+    Args:
+        t: (B,) integers in 1..T.
+        eps: (B, ...), the predicted noise.
+
+    Raises:
+        ValueError: a t is 0, where no noise is left and the score has no size.
+    """
+    return -eps / per_image(noise_size(schedule, t), eps)
+
+
+def eps_from_score(schedule: Schedule, t: Tensor, score: Tensor) -> Tensor:
+    """The noise that belongs to a score, (B, ...); the other way of `score_from_eps`.
+
+    Raises:
+        ValueError: a t is 0, where no noise is left and the score has no size.
+    """
+    return -score * per_image(noise_size(schedule, t), score)
+
+
+def noise_size(schedule: Schedule, t: Tensor) -> Tensor:
+    """sqrt(1 - alpha_bar), (B,): the standard deviation of the noise in x_t (Eq. 4).
+
+    Raises:
+        ValueError: a t is not in 1..T.
+    """
+    check_noisy(schedule, t)
+    return (1 - schedule.alpha_bar[t]).sqrt()
+
+
+def langevin_step(x: Tensor, score: Tensor, step_size: float | Tensor, z: Tensor) -> Tensor:
+    """One step of Langevin dynamics (Song and Ermon 2019, Eq. 4), shaped like x.
+
+        x + step_size / 2 * score + sqrt(step_size) z
+
+    Many small ones lead from anywhere to draws from the density that the score is of.
+
+    Args:
+        step_size: a number, or (B,) numbers, above 0.
+        z: noise from N(0, I), shaped like x.
+
+    Raises:
+        ValueError: a step size is not above 0.
+    """
+    size = torch.as_tensor(step_size, dtype=x.dtype, device=x.device)
+    if not bool((size > 0).all()):
+        raise ValueError("the step size of Langevin dynamics must be above 0")
+    size = per_image(size.expand(len(x)), x)
+    return x + size / 2 * score + size.sqrt() * z
