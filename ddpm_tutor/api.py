@@ -40,9 +40,18 @@ from ddpm_tutor.science.diffusion import (
     p_step,
     predict_eps,
     predict_x_0,
+    q_jump,
     q_posterior,
     q_sample,
     q_step,
+)
+from ddpm_tutor.science.editing import (
+    change_label,
+    inpaint,
+    interpolate,
+    interpolate_at,
+    keep_known,
+    noise_and_back,
 )
 from ddpm_tutor.science.fast_sampling import for_sampling
 from ddpm_tutor.science.lean_unet import LeanUNet
@@ -61,7 +70,13 @@ from ddpm_tutor.science.sampling import (
     last,
     sample,
 )
-from ddpm_tutor.science.schedule import Schedule, linear_schedule, respaced, schedule_from_beta
+from ddpm_tutor.science.schedule import (
+    Schedule,
+    linear_schedule,
+    respaced,
+    schedule_from_beta,
+    up_to,
+)
 from ddpm_tutor.science.training import (
     TrainingConfig,
     TrainingState,
@@ -106,6 +121,7 @@ __all__ = [
     "beta_tilde",
     "bits_per_dim",
     "bounds_of",
+    "change_label",
     "choose_device",
     "chunk_size",
     "coding_times",
@@ -119,6 +135,10 @@ __all__ = [
     "estimate_bound",
     "for_sampling",
     "guided_eps",
+    "inpaint",
+    "interpolate",
+    "interpolate_at",
+    "keep_known",
     "kl_gaussians",
     "last",
     "learned_variance",
@@ -136,6 +156,7 @@ __all__ = [
     "losses_by_t",
     "losses_vlb",
     "mean_of",
+    "noise_and_back",
     "noisy_batch",
     "normal",
     "p_mean",
@@ -146,6 +167,7 @@ __all__ = [
     "predict_x_0",
     "prior_nats",
     "progressive_coding",
+    "q_jump",
     "q_posterior",
     "q_sample",
     "q_step",
@@ -168,6 +190,7 @@ __all__ = [
     "to_unit_range",
     "train",
     "training_step",
+    "up_to",
     "validation_loss",
     "variance_nats",
     "vlb_weight",
