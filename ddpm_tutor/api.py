@@ -40,6 +40,7 @@ from ddpm_tutor.science.diffusion import (
     p_step,
     predict_eps,
     predict_x_0,
+    q_jump,
     q_posterior,
     q_sample,
     q_step,
@@ -50,6 +51,13 @@ from ddpm_tutor.science.exact import (
     exact_posterior_mean,
     log_density,
     posterior_weights,
+from ddpm_tutor.science.editing import (
+    change_label,
+    inpaint,
+    interpolate,
+    interpolate_at,
+    keep_known,
+    noise_and_back,
 )
 from ddpm_tutor.science.fast_sampling import for_sampling
 from ddpm_tutor.science.lean_unet import LeanUNet
@@ -70,6 +78,13 @@ from ddpm_tutor.science.sampling import (
 )
 from ddpm_tutor.science.schedule import Schedule, linear_schedule, respaced, schedule_from_beta
 from ddpm_tutor.science.score import eps_from_score, langevin_step, score_from_eps
+from ddpm_tutor.science.schedule import (
+    Schedule,
+    linear_schedule,
+    respaced,
+    schedule_from_beta,
+    up_to,
+)
 from ddpm_tutor.science.training import (
     TrainingConfig,
     TrainingState,
@@ -115,6 +130,7 @@ __all__ = [
     "beta_tilde",
     "bits_per_dim",
     "bounds_of",
+    "change_label",
     "choose_device",
     "chunk_size",
     "coding_times",
@@ -131,6 +147,10 @@ __all__ = [
     "exact_posterior_mean",
     "for_sampling",
     "guided_eps",
+    "inpaint",
+    "interpolate",
+    "interpolate_at",
+    "keep_known",
     "kl_gaussians",
     "langevin_step",
     "last",
@@ -150,6 +170,7 @@ __all__ = [
     "losses_by_t",
     "losses_vlb",
     "mean_of",
+    "noise_and_back",
     "noisy_batch",
     "normal",
     "p_mean",
@@ -161,6 +182,7 @@ __all__ = [
     "predict_x_0",
     "prior_nats",
     "progressive_coding",
+    "q_jump",
     "q_posterior",
     "q_sample",
     "q_step",
@@ -184,6 +206,7 @@ __all__ = [
     "to_unit_range",
     "train",
     "training_step",
+    "up_to",
     "validation_loss",
     "variance_nats",
     "vlb_weight",

@@ -33,6 +33,15 @@ def q_sample(schedule: Schedule, x_0: Tensor, t: Tensor, eps: Tensor) -> Tensor:
     return per_image(alpha_bar.sqrt(), x_0) * x_0 + per_image((1 - alpha_bar).sqrt(), x_0) * eps
 
 
+def q_jump(schedule: Schedule, x_s: Tensor, s: Tensor, t: Tensor, eps: Tensor) -> Tensor:
+    """From x_s to a later x_t in one jump, 0 <= s < t: what the steps s + 1..t do together.
+
+    From t - 1 it is `q_step` (Eq. 2), from 0 it is `q_sample` (Eq. 4).
+    """
+    kept = schedule.alpha_bar[t] / schedule.alpha_bar[s]  # the share of x_s's variance in x_t
+    return per_image(kept.sqrt(), x_s) * x_s + per_image((1 - kept).sqrt(), x_s) * eps
+
+
 def beta_tilde(schedule: Schedule, t: Tensor) -> Tensor:
     """The variance of x_{t-1} when both x_t and x_0 are known, (B,) (Eq. 7); zero at t = 1."""
     alpha_bar, alpha_bar_prev = schedule.alpha_bar[t], schedule.alpha_bar[t - 1]

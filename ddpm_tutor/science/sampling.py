@@ -1,8 +1,8 @@
 """Algorithm 2 and its relatives: from noise to pictures."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import repeat
+from dataclasses import dataclass, replace
+from itertools import chain, count, repeat
 from typing import Literal, NamedTuple
 
 import torch
@@ -15,7 +15,7 @@ from ddpm_tutor.science.memory import in_parts_that_fit
 from ddpm_tutor.science.noise import Generators, normal, normals, streams
 from ddpm_tutor.science.noise_predictor import NoisePredictor
 from ddpm_tutor.science.pixels import to_uint8
-from ddpm_tutor.science.schedule import Schedule, respaced
+from ddpm_tutor.science.schedule import Schedule, check_step, respaced, up_to
 from ddpm_tutor.science.threads import quickest_threads
 
 Method = Literal["ddpm", "ddim"]
@@ -24,16 +24,20 @@ IMAGE_SHAPE = (1, 32, 32)
 CHUNK_SIZE, GPU_CHUNK_SIZE = 50, 500
 MIN_RECORDED = 20  # steps of a chain that is worth a recording
 
+# hook(take, x_t, t, t_prev) is the x_{t_prev} to go on with; see `sample`
+Hook = Callable[[Callable[[Tensor], Tensor], Tensor, int, int], Tensor]
+
 
 @dataclass(frozen=True)
 class SamplingOptions:
     """How to sample. The defaults are Algorithm 2 of the paper, all its steps.
 
     Raises:
-        ValueError: `method` or `variance` is unknown.
+        ValueError: `method` or `variance` is unknown; `eta` is not in [0, 1], or is not 0 while the
+            method is "ddpm".
     """
 
-    method: Method = "ddpm"  # "ddim" adds no noise (Song et al. 2020)
+    method: Method = "ddpm"  # "ddim" adds no noise, unless `eta` says so (Song et al. 2020)
     steps: int | None = None  # how many of the T steps to take, evenly spread; None takes all
     # sigma_t^2 of "ddpm" (Section 3.2); None takes beta for the whole chain, and beta-tilde where
     # steps are skipped: in long steps the two part, and beta puts back too much noise (Nichol and
@@ -43,16 +47,30 @@ class SamplingOptions:
     # None clips where steps are skipped, where it matters
     clip: bool | None = None
     guidance: float = 1.0  # the guidance scale, see `guided_eps`
+    # how much noise a step of "ddim" adds: 0 none, 1 as much as one of "ddpm" with beta-tilde
+    eta: float = 0.0
 
     def __post_init__(self) -> None:
         if self.method not in ("ddpm", "ddim"):
             raise ValueError(f'method is "ddpm" or "ddim", not {self.method!r}')
         if self.variance not in ("beta", "beta_tilde", None):
             raise ValueError(f'variance is "beta" or "beta_tilde", not {self.variance!r}')
+        if not 0 <= self.eta <= 1:
+            raise ValueError(
+                "eta is from 0, which is DDIM without noise, to 1, which adds as much as "
+                f"Algorithm 2, not {self.eta}"
+            )
+        if self.eta and self.method == "ddpm":
+            raise ValueError('eta belongs to method="ddim"; the noise of "ddpm" is its variance')
 
     def steps_of(self, T: int) -> int:
         """How many steps are taken of a chain of T."""
         return T if self.steps is None else self.steps
+
+    @property
+    def adds_noise(self) -> bool:
+        """Whether the steps add fresh noise."""
+        return self.method == "ddpm" or self.eta > 0
 
     def variance_of(self, T: int) -> Variance:
         """sigma_t^2 in a chain of T steps."""
@@ -169,6 +187,8 @@ class ReverseStep:
         spread: (steps + 1,) the network's t for each of them.
         T: steps of the whole schedule.
         x_T: (B, 1, 32, 32), where the chain begins.
+        hook: may change a step, see `sample`; None for plain steps.
+        noise: gives the fresh noise of a step that a hook takes once more.
     """
 
     x_0_hat: Tensor  # (B, 1, 32, 32): the estimate of x_0 from the x_t that was asked for last
@@ -183,10 +203,13 @@ class ReverseStep:
         label: Tensor | None,
         x_T: Tensor,
         equations: Equations,
+        hook: Hook | None,
+        noise: Iterator[Tensor],
     ) -> None:
         self.x_0_hat = x_T  # until there is an estimate
+        self.times, self.hook, self.noise = spread.tolist(), hook, noise
         guided = label is not None and options.guidance not in (0, 1)
-        fast = for_sampling(model, spread.tolist()[:0:-1], len(x_T) * (2 if guided else 1))
+        fast = for_sampling(model, self.times[:0:-1], len(x_T) * (2 if guided else 1))
         clip, variance = options.clips(T), options.variance_of(T)
         network_t = spread.to(short.beta.device)
 
@@ -199,6 +222,8 @@ class ReverseStep:
             return eps, x_0_hat
 
         def step(x_t: Tensor, t: Tensor, eps: Tensor, z: Tensor) -> tuple[Tensor, ...]:
+            if options.method == "ddim" and options.eta:
+                return (equations.ddim_step(short, x_t, t, t - 1, eps, options.eta, z),)
             if options.method == "ddim":
                 return (equations.ddim_step(short, x_t, t, t - 1, eps),)
             return (equations.p_step(short, x_t, t, eps, z, variance),)
@@ -218,54 +243,119 @@ class ReverseStep:
 
     def p_step(self, schedule: Schedule, x_t: Tensor, t: Tensor, eps: Tensor, z: Tensor) -> Tensor:
         """x_{t-1}; `schedule` is the short one."""
+        if self.hook:
+            return self.hooked(self.hook, x_t, t, eps, z)
         return self.step(x_t, t, eps, z)[0]
+
+    def hooked(self, hook: Hook, x_t: Tensor, t: Tensor, eps: Tensor, z: Tensor) -> Tensor:
+        """What the hook makes of the step; the estimate of x_0 stays that from x_t.
+
+        Raises:
+            ValueError: it is not shaped like x_t.
+        """
+        x_0_hat, fresh = self.x_0_hat, chain([z], self.noise)
+
+        def take(x: Tensor) -> Tensor:
+            eps_of_x = eps if x is x_t else self.eps_theta(x, t)
+            return self.step(x, t, eps_of_x, next(fresh))[0]
+
+        i = int(t[0])
+        x_prev = hook(take, x_t, self.times[i], self.times[i - 1])
+        self.x_0_hat = x_0_hat
+        if not isinstance(x_prev, Tensor) or x_prev.shape != x_t.shape:
+            what = tuple(x_prev.shape) if isinstance(x_prev, Tensor) else type(x_prev).__name__
+            raise ValueError(
+                f"the hook must give images of shape {tuple(x_t.shape)}, such as take(x_t), "
+                f"not {what}"
+            )
+        return x_prev.to(x_t)
 
 
 @torch.no_grad()
 def sample(
     model: NoisePredictor,
     schedule: Schedule,
-    x_T: Tensor,
+    x_T: Tensor | None = None,
     options: SamplingOptions = ALGORITHM_2,
     *,
+    t_start: int | None = None,
+    x_t: Tensor | None = None,
+    eta: float | None = None,
     label: Tensor | None = None,
     generator: Generators = None,
     equations: Equations = OURS,
+    hook: Hook | None = None,
 ) -> Iterator[ChainState]:
     """Algorithm 2 on the noise levels that `options` ask for, from t = T to t = 0.
 
     Args:
         model: the noise predictor, called `model(x_t, t, label)`.
         x_T: (B, 1, 32, 32) noise from N(0, I), on the model's device.
+        t_start: begin here in place of T, with `x_t` in place of x_T. `options.steps` then counts
+            the steps from here, 1..t_start; None takes all of them.
+        x_t: (B, 1, 32, 32) images with the noise of step `t_start`, such as `q_sample` makes.
+        eta: takes the steps of DDIM with so much noise: 0 none, 1 as much as Algorithm 2 with
+            beta-tilde. The same as `method="ddim"` and `eta` in the options.
         label: (B,) classes, or None to draw without labels.
         generator: a CPU generator for the noise z, or one for each image.
         equations: the functions to step with.
+        hook: called in place of each step, `hook(take, x_t, t, t_prev)`: gives x_{t_prev}, the
+            images to go on with. `take(x_t)` is the plain step from t to t_prev; called again it
+            draws new noise, also from other images. So `lambda take, x_t, t, t_prev: take(x_t)`
+            changes nothing. t and t_prev are whole numbers, steps of `schedule`; t_prev is 0 in
+            the end. No gradients are kept.
 
     Yields:
         steps + 1 states; the last has t = 0 and the finished images.
 
     Raises:
-        ValueError: at the first state asked for, when `steps` is not in 1..T, or a label is given
-            to a network that takes none.
+        ValueError: at the first state asked for, when `steps` is not in 1..T, a label is given to
+            a network that takes none, or it is not clear where to begin; later when a hook gives
+            something that is not shaped like x_t.
     """
     if label is not None and model.num_classes is None:
         raise ValueError("this network was trained without labels, so it draws no digit on request")
+    if eta is not None:
+        options = replace(options, method="ddim", eta=eta)
+    start, schedule = beginning(schedule, x_T, t_start, x_t)
     T, steps = schedule.T, options.steps_of(schedule.T)
-    short, spread = respaced(schedule.to(x_T.device), steps)  # first say which steps
+    short, spread = respaced(schedule.to(start.device), steps)  # first say which steps
     times = spread.tolist()
-    reverse = ReverseStep(model, short, spread, options, T, label, x_T, equations)
-    noise: Iterator[Tensor] = repeat(torch.zeros_like(x_T))
-    if options.method == "ddpm":
-        noise = normals(x_T.shape, generator, x_T.device, steps)
+    noise: Iterator[Tensor] = repeat(torch.zeros_like(start))
+    if options.adds_noise and hook is None:
+        noise = normals(start.shape, generator, start.device, steps)
+    elif options.adds_noise:  # a hook may ask for more, or draw from the generator itself
+        noise = (normal(start.shape, generator, start.device) for _ in count())
+    reverse = ReverseStep(model, short, spread, options, T, label, start, equations, hook, noise)
     z = Noises(steps, noise, keep=equations.loop is not ancestral_sampling)
     # a state is whole when its x_0 has been estimated, just before the next one comes
     before: tuple[int, Tensor] | None = None
-    for i, x_t in equations.loop(reverse.eps_theta, reverse.p_step, short, x_T, z):
+    for i, x in equations.loop(reverse.eps_theta, reverse.p_step, short, start, z):
         if before:
             yield ChainState(times[before[0]], before[1], reverse.x_0_hat)
-        before = int(i), x_t
+        before = int(i), x
     if before:
         yield ChainState(times[before[0]], before[1], before[1])
+
+
+def beginning(
+    schedule: Schedule, x_T: Tensor | None, t_start: int | None, x_t: Tensor | None
+) -> tuple[Tensor, Schedule]:
+    """Where a chain begins, and its schedule: all of it, or up to `t_start`.
+
+    Raises:
+        ValueError: there are two beginnings, or none, or `t_start` is not in 1..T.
+    """
+    if (t_start is None) != (x_t is None):
+        raise ValueError("t_start and x_t belong together: a step, and images with its noise")
+    if (x_T is None) == (x_t is None):
+        raise ValueError("begin with x_T, or with x_t at t_start: one of the two")
+    if t_start is None:
+        assert x_T is not None
+        return x_T, schedule
+    assert x_t is not None
+    check_step(schedule, t_start, "t_start")
+    return x_t, up_to(schedule, t_start)
 
 
 def draw(
@@ -277,7 +367,11 @@ def draw(
     seed: int,
     indices: Sequence[int],
     x_T: Tensor | None = None,
+    t_start: int | None = None,
+    x_t: Tensor | None = None,
+    eta: float | None = None,
     equations: Equations = OURS,
+    hook: Hook | None = None,
 ) -> Iterator[ChainState]:
     """`sample` from noise named by a seed: image number i of a seed is the same in any batch.
 
@@ -285,19 +379,28 @@ def draw(
         labels: (B,) on any device, or None.
         indices: the numbers of the images to draw, one each of the batch.
         x_T: start from this (B, 1, 32, 32) instead of noise of the seed.
+        t_start: begin at this step, with `x_t`, (B, 1, 32, 32); see `sample`.
+        eta: see `sample`.
         equations: the functions to step with.
+        hook: called in place of each step, see `sample`.
     """
     device = next(model.parameters()).device
     generators = streams(seed, "sampling", indices)
     noise = normal((len(indices), *IMAGE_SHAPE), generators, device)
+    if x_T is None and x_t is None:
+        x_T = noise
     return sample(
         model,
         schedule,
-        noise if x_T is None else x_T.to(device),
+        None if x_T is None else x_T.to(device),
         options,
+        t_start=t_start,
+        x_t=None if x_t is None else x_t.to(device),
+        eta=eta,
         label=None if labels is None else labels.to(device),
         generator=generators,
         equations=equations,
+        hook=hook,
     )
 
 

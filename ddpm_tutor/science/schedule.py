@@ -85,3 +85,23 @@ def respaced(schedule: Schedule, steps: int) -> tuple[Schedule, Tensor]:
     alpha_bar = schedule.alpha_bar[t.to(schedule.alpha_bar.device)]
     alpha = torch.cat([alpha_bar[:1], alpha_bar[1:] / alpha_bar[:-1]])
     return Schedule(1 - alpha, alpha, alpha_bar), t
+
+
+def up_to(schedule: Schedule, t: int) -> Schedule:
+    """The first `t` steps of `schedule`: a chain from x_t to x_0 is a whole chain of this one.
+
+    Raises:
+        ValueError: `t` is not a whole number in 1..T.
+    """
+    check_step(schedule, t)
+    return Schedule(*(v[: int(t) + 1] for v in (schedule.beta, schedule.alpha, schedule.alpha_bar)))
+
+
+def check_step(schedule: Schedule, t: int, name: str = "t") -> None:
+    """Refuses what is no step of `schedule`, such as a t of 0..1.
+
+    Raises:
+        ValueError: `t` is not a whole number in 1..T.
+    """
+    if int(t) != t or not 1 <= t <= schedule.T:
+        raise ValueError(f"{name} must be a whole number from 1 to {schedule.T}, not {t}")

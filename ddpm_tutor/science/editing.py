@@ -1,0 +1,336 @@
+"""Changing a picture: mixing two, noise and back, filling in a part, another label (Section 4.4).
+
+Each is Algorithm 2 begun elsewhere, or with a change to each step; see `sample`.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from ddpm_tutor.science.diffusion import per_image, q_jump, q_sample
+from ddpm_tutor.science.noise import normal, streams
+from ddpm_tutor.science.noise_predictor import NoisePredictor
+from ddpm_tutor.science.sampling import (
+    ALGORITHM_2,
+    IMAGE_SHAPE,
+    ChainState,
+    SamplingOptions,
+    draw,
+    sample,
+)
+from ddpm_tutor.science.schedule import Schedule, check_step, respaced
+
+LARGEST = 2.0  # of a pixel: images are in [-1, 1], and drawn ones reach a little further
+
+
+def interpolate_at(
+    schedule: Schedule,
+    x_0: Tensor,
+    x_0_other: Tensor,
+    t: Tensor,
+    share: Tensor,
+    eps: Tensor,
+    eps_other: Tensor | None = None,
+) -> Tensor:
+    """Two images mixed at step t: (1 - share) x_t + share x_t_other (Section 4.4).
+
+    Args:
+        share: (B,) of the other image: 0 is the first, 1 is the other.
+        eps: the noise of the first image, and of the other as well, if that has none of its own.
+        eps_other: the noise of the other. Noises of their own cancel in part: half way the mix has
+            half the variance of noise that it should have at t.
+    """
+    x_t = q_sample(schedule, x_0, t, eps)
+    x_t_other = q_sample(schedule, x_0_other, t, eps if eps_other is None else eps_other)
+    share = per_image(share, x_t)
+    return (1 - share) * x_t + share * x_t_other
+
+
+def keep_known(
+    schedule: Schedule, x_prev: Tensor, t_prev: Tensor, x_0: Tensor, known: Tensor, eps: Tensor
+) -> Tensor:
+    """x_{t_prev} with the known part of the image put in, as noisy as the rest.
+
+    Args:
+        x_prev: (B, 1, 32, 32), where the step from t has led.
+        t_prev: (B,) its step, in 0..T. The known part gets the noise of t_prev, not of t.
+        x_0: the image whose known part counts; what it has elsewhere does not matter.
+        known: True where a pixel is known, shaped like x_0, or for all images alike.
+        eps: the noise for the known part.
+    """
+    return torch.where(known, q_sample(schedule, x_0, t_prev, eps), x_prev)
+
+
+def interpolate(
+    model: NoisePredictor,
+    schedule: Schedule,
+    x_0: Tensor,
+    x_0_other: Tensor,
+    share: Tensor,
+    t: int,
+    options: SamplingOptions = ALGORITHM_2,
+    *,
+    seed: int,
+    label: Tensor | None = None,
+    indices: Sequence[int] | None = None,
+) -> Iterator[ChainState]:
+    """Two images mixed in x_t and drawn anew from there (Section 4.4, Fig. 8).
+
+    Args:
+        x_0: (B, 1, 32, 32), or (1, 1, 32, 32) for one that is mixed in B ways; so `x_0_other`.
+        share: (B,) of the other image.
+        t: in 1..T. The larger, the more of the image is drawn anew.
+        options: `steps` counts those from t; None takes all of them.
+        label: (B,), or None: a mix has none.
+        indices: names the noise of each mix, that of x_t and that of the steps. None gives one
+            noise to all, so that share alone makes a difference.
+
+    Yields:
+        the states from t to 0.
+
+    Raises:
+        ValueError: at the first state, when images, shapes or t make no sense.
+    """
+    check_images(x_0, "x_0")
+    check_images(x_0_other, "x_0_other")
+    count = len(share)
+    check_count(x_0, count, "x_0")
+    check_count(x_0_other, count, "x_0_other")
+
+    def mixed(at: Schedule, eps: Tensor) -> Tensor:
+        times = torch.full((count,), t, device=eps.device)
+        one, other = (x.to(eps).expand_as(eps) for x in (x_0, x_0_other))
+        return interpolate_at(at, one, other, times, share.to(eps.device), eps)
+
+    numbers = [0] * count if indices is None else indices
+    yield from back_from(model, schedule, mixed, t, options, label, seed, numbers, count)
+
+
+def noise_and_back(
+    model: NoisePredictor,
+    schedule: Schedule,
+    x_0: Tensor,
+    t: int,
+    options: SamplingOptions = ALGORITHM_2,
+    *,
+    seed: int,
+    label: Tensor | None = None,
+    indices: Sequence[int] | None = None,
+) -> Iterator[ChainState]:
+    """Noise up to t, and Algorithm 2 from there: a rough drawing becomes a digit.
+
+    SDEdit (Meng et al. 2022): the noise drowns what is rough, and what is left says where to go.
+
+    Args:
+        x_0: (B, 1, 32, 32) in [-1, 1].
+        t: in 1..T. A small t stays near the image, a large one near what the network knows.
+        options: `steps` counts those from t; None takes all of them.
+        label: (B,), what it shall become; None for no label.
+        indices: names the noise of each image; None counts from 0.
+
+    Yields:
+        the states from t to 0.
+
+    Raises:
+        ValueError: at the first state, when the images, the labels or t make no sense.
+    """
+    check_images(x_0, "x_0")
+
+    def noisy(at: Schedule, eps: Tensor) -> Tensor:
+        return q_sample(at, x_0.to(eps), torch.full((len(x_0),), t, device=eps.device), eps)
+
+    numbers = range(len(x_0)) if indices is None else indices
+    yield from back_from(model, schedule, noisy, t, options, label, seed, numbers, len(x_0))
+
+
+def back_from(
+    model: NoisePredictor,
+    schedule: Schedule,
+    x_t_from: Callable[[Schedule, Tensor], Tensor],
+    t: int,
+    options: SamplingOptions,
+    label: Tensor | None,
+    seed: int,
+    indices: Sequence[int],
+    count: int,
+) -> Iterator[ChainState]:
+    """The chain from the x_t that `x_t_from(schedule, eps)` gives, down to x_0."""
+    check_step(schedule, t)
+    check_numbers(indices, label, count)
+    device = next(model.parameters()).device
+    eps = normal((count, *IMAGE_SHAPE), streams(seed, "editing", indices), device)
+    x_t = x_t_from(schedule.to(device), eps)
+    return draw(model, schedule, label, options, seed=seed, indices=indices, t_start=t, x_t=x_t)
+
+
+def inpaint(
+    model: NoisePredictor,
+    schedule: Schedule,
+    x_0: Tensor,
+    known: Tensor,
+    options: SamplingOptions = ALGORITHM_2,
+    *,
+    seed: int,
+    resamples: int = 1,
+    label: Tensor | None = None,
+    indices: Sequence[int] | None = None,
+) -> Iterator[ChainState]:
+    """Draws the part of an image that is not known: the known part is put in after each step.
+
+    The two parts may disagree at their seam: a step does not see the known part of x_{t_prev} that
+    is put in after it. RePaint (Lugmayr et al. 2022, Algorithm 1) goes back up to t with fresh
+    noise and takes the step again, so that it does.
+
+    Args:
+        x_0: (B, 1, 32, 32) in [-1, 1]; what it has in the part to be drawn does not matter.
+        known: True where a pixel is known: (B, 1, 32, 32), or what expands to it.
+        resamples: how often each step is taken; 1 does not go back up. All take so many times as
+            long.
+        label: (B,), or None for no label.
+        indices: names the noise of each image; None counts from 0.
+
+    Yields:
+        the states from T to 0; in the last the known part is that of x_0.
+
+    Raises:
+        ValueError: at the first state, when images, mask, labels or `resamples` make no sense.
+    """
+    check_images(x_0, "x_0")
+    check_mask(known, x_0)
+    if int(resamples) != resamples or resamples < 1:
+        raise ValueError(f"resamples must be a whole number from 1 on, not {resamples}")
+    numbers = range(len(x_0)) if indices is None else indices
+    check_numbers(numbers, label, len(x_0))
+    device = next(model.parameters()).device
+    schedule_there, known = schedule.to(device), known.to(device)
+    there = x_0.to(device, torch.float32)
+    there = torch.where(known, there, 0)  # the rest may be anything, even NaN
+    generators = streams(seed, "editing", numbers)
+
+    def step(take: Callable[[Tensor], Tensor], x_t: Tensor, t: int, t_prev: int) -> Tensor:
+        now, before = (torch.full((len(x_t),), time, device=device) for time in (t, t_prev))
+
+        def noise() -> Tensor:
+            return normal(x_t.shape, generators, device)
+
+        def with_known(x_prev: Tensor) -> Tensor:
+            return keep_known(schedule_there, x_prev, before, there, known, noise())
+
+        x_prev = with_known(take(x_t))
+        for _ in range(resamples - 1 if t_prev else 0):
+            again = q_jump(schedule_there, x_prev, before, now, noise())
+            x_prev = with_known(take(again))
+        return x_prev
+
+    yield from draw(model, schedule, label, options, seed=seed, indices=numbers, hook=step)
+
+
+def change_label(
+    model: NoisePredictor,
+    schedule: Schedule,
+    first: Tensor,
+    second: Tensor,
+    t: int,
+    options: SamplingOptions = ALGORITHM_2,
+    *,
+    seed: int,
+    indices: Sequence[int] | None = None,
+) -> Iterator[ChainState]:
+    """Draws with the labels `first` until x_t has come, and from there with `second`.
+
+    Args:
+        first, second: (B,) classes.
+        t: where the label changes: one of the steps that `options` take.
+        options: of the whole chain.
+        indices: names the noise of each image; None counts from 0.
+
+    Yields:
+        the states from T to 0. That at t is yielded once, with the estimate of x_0 that the second
+        label gives.
+
+    Raises:
+        ValueError: at the first state, when the labels do not match or the chain skips t.
+    """
+    check_step(schedule, t)
+    if first.shape != second.shape:
+        raise ValueError(f"{len(first)} labels before t and {len(second)} after it: give as many")
+    numbers = range(len(first)) if indices is None else indices
+    check_numbers(numbers, first, len(first))
+    T = schedule.T
+    _, spread = respaced(schedule, options.steps_of(T))
+    times = spread.tolist()
+    if t not in times:
+        near = min(times[1:], key=lambda time: abs(time - t))
+        raise ValueError(f"{len(times) - 1} steps of {T} skip t = {t}; the nearest is {near}")
+    rest = replace(
+        options,
+        steps=times.index(t),
+        variance=options.variance_of(T),
+        clip=options.clips(T),
+    )
+    for state in draw(model, schedule, first, options, seed=seed, indices=numbers):
+        if state.t == t:
+            break
+        yield state
+    device = state.x_t.device
+    yield from sample(
+        model,
+        schedule,
+        options=rest,
+        t_start=t,
+        x_t=state.x_t,
+        label=second.to(device),
+        generator=streams(seed, "second label", numbers),
+    )
+
+
+def check_images(x_0: Tensor, name: str) -> None:
+    """Refuses what is no batch of images in [-1, 1].
+
+    Raises:
+        ValueError: the shape, the type or the range is another.
+    """
+    if x_0.ndim != 4 or x_0.shape[1:] != IMAGE_SHAPE or not len(x_0):
+        raise ValueError(f"{name} must be images (B, 1, 32, 32), not {tuple(x_0.shape)}")
+    if not x_0.is_floating_point() or x_0.abs().nan_to_num(0).max() > LARGEST:
+        raise ValueError(f"{name} must be in [-1, 1], as to_unit_range makes images of 0..255")
+
+
+def check_count(x_0: Tensor, count: int, name: str) -> None:
+    """Refuses images that are neither one nor `count`.
+
+    Raises:
+        ValueError: they are so many.
+    """
+    if len(x_0) not in (1, count):
+        raise ValueError(f"{name} holds {len(x_0)} images for {count} mixes: give 1 or {count}")
+
+
+def check_numbers(indices: Sequence[int], label: Tensor | None, count: int) -> None:
+    """Refuses numbers or labels that are not one each of `count` images.
+
+    Raises:
+        ValueError: they are more or fewer.
+    """
+    if len(indices) != count:
+        raise ValueError(f"{len(indices)} indices for {count} images")
+    if label is not None and label.shape != (count,):
+        raise ValueError(f"labels of shape {tuple(label.shape)} for {count} images")
+
+
+def check_mask(known: Tensor, x_0: Tensor) -> None:
+    """Refuses what is no mask for the images.
+
+    Raises:
+        ValueError: it is not of True and False, or does not expand to their shape.
+    """
+    if known.dtype != torch.bool:
+        raise ValueError("known must be True where a pixel is known, and False elsewhere")
+    try:
+        known.expand_as(x_0)
+    except RuntimeError:
+        raise ValueError(
+            f"known of shape {tuple(known.shape)} does not fit images {tuple(x_0.shape)}"
+        ) from None
