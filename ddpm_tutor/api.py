@@ -31,6 +31,7 @@ from ddpm_tutor.science.bound import (
     variance_nats,
     vlb_weight,
 )
+from ddpm_tutor.science.classifier_guidance import classifier_gradient, classifier_guided_eps
 from ddpm_tutor.science.devices import choose_device
 from ddpm_tutor.science.diffusion import (
     beta_tilde,
@@ -45,11 +46,30 @@ from ddpm_tutor.science.diffusion import (
     q_step,
 )
 from ddpm_tutor.science.fast_sampling import for_sampling
+from ddpm_tutor.science.flow import (
+    flow_loss,
+    flow_sampling,
+    flow_step,
+    flow_target,
+    flow_velocity,
+    flow_x_0,
+    straight_path,
+)
 from ddpm_tutor.science.lean_unet import LeanUNet
 from ddpm_tutor.science.likelihood_unet import LikelihoodUNet
 from ddpm_tutor.science.noise import normal, stream
 from ddpm_tutor.science.noise_predictor import time_encoding
-from ddpm_tutor.science.pixels import pad_to_32, to_uint8, to_unit_range
+from ddpm_tutor.science.ode import euler_step, heun_step, noise_to_signal, solve_ode
+from ddpm_tutor.science.parameterizations import (
+    Predictor,
+    converted,
+    eps_from_v,
+    error_weight,
+    train_predictor,
+    v_from,
+    x_0_from_v,
+)
+from ddpm_tutor.science.pixels import doubled, halved, pad_to_32, to_uint8, to_unit_range
 from ddpm_tutor.science.progressive import Received, coding_times, progressive_coding
 from ddpm_tutor.science.sampling import (
     ChainState,
@@ -61,7 +81,13 @@ from ddpm_tutor.science.sampling import (
     last,
     sample,
 )
-from ddpm_tutor.science.schedule import Schedule, linear_schedule, respaced, schedule_from_beta
+from ddpm_tutor.science.schedule import (
+    Schedule,
+    cosine_schedule,
+    linear_schedule,
+    respaced,
+    schedule_from_beta,
+)
 from ddpm_tutor.science.training import (
     TrainingConfig,
     TrainingState,
@@ -91,6 +117,7 @@ __all__ = [
     "Equations",
     "LeanUNet",
     "LikelihoodUNet",
+    "Predictor",
     "Received",
     "ReverseProcess",
     "SamplingOptions",
@@ -108,17 +135,33 @@ __all__ = [
     "bounds_of",
     "choose_device",
     "chunk_size",
+    "classifier_gradient",
+    "classifier_guided_eps",
     "coding_times",
+    "converted",
+    "cosine_schedule",
     "ddim_step",
     "decoder_nats",
     "default_process",
     "difference",
     "distance_of_means",
+    "doubled",
     "draw",
     "drop_labels",
+    "eps_from_v",
+    "error_weight",
     "estimate_bound",
+    "euler_step",
+    "flow_loss",
+    "flow_sampling",
+    "flow_step",
+    "flow_target",
+    "flow_velocity",
+    "flow_x_0",
     "for_sampling",
     "guided_eps",
+    "halved",
+    "heun_step",
     "kl_gaussians",
     "last",
     "learned_variance",
@@ -136,6 +179,7 @@ __all__ = [
     "losses_by_t",
     "losses_vlb",
     "mean_of",
+    "noise_to_signal",
     "noisy_batch",
     "normal",
     "p_mean",
@@ -159,7 +203,9 @@ __all__ = [
     "schedule_from_beta",
     "score",
     "share",
+    "solve_ode",
     "step_nats",
+    "straight_path",
     "stream",
     "term_nats",
     "time_encoding",
@@ -167,8 +213,11 @@ __all__ = [
     "to_uint8",
     "to_unit_range",
     "train",
+    "train_predictor",
     "training_step",
+    "v_from",
     "validation_loss",
     "variance_nats",
     "vlb_weight",
+    "x_0_from_v",
 ]
