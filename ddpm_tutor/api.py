@@ -31,6 +31,7 @@ from ddpm_tutor.science.bound import (
     variance_nats,
     vlb_weight,
 )
+from ddpm_tutor.science.classifier_guidance import classifier_gradient, classifier_guided_eps
 from ddpm_tutor.science.devices import choose_device
 from ddpm_tutor.science.diffusion import (
     beta_tilde,
@@ -45,12 +46,6 @@ from ddpm_tutor.science.diffusion import (
     q_sample,
     q_step,
 )
-from ddpm_tutor.science.exact import (
-    ExactNoisePredictor,
-    exact_eps,
-    exact_posterior_mean,
-    log_density,
-    posterior_weights,
 from ddpm_tutor.science.editing import (
     change_label,
     inpaint,
@@ -59,12 +54,38 @@ from ddpm_tutor.science.editing import (
     keep_known,
     noise_and_back,
 )
+from ddpm_tutor.science.exact import (
+    ExactNoisePredictor,
+    exact_eps,
+    exact_posterior_mean,
+    log_density,
+    posterior_weights,
+)
 from ddpm_tutor.science.fast_sampling import for_sampling
+from ddpm_tutor.science.flow import (
+    flow_loss,
+    flow_sampling,
+    flow_step,
+    flow_target,
+    flow_velocity,
+    flow_x_0,
+    straight_path,
+)
 from ddpm_tutor.science.lean_unet import LeanUNet
 from ddpm_tutor.science.likelihood_unet import LikelihoodUNet
 from ddpm_tutor.science.noise import normal, stream
 from ddpm_tutor.science.noise_predictor import time_encoding
-from ddpm_tutor.science.pixels import pad_to_32, to_uint8, to_unit_range
+from ddpm_tutor.science.ode import euler_step, heun_step, noise_to_signal, solve_ode
+from ddpm_tutor.science.parameterizations import (
+    Predictor,
+    converted,
+    eps_from_v,
+    error_weight,
+    train_predictor,
+    v_from,
+    x_0_from_v,
+)
+from ddpm_tutor.science.pixels import doubled, halved, pad_to_32, to_uint8, to_unit_range
 from ddpm_tutor.science.progressive import Received, coding_times, progressive_coding
 from ddpm_tutor.science.sampling import (
     ChainState,
@@ -76,15 +97,15 @@ from ddpm_tutor.science.sampling import (
     last,
     sample,
 )
-from ddpm_tutor.science.schedule import Schedule, linear_schedule, respaced, schedule_from_beta
-from ddpm_tutor.science.score import eps_from_score, langevin_step, score_from_eps
 from ddpm_tutor.science.schedule import (
     Schedule,
+    cosine_schedule,
     linear_schedule,
     respaced,
     schedule_from_beta,
     up_to,
 )
+from ddpm_tutor.science.score import eps_from_score, langevin_step, score_from_eps
 from ddpm_tutor.science.training import (
     TrainingConfig,
     TrainingState,
@@ -115,6 +136,7 @@ __all__ = [
     "ExactNoisePredictor",
     "LeanUNet",
     "LikelihoodUNet",
+    "Predictor",
     "Received",
     "ReverseProcess",
     "SamplingOptions",
@@ -133,20 +155,36 @@ __all__ = [
     "change_label",
     "choose_device",
     "chunk_size",
+    "classifier_gradient",
+    "classifier_guided_eps",
     "coding_times",
+    "converted",
+    "cosine_schedule",
     "ddim_step",
     "decoder_nats",
     "default_process",
     "difference",
     "distance_of_means",
+    "doubled",
     "draw",
     "drop_labels",
     "eps_from_score",
+    "eps_from_v",
+    "error_weight",
     "estimate_bound",
+    "euler_step",
     "exact_eps",
     "exact_posterior_mean",
+    "flow_loss",
+    "flow_sampling",
+    "flow_step",
+    "flow_target",
+    "flow_velocity",
+    "flow_x_0",
     "for_sampling",
     "guided_eps",
+    "halved",
+    "heun_step",
     "inpaint",
     "interpolate",
     "interpolate_at",
@@ -171,6 +209,7 @@ __all__ = [
     "losses_vlb",
     "mean_of",
     "noise_and_back",
+    "noise_to_signal",
     "noisy_batch",
     "normal",
     "p_mean",
@@ -197,7 +236,9 @@ __all__ = [
     "score",
     "score_from_eps",
     "share",
+    "solve_ode",
     "step_nats",
+    "straight_path",
     "stream",
     "term_nats",
     "time_encoding",
@@ -205,9 +246,12 @@ __all__ = [
     "to_uint8",
     "to_unit_range",
     "train",
+    "train_predictor",
     "training_step",
     "up_to",
+    "v_from",
     "validation_loss",
     "variance_nats",
     "vlb_weight",
+    "x_0_from_v",
 ]

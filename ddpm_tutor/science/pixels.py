@@ -20,3 +20,14 @@ def to_unit_range(images: Tensor) -> Tensor:
 def to_uint8(x: Tensor) -> Tensor:
     """Floats in [-1, 1], and beyond, to uint8 intensities 0..255."""
     return ((x.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+
+
+def halved(images: Tensor) -> Tensor:
+    """(N, 1, H, W) uint8 at half the size: the mean of each 2x2 pixels, (N, 1, H / 2, W / 2)."""
+    return F.avg_pool2d(images.float(), 2).round().to(torch.uint8)
+
+
+def doubled(images: Tensor) -> Tensor:
+    """(N, 1, H, W) uint8 at twice the size, smooth: for what reads pictures of 32x32."""
+    large = F.interpolate(images.float(), scale_factor=2, mode="bicubic")
+    return large.clamp(0, 255).round().to(torch.uint8)

@@ -63,6 +63,27 @@ def check_noisy(schedule: Schedule, t: Tensor) -> None:
         raise ValueError(f"t must be in 1..{schedule.T}: at t = 0 there is no noise")
 
 
+def cosine_schedule(T: int = 1000, s: float = 0.008, max_beta: float = 0.999) -> Schedule:
+    """The cosine schedule of Nichol and Dhariwal 2021 (Eq. 17): alpha_bar falls along a cosine.
+
+        alpha_bar_t = f(t) / f(0),  f(t) = cos((t / T + s) / (1 + s) * pi / 2)^2
+
+    Args:
+        s: keeps the first betas from being next to nothing; without it the first noise is far less
+            than the step between two of 256 shades.
+        max_beta: no beta is larger. By the formula alpha_bar_T is 0, and beta_T would be 1: x_T
+            would not depend on x_0 at all, and Eq. 11 and 15 would divide by 0.
+
+    Raises:
+        ValueError: T < 1, s < 0, or `max_beta` is not between 0 and 1.
+    """
+    if T < 1 or s < 0 or not 0 < max_beta < 1:
+        raise ValueError("T must be 1 or more, s not below 0, and max_beta between 0 and 1")
+    share = torch.arange(T + 1, dtype=torch.float64, device="cpu") / T  # t / T
+    f = torch.cos((share + s) / (1 + s) * torch.pi / 2) ** 2
+    return schedule_from_beta((1 - f[1:] / f[:-1]).clamp(max=max_beta))
+
+
 def respaced(schedule: Schedule, steps: int) -> tuple[Schedule, Tensor]:
     """A schedule of `steps` steps through some of the noise levels of `schedule`.
 

@@ -1,0 +1,83 @@
+"""Flow matching: straight paths from noise to pictures (Lipman et al. 2023, Liu et al. 2023).
+
+The share of noise is tau, from 0 (a picture) to 1 (noise), so that time runs as in the paper. Many
+papers count the other way round. tau is a tensor (B,) of float; images are (B, 1, H, W) in [-1, 1].
+"""
+
+from collections.abc import Callable, Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ddpm_tutor.science.diffusion import per_image
+from ddpm_tutor.science.lean_unet import LeanUNet
+
+TIME_SCALE = 1000  # the network's encoding of time tells 1 from 1000, not 0.001 from 1
+
+
+def straight_path(x_0: Tensor, tau: Tensor, eps: Tensor) -> Tensor:
+    """x_tau = (1 - tau) x_0 + tau eps, on the straight line from the picture to the noise."""
+    share = per_image(tau, x_0)
+    return (1 - share) * x_0 + share * eps
+
+
+def flow_target(x_0: Tensor, eps: Tensor) -> Tensor:
+    """The velocity dx_tau / dtau = eps - x_0: the same all along the line."""
+    return eps - x_0
+
+
+def flow_x_0(x_tau: Tensor, tau: Tensor, velocity: Tensor) -> Tensor:
+    """The picture at the end of the line: x_tau - tau velocity."""
+    return x_tau - per_image(tau, x_tau) * velocity
+
+
+def flow_velocity(
+    model: LeanUNet, x_tau: Tensor, tau: Tensor, label: Tensor | None = None
+) -> Tensor:
+    """The layers of a lean network, taken for the velocity at x_tau, shaped like it."""
+    return model.layers(x_tau, model.modulations(TIME_SCALE * tau, label))
+
+
+def flow_loss(
+    velocity: Callable[[Tensor, Tensor], Tensor], x_0: Tensor, tau: Tensor, eps: Tensor
+) -> Tensor:
+    """The mean squared error of the velocity, over images and pixels (Liu et al. 2023, Eq. 1).
+
+    Args:
+        velocity: velocity(x_tau, tau) is the network's.
+    """
+    return F.mse_loss(velocity(straight_path(x_0, tau, eps), tau), flow_target(x_0, eps))
+
+
+def flow_step(x_tau: Tensor, tau: Tensor, tau_next: Tensor, velocity: Tensor) -> Tensor:
+    """Euler's step along the velocity from tau to tau_next, (B,) each."""
+    return x_tau + per_image(tau_next - tau, x_tau) * velocity
+
+
+@torch.no_grad()
+def flow_sampling(
+    velocity: Callable[[Tensor, Tensor], Tensor], x_1: Tensor, steps: int
+) -> Iterator[tuple[float, Tensor]]:
+    """From noise to pictures in equal steps of Euler.
+
+    Args:
+        velocity: velocity(x_tau, tau) is the network's.
+        x_1: (B, 1, H, W) noise from N(0, I).
+
+    Yields:
+        (tau, x_tau) for tau = 1, ..., 0: steps + 1 of them.
+
+    Raises:
+        ValueError: at the first state asked for, when `steps` < 1.
+    """
+    if steps < 1:
+        raise ValueError(f"steps must be 1 or more, not {steps}")
+    x = x_1
+    yield 1.0, x
+    for i in range(steps, 0, -1):
+        tau, tau_next = (
+            torch.full((len(x),), share / steps, device=x.device) for share in (i, i - 1)
+        )
+        x = flow_step(x, tau, tau_next, velocity(x, tau))
+        yield (i - 1) / steps, x
