@@ -34,5 +34,5 @@ def forked(work: Callable[..., object], *words: object) -> ForkServerProcess:
 
 def end_of(child: ForkServerProcess) -> int | None:
     """Waits for a process: its exit code, or the negative number of the signal that ended it."""
-    child.join(60)
+    child.join(200)
     return child.exitcode
