@@ -71,7 +71,7 @@ def command(
     """`ddpm-tutor` with these words; what it says goes into files called out and err.
 
     Args:
-        terminal: speaks to it instead.
+        terminal: speaks to it instead, and listens to it.
         ignored: signals that it is started without, as by nohup.
     """
     from ddpm_tutor.cli.app import app
@@ -84,7 +84,11 @@ def command(
     for number in ignored:
         signal.signal(number, signal.SIG_IGN)
     how = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-    there = None if terminal is None else enter(terminal)
+    there = None
+    if terminal is not None:
+        there = enter(terminal)
+        os.dup2(there, 0)
+        sys.stdin = open(0, closefd=False)  # noqa: SIM115
     for stream, name in ((1, "out"), (2, "err")):
         os.dup2(os.open(name, how) if there is None else there, stream)
         setattr(sys, f"std{name}", open(stream, "w", buffering=1, closefd=False))  # noqa: SIM115
