@@ -259,9 +259,11 @@ def as_a_notebook(text: str, folder: Path, environment: dict[str, str]) -> str:
     return "\n".join(o.text if "text" in o else o.data["text/plain"] for o in outputs)
 
 
-# With the whole network in every form: it draws, trains and measures. The others have next to no
-# layers here, so that they are soon run three times; all of them once is the next test's.
-WHOLE = {5}
+# With the whole network in every form: 1 and 2 ask it little; 5 draws, trains and measures. The
+# others have next to no layers here, so that three runs are soon done; with all layers the next
+# test runs them once.
+WHOLE = {1, 2, 5}
+RUN_ELSEWHERE = {6}  # with all layers and the same settings: test_lesson_6.py
 
 
 @pytest.mark.slow
@@ -307,7 +309,7 @@ def test_a_lesson_shows_the_same_as_a_command_as_a_script_and_as_a_notebook(
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "lesson",
-    [lesson for lesson in all_lessons() if lesson.number not in WHOLE],
+    [lesson for lesson in all_lessons() if lesson.number not in WHOLE | RUN_ELSEWHERE],
     ids=lambda lesson: lesson.path.stem,
 )
 def test_a_lesson_runs_to_its_end_with_the_weights_that_ship(
