@@ -619,16 +619,24 @@ def test_ctrl_c_leaves_nothing_half_written(empty: Path, environment: dict[str, 
     assert_interrupted(process.returncode, said, empty)
 
 
-INTERRUPTED = [["sample", "--digit", "3", "-n", "40"], ["evaluate"], ["lesson", "3"]]
+# and what is in the folder as soon as they are at work
+INTERRUPTED = [
+    (["sample", "--digit", "3", "-n", "500", "--npz", "x.npz"], ".x-*.npz"),
+    (["evaluate"], "evaluation"),
+    (["lesson", "3"], "out"),
+]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("words", INTERRUPTED, ids=lambda words: words[0])
+@pytest.mark.parametrize(("words", "at_work"), INTERRUPTED, ids=[w[0] for w, _ in INTERRUPTED])
 def test_ctrl_c_at_work_leaves_nothing_half_written(
-    empty: Path, environment: dict[str, str], words: list[str]
+    empty: Path, environment: dict[str, str], words: list[str], at_work: str
 ) -> None:
     child = forked(command, words, empty, environment)
-    time.sleep(1.5)  # at work: torch has been loaded before
+    while not [f for f in empty.glob(at_work) if f.name != "out" or f.stat().st_size]:
+        assert child.is_alive()
+        time.sleep(0.01)
+    time.sleep(0.5)
     os.kill(child.pid, signal.SIGINT)
     code, said = end_of(child), (empty / "err").read_text()
     for name in ("out", "err"):
