@@ -25,14 +25,16 @@ def forked(work: Callable[..., object], *words: object) -> ForkServerProcess:
         patch.setenv("CUDA_VISIBLE_DEVICES", "")
         patch.setenv("OMP_NUM_THREADS", "1")
         patch.setenv("PYTHONPATH", str(HERE), prepend=os.pathsep)
-        multiprocessing.set_forkserver_preload(["survivor_server"])
-        forkserver.ensure_running()
-    child = multiprocessing.get_context("forkserver").Process(target=work, args=words)
+        if hasattr(os, "fork"):
+            multiprocessing.set_forkserver_preload(["survivor_server"])
+            forkserver.ensure_running()
+    how = "forkserver" if hasattr(os, "fork") else "spawn"  # Windows loads torch each time
+    child = multiprocessing.get_context(how).Process(target=work, args=words)
     child.start()
     return child
 
 
 def end_of(child: ForkServerProcess) -> int | None:
     """Waits for a process: its exit code, or the negative number of the signal that ended it."""
-    child.join(60)
+    child.join(200)
     return child.exitcode

@@ -8,6 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import shallow
 import torch
 
 from ddpm_tutor.science.training import StepReport, TrainingConfig
@@ -70,7 +71,7 @@ def command(
     """`ddpm-tutor` with these words; what it says goes into files called out and err.
 
     Args:
-        terminal: speaks to it instead.
+        terminal: speaks to it instead, and listens to it.
         ignored: signals that it is started without, as by nohup.
     """
     from ddpm_tutor.cli.app import app
@@ -83,7 +84,11 @@ def command(
     for number in ignored:
         signal.signal(number, signal.SIG_IGN)
     how = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-    there = None if terminal is None else enter(terminal)
+    there = None
+    if terminal is not None:
+        there = enter(terminal)
+        os.dup2(there, 0)
+        sys.stdin = open(0, closefd=False)  # noqa: SIM115
     for stream, name in ((1, "out"), (2, "err")):
         os.dup2(os.open(name, how) if there is None else there, stream)
         setattr(sys, f"std{name}", open(stream, "w", buffering=1, closefd=False))  # noqa: SIM115
@@ -91,6 +96,12 @@ def command(
         app(words, prog_name="ddpm-tutor")
     except SystemExit as end:
         os._exit(int(end.code or 0))
+
+
+def shallow_command(words: list[str], folder: Path, environment: dict[str, str]) -> None:
+    """The same with next to no network."""
+    shallow.set_up()
+    command(words, folder, environment)
 
 
 def train_stopped(folder: Path, moment: int, how: str) -> None:

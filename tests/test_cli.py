@@ -1,14 +1,13 @@
 """The commands, run as a user runs them: in an empty folder, and where it matters in a process."""
 
-import contextlib
 import io
 import json
 import os
-import pty
 import re
 import select
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -20,14 +19,17 @@ import imageio.v3 as imageio
 import numpy as np
 import pytest
 import torch
+from forks import end_of, forked
 from PIL import Image
 from rich.console import Console
+from survivor import command
 from typer.testing import CliRunner, Result
 
 from ddpm_tutor.cli.app import app
 from ddpm_tutor.cli.lesson import say_goodbye
 from ddpm_tutor.course.lesson import all_lessons, read_lesson
 from ddpm_tutor.course.questions import questions
+from ddpm_tutor.science.lean_unet import LeanUNet
 from ddpm_tutor.science.likelihood_unet import LikelihoodUNet
 from ddpm_tutor.science.unet import UNet
 from ddpm_tutor.storage import film_strip
@@ -236,7 +238,7 @@ def read_digit(picture: np.ndarray) -> int:
 
 @pytest.mark.slow
 def test_gif_draws_the_digit_asked_for(tutor, empty: Path) -> None:
-    done = tutor("gif", "--digit", "7")
+    done = tutor("gif", "--digit", "7", "--steps", "200")
     assert "digit_7.gif" in done.stdout
     frames = imageio.imread(empty / "digit_7.gif")
     assert 40 <= len(frames) <= 100
@@ -244,6 +246,18 @@ def test_gif_draws_the_digit_asked_for(tutor, empty: Path) -> None:
     assert read_digit(last) == 7
     first = frames[0][36 : 36 + 256 : 8, 16 : 16 + 256 : 8, 0]
     assert first.std() > 80  # noise, clipped to what can be shown
+
+
+def test_gif_takes_all_steps_where_none_are_said(tutor, empty: Path, monkeypatch) -> None:
+    times = []
+
+    def layers(self: LeanUNet, x_t: torch.Tensor, *others: object) -> torch.Tensor:
+        times.append(1)
+        return 0 * x_t
+
+    monkeypatch.setattr(LeanUNet, "layers", layers)
+    tutor("gif", "--digit", "7")
+    assert len(times) == 1000 and 40 <= len(imageio.imread(empty / "digit_7.gif")) <= 100
 
 
 @pytest.mark.parametrize("direction", ["noise", "roundtrip"])
@@ -292,14 +306,6 @@ def test_info_tells_what_there_is(tutor) -> None:
         assert word in shown
 
 
-SHORT_FILM = """
-from ddpm_tutor.storage import film_strip
-film_strip.STEPS = 2
-from ddpm_tutor.cli import main
-main()
-"""
-
-
 @pytest.fixture
 def short_film(monkeypatch: pytest.MonkeyPatch) -> None:
     """The film strip of a training takes most of the time of so small a one."""
@@ -310,7 +316,10 @@ TRAIN = ["train", "--epochs", "1", "--width", "4", "--batch-size", "32", "--run-
 
 
 @pytest.mark.slow
-def test_train_writes_a_checkpoint_that_draws(tutor, empty: Path, tiny_mnist: Path) -> None:
+def test_train_writes_a_checkpoint_that_draws(
+    tutor, empty: Path, tiny_mnist: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(film_strip, "STEPS", 10)
     shown = tutor(*TRAIN, "--data", str(tiny_mnist)).stdout
     assert "440 for training, 40 for validation" in shown
     assert re.search(r"epoch 1/1 +train \d\.\d{4} +validation \d\.\d{4} ± 0\.\d{4}", shown)
@@ -361,17 +370,13 @@ def test_an_interrupted_training_is_saved_and_goes_on_to_the_same_end(
     words = [*TRAIN, "--data", str(tiny_mnist), "--epochs", "2", "--device", "cpu"]
     straight = [w if w != "run" else "straight" for w in words]
     tutor(*straight)
-    process = subprocess.Popen(
-        [sys.executable, "-c", SHORT_FILM, *words], cwd=empty, env=environment,
-        stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.startswith("epoch 1/"):
-            break
-    process.send_signal(signal.SIGINT)
-    rest = process.communicate(timeout=60)[0]
-    assert process.returncode == 130 and "--resume" in rest
+    child = forked(command, words, empty, environment)
+    said = empty / "out"
+    while not (said.exists() and "\nepoch 1/" in said.read_text()):
+        assert child.is_alive()
+        time.sleep(0.01)
+    os.kill(child.pid, signal.SIGINT)
+    assert end_of(child) == 130 and "--resume" in said.read_text()
     tutor(*words, "--resume")
     ours, theirs = (
         load_checkpoint(empty / name / "weights.safetensors").model.state_dict()
@@ -385,31 +390,29 @@ def test_a_training_killed_before_its_first_epoch_can_be_resumed(
     empty: Path, tutor, environment: dict[str, str], tiny_mnist: Path, short_film: None
 ) -> None:
     words = [*TRAIN, "--data", str(tiny_mnist)]
-    process = subprocess.Popen(
-        [*TUTOR, *words], cwd=empty, env=environment, stdout=subprocess.DEVNULL
-    )
+    child = forked(command, words, empty, environment)
     while not (empty / "run" / "state.pt").exists():
-        assert process.poll() is None
+        assert child.is_alive()
         time.sleep(0.01)
-    process.kill()
-    process.wait()
+    child.kill()
+    assert end_of(child) == -signal.SIGKILL
     assert "epoch 1/1" in tutor(*words, "--resume").stdout
 
 
-def in_two_processes(
-    words: list[str], folder: Path, environment: dict[str, str]
-) -> subprocess.CompletedProcess[str]:
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
-    done = subprocess.run(
-        [*torchrun, "--standalone", "-m", "ddpm_tutor", *words],
-        cwd=folder,
-        env=environment | {"OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=200,
-    )
-    assert done.returncode == 0, done.stderr
-    return done
+def in_two_processes(words: list[str], folder: Path, environment: dict[str, str]) -> str:
+    """What two processes say that have the variables of torchrun; test_signals.py has it itself."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    shared = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "TORCHELASTIC_RUN_ID": "a test",
+              "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": "1"}  # fmt: skip
+    children = [
+        forked(command, words, folder, environment | shared | {"RANK": rank, "LOCAL_RANK": rank})
+        for rank in "01"
+    ]
+    said = [(folder / name) for name in ("out", "err")]
+    assert [end_of(child) for child in children] == [0, 0], said[1].read_text()
+    return said[0].read_text()
 
 
 @pytest.mark.slow
@@ -419,8 +422,8 @@ def test_two_processes_draw_what_one_does(
 ) -> None:
     words = ["sample", "--digit", "4", "-n", str(count), "--steps", "2", "--npz"]
     tutor(*words, "one.npz")
-    done = in_two_processes([*words, "two.npz"], empty, environment)
-    assert done.stdout.count("Saved: two.npz") == 1  # only the first process speaks
+    said = in_two_processes([*words, "two.npz"], empty, environment)
+    assert said.count("Saved: two.npz") == 1  # only the first process speaks
     one, two = (np.load(empty / f"{name}.npz") for name in ("one", "two"))
     assert two["images"].shape == (count, 32, 32)
     assert (two["labels"] == 4).all() and two["seed"] == 0
@@ -436,8 +439,8 @@ def test_two_processes_train_what_one_does(
 ) -> None:
     words = [*TRAIN, "--data", str(tiny_mnist), "--unconditional"]
     tutor(*words)
-    done = in_two_processes([w if w != "run" else "two" for w in words], empty, environment)
-    assert done.stdout.count("epoch 1/1") == 1  # only the first process speaks
+    said = in_two_processes([w if w != "run" else "two" for w in words], empty, environment)
+    assert said.count("epoch 1/1") == 1  # only the first process speaks
     one_log, two_log = (
         json.loads((empty / name / "log.jsonl").read_text()) for name in ("run", "two")
     )
@@ -559,26 +562,23 @@ def test_out_that_is_a_folder(tutor, empty: Path) -> None:
     assert "is a folder" in done.stderr
 
 
-LOOKS = {
-    "ascii, no home": {
-        "PYTHONIOENCODING": "ascii", "LANG": "C", "LC_ALL": "C",
-        "HOME": "/proc/nowhere", "XDG_DATA_HOME": "", "XDG_CACHE_HOME": "",
-    },
-    "narrow, plain": {"COLUMNS": "40", "NO_COLOR": "1", "TERM": "dumb"},
-}  # fmt: skip
+@pytest.mark.slow
+def test_a_terminal_of_ascii_and_no_home_will_do(
+    tutor_process, environment: dict[str, str]
+) -> None:
+    environment |= {"PYTHONIOENCODING": "ascii", "LANG": "C", "LC_ALL": "C"}
+    environment |= {"HOME": "/proc/nowhere", "XDG_DATA_HOME": "", "XDG_CACHE_HOME": ""}
+    assert "ddpm-tutor lesson 1" in tutor_process().stdout
+    assert "Lesson done." in tutor_process("lesson", "1", "--no-pause").stdout
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
-def test_any_terminal_and_any_home_will_do(
-    tutor_process, environment: dict[str, str], look: dict[str, str]
-) -> None:
-    environment |= look
-    assert "ddpm-tutor lesson 1" in tutor_process().stdout
-    shown = tutor_process("lesson", "1", "--no-pause").stdout
-    assert "Lesson done." in shown
-    if "COLUMNS" in look:
-        assert "\x1b" not in shown
+def test_a_narrow_terminal_without_colours_will_do(tutor, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"COLUMNS": "40", "NO_COLOR": "1", "TERM": "dumb"}.items():
+        monkeypatch.setenv(name, value)
+    assert "ddpm-tutor lesson 1" in tutor().stdout
+    shown = tutor("lesson", "1", "--no-pause").stdout
+    assert "Lesson done." in shown and "\x1b" not in shown
 
 
 @pytest.mark.slow
@@ -594,16 +594,17 @@ def test_an_output_that_takes_nothing(
     assert done.returncode == code and "Traceback" not in done.stderr
 
 
-INTERRUPTED = [["gif"], ["sample", "--digit", "3", "-n", "40"], ["evaluate"], ["lesson", "3"]]
+def assert_interrupted(code: int | None, said: str, folder: Path) -> None:
+    """Ctrl-C has ended a command, which has left no part of a file."""
+    assert code == 130 and said == "Interrupted.\n"
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert not [file for file in files if file.name.startswith(".") or not file.stat().st_size]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("words", INTERRUPTED, ids=lambda words: words[0])
-def test_ctrl_c_leaves_nothing_half_written(
-    empty: Path, environment: dict[str, str], words: list[str]
-) -> None:
+def test_ctrl_c_leaves_nothing_half_written(empty: Path, environment: dict[str, str]) -> None:
     process = subprocess.Popen(
-        [*TUTOR, *words],
+        [*TUTOR, "gif"],
         cwd=empty,
         env=environment,
         stdin=subprocess.DEVNULL,
@@ -615,9 +616,32 @@ def test_ctrl_c_leaves_nothing_half_written(
     time.sleep(4)  # loading, or at work
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
-    assert process.returncode == 130 and said == "Interrupted.\n"
-    files = [path for path in empty.rglob("*") if path.is_file()]
-    assert not [file for file in files if file.name.startswith(".") or not file.stat().st_size]
+    assert_interrupted(process.returncode, said, empty)
+
+
+# and what is in the folder as soon as they are at work
+INTERRUPTED = [
+    (["sample", "--digit", "3", "-n", "500", "--npz", "x.npz"], ".x-*.npz"),
+    (["evaluate"], "evaluation"),
+    (["lesson", "3"], "out"),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("words", "at_work"), INTERRUPTED, ids=[w[0] for w, _ in INTERRUPTED])
+def test_ctrl_c_at_work_leaves_nothing_half_written(
+    empty: Path, environment: dict[str, str], words: list[str], at_work: str
+) -> None:
+    child = forked(command, words, empty, environment)
+    while not [f for f in empty.glob(at_work) if f.name != "out" or f.stat().st_size]:
+        assert child.is_alive()
+        time.sleep(0.01)
+    time.sleep(0.5)
+    os.kill(child.pid, signal.SIGINT)
+    code, said = end_of(child), (empty / "err").read_text()
+    for name in ("out", "err"):
+        (empty / name).unlink()
+    assert_interrupted(code, said, empty)
 
 
 @pytest.mark.slow
@@ -672,10 +696,15 @@ class Terminal:
 
     def __init__(self, words: list[str], folder: Path, environment: dict[str, str]) -> None:
         self.unread = ""
-        self.pid, self.file = pty.fork()
-        if self.pid == 0:
-            os.chdir(folder)
-            os.execvpe(words[0], words, environment | {"TERM": "xterm-256color"})
+        self.file, self.other_end = os.openpty()
+        environment = environment | {"TERM": "xterm-256color"}
+        self.child = forked(command, words, folder, environment, os.ttyname(self.other_end))
+
+    def close_other_end(self) -> None:
+        """It is the child's alone from then on; before, it would be gone when we close it."""
+        if self.other_end >= 0:
+            os.close(self.other_end)
+            self.other_end = -1
 
     def until(self, text: str, seconds: float = 60) -> str:
         """Reads up to the next `text` on the screen; what was read, without colours."""
@@ -687,6 +716,7 @@ class Terminal:
                     data = os.read(self.file, 1 << 16).decode(errors="replace")
                 except OSError:
                     raise AssertionError(f"ended without {text!r}: {self.unread}") from None
+                self.close_other_end()
                 self.unread += re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", data)
         read, _, self.unread = self.unread.partition(text)
         return read + text
@@ -695,8 +725,9 @@ class Terminal:
         time.sleep(0.3)  # keys typed while the tutor is busy are dropped, on purpose
         os.write(self.file, keys.encode())
 
-    def wait(self) -> int:
+    def wait(self) -> int | None:
         """The exit code."""
+        self.close_other_end()
         with open(os.devnull, "wb") as sink:
             while True:
                 try:
@@ -706,15 +737,14 @@ class Terminal:
                 sink.write(data)
                 if not data:
                     break
-        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        return end_of(self.child)
 
 
 @pytest.fixture
 def lesson_in_a_terminal(empty: Path, environment: dict[str, str]) -> Iterator[Terminal]:
-    terminal = Terminal([*TUTOR, "lesson", "1"], empty, environment)
+    terminal = Terminal(["lesson", "1"], empty, environment)
     yield terminal
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(terminal.pid, signal.SIGKILL)
+    terminal.child.kill()
     os.close(terminal.file)
 
 
@@ -750,12 +780,12 @@ def test_stepping_in_a_real_terminal(
     assert terminal.wait() == 0
     assert f"step 3 of {steps}" in tutor("lessons").stdout
 
-    asked = Terminal([*TUTOR, "lesson", "1"], empty, environment)
+    asked = Terminal(["lesson", "1"], empty, environment)
     asked.until(f"You left at step 3 of {steps}")
     asked.type("q")
     assert asked.wait() == 0
 
-    again = Terminal([*TUTOR, "lesson", "1"], empty, environment)
+    again = Terminal(["lesson", "1"], empty, environment)
     again.until(f"You left at step 3 of {steps}")
     again.type("\r")
     assert f"3 of {steps}" in again.until("q quit")
@@ -787,7 +817,7 @@ def test_ctrl_c_stops_a_step_and_what_is_typed_too_early_is_dropped(
     empty: Path, environment: dict[str, str]
 ) -> None:
     (empty / "slow.py").write_text(SLOW)
-    terminal = Terminal([*TUTOR, "lesson", "slow.py", "--trust"], empty, environment)
+    terminal = Terminal(["lesson", "slow.py", "--trust"], empty, environment)
     terminal.until("q quit")
     terminal.type("\r")
     terminal.until("busy")
@@ -811,7 +841,7 @@ def test_exit_leaves_the_interactive_python_and_nothing_else(
     empty: Path, environment: dict[str, str]
 ) -> None:
     (empty / "asking.py").write_text(ASKING)
-    terminal = Terminal([*TUTOR, "lesson", "asking.py"], empty, environment)
+    terminal = Terminal(["lesson", "asking.py"], empty, environment)
     terminal.until("Run it? Type yes: ")
     terminal.type("yes\r")
     terminal.until("q quit")
@@ -837,7 +867,7 @@ def test_a_lesson_from_elsewhere_is_not_run_unasked(
     file.write_text("# %% [markdown]\n# # Hello\n\n# %%\nopen('ran', 'w').close()\n")
     refused = tutor("lesson", "stranger.py", "--no-pause", code=2)
     assert str(file) in refused.stderr and "--trust" in refused.stderr
-    terminal = Terminal([*TUTOR, "lesson", "stranger.py"], empty, environment)
+    terminal = Terminal(["lesson", "stranger.py"], empty, environment)
     assert "stranger.py" in terminal.until("Run it? Type yes: ")
     terminal.type("\r")
     terminal.until("Not run.")

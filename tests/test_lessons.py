@@ -13,11 +13,15 @@ from typing import Any
 
 import pytest
 import torch
+from forks import HERE, end_of, forked
 from PIL import Image
 from rich.console import Console
+from survivor import command, shallow_command
+from typer.testing import CliRunner
 
 from ddpm_tutor.classroom.session import Session, using
 from ddpm_tutor.classroom.stepper import Stepper
+from ddpm_tutor.cli.app import app
 from ddpm_tutor.course.lesson import (
     Lesson,
     all_lessons,
@@ -42,7 +46,7 @@ PARTS = {
 SHORT = {
     1: ([], "lesson_1_noising_7.gif"),
     2: ([], "lesson_2_batch.png"),
-    3: (["steps=20", "batch_size=16"], "lesson_3_loss.png"),
+    3: (["steps=3", "batch_size=16"], "lesson_3_loss.png"),
     4: (["chain_steps=20", "steps=10", "each=2"], "lesson_4_denoising.gif"),
     5: (
         ["steps=4", "each=2", "held_out=40", "train_steps=4"],
@@ -220,83 +224,112 @@ def shortened(lesson: Lesson, settings: list[str]) -> str:
     return text
 
 
-NOTEBOOK = """
-import sys, jupytext, nbformat
-from nbclient import NotebookClient
-text, folder = open(sys.argv[1], encoding="utf-8").read(), sys.argv[2]
-notebook = jupytext.reads(text, fmt="py:percent")
-client = NotebookClient(notebook, kernel_name="python3", resources={"metadata": {"path": folder}})
-client.execute()
-for cell in notebook.cells:
-    for output in cell.get("outputs", []):
-        print(output.text if "text" in output else output.data["text/plain"])
-"""
+@pytest.fixture
+def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The environment of a user without progress, MNIST and network; this process has it, too."""
+    for name in [name for name in os.environ if name.startswith("DDPM_TUTOR")]:
+        monkeypatch.delenv(name)
+    for name in ("HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
+        monkeypatch.setenv(name, str(tmp_path))
+    for name in ("http_proxy", "https_proxy"):
+        monkeypatch.setenv(name, NOWHERE)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("PYTHONPATH", str(HERE), prepend=os.pathsep)  # shallow.py is there
+    return dict(os.environ)
+
+
+def command_for(lesson: Lesson) -> list[str]:
+    """The words after `ddpm-tutor` that run a lesson, short."""
+    settings, _ = SHORT[lesson.number]
+    words = [word for setting in settings for word in ("--set", setting)]
+    # a GPU adds up in another order each time, and a training's last digit with it
+    return ["lesson", str(lesson.number), "--no-pause", "--device", "cpu", *words]
+
+
+def as_a_notebook(text: str, folder: Path, environment: dict[str, str]) -> str:
+    """What a lesson shows in a notebook, which has a process of its own."""
+    import jupytext
+    from nbclient import NotebookClient
+
+    notebook = jupytext.reads(text, fmt="py:percent")
+    place = {"metadata": {"path": str(folder)}}
+    NotebookClient(notebook, kernel_name="python3", resources=place).execute(env=environment)
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    return "\n".join(o.text if "text" in o else o.data["text/plain"] for o in outputs)
+
+
+# With the whole network in every form: 1 and 2 ask it little; 5 draws, trains and measures. The
+# others have next to no layers here, so that three runs are soon done; with all layers the next
+# test runs them once.
+WHOLE = {1, 2, 5}
+RUN_ELSEWHERE = {6}  # with all layers and the same settings: test_lesson_6.py
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("lesson", all_lessons(), ids=lambda lesson: lesson.path.stem)
 def test_a_lesson_shows_the_same_as_a_command_as_a_script_and_as_a_notebook(
-    lesson: Lesson, tmp_path: Path
+    lesson: Lesson, tmp_path: Path, nobody: dict[str, str]
 ) -> None:
     settings, saved = SHORT[lesson.number]
+    text, whole = shortened(lesson, settings), lesson.number in WHOLE
+    if not whole:
+        cell = '# %% tags=["parameters"]\n'
+        assert text.count(cell) == 1
+        text = text.replace(cell, f"{cell}import shallow; shallow.set_up()\n")
     script = tmp_path / lesson.path.name
-    script.write_text(shortened(lesson, settings), encoding="utf-8")
-    words = [word for setting in settings for word in ("--set", setting)]
-    # a GPU adds up in another order each time, and a training's last digit with it
-    command = ["-m", "ddpm_tutor", "lesson", str(lesson.number), "--no-pause", "--device", "cpu"]
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("DDPM_TUTOR")} | {
-        "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path),
-        "http_proxy": NOWHERE, "https_proxy": NOWHERE, "COLUMNS": "80", "OMP_NUM_THREADS": "1",
-    }  # fmt: skip
-    ways = {
-        "command": [*command, *words],
-        "script": [str(script)],
-        "notebook": ["-c", NOTEBOOK, str(script), str(tmp_path / "notebook")],
-    }
-    for name in ways:
-        (tmp_path / name).mkdir()
-    runs = {
-        name: subprocess.Popen(
-            [sys.executable, *words],
-            cwd=tmp_path / name,
-            env=environment,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        for name, words in ways.items()
-    }
-    shown = {}
-    for name, run in runs.items():
-        out, err = run.communicate(timeout=300)
-        assert run.returncode == 0, err
-        shown[name] = out
-    assert "drawn by this package's own model" in shown["command"]
-    assert "Lesson done" in shown["command"]
+    script.write_text(text, encoding="utf-8")
+    folders = [tmp_path / way for way in ("command", "script", "notebook")]
+    for folder in folders:
+        folder.mkdir()
+    with subprocess.Popen(
+        [sys.executable, str(script)], cwd=tmp_path / "script", env=nobody, text=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as run:  # fmt: skip
+        way = command if whole else shallow_command
+        fork = forked(way, command_for(lesson), tmp_path / "command", nobody)
+        in_notebook = as_a_notebook(text, tmp_path / "notebook", nobody)
+        by_script, err = run.communicate(timeout=300)
+    assert run.returncode == 0, err
+    assert end_of(fork) == 0, (tmp_path / "command" / "err").read_text()
+    by_command = (tmp_path / "command" / "out").read_text()
+    assert "drawn by this package's own model" in by_command and "Lesson done" in by_command
     # the command shows the prose as well, and the notebook the value of a cell's last line
-    plain = [line for line in lines_of(shown["script"]) if len(line) <= 76]  # no line that wraps
-    computed = numbers_in(shown["script"])
+    plain = [line for line in lines_of(by_script) if len(line) <= 76]  # no line that wraps
+    computed = numbers_in(by_script)
     assert len(plain) > 30 and len(computed) > 10
-    assert all_in_order(plain, lines_of(shown["command"]))
-    assert all_in_order(computed, numbers_in(shown["notebook"]))
-    files = [(tmp_path / name / "outputs" / saved).read_bytes() for name in ways]
+    assert all_in_order(plain, lines_of(by_command))
+    assert all_in_order(computed, numbers_in(in_notebook))
+    files = [(folder / "outputs" / saved).read_bytes() for folder in folders]
     assert files[0] == files[1] == files[2]
     with Image.open(tmp_path / "script" / "outputs" / saved) as image:
         assert min(image.size) > 60
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "lesson",
+    [lesson for lesson in all_lessons() if lesson.number not in WHOLE | RUN_ELSEWHERE],
+    ids=lambda lesson: lesson.path.stem,
+)
+def test_a_lesson_runs_to_its_end_with_the_weights_that_ship(
+    lesson: Lesson, tmp_path: Path, nobody: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, command_for(lesson))
+    assert done.exit_code == 0, done.output
+    assert "drawn by this package's own model" in done.output and "Lesson done" in done.output
+    with Image.open(tmp_path / "outputs" / SHORT[lesson.number][1]) as image:
+        assert min(image.size) > 60
     if lesson.number == 4:
-        words = in_one_line(shown["command"])
+        words = in_one_line(done.output)
         assert [claim for claim in CLAIMS if claim not in words] == []
 
 
 @pytest.mark.parametrize("num_classes", [10, None])
 def test_lesson_4_claims_of_weak_weights_only_what_its_numbers_show(
-    num_classes: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    num_classes: int | None, tmp_path: Path, nobody: dict[str, str]
 ) -> None:
-    for variable in ("http_proxy", "https_proxy"):
-        monkeypatch.setenv(variable, NOWHERE)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.delenv("DDPM_TUTOR_DATA", raising=False)
     torch.manual_seed(0)
     save_checkpoint(tmp_path / "weak.safetensors", UNet(4, num_classes), {})
     settings = dict(setting.split("=") for setting in SHORT[4][0])
