@@ -710,7 +710,8 @@ for name, eight in (("without noise", no_noise[0]), ("real", real[:8])):
 thin = (no_noise[0] > 0).float().mean() < 0.8 * (real > 0).float().mean()
 alike = mean_distance(no_noise[0][None]) < 0.8 * mean_distance(real[None])
 say("So they are thin, and all alike." if thin and alike else
-    "Well trained weights draw thin digits that are all alike. These weights don't.")
+    "Well trained weights draw thin digits that are all alike. "
+    + ("These are alike, but not thin." if alike else "These weights don't."))
 
 # %%
 rows = []
@@ -739,7 +740,9 @@ ask_choice(
 show_table("std of x_t", ["t", "without noise", "forward process"], rows)
 calm = all(without < 0.5 * forward for t, without, forward in rows if t > 400)
 say("The network was never shown so calm an x_t. With it the chain slides to the "
-    "emptiest pictures there are." if calm else
+    "emptiest pictures there are." if calm and thin else
+    "The network was never shown so calm an x_t, and with these weights no digit comes of it: "
+    f"std {no_noise[0].std():.2f} in the end, {real.std():.2f} in real ones." if calm else
     "With well trained weights x_t is far too calm without z. Here it is not.")
 
 # %% [markdown]

@@ -242,8 +242,8 @@ if not these_listen:
 def saves(band, why):  # the reply to whoever says that it is here
     saved, error = helps[band]
     if not these_listen:
-        why = ("These weights have not learned what a label says. Well "
-               "trained ones save most in the middle.")
+        why = ("These weights have not learned what a label says, so well "
+               "trained ones are meant: they save most in the middle.")
     elif band == best != "201 to 800":
         why = "Well trained weights save most in the middle."
     verb, to = ("saves", "of") if saved > 0 else ("adds", "to")

@@ -26,7 +26,7 @@ CLAIMS = {
 }  # fmt: skip
 # what it says of weights that have learned nothing, and of no others
 OF_WEAK = [
-    "These weights have not learned what a label says. Well trained ones save most",
+    "These weights have not learned what a label says, so well trained ones are meant",
     "by the Fréchet distance both are far from real digits",
     "is read as one digit, so there is nothing that x_T could tell",
 ]
