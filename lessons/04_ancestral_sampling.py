@@ -872,8 +872,8 @@ show_table("Points more than real digits "
            ["steps", "as asked, %", "precision", "coverage"], rows)
 poor = all(far.values())
 say("\n".join(verdicts) + (
-    "\nWith these weights it is not a matter of steps. In what the classifier sees, all four "
-    "lots lie more than 10 times as far from real digits as real digits do (in the Fréchet "
+    "\nWith these weights it is not a matter of steps. In what the classifier sees, they all "
+    "lie more than 10 times as far from real digits as real digits do (in the Fréchet "
     "distance of lesson 5). Precision alone would not tell: the classifier knows nothing but "
     "digits, and takes much for one, even noise." if poor else ""))
 
