@@ -24,6 +24,12 @@ CLAIMS = {
     "The label is told at every step, so it is hard to miss.":
         "These weights miss it often",
 }  # fmt: skip
+# what it says of weights that have learned nothing, and of no others
+OF_WEAK = [
+    "These weights have not learned what a label says, so well trained ones are meant",
+    "by the Fréchet distance both are far from real digits",
+    "is read as one digit, so there is nothing that x_T could tell",
+]
 
 
 def shown_by(folder: Path, **settings: str) -> str:
@@ -47,8 +53,10 @@ def test_what_it_says_of_weights_follows_from_their_numbers(
     weak = shown_by(tmp_path, checkpoint=str(tmp_path / "weak.safetensors"))
     assert [claim for claim in CLAIMS if claim in weak] == []
     assert [instead for instead in CLAIMS.values() if instead not in weak] == []
+    assert [words for words in OF_WEAK if words not in weak] == []
     trained = shown_by(tmp_path)
     assert [claim for claim in CLAIMS if claim not in trained] == []
+    assert [words for words in OF_WEAK if words in trained] == []
 
 
 def test_weights_without_labels_are_refused_in_words(tmp_path: Path) -> None:

@@ -58,12 +58,13 @@ SHORT = {
 NOWHERE = "http://127.0.0.1:9"  # the discard port: refused at once
 # what lesson 4 says of well trained weights, and of others in its place
 CLAIMS = {
-    "x_299 is nearly as wide as it should be": "Here σ z does not bring x_299 nearer",
+    "x_299 is nearly as wide as it should be": "so badly that the mean is wider than x_300",
     "is that mean, nearly: a blurred digit.": "is no blurred digit: an error in ε_θ is 157 times",
     "Clamping x_t made the background a little grey": "the background is grey already",
     "So they are thin, and all alike.": "These weights don't.",
     "With it the chain slides to": "With well trained weights x_t is far too calm without z",
-    "DDIM: 20 show nothing worse than real digits": "DDIM: worse than real digits",
+    "DDIM: 20 show nothing worse than real digits": "it is not a matter of steps",
+    "What is there too much of, or too little?": "Line 4 as it is draws no good digits",
     "So most is decided between": "it is not decided between 800 and 200 alone",
 }
 

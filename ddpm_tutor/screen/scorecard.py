@@ -29,7 +29,8 @@ MEANING = {
     "Real test digits are not at 0: the fewer, the further. (Heusel et al. 2017)",
     "coverage": "Training digits with one of these near: are all kinds there? (Naeem et al. 2020)",
     "precision": "Digits near a training digit: do they look real? More than real digits have is "
-    "no triumph: the odd ones are missing. (Kynkäänniemi et al. 2019)",
+    "no triumph: the odd ones are missing. And the classifier knows nothing but digits: noise may "
+    "pass for one, as coverage and distance then tell. (Kynkäänniemi et al. 2019)",
     "nearest": "Pixel distance to the nearest training image. Too near are those that are nearer "
     "than 99 in 100 real test digits: copies would be.",
     "validation loss": "Error of the predicted noise on held-out digits. (Eq. 14)",
