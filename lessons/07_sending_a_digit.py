@@ -327,7 +327,7 @@ for budget in (1, 2, 3, 5, 8, 10, 12, 15, 20, 25, 30, 40, 50, 75, 100):
 ask_number(
     "After how many bits are more than half of them read right, for the first time?",
     next(b for b in [*right, 1000] if right.get(b, 100) > 50),
-    tolerance=7,
+    tolerance=4,
     why="Later than 3.3. The first bits do not name the digit. They say a little of "
         "everything at once: about here is a stroke, about there is none.",
 )
