@@ -29,6 +29,7 @@ SCREENS = {  # lesson: the title of a step, and what the learner types when aske
     4: ("What if we leave the noise out?", ["b", "c"]),
     5: ("One noise, ten labels", ["10"]),
     6: ("Mend it", ["a"]),
+    7: ("Which digit is it?", ["3.3"]),
 }
 THEME = TerminalTheme(
     (24, 26, 31),

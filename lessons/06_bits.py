@@ -90,7 +90,7 @@ def by_table(images):  # bits/dim of each picture
 
 ask_number(
     "How many bits/dim do digits take that the table has not counted?",
-    by_table(unseen).mean(),
+    by_table(images).mean(),
     tolerance=0.5,
     why="A black pixel takes -log2 0.81 = 0.3 bits, and the others some 9 each. A table that "
         "cannot draw is four times better than no idea.",
@@ -101,7 +101,7 @@ snow = torch.zeros(each, 1, 32, 32, dtype=torch.uint8)
 inside(snow)[:] = torch.multinomial(
     frequency, each * 784, replacement=True, generator=generator
 ).view(each, 1, 28, 28)
-print(f"by the table: {by_table(unseen).mean():.2f} bits/dim")
+print(f"by the table: {by_table(images).mean():.2f} bits/dim")
 show_images(snow[:4], "what the table draws")
 
 # %% [markdown]
@@ -115,7 +115,7 @@ show_images(snow[:4], "what the table draws")
 # For a digit that is an integral over 1000 · 1024 numbers. So take a toy: one
 # pixel, drawn from N(0, 1), and T = 2. For such data the best guess of the noise
 # makes `√α_t x_t` the mean of a step back. Its variance we choose: `w β_t`, first
-# with w = 0.5. All is a sum of bell curves, so the exact answer is a formula.
+# with w = 0.5. Then each x_t is from a bell curve, and the exact answer is a formula.
 #
 # We check it by drawing: how many of a million draws end near x_0 = 0.5? (A *nat* is
 # a bit with the natural logarithm: 1 nat = 1.44 bits.)
@@ -275,7 +275,7 @@ rows += [("sum (Eq. 5)", by_terms), ("Eq. 3", narrow.mean().item())]
 ask_choice(
     "What is gained by Eq. 5?",
     [
-        ("a lower bound than that of Eq. 3",
+        ("a smaller L, nearer to -log p, than that of Eq. 3",
          "It is the same number, sorted. The table below has both."),
         ("each term needs one x_t alone",
          "Yes. And Eq. 4 makes any x_t in one jump. So a term can be drawn at random and "
@@ -424,9 +424,9 @@ def bounds(images, names, what):
     parts = zip(*track(found, total, what), strict=True)
     return dict(zip(names, map(Bound.joined, parts), strict=True))
 
-def bits(nats):  # of each picture: their mean and its error, in bits/dim
+def bits(nats, places=2):  # of each picture: mean and its error, in bits/dim
     found = mean_of(bits_per_dim(nats))
-    return f"{found.mean:.2f} ± {found.error:.2f}"
+    return f"{found.mean:.{places}f} ± {found.error:.{places}f}"
 
 # %%
 of_digits = bounds(images, list(processes), "Counting bits")
@@ -464,8 +464,8 @@ ask_choice(
     "Which takes the most bits?",
     [
         ("t = 101 to 1000: what digit it is",
-         "That is what you see first, and 900 steps. But there are few digits that one can "
-         "tell apart from afar: a hundred bits or so say which."),
+         "That is what you see first, and 900 steps. But a shape takes few bits: the network "
+         "knows already what digits look like, and need only be told which it is."),
         ("t = 2 to 100: edges and shades", "These take many more than the shape. Not the most."),
         ("t = 1: which of 256 values each pixel has",
          "Yes. One step of a thousand takes more than half. Yet between x_1 and x_0 you would "
@@ -479,8 +479,8 @@ rows = []
 for part in reversed(bound.parts):
     nats_of = bound.between(part[0], part[-1])
     rows.append((f"t = {part[-1]} to {part[0]}" if len(part) > 1 else "L_0",
-                 bits(nats_of), to_bits(nats_of).mean().item()))
-rows.append(("L", bits(bound.nats), to_bits(bound.nats).mean().item()))
+                 bits(nats_of, 3), to_bits(nats_of).mean().item()))
+rows.append(("L", bits(bound.nats, 3), to_bits(bound.nats).mean().item()))
 show_table("The bound, from noise to picture",
            ["", "bits/dim", "bits a picture"], rows)
 
@@ -584,7 +584,7 @@ show_curves("Bits of a black pixel", {"": by_mean}, "mean")
 # %% [markdown]
 # ## No training needed
 #
-# A larger noise taken out at t = 1 is a lower mean: one more ε is one more 0.01,
+# A larger noise taken out at t = 1 is a lower mean: one more ε is 0.01 lower,
 # as `β_1 / √(1 - ᾱ_1) = 0.01`. So wherever the mean is within a shade of black, we
 # add 3 to the predicted noise. It is still a p_θ like any other: this rule sees
 # x_1 alone. So its bound is as valid. (Where the pixel was not black after all, it
@@ -657,7 +657,7 @@ say(f"σ_1² = β̃_2 makes the bell narrower, {schedule.beta[1] ** 0.5:.4f} to 
 
 # %%
 rows = [(name, figure) for name, figure in PUBLISHED.items()]
-rows.append(("a table of frequencies", f"{by_table(unseen).mean():.2f}"))
+rows.append(("a table of frequencies", f"{table_bits:.2f}"))
 rows += [("this network, σ_1² = β_1", f"at most {bits(bound.nats)}"),
          ("  mended", f"at most {bits(mended.nats)}")]
 show_table("8-bit MNIST, 28×28", ["", "bits/dim"], rows)
@@ -723,9 +723,11 @@ rows = [(name, by_table(tables[name]).mean().item(), bits(nats_of))
 show_table("Bits/dim",
            ["pictures", "by the table", "by the network, at most"], rows)
 shades = of_kinds["drawn"].mean() - of_kinds["drawn, black"].mean()
-say("Shades of 1 or 2 of 255 in the background, which nobody sees, take "
-    f"{to_bits(shades):,.0f} bits, and what digit it is {far:.0f}. So bits/dim say how well a "
-    "model knows pixels, down to the last shade. Whether its digits look right they do not say.")
+say("The mended model is sure that the dark is black. Shades of 1 or 2 of 255, which nobody "
+    f"sees, prove it wrong, and take {to_bits(shades):,.0f} bits. What digit it is takes "
+    f"{far:.0f}. (Whoever is sure and wrong may pay more than the 8 of no idea: see snow.) So "
+    "bits/dim say how well a model knows pixels, down to the last shade. Whether its digits "
+    "look right they do not say.")
 
 # %% [markdown]
 # ## Recap

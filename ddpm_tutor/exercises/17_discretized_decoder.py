@@ -142,6 +142,21 @@ def decoder_bits(x_0, mean, variance):
     return -(a + torch.log1p(-torch.exp(b - a))) / math.log(2)
 
 
+# %% mistake white_not_turned
+def decoder_bits(x_0, mean, variance):
+    """The bin of 1 gets log Φ(low), which is what lies below it: above low lies Φ(-low).
+
+    White costs the more, the surer the network is of it.
+    """
+    sigma = variance.sqrt()
+    low, high = (x_0 - 1 / 255 - mean) / sigma, (x_0 + 1 / 255 - mean) / sigma
+    from_below = torch.special.log_ndtr(torch.where(low > 0, -low, high))
+    rest = torch.special.log_ndtr(torch.where(low > 0, -high, low))
+    inner = from_below + torch.log1p(-torch.exp(rest - from_below))
+    ends = torch.special.log_ndtr(torch.where(x_0 < 0, high, low))
+    return -torch.where(x_0.abs() > 0.999, ends, inner) / math.log(2)
+
+
 # %% mistake difference_of_logs
 def decoder_bits(x_0, mean, variance):
     """log Φ(high) - log Φ(low) is not the logarithm of the difference: it is that of the quotient.
@@ -384,6 +399,17 @@ def decoder_bits(x_0, mean, variance):
     low = torch.special.ndtr((x_0 - 1 / 255 - mean) / variance).where(x_0 > -0.999, 0)
     high = torch.special.ndtr((x_0 + 1 / 255 - mean) / variance).where(x_0 < 0.999, 1)
     return -(high - low).log2()
+
+
+# %% mistake variance_for_sigma_at_least
+def decoder_bits(x_0, mean, variance):
+    """It is divided by σ², where σ belongs: take the root of the variance.
+
+    It shows less as the probability is kept from being smaller than 1e-12. That is wrong as well.
+    """
+    low = torch.special.ndtr((x_0 - 1 / 255 - mean) / variance).where(x_0 > -0.999, 0)
+    high = torch.special.ndtr((x_0 + 1 / 255 - mean) / variance).where(x_0 < 0.999, 1)
+    return -(high - low).clamp(min=1e-12).log2()
 
 
 # %% mistake mean_clamped

@@ -99,9 +99,10 @@ def sheet(
     Args:
         rows_are: what stands on the left of each row, if anything does.
     """
-    rows = -(-len(images) // columns)
+    rows, titled = -(-len(images) // columns), -(-len(titles) // columns)
+    height = rows * 0.8 + titled * 0.2
     with own_settings():
-        result, axes = empty_figure(columns * 0.8, rows * 1.0, rows, columns, facecolor="black")
+        result, axes = empty_figure(columns * 0.8, height, rows, columns, facecolor="black")
         for axis in axes:
             axis.axis("off")
         for axis, image in zip(axes, as_uint8(images), strict=False):
