@@ -17,12 +17,10 @@
 # ## Setting up
 #
 # We use the weights that come with the package. Name your own with
-# `--set checkpoint=runs/mnist/weights.safetensors`. Fresh ones draw worse digits:
-# each step measures what yours do, and says where they part from well trained ones.
+# `--set checkpoint=runs/mnist/weights.safetensors`: each step measures what they do.
 #
-# Weights can also be told which digit to draw, by a *label* (lesson 5). In some
-# steps we tell them, in others not. Each says so. Weights that were trained without
-# labels are never told, and draw any digit.
+# In some steps we tell them which digit to draw, by a *label* (lesson 5). Each says so.
+# Weights trained without labels are never told, and draw any digit.
 
 # %% tags=["parameters"]
 checkpoint = ""  # empty: the shipped weights
@@ -37,7 +35,6 @@ import time
 from itertools import islice, pairwise
 from pathlib import Path
 import torch
-
 from ddpm_tutor import (
     Equations, SamplingOptions, TutorError, beta_tilde, choose_device,
     difference, draw, guided_eps, last, load_checkpoint, load_classifier,
@@ -57,8 +54,7 @@ trained = load_checkpoint(Path(checkpoint) if checkpoint else None, where)
 model, schedule = trained.model, trained.schedule.to(where)
 generator = stream(seed, "lesson 4")
 if not all(n > 9 and 1000 % n == 0 for n in (steps, chain_steps)):
-    raise TutorError("steps and chain_steps must divide 1000, as 10, 20, 50 "
-                     "and 100 do.")
+    raise TutorError("steps and chain_steps must divide 1000, as 50 and 100 do.")
 
 def labels_if_taken(labels):  # None for weights that take no labels
     return labels.to(where) if trained.conditional else None
@@ -66,9 +62,9 @@ def labels_if_taken(labels):  # None for weights that take no labels
 # %% [markdown]
 # ## If you knew the picture
 #
-# Say that you know both `x_t` and `x_0`. Then the step before, `x_{t-1}`, is drawn
-# from a bell curve with a known mean and variance (Eq. 6, 7). The paper writes it
-# `q(x_{t-1} | x_t, x_0) = N(x_{t-1}; μ̃_t, β̃_t I)`:
+# Say that you know both `x_t` and `x_0`. Two bell curves then speak of `x_{t-1}`: Eq. 4
+# says where it came from `x_0`, Eq. 2 where it had to be to become `x_t`. Their product
+# is a bell curve again, `q(x_{t-1} | x_t, x_0) = N(x_{t-1}; μ̃_t, β̃_t I)` (Eq. 6, 7):
 #
 #     μ̃_t = (√ᾱ_{t-1} β_t x_0 + √α_t (1 - ᾱ_{t-1}) x_t) / (1 - ᾱ_t)
 #     β̃_t = (1 - ᾱ_{t-1}) / (1 - ᾱ_t) · β_t
@@ -103,10 +99,11 @@ say("The last step, t = 1, lands on x_0, and its β̃ is 0.")
 # We don't know `x_0`. Many pictures could have become this `x_t`. Each has its own
 # bell curve (Eq. 6), and the true step back is a *mixture* of them all.
 #
-# But the network guesses the noise, and Eq. 15 makes one guess `x̂_0` of it. A squared
-# error is least at the mean. So `x̂_0` is the mean of all those pictures, as far as
-# the network has learned it. And Eq. 7 is linear in `x_0`: the mean of all the `μ̃_t`
-# is `μ̃_t` of the mean. With `x̂_0` in Eq. 7 we have the mean of the mixture.
+# But the network predicts the noise, and Eq. 15 makes of it `x̂_0`, the *estimate* of
+# `x_0`, our guess. A squared error is least at the mean. So `x̂_0` is the mean of all
+# those pictures, as far as the network has learned it. And Eq. 7 is linear in `x_0`:
+# the mean of all the `μ̃_t` is `μ̃_t` of the mean. With `x̂_0` in Eq. 7 we have the mean
+# of the mixture.
 #
 # And its shape? Take one pixel. It may be black, `x_0 = -1`, or white, `x_0 = 1`.
 # That makes two bells, `√β̃_t` wide, with their centres twice the weight of `x_0`
@@ -169,20 +166,21 @@ print(f"largest difference over all t: {largest:.1e}")
 #     5  end for
 #     6  return x_0
 #
-# Line 4 is the mean of Eq. 11 plus noise of size `σ_t = √β_t`. (`1 - α_t` is `β_t`.)
+# Line 4 is written out here once; later you choose it among others. (`1 - α_t` is `β_t`,
+# and `σ_t = √β_t`.)
 
 # %%
 ask_choice(
-    "Which three ingredients make x_{t-1}?",
+    "Line 4 mixes three ingredients. Where does each of them come from?",
     [
-        ("x_t, the predicted noise, fresh noise",
-         "Yes. Take out some of the predicted noise, rescale, add fresh noise."),
-        ("x_0, x_t and fresh noise",
-         "That is Eq. 6, for one who knows x_0. While sampling nobody does."),
-        ("x_T, the predicted noise and the label",
-         "x_T is only the start. The step needs the present x_t."),
+        ("all three from x_t, by the network",
+         "Two do. z is drawn, and knows nothing of x_t."),
+        ("x_t from the step before, ε_θ from the network, z from chance",
+         "Yes. Line 4 is the mean of Eq. 11, made of x_t and ε_θ, plus fresh noise."),
+        ("x_t from Eq. 4, ε_θ from the network, z from the training",
+         "Eq. 4 needs x_0, and while sampling nobody has it. And z is drawn anew."),
     ],
-    answer=0,
+    answer=1,
     part="11.6 b",
     points=1,
 )
@@ -375,8 +373,8 @@ show_images(by_digit[7][1::2], "number 7 on its way", names[1::2])
 # %% [markdown]
 # ## The guess of x_0
 #
-# With every guess of the noise the network also guessed `x_0` (Eq. 15). What is the best
-# it can do at t = 1000, where nothing can be seen?
+# With every prediction of the noise comes a guess of `x_0` (Eq. 15). What is the best
+# it can be at t = 1000, where nothing can be seen?
 #
 # Eq. 15 divides by `√ᾱ_t`, and so makes the smallest errors of `ε_θ` huge there. The
 # shipped network computes the combination `v = √ᾱ_t ε - √(1 - ᾱ_t) x_0`, from which ε
@@ -576,7 +574,7 @@ for name, drawn in zip(ways, pictures, strict=True):
                  edge.std().item()))
 show_images(torch.stack([drawn[3] for drawn in pictures]), "3", [*ways])
 show_table("25 steps", ["", "largest |x_0|", "background, of 255",
-                        "its std"], rows)
+                        "its spread"], rows)
 grey, black = rows[2][2], rows[0][2]
 say(f"Clamping x_t made the background a little grey: {grey:.0f} of 255, not {black:.0f}."
     if black < 20 and grey > black + 2 else
@@ -603,8 +601,7 @@ ask_choice(
         ("equal, pixel by pixel", "Then x_T and the label would decide everything. Look."),
         ("nearly equal: the same 4 with small differences",
          "Then x_T would decide the shape, and only the details would vary. Look."),
-        ("as different as from ten x_T",
-         "Yes. Compare the two mean distances below."),
+        ("as different as from ten x_T", "Yes. Compare the two mean distances below."),
     ],
     answer=2,
     part="11.7 a",
@@ -754,7 +751,7 @@ say("The network was never shown so calm an x_t. With it the chain slides to the
 #
 #     x_s = √ᾱ_s x̂_0 + √(1 - ᾱ_s) ε_θ          for any s < t
 #
-# That is Eq. 4 with both guesses in it. No β is there, so s may be t - 1 or far off:
+# That is Eq. 4 with the guess and `ε_θ` in it. No β is there, so s may be t - 1 or far off:
 # many steps can be skipped. And `x_T` and the label decide everything.
 #
 # We ask for 0 to 4, from the same `x_T`, in 5, 10 and 50 steps.
@@ -779,7 +776,7 @@ ask_choice(
     [
         ("equal, pixel by pixel", "Longer steps follow the way less exactly. Compare."),
         ("nearly equal: small differences",
-         "Yes. It is one way, in longer or shorter steps."),
+         "Yes. Both go the same way, one in longer steps."),
         ("as different as from two x_T",
          "No chance is left on the way: both start at the same x_T."),
     ],

@@ -472,7 +472,7 @@ say(". ".join(verdicts) + "." + (
 # w = 0 ignores the label, w = 1 is the plain conditional network. (Their Eq. 6 has
 # 1 + w for our w. In the command w is `--guidance`, in exercise 14 it is g.)
 #
-# Why does it work? The best guess of the noise points down the slope of log p.
+# Why does it work? The best prediction of the noise points down the slope of log p.
 # With Bayes' rule, `p(x_t | label) ∝ p(x_t) p(label | x_t)`:
 #
 #     ε(no label) = -√(1 - ᾱ_t) ∇ log p(x_t)

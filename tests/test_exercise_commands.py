@@ -165,6 +165,7 @@ def test_points_count_with_those_of_the_lessons(tutor, folder: Path) -> None:
         passed(exercise.number, folder)
     total = sum(part.points for part in parts().values())
     assert f"Points: {total:g} of 42" in tutor("lessons") and "All done" in tutor("exercise")
+    assert "train --with-my-code" in tutor("exercise")
 
 
 def test_an_exercise_without_a_part_is_listed_passes_and_earns_nothing(

@@ -125,25 +125,54 @@ WRONG = [
         eps = torch.randn(x_0.shape, generator=generator)
         return q_sample(schedule, x_0, t, eps), t, eps
     """, ["t = T never comes"]),
+    (3, """
+        x_0 = images.float() / 127.5 - 1
+        t = torch.randint(1, schedule.T + 1, (len(images),), generator=generator)
+        eps = torch.randn(x_0.shape, generator=generator)
+        return q_sample(schedule, x_0, t, eps), eps, t
+    """, ["The order is another: return x_t, t, eps"]),
+    (3, """
+        x_0 = images.float() / 127.5 - 1
+        t = torch.randint(1, schedule.T + 1, (len(images),), generator=generator)
+        eps = torch.randn(x_0.shape, generator=generator)
+        return eps, t, q_sample(schedule, x_0, t, eps)
+    """, ["x_t and eps have changed places"]),
+    (7, """
+        at = lambda v, i: v[i].view(-1, 1, 1, 1)
+        b, now, before = (at(schedule.beta, t), at(schedule.alpha_bar, t),
+                          at(schedule.alpha_bar, t - 1))
+        mean = now.sqrt() * b / (1 - now) * x_0 + before.sqrt() * (1 - now) / (2 - before) * x_t
+        return mean.to(x_t.dtype), ((1 - now) / (2 - before) * b).to(x_t.dtype)
+    """, ["At t = 497:", "• you multiply x_0 by", "• you multiply x_t by", "• beta_tilde is"]),
+    (8, """
+        at = lambda v: v[t].view(-1, 1, 1, 1)
+        a, now = at(schedule.alpha), at(schedule.alpha_bar)
+        return ((x_t - (1 - a) / (1 - now) * eps) / a.sqrt() + (1 - a).sqrt() * z).to(x_t.dtype)
+    """, ["z by 0.01 (= √β_t) where 0 belongs"]),  # there σ_t is √β_t, but z is 0
+    (1, """
+        import numpy as np
+        b = schedule.beta[t].numpy().reshape(-1, 1, 1, 1)
+        return np.sqrt(1 - b) * x_prev.numpy() + np.sqrt(b) * eps.numpy()
+    """, ["an ndarray", "of torch, not of NumPy"]),
     (4, """
         i = torch.arange(0, channels, 2)
         angle = t[:, None] / 10000 ** (i / channels)
         return torch.stack([angle.sin(), angle.cos()], dim=-1).reshape(len(t), channels)
-    """, ["Sines and cosines take turns", "Make no tensor on the CPU (line 8)"]),
+    """, ["Sines and cosines take turns"]),
     (4, """
         i = torch.arange(channels // 2)
         angle = t[:, None] / 10000 ** (i / channels)
         return torch.cat([angle.sin(), angle.cos()], dim=1)
-    """, ["The exponent is i / C", "Make no tensor on the CPU"]),
+    """, ["The exponent is i / C"]),
     (4, """
         angle = t[:, None] / 10000 ** torch.linspace(0, 1, channels // 2)
         return torch.cat([angle.sin(), angle.cos()], dim=1)
-    """, ["run up to 1 itself", "Make no tensor on the CPU"]),
+    """, ["run up to 1 itself"]),
     (4, """
         i = torch.arange(0, channels, 2)
         angle = t[:, None] / 10000 ** (2 * i / channels)
         return torch.cat([angle.sin(), angle.cos()], dim=1)
-    """, ["4i / C", "Make no tensor on the CPU"]),
+    """, ["4i / C"]),
     (5, """
         a = schedule.alpha_bar[t].view(-1, 1, 1, 1)
         return x_t - (1 - a).sqrt() * eps / a.sqrt()
@@ -254,7 +283,7 @@ WRONG = [
         i = torch.arange(0, channels, 2)
         angle = (t / 10000)[:, None] ** (i / channels)
         return torch.cat([angle.sin(), angle.cos()], dim=1)
-    """, ["not in proportion to t", "Make no tensor on the CPU"]),
+    """, ["not in proportion to t"]),
     (6, """
         x_t = x_0 + eps
         loss = F.mse_loss(model(x_t, t), eps)
@@ -446,6 +475,10 @@ RIGHT_BUT = [
         b = schedule.beta[t].view(-1, 1, 1, 1)
         return (1 - b).sqrt() * x_prev + b.sqrt() * eps
     """, "float64", "in float64"),
+    (1, """
+        b = torch.from_numpy(schedule.beta[t].numpy()).view(-1, 1, 1, 1)
+        return (1 - b).sqrt() * x_prev + b.sqrt() * eps
+    """, "", "NumPy works on the CPU alone (line"),
     (4, """
         i = torch.arange(0, channels, 2, dtype=torch.float64)
         angle = t[:, None] / 10000 ** (i / channels)

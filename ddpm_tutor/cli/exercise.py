@@ -149,6 +149,8 @@ def say_all_done(console: Console, say: str, folder: Path) -> None:
         return
     draw = command("gif", "--digit", 7, "--with-my-code", folder)
     console.print(Text(f"{say}: {draw}", "dim"), soft_wrap=True)
+    train = command("train", "--with-my-code", folder)
+    console.print(Text(f"Train with it: {train}", "dim"), soft_wrap=True)
 
 
 def points_of(exercise: "Exercise", worth: "dict[str, Part]") -> str:

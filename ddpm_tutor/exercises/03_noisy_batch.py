@@ -181,7 +181,7 @@ def noisy_batch(schedule, images, generator):
 def noisy_batch(schedule, images, generator):
     """The eps that is returned is not the one in x_t: it was drawn a second time.
 
-    The network would be taught to guess a noise that is not there: it learns to say zero.
+    The network would be taught to predict a noise that is not there: it learns to say zero.
     """
     x_0 = images.float() / 127.5 - 1
     t = torch.randint(1, schedule.T + 1, (len(images),), generator=generator)
@@ -202,7 +202,7 @@ def noisy_batch(schedule, images, generator):
 
 
 # %% check
-from ddpm_tutor import linear_schedule, predict_x_0, stream, to_unit_range
+from ddpm_tutor import linear_schedule, predict_x_0, q_sample, stream, to_unit_range
 from ddpm_tutor import noisy_batch as right
 from ddpm_tutor.grading.tools import WrongKind, copied, named
 from ddpm_tutor import load_offline_digits
@@ -223,6 +223,8 @@ def observe(noisy_batch, schedule, images, generator):
     x_t, t, eps = named(noisy_batch(schedule, images, generator), ("x_t", "t", "eps")).values()
     repeated = named(noisy_batch(schedule, images, again), ("x_t", "t", "eps"))["x_t"]
     others = named(noisy_batch(schedule, images, stream(1, "other t")), ("x_t", "t", "eps"))["t"]
+    if t.shape != (MANY,) and (MANY,) in (x_t.shape, eps.shape):
+        raise WrongKind("The order is another: return x_t, t, eps, as the docstring has them.")
     for name, value, shape in (
         ("t", t, (MANY,)),
         ("x_t", x_t, images.shape),
@@ -258,6 +260,9 @@ def explain(noisy_batch):
     every_byte = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16).repeat(200, 1, 1, 1)
     x_t, t, eps = noisy_batch(linear_schedule(10, 0.02, 0.3), every_byte, stream(0, "x_0"))
     x_0 = to_unit_range(every_byte)
+    noised = q_sample(linear_schedule(10, 0.02, 0.3), x_0, t, x_t.float())
+    if torch.allclose(noised, eps.float(), atol=0.01):
+        return "x_t and eps have changed places: the order is x_t, t, eps."
     if torch.allclose(x_t.float(), x_0, atol=0.01):
         return "The first result is x_0, without any noise; x_t belongs there."
     if torch.allclose(x_t.float(), eps.float(), atol=0.01):

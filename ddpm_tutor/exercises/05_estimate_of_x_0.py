@@ -68,7 +68,7 @@ def predict_x_0(schedule, x_t, t, eps):
 def predict_x_0(schedule, x_t, t, eps):
     """The sign of ε is wrong: the noise is added once more, not taken off.
 
-    The estimate is noisier than x_t, and noise is all that comes out.
+    The guess is noisier than x_t, and noise is all that comes out.
     """
     alpha_bar = schedule.alpha_bar[t].to(x_t.dtype).view(-1, 1, 1, 1)
     return (x_t + (1 - alpha_bar).sqrt() * eps) / alpha_bar.sqrt()
@@ -76,7 +76,7 @@ def predict_x_0(schedule, x_t, t, eps):
 
 # %% mistake x_0_not_rescaled draws
 def predict_x_0(schedule, x_t, t, eps):
-    """The division by √ᾱ_t is missing: the estimate stays as faded as x_t was.
+    """The division by √ᾱ_t is missing: the guess stays as faded as x_t was.
 
     At large t the guess is a flat grey. Scribbles come out.
     """
@@ -98,7 +98,7 @@ def predict_x_0(schedule, x_t, t, eps):
 def predict_x_0(schedule, x_t, t, eps):
     """Only x_t is divided by √ᾱ_t: the brackets are missing. All of it has to be.
 
-    Nearly all the noise stays in the estimate.
+    Nearly all the noise stays in the guess.
     """
     alpha_bar = schedule.alpha_bar[t].to(x_t.dtype).view(-1, 1, 1, 1)
     return x_t / alpha_bar.sqrt() - (1 - alpha_bar).sqrt() * eps
@@ -118,7 +118,7 @@ def predict_x_0(schedule, x_t, t, eps):
 def predict_x_0(schedule, x_t, t, eps):
     """It is multiplied by √ᾱ_t where it is to be divided: x_t is x_0 faded by √ᾱ_t already.
 
-    The estimate is faded twice, and grey at large t.
+    The guess is faded twice, and grey at large t.
     """
     alpha_bar = schedule.alpha_bar[t].to(x_t.dtype).view(-1, 1, 1, 1)
     return (x_t - (1 - alpha_bar).sqrt() * eps) * alpha_bar.sqrt()
@@ -128,7 +128,7 @@ def predict_x_0(schedule, x_t, t, eps):
 def predict_x_0(schedule, x_t, t, eps):
     """This is α_t where ᾱ_t belongs: it takes off the noise of one step, not of all t.
 
-    The estimate is nearly x_t itself.
+    The guess is nearly x_t itself.
     """
     alpha = schedule.alpha[t].to(x_t.dtype).view(-1, 1, 1, 1)
     return (x_t - (1 - alpha).sqrt() * eps) / alpha.sqrt()
@@ -146,9 +146,9 @@ def predict_x_0(schedule, x_t, t, eps):
 
 # %% mistake clipped
 def predict_x_0(schedule, x_t, t, eps):
-    """The estimate is clipped to [-1, 1]. Samplers may do that with it; Eq. 15 does not.
+    """The guess is clipped to [-1, 1]. Samplers may do that with it; Eq. 15 does not.
 
-    Put back into Eq. 4, the clipped estimate and ε no longer give x_t.
+    Put back into Eq. 4, the clipped guess and ε no longer give x_t.
     """
     alpha_bar = schedule.alpha_bar[t].to(x_t.dtype).view(-1, 1, 1, 1)
     return ((x_t - (1 - alpha_bar).sqrt() * eps) / alpha_bar.sqrt()).clamp(-1, 1)
@@ -175,7 +175,7 @@ def predict_x_0(schedule, x_t, t, eps):
 def predict_x_0(schedule, x_t, t, eps):
     """The result is right, but x_t was changed in place (`-=`, `sub_` and the like).
 
-    The sampler goes on from x_t after it has asked for the estimate: it would go on from x̂_0.
+    The sampler goes on from x_t after it has asked for the guess: it would go on from x̂_0.
     """
     alpha_bar = schedule.alpha_bar[t].to(x_t.dtype).view(-1, 1, 1, 1)
     x_t -= (1 - alpha_bar).sqrt() * eps

@@ -213,7 +213,7 @@ def p_step(schedule, x_t, t, eps, z):
 
 # %% mistake jump draws
 def p_step(schedule, x_t, t, eps, z):
-    """The mean is the estimate of x_0 (Eq. 15): a jump to the end, not one step.
+    """The mean is the guess of x_0 (Eq. 15): a jump to the end, not one step.
 
     The first jump gives a blur. The steps behind it make blots and bold strokes of it.
     """

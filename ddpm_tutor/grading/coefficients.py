@@ -103,7 +103,8 @@ class Coefficient:
         mine = yours if self.known_as in ("", "0", "1", "-1") else f"{yours} (= {self.known_as})"
         mine = f"{yours}, that of the first picture," if self.of_the_first else mine
         mine = f"{yours}, the same in all pictures," if self.of_all else mine
-        right = f"{expected} (= {self.name})" if self.name else expected
+        none = self.expected[i] == 0  # at t = 1, say, where z = 0, whatever σ_t is
+        right = f"{expected} (= {self.name})" if self.name and not none else expected
         if not self.of:
             added = f"you add {mine} to every pixel"
             return f"{added} where {right} belongs" if self.expected[i] or self.name else added
@@ -366,6 +367,9 @@ def sentence(found: Sequence[Coefficient]) -> str:
     """What is wrong with the learner's coefficients, at the picture where it shows."""
     i = found[0].plain()
     together = [one for one in found if one.at == found[0].at and one.is_wrong(i)]
+    if len(together) > 2:  # too much for one sentence
+        at = f"At {found[0].at[i]}:" if found[0].at[i] else "In every picture:"
+        return "\n".join([at, *(f"• {one.in_words(i)}" for one in together)])
     words = ", and ".join(one.in_words(i) for one in together)
     first, *others = words.split("you multiply ")
     words = first + "you multiply " * bool(others) + "".join(others)

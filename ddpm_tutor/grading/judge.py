@@ -41,6 +41,7 @@ from ddpm_tutor.pictures.grids import as_uint8
 
 ROWS = 5  # numbers shown of a wrong result
 MIN_SEEN = 1.0  # of 255 shades of grey, in the mean: less is no difference to the eye
+HARD_TO_SEE = 8.0  # so little is one only to an eye that knows where to look
 NOISES = ("eps", "z", "u", "generator")  # arguments that a function is to take its chance from
 
 
@@ -218,7 +219,7 @@ class Trial:
             found = replace(
                 found, says=mistake.what, mistake=mistake.name, leads_to=mistake.leads_to
             )
-        notes = [] if found.line else self.notes(tried)
+        notes = [] if found.line else self.notes_of_kind(tried)
         if changed:
             notes.append(f"Change nothing in place that you were given: {' and '.join(changed)}.")
         return replace(found, notes=notes)
@@ -259,7 +260,21 @@ class Trial:
         return plain is not None and plain(one.draw)
 
     def notes(self, tried: list[Tried]) -> list[str]:
-        """What is wrong beside the values: dtypes, and tensors that are made on the CPU."""
+        """What is wrong where all values are right: dtypes, and what is done on the CPU."""
+        notes = self.notes_of_kind(tried)
+        mixed = next((one for one in tried if one.mixes_devices), None)
+        if mixed and mixed.got.error is not None:
+            line = line_in(mixed.got.error, self.path)
+            where = f" (line {line})" if line else ""
+            notes.append(
+                f"NumPy works on the CPU alone{where}: with a GPU it stops. Take torch's functions."
+                if "numpy" in mixed.got.complaint.lower()
+                else f"Make no tensor on the CPU{where}: with a GPU it stops. Say `device=`."
+            )
+        return notes
+
+    def notes_of_kind(self, tried: list[Tried]) -> list[str]:
+        """Another dtype, or a result on another device than the right one."""
         notes = []
         for one in tried:
             pairs = [(n, v, one.got.values.get(n)) for n, v in one.expected.values.items()]
@@ -274,11 +289,6 @@ class Trial:
                     f"Leave {away} on the device of what you were given: {one.draw.device}."
                 )
                 break
-        mixed = next((one for one in tried if one.mixes_devices), None)
-        if mixed and mixed.got.error is not None:
-            line = line_in(mixed.got.error, self.path)
-            where = f" (line {line})" if line else ""
-            notes.append(f"Make no tensor on the CPU{where}: with a GPU it stops. Say `device=`.")
         return notes
 
     def note_of_dtype(self, one: Tried, name: str, expected: Tensor, mine: Tensor) -> str:
@@ -466,6 +476,8 @@ class Trial:
         right, mine = found
         if right.shape != mine.shape or look_alike(right, mine):
             return {}
+        if look_alike(right, mine, HARD_TO_SEE):
+            shows = f"{shows} The difference is hard to see: trust the verdict."
         pictures = [
             Picture(caption, image.tolist())
             for caption, images in (("right", right), ("yours", mine))
@@ -479,9 +491,9 @@ def mistake_of_place(one: Tried) -> str:
     return f"The result is right, but {' and '.join(one.got.changed)} was changed in place."
 
 
-def look_alike(a: Tensor, b: Tensor) -> bool:
+def look_alike(a: Tensor, b: Tensor, shades: float = MIN_SEEN) -> bool:
     """Whether no eye sees a difference between two pictures, uint8."""
-    return (a.float() - b.float()).abs().mean().item() < MIN_SEEN
+    return (a.float() - b.float()).abs().mean().item() < shades
 
 
 def why_black(images: Tensor) -> str:

@@ -246,8 +246,14 @@ def named(result: Any, names: Sequence[str]) -> dict[str, Tensor]:
         raise WrongKind(
             f"Your function returns {in_words(result)}. It is to return {' and '.join(names)}"
             f"{', a tensor' if len(names) == 1 else ', each a tensor'}."
+            f"{' Take the functions of torch, not of NumPy.' if any_of_numpy(given) else ''}"
         )
     return {name: value.detach() for name, value in zip(names, given, strict=True)}
+
+
+def any_of_numpy(values: Sequence[Any]) -> bool:
+    """Whether one of them is an array of NumPy."""
+    return any(type(value).__module__ == "numpy" for value in values)
 
 
 def in_words(value: Any) -> str:
@@ -264,7 +270,7 @@ def in_words(value: Any) -> str:
 def a_kind(value: Any) -> str:
     """ "a list", "an int"."""
     kind = type(value).__name__
-    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
+    return f"an {kind}" if kind[0] in "aeiou" or kind == "ndarray" else f"a {kind}"
 
 
 def comparable(a: Tensor, b: Tensor) -> bool:
