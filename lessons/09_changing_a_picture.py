@@ -133,10 +133,10 @@ ask_choice(
     "Four times from one x_500, with η = 0. How many different pictures?",
     [
         ("four", "Where would they differ? Without z a step is a function of x_t."),
-        ("two or three", "Chance would have to come from somewhere, and z is gone."),
         ("one", "Yes. Without z, x_t decides all that follows."),
+        ("two or three", "Chance would have to come from somewhere, and z is gone."),
     ],
-    answer=2 if kinds == 1 else 1 if kinds < 4 else 0,
+    answer=1 if kinds == 1 else 2 if kinds < 4 else 0,
 )
 
 # %%
@@ -208,7 +208,7 @@ ask_choice(
 )
 
 # %%
-show_images(x_bar[::3], "mixed at t = 500", ["λ = 0", "1/2", "1"])
+show_images(x_bar[::2], "mixed at t = 500", ["λ = 0", "1/3", "2/3", "1"])
 print(f"to the mix of pixels with noise: {rms(x_bar - ghosts):.0e}")
 say("So the mix itself does nothing new. The noise hides the ghost, and the way back draws "
     "something in its place. How much is hidden, t says.")
@@ -233,12 +233,12 @@ ask_choice(
          "They have been under noise like all the others. Only their trace in x_750 is left."),
         ("noise, as so little is left of them",
          "The network takes the noise out, whatever is below. It draws digits from x_T."),
-        ("digits, but hardly ours any more",
-         "Yes. The ends are drawn anew as well, and at t = 750 little holds them."),
         ("our two digits, but for small things",
          "That is so at small t. Compare how far off the ends are."),
+        ("digits, but hardly ours any more",
+         "Yes. The ends are drawn anew as well, and at t = 750 little holds them."),
     ],
-    answer=2 if off["t = 750"] > 0.5 * other else 3,
+    answer=3 if off["t = 750"] > 0.5 * other else 2,
 )
 
 # %%
@@ -246,8 +246,8 @@ titles = [f"λ = {s:.2f}" for s in share.tolist()]
 whole = torch.cat(list(rows.values())).cpu()
 show(sheet(whole, titles, columns=7, rows_are=list(rows)),
      "lesson 9 interpolation")
-for name, x in rows.items():
-    show_images(x[1::2], name, [f"λ = {s:.2f}" for s in share[1::2].tolist()])
+for name in list(rows)[1:]:
+    show_images(rows[name][::2], name, ["λ = 0", "1/3", "2/3", "1"])
 
 # %%
 columns = ["", "ends off by", "grey, middle", "read as"]
@@ -255,9 +255,11 @@ show_table("Seven mixes each", columns, [
     (name, f"{off[name]:.2f}", f"{grey(x[2:5]):.0f} %",
      " ".join(map(str, read(x).tolist()))) for name, x in rows.items()])
 print(f"the two digits differ by {other:.2f}")
-say("At small t the ends stay, and so does the ghost. At large t the ghost is gone, and the "
-    "ends with it. In between, a mix is a digit that has something of both. The paper shows "
-    "t = 500, and faces that turn by and by.")
+low, high = (grey(rows[name][2:5]) for name in ("t = 125", "t = 500"))
+say(("At small t the ghost is still there: of the ink in the middle "
+     f"{low:.0f} % is grey, at t = 500 {high:.0f} %. " if low > high + 5 else "")
+    + "The larger t, the further off are the ends. So t says how much of the two pictures is "
+    "left, and how much is drawn anew. The paper shows t = 500, and faces that turn by and by.")
 
 # %% [markdown]
 # ## One noise or two
@@ -287,8 +289,8 @@ for name, x in made.items():
     ink = 100 * (x > 0).float().mean().item()
     show_images(x, f"{name}: std of x_500 {tries[name].std():.2f}, "
                    f"ink {ink:.1f} %", [str(c) for c in read(x).tolist()])
-say("With two noises x_500 has less noise than the network was trained on at t = 500. It does "
-    "not know that: it is told t, and takes out the noise of t. So one ε for both.")
+say("With two noises x_500 has less noise than any that the network was trained on at t = 500. "
+    "It is told t, and takes out the noise of t all the same. So one ε for both.")
 
 # %% [markdown]
 # ## A rough drawing
@@ -421,15 +423,15 @@ for name, x in by_label.items():
 ask_choice(
     "How noisy must the known half be, when it is put in?",
     [
+        ("as at t_prev, where the step has led",
+         "Yes. Both halves must be an x_{t_prev}: that is all the network knows."),
         ("as at t, where the step began",
          "The step has led to t_prev. A half with the noise of t would be too noisy there: "
          "an easy slip, which grows where steps are long."),
         ("not at all: it is known",
          "Then the network sees a clean half at a t where all it has learned is noisy."),
-        ("as at t_prev, where the step has led",
-         "Yes. Both halves must be an x_{t_prev}: that is all the network knows."),
     ],
-    answer=2,
+    answer=0,
 )
 
 # %%
@@ -468,12 +470,12 @@ ask_choice(
         ("the same: the network sees the known half at every step",
          "It sees it, with noise. But what it has drawn above does not change what is "
          "put in below."),
-        ("larger by a tenth or more: some strokes break off",
-         "Yes. Each half is good by itself, and they do not always meet."),
         ("smaller: what is drawn is smoother than a digit",
          "Smooth strokes still have to meet those below."),
+        ("larger by a tenth or more: strokes break off",
+         "Yes. Each half is good by itself, and they do not always meet."),
     ],
-    answer=1 if torn > 1.1 * as_is else 0 if torn > 0.9 * as_is else 2,
+    answer=2 if torn > 1.1 * as_is else 0 if torn > 0.9 * as_is else 1,
 )
 
 # %%
