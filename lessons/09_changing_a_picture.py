@@ -26,7 +26,7 @@ seed = 0  # another seed: other digits, other noise
 first = 3  # the two digits that are mixed
 second = 7
 each = 2  # pictures of each digit, where halves are filled in
-steps = 20  # of a chain from t = 1000; divides 1000
+steps = 20  # of a chain from t = 1000; from 4 to 250
 every = 25  # how far one step leads, where a chain begins at a smaller t
 device = "auto"  # auto, cpu, cuda or mps
 
@@ -35,7 +35,7 @@ import torch
 import torch.nn.functional as F
 
 from ddpm_tutor import (
-    SamplingOptions, choose_device, draw, interpolate_at, last,
+    SamplingOptions, TutorError, choose_device, draw, interpolate_at, last,
     load_checkpoint, load_classifier, load_digits, load_real_digits, normal,
     q_jump, q_sample, read_digits, stream, to_uint8, to_unit_range,
 )
@@ -45,6 +45,8 @@ from ddpm_tutor.classroom.tools import (
 )
 
 # %%
+if not 4 <= steps <= 250 or each < 1 or every < 1:
+    raise TutorError("steps must be from 4 to 250, each and every 1 or more.")
 digits = load_digits(progress=show_download)
 print(digits.source)
 where = choose_device(device, cpu_seconds=20)
@@ -356,7 +358,7 @@ lost = [t for t, n in still.items() if n <= 3]
 ask_choice(
     "What is the smallest of these t at which half or fewer are still read as you drew it?",
     [
-        ("t = 200", f"Half of the drawing's power is left, and its shape with it. {told[200]}"),
+        ("t = 200", f"Two thirds of its power are left, and its shape with it. {told[200]}"),
         ("t = 400", f"The blocks are gone, the shape can still be seen. {told[400]}"),
         ("t = 600", f"The shape is hardly to be seen. {told[600]}"),
         ("t = 800", f"There is next to nothing left to see. {told[800]}"),
