@@ -447,11 +447,11 @@ def put_in(take, x_t, t, t_prev):
 def filled(hook, steps, what):  # the states of the chain
     chain = draw(model, schedule, None, SamplingOptions(steps=steps),
                  seed=seed, indices=range(len(some)), hook=hook)
-    return [(s.t, s.x_t.cpu()) for s in track(chain, steps + 1, what)]
+    return list(track(chain, steps + 1, what))
 
 plain = filled(put_in, steps, "Filling in")
 halved = torch.where(known, some, -1.0)
-assert torch.equal(plain[-1][1][..., 16:, :], some[..., 16:, :].cpu())
+assert torch.equal(plain[-1].x_t[..., 16:, :], some[..., 16:, :])
 
 # %% [markdown]
 # ## The seam
@@ -465,7 +465,7 @@ def seam(x):
     return rms(x[..., 15, :] - x[..., 16, :])
 
 as_is = seam(some)
-torn = seam(plain[-1][1])
+torn = seam(plain[-1].x_t)
 ask_choice(
     "How large is the jump at the seam, beside that in the digits themselves?",
     [
@@ -483,7 +483,7 @@ ask_choice(
 # %%
 step_by = 2 * each
 show_images(halved[::step_by], "known")
-show_images(plain[-1][1][::step_by], "filled in")
+show_images(plain[-1].x_t[::step_by], "filled in")
 show_images(some[::step_by], "the digits")
 print(f"jump at the seam: {torn:.2f}, in the digits {as_is:.2f}")
 
@@ -522,8 +522,8 @@ resampled = filled(repaint, steps, "RePaint")
 
 # %%
 longer = filled(put_in, 4 * steps, "Four times as many steps")
-jumps = {f"{steps} steps": torn, f"{4 * steps} steps": seam(longer[-1][1]),
-         f"{steps} steps, each 4 times": seam(resampled[-1][1])}
+jumps = {f"{steps} steps": torn, f"{4 * steps} steps": seam(longer[-1].x_t),
+         f"{steps} steps, each 4 times": seam(resampled[-1].x_t)}
 once, many, again = jumps.values()
 ask_choice(
     "For the same work, which has the smaller jump at the seam?",
@@ -540,7 +540,7 @@ ask_choice(
 
 # %%
 ends_of = {"digits": some.cpu(), **{
-    name: chain[-1][1] for name, chain in zip(
+    name: chain[-1].x_t.cpu() for name, chain in zip(
         jumps, (plain, longer, resampled), strict=True)}}
 same = read(some)
 columns = ["", "jump", "unlike real", "read alike"]
@@ -548,16 +548,17 @@ show_table("Upper halves drawn", columns, [
     (name, f"{seam(x):.2f}", f"{unlike(x):.1f}",
      f"{(read(x) == same).sum()} of {len(x)}")
     for name, x in ends_of.items()])
-show_images(plain[-1][1][::step_by], "once")
-show_images(resampled[-1][1][::step_by], "RePaint")
+show_images(plain[-1].x_t[::step_by], "once")
+show_images(resampled[-1].x_t[::step_by], "RePaint")
 say("That not all are read as the digit they come from is no fault: the same lower half "
     "may belong to a 4 or a 9, to a 3 or a 5.")
 
 # %%
 show(sheet(torch.cat([x[::each] for x in (halved.cpu(), *ends_of.values())]),
            [], rows_are=["known", *ends_of]), "lesson 9 filling in")
-_ = save_moments([x[::each] for _, x in resampled],
-                 [f"t = {t}" for t, _ in resampled], "lesson 9 repaint")
+# the known halves, and the guess of the others on the way
+film = [torch.where(known, some, s.x_0_hat)[::each].cpu() for s in resampled]
+_ = save_moments(film, [f"t = {s.t}" for s in resampled], "lesson 9 repaint")
 
 # %% [markdown]
 # ## A 4 becomes a 9
