@@ -367,8 +367,10 @@ ask_choice(
 )
 
 # %%
-for t, x in mended.items():
-    show_images(x[:4], f"t = {t}", [str(c) for c in read(x[:4]).tolist()])
+for i in range(3):
+    along = torch.cat([rough, *(x[i:i + 1] for x in mended.values())])
+    show_images(along, f"number {i + 1}",
+                ["drawing", *(f"t = {t}" for t in mended)])
 columns = ["t", "read as drawn", "off the drawing", "unlike real"]
 show_table("Six each", columns, [
     ("drawing", "", "0.00", f"{unlike(rough):.1f}"),
@@ -595,10 +597,10 @@ ask_number(
 )
 
 # %%
-show_images(fours[:4], "4 all the way")
-for t, x in turned.items():
-    show_images(x[:4], f"9 from t = {t} on, and how they are read",
-                [str(c) for c in read(x[:4]).tolist()])
+for i in range(3):
+    along = {"4 all the way": fours[i]} | {
+        f"9 from {t} on": turned[t][i] for t in changes[-4:]}
+    show_images(torch.stack([*along.values()]), f"number {i + 1}", [*along])
 columns = ["from t", "read as 9", "off the 4"]
 show_table("4s that were asked to be 9s", columns, [
     (t, f"{nines[t]} of 6", f"{rms(x - fours):.2f}")
