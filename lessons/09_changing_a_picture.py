@@ -218,8 +218,8 @@ say("So the mix itself does nothing new. The noise hides the ghost, and the way 
 # %% [markdown]
 # ## The way back
 #
-# Now all seven, from four t. The noise z is the same for all λ as well, so that what
-# differs along a row is λ alone.
+# Now all seven, from four t, as in Fig. 9 of the paper's appendix. The noise z is the
+# same for all λ as well, so that what differs along a row is λ alone.
 
 # %%
 rows = {"pixels": pixels}
