@@ -516,35 +516,38 @@ def repaint(take, x_t, t, t_prev):
 resampled = filled(repaint, steps, "RePaint")
 
 # %% [markdown]
-# ## Does it mend the seam?
+# ## Does it mend them?
 #
 # Each step was taken four times. That is as much work as a chain with four times as
 # many steps, each a quarter as long. So to be fair, here is that one as well.
+#
+# Halves that do not go together make a picture that is unlike any digit. So we take the
+# distance to the nearest real ones again, as for the drawing.
 
 # %%
 longer = filled(put_in, 4 * steps, "Four times as many steps")
-breaks = {f"{steps} steps": torn,
-          f"{4 * steps} steps": broken(longer[-1].x_t),
-          f"{steps} steps, each 4 times": broken(resampled[-1].x_t)}
-once, many, again = breaks.values()
+made = {f"{steps} steps": plain, f"{4 * steps} steps": longer,
+        f"{steps} steps, each 4 times": resampled}
+ends_of = {"digits": some.cpu(), **{
+    name: chain[-1].x_t.cpu() for name, chain in made.items()}}
+_, once, many, again = map(unlike, ends_of.values())
 ask_choice(
-    "For the same work, with which do fewer strokes break off at the seam?",
+    "For the same work, which is nearer to real digits?",
     [
         ("four times as many steps", "More steps give the halves more chances as well. But "
-         f"here {many:.0f} of 100 break off, with RePaint {again:.0f}."
-         if again < many else f"Yes. Here {many:.0f} of 100 do, with RePaint {again:.0f}."),
-        ("each step four times", f"Yes. {again:.0f} of 100 break off, and {many:.0f} with more "
-         "steps. The halves meet at every noise level until they agree."
+         f"the distance to real digits is {many:.1f}, and {again:.1f} with RePaint."
          if again < many else
-         f"Here {again:.0f} of 100 break off with RePaint, and {many:.0f} with more steps."),
+         f"Yes. The distance to real digits is {many:.1f}, and {again:.1f} with RePaint."),
+        ("each step four times",
+         f"Yes. The distance to real digits is {again:.1f}, and {many:.1f} with more steps. "
+         "The halves meet at every noise level until they agree."
+         if again < many else
+         f"Here the distance to real digits is {again:.1f}, and {many:.1f} with more steps."),
     ],
     answer=int(again < many),
 )
 
 # %%
-ends_of = {"digits": some.cpu(), **{
-    name: chain[-1].x_t.cpu() for name, chain in zip(
-        breaks, (plain, longer, resampled), strict=True)}}
 same = read(some)
 columns = ["", "broken, of 100", "unlike real", "read alike"]
 show_table("Upper halves drawn", columns, [
