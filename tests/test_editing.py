@@ -153,7 +153,7 @@ def test_from_any_t_one_point_is_found_through_the_forward_distributions(schedul
         assert pixels.var().item() == pytest.approx(1 - alpha_bar, rel=0.04, abs=1e-6)
 
 
-@pytest.mark.parametrize("t_start", [0, -1, 1001, 0.5, 1000.5, 2**40])
+@pytest.mark.parametrize("t_start", [0, -1, 1001, 0.5, 999.5, 2**40, float("nan")])
 def test_a_t_start_that_is_no_step_is_refused(schedule, t_start):
     model = pointlike(schedule, 0)
     with pytest.raises(ValueError, match="t_start must be a whole number from 1 to 1000"):
@@ -262,6 +262,16 @@ def test_a_step_taken_again_draws_new_noise_and_sees_what_it_is_given(schedule):
               indices=[0], hook=hook))  # fmt: skip
     assert all(difference > 0.01 for difference in apart[:-1]) and apart[-1] < 1e-5
     assert all(difference > 0.02 for difference in moved[:-1])
+
+
+def test_a_hook_may_change_x_t_itself(schedule):
+    def path(hook):
+        model = Predictor(lambda x_t, t, label: 0.3 * x_t)
+        options = SamplingOptions(method="ddim", steps=4)
+        return last(sample(model, schedule, images(), options, hook=hook))
+
+    in_place = path(lambda take, x_t, t, t_prev: take(x_t.mul_(0.5)))
+    assert torch.equal(in_place, path(lambda take, x_t, t, t_prev: take(0.5 * x_t)))
 
 
 def test_the_states_are_those_that_the_hook_made(schedule):
@@ -483,6 +493,8 @@ EDITS = [interpolate, noise_and_back, inpaint, change_label]
         *[(edit, {"x_0": pictures()[0]}, r"\(B, 1, 32, 32\)") for edit in EDITS[:3]],
         *[(edit, {"x_0": 255 * pictures()}, r"in \[-1, 1\]") for edit in EDITS[:3]],
         (noise_and_back, {"x_0": pictures().to(torch.uint8)}, r"in \[-1, 1\]"),
+        (noise_and_back, {"x_0": pictures().fill_(float("nan"))}, r"in \[-1, 1\]"),
+        (inpaint, {"x_0": pictures().fill_(float("nan"))}, r"in \[-1, 1\]"),
         (noise_and_back, {"label": every(3, 2)}, "labels of shape"),
         (interpolate, {"x_0_other": pictures(3)}, "3 images for 4 mixes"),
         (inpaint, {"known": lower_known().float()}, "True where"),

@@ -99,8 +99,7 @@ def interpolate(
     check_count(x_0, count, "x_0")
     check_count(x_0_other, count, "x_0_other")
 
-    def mixed(at: Schedule, eps: Tensor) -> Tensor:
-        times = torch.full((count,), t, device=eps.device)
+    def mixed(at: Schedule, times: Tensor, eps: Tensor) -> Tensor:
         one, other = (x.to(eps).expand_as(eps) for x in (x_0, x_0_other))
         return interpolate_at(at, one, other, times, share.to(eps.device), eps)
 
@@ -138,8 +137,8 @@ def noise_and_back(
     """
     check_images(x_0, "x_0")
 
-    def noisy(at: Schedule, eps: Tensor) -> Tensor:
-        return q_sample(at, x_0.to(eps), torch.full((len(x_0),), t, device=eps.device), eps)
+    def noisy(at: Schedule, times: Tensor, eps: Tensor) -> Tensor:
+        return q_sample(at, x_0.to(eps), times, eps)
 
     numbers = range(len(x_0)) if indices is None else indices
     yield from back_from(model, schedule, noisy, t, options, label, seed, numbers, len(x_0))
@@ -148,7 +147,7 @@ def noise_and_back(
 def back_from(
     model: NoisePredictor,
     schedule: Schedule,
-    x_t_from: Callable[[Schedule, Tensor], Tensor],
+    x_t_from: Callable[[Schedule, Tensor, Tensor], Tensor],
     t: int,
     options: SamplingOptions,
     label: Tensor | None,
@@ -156,12 +155,13 @@ def back_from(
     indices: Sequence[int],
     count: int,
 ) -> Iterator[ChainState]:
-    """The chain from the x_t that `x_t_from(schedule, eps)` gives, down to x_0."""
+    """The chain from the x_t that `x_t_from(schedule, t, eps)` gives, down to x_0."""
     check_step(schedule, t)
     check_numbers(indices, label, count)
     device = next(model.parameters()).device
     eps = normal((count, *IMAGE_SHAPE), streams(seed, "editing", indices), device)
-    x_t = x_t_from(schedule.to(device), eps)
+    times = torch.full((count,), int(t), device=device)
+    x_t = x_t_from(schedule.to(device), times, eps)
     return draw(model, schedule, label, options, seed=seed, indices=indices, t_start=t, x_t=x_t)
 
 
@@ -197,8 +197,10 @@ def inpaint(
     Raises:
         ValueError: at the first state, when images, mask, labels or `resamples` make no sense.
     """
-    check_images(x_0, "x_0")
+    check_shape(x_0, "x_0")
     check_mask(known, x_0)
+    x_0 = torch.where(known.to(x_0.device), x_0, 0)  # the rest may be anything, even NaN
+    check_images(x_0, "x_0")
     if int(resamples) != resamples or resamples < 1:
         raise ValueError(f"resamples must be a whole number from 1 on, not {resamples}")
     numbers = range(len(x_0)) if indices is None else indices
@@ -206,7 +208,6 @@ def inpaint(
     device = next(model.parameters()).device
     schedule_there, known = schedule.to(device), known.to(device)
     there = x_0.to(device, torch.float32)
-    there = torch.where(known, there, 0)  # the rest may be anything, even NaN
     generators = streams(seed, "editing", numbers)
 
     def step(take: Callable[[Tensor], Tensor], x_t: Tensor, t: int, t_prev: int) -> Tensor:
@@ -286,15 +287,24 @@ def change_label(
     )
 
 
+def check_shape(x_0: Tensor, name: str) -> None:
+    """Refuses what is not shaped like a batch of images.
+
+    Raises:
+        ValueError: it has another shape, or no image.
+    """
+    if x_0.shape[1:] != IMAGE_SHAPE or not len(x_0):
+        raise ValueError(f"{name} must be images (B, 1, 32, 32), not {tuple(x_0.shape)}")
+
+
 def check_images(x_0: Tensor, name: str) -> None:
     """Refuses what is no batch of images in [-1, 1].
 
     Raises:
         ValueError: the shape, the type or the range is another.
     """
-    if x_0.ndim != 4 or x_0.shape[1:] != IMAGE_SHAPE or not len(x_0):
-        raise ValueError(f"{name} must be images (B, 1, 32, 32), not {tuple(x_0.shape)}")
-    if not x_0.is_floating_point() or x_0.abs().nan_to_num(0).max() > LARGEST:
+    check_shape(x_0, name)
+    if not x_0.is_floating_point() or not x_0.abs().max() <= LARGEST:
         raise ValueError(f"{name} must be in [-1, 1], as to_unit_range makes images of 0..255")
 
 

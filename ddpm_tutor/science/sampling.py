@@ -254,9 +254,11 @@ class ReverseStep:
             ValueError: it is not shaped like x_t.
         """
         x_0_hat, fresh = self.x_0_hat, chain([z], self.noise)
+        version = x_t._version  # which counts the changes that are made in place
 
         def take(x: Tensor) -> Tensor:
-            eps_of_x = eps if x is x_t else self.eps_theta(x, t)
+            same = x is x_t and x._version == version
+            eps_of_x = eps if same else self.eps_theta(x, t)
             return self.step(x, t, eps_of_x, next(fresh))[0]
 
         i = int(t[0])

@@ -124,5 +124,5 @@ def check_step(schedule: Schedule, t: int, name: str = "t") -> None:
     Raises:
         ValueError: `t` is not a whole number in 1..T.
     """
-    if int(t) != t or not 1 <= t <= schedule.T:
+    if not 1 <= t <= schedule.T or int(t) != t:
         raise ValueError(f"{name} must be a whole number from 1 to {schedule.T}, not {t}")
