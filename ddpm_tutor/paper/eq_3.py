@@ -103,8 +103,10 @@ assert -ratios.log().mean() > -ratios.mean().log()
 # ## What people get wrong
 #
 # To compare two models by their bounds as if they were likelihoods. Part of a lower L may
-# be a smaller gap. Here are two models of the toy. Also often forgotten: L is a *sum* over t. The mean over
-# t, which training code prints, is T times less.
+# be a smaller gap. Here are two models of the toy.
+#
+# Also often forgotten: L is a *sum* over t. The mean over t, which training code prints,
+# is T times less.
 
 # %%
 compared = [rows[0], rows[2]]

@@ -79,7 +79,8 @@ counts = [(share / width).item() for share in inside]
 curve = torch.distributions.Normal(mean, sigma)
 bell = curve.log_prob(torch.tensor(places)).exp().tolist()
 show_curves(f"x_{t - 1}, where x_{t} = 0.5", {
-    "Eq. 6": list(zip(places, bell)), "the chains": list(zip(places, counts)),
+    "Eq. 6": list(zip(places, bell, strict=True)),
+    "the chains": list(zip(places, counts, strict=True)),
 }, f"x_{t - 1}")
 print(f"mean of the chains {were.mean():.4f}, by Eq. 7 {mean:.4f}")
 assert abs(were.mean().item() - mean) < 0.006
@@ -114,7 +115,7 @@ alpha_bar = schedule.alpha_bar
 small = back(alpha_bar[299], schedule.alpha[300], 0.1)
 huge = back(alpha_bar[20], alpha_bar[600] / alpha_bar[20], 0.1)
 show_curves("Where it was, seen from x_t = 0.1", {
-    name: list(zip(grid.tolist()[::10], curve.tolist()[::10]))
+    name: list(zip(grid.tolist(), curve.tolist(), strict=True))[::10]
     for name, curve in (("a step to 299", small), ("a leap to 20", huge))
 }, "x")
 print(f"humps: {humps(small)} and {humps(huge)}")

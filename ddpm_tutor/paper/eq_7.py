@@ -122,8 +122,8 @@ assert miss.mean().abs() < 0.01 and abs(miss.std() - 1) < 0.01
 t = torch.tensor([2, 10, 300, 1000], device=where)
 wrong = alpha_bar[t].sqrt() * beta[t] / (1 - alpha_bar[t])
 wrong_x_t = alpha[t].sqrt()  # (1 - ᾱ_t)/(1 - ᾱ_t) = 1
-rows = [(int(a), of_x_0[a - 1].item() + of_x_t[a - 1].item(), (b + c).item())
-        for a, b, c in zip(t, wrong, wrong_x_t)]
+right = of_x_0[t - 1] + of_x_t[t - 1]
+rows = list(zip(t.tolist(), right.tolist(), (wrong + wrong_x_t).tolist(), strict=True))
 show_table("A white pixel, known to be white (x_0 = x_t = 1), becomes",
            ["t", "by Eq. 7", "with the slip"], rows)
 say("It grows, at each step. At t = 2 it is half as bright again.")
