@@ -130,8 +130,8 @@ ask_choice(
     [
         ("one bell, around the best guess of x_0", "A guess between -1 and 1 is never right: no "
          "x_10 is far from both of them."),
-        ("two narrow bells, at -1 and at 1, not equally high",
-         "Yes. x_400 = 0.3 may have come from either. It came from 1 more often."),
+        ("two narrow bells, at -1 and at 1", "Yes. x_400 = 0.3 may have come from either, "
+         "from 1 somewhat more often."),
         ("one narrow bell, at the nearer of the points", "1 is more probable. But noise "
          "large enough to lead from -1 to 0.3 is not rare at t = 400."),
     ],
@@ -153,8 +153,9 @@ say(f"The step to x_399 looks like a bell. That to x_10 ends near -1 with probab
 # ## Why a thousand steps?
 #
 # So `p_θ` may be a bell curve where steps are small. How small? We take a world of
-# three bells, and as many steps. For each step we ask how many nats are lost if the
-# best bell stands for q. That one has q's own mean and variance:
+# three bells (drawn below), and go from t = 1000 to 0 in n steps. For each step we
+# ask how many nats are lost if the best bell stands for q, one with q's own mean and
+# variance:
 #
 #     KL( q(x_s | x_t) || N(mean, variance) ),   the mean over all x_t
 #
@@ -283,7 +284,7 @@ print(f"in one step: {right:.0%} at -1 or 1, "
       f"{(ends > 0).float().mean():.0%} of all at 1")
 say("Then why not do that? To draw from q(x_0 | x_T) one needs the probability of every picture: "
     "that is the task we began with. A mean can be learned, by a squared error. This is what p_θ "
-    "is for: many small steps, each a bell, of each of which one must know nothing but the mean.")
+    "is for: it takes many small steps, and each is a bell of which only the mean must be known.")
 
 # %% [markdown]
 # ## Paths
@@ -400,17 +401,16 @@ show_table("Among how many points the weight is shared", ["t", "points"],
 # ## The score
 #
 # Where is `q(x_t)` denser? The *score* says in which direction, and how steeply:
-# it is the gradient of `log q(x_t)`. We have q, so we can take it. And the same for
-# each bell of the mixture is `-(x_t - √ᾱ_t point) / (1 - ᾱ_t)`, which is `-ε / √(1 - ᾱ_t)`.
-# The mean over the mixture is
+# it is the gradient of `log q(x_t)`. For one bell of the mixture it would be
+# `-(x_t - √ᾱ_t point) / (1 - ᾱ_t)`, and that is `-ε / √(1 - ᾱ_t)`. For the mixture it is
+# the mean of these, with the weights of Bayes:
 #
 #     score  =  -ε_θ / √(1 - ᾱ_t),   with the best ε_θ
 #
-# To predict the noise is to know which way the data are.
-#
-# We take it at 225 places, and ask where the arrows point: at the middle of the cloud,
-# or at the nearest of its points? (Both times `√ᾱ_t`, as all of `x_t` shrinks.) A
-# cosine of 1 is straight at it.
+# To predict the noise is to know which way the data are. We take the score at 225
+# places, and ask where it points: at the middle of the cloud, or at the nearest of
+# its points? (Both times `√ᾱ_t`, as all of `x_t` shrinks.) A cosine of 1 is straight
+# at it.
 
 # %%
 line = torch.linspace(-1.5, 1.5, 15)
@@ -677,7 +677,7 @@ ask_choice(
 # %%
 show_images(copies[:4].cpu(), "drawn with the exact denoiser")
 show_images(few[which[:4]].cpu(), f"the nearest of the {len(few):,}")
-print(f"distance to the nearest: {distance.mean():.4f} on average; "
+print(f"distance to the nearest: {distance.mean():.3f} on average; "
       f"{len(which.unique())} different ones among {len(copies)}")
 
 # %% [markdown]
@@ -695,13 +695,17 @@ every = to_unit_range(digits.train_images).to(where)
 of_ours = nearest(ours, every).values.mean().item()
 of_unseen = nearest(unseen, every).values.mean().item()
 show_table("Distance to the nearest", ["digits", "among", "distance"], [
-    ("exact denoiser", f"{len(few):,}", f"{distance.mean():.4f}"),
-    ("the network", f"{len(every):,}", f"{of_ours:.4f}"),
-    ("held out", f"{len(every):,}", f"{of_unseen:.4f}")])
+    ("exact denoiser", f"{len(few):,}", f"{distance.mean():.3f}"),
+    ("the network", f"{len(every):,}", f"{of_ours:.3f}"),
+    ("held out", f"{len(every):,}", f"{of_unseen:.3f}")])
 weights = sum(p.numel() for p in model.parameters())
 pixels = 55_000 * 28 * 28
 print(f"weights of the network: {weights / 1e6:.1f} million; pixels of "
       f"MNIST's\ntraining digits: {pixels / 1e6:.0f} million")
+say(("So it does not copy." if of_ours > 0.5 * of_unseen else
+     "Here its digits are nearer to those than new ones are.")
+    + ("" if mnist else " (In MNIST's place stand digits that it drew before. Among MNIST's "
+       "55,000 it is the same.)"))
 
 # %%
 ask_choice(
@@ -714,8 +718,8 @@ ask_choice(
         ("Algorithm 2 mixes what the network knows", "The exact denoiser went through the same "
          "Algorithm 2, and copies."),
         ("it cannot hold so many digits, one by one", "Yes. It has far fewer weights than "
-         "there are pixels, and has seen each digit a few dozen times. What it can hold is what "
-         "they have in common, and that goes for new digits as well."),
+         "there are pixels, and has seen each digit fewer than a hundred times. What it can "
+         "hold is what they have in common, and that goes for new digits as well."),
     ],
     answer=3 if of_ours > 0.5 * of_unseen else 2,
 )
@@ -817,7 +821,8 @@ show_table("Error in ε at t = 200", ["", "own digits", "unseen"], rows)
 #   softmax over distances. One jump to it ends between pictures.
 # - `score = -ε_θ / √(1 - ᾱ_t)`. Line 4 of Algorithm 2 is a Langevin step, and as much of
 #   the score again, which leads on to t - 1.
-# - Algorithm 2 works with no network. What it draws is then a copy of the data.
+# - Algorithm 2 is the method, and needs only some ε_θ. With the exact one there is no
+#   network, and it draws copies of the data.
 # - New digits come from what the network can *not* do: hold all digits one by one.
 #   With ten it can, and copies.
 #

@@ -76,6 +76,7 @@ def test_the_exact_denoiser_is_best_on_what_it_knows_and_copies_it(tmp_path: Pat
     assert found["distance"].max() < 0.05 and len(found["which"].unique()) > 5
 
 
+@pytest.mark.slow
 def test_a_small_network_learns_ten_digits_by_heart(tmp_path: Path) -> None:
     named = ["Setting up", "On digits", "What a perfect network draws", "When would it copy?"]
     settings = {"known": 200, "count": 10, "device": "cpu", "train_steps": 150}
