@@ -700,8 +700,8 @@ show_table("Distance to the nearest", ["digits", "among", "distance"], [
     ("held out", f"{len(every):,}", f"{of_unseen:.3f}")])
 weights = sum(p.numel() for p in model.parameters())
 pixels = 55_000 * 28 * 28
-print(f"weights of the network: {weights / 1e6:.1f} million; pixels of "
-      f"MNIST's\ntraining digits: {pixels / 1e6:.0f} million")
+print(f"{weights / 1e6:.1f} million weights; MNIST's training digits have "
+      f"{pixels / 1e6:.0f} million pixels")
 say(("So it does not copy." if of_ours > 0.5 * of_unseen else
      "Here its digits are nearer to those than new ones are.")
     + ("" if mnist else " (In MNIST's place stand digits that it drew before. Among MNIST's "
