@@ -54,6 +54,7 @@ SHORT = {
     ),
     6: (["n=4", "each=2"], "lesson_6_where_the_bits_go.png"),
     7: (["each=1"], "lesson_7_sending.gif"),
+    8: (["known=300", "count=10", "train_steps=20"], "lesson_8_condensing.gif"),
     9: (["steps=4", "each=1", "every=125"], "lesson_9_repaint.gif"),
 }
 NOWHERE = "http://127.0.0.1:9"  # the discard port: refused at once
