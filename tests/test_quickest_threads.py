@@ -5,8 +5,19 @@ from collections.abc import Callable, Iterator
 import pytest
 import torch
 
-from ddpm_tutor.api import SamplingOptions, draw, last, load_checkpoint
+from ddpm_tutor.api import (
+    SamplingOptions,
+    TrainingConfig,
+    TrainingState,
+    UNet,
+    draw,
+    last,
+    linear_schedule,
+    load_checkpoint,
+    train,
+)
 from ddpm_tutor.science import sampling
+from ddpm_tutor.science import threads as threads_module
 from ddpm_tutor.science.threads import KEEP, plan_of_threads, quickest_threads
 
 
@@ -81,3 +92,30 @@ def test_digits_do_not_depend_on_the_number_of_threads(count, monkeypatch) -> No
         states = draw(model, schedule, torch.arange(count), options, seed=0, indices=range(count))
         drawn.append(last(states))
     assert torch.equal(*drawn)
+
+
+def test_a_training_beside_other_work_is_the_same_up_to_rounding(monkeypatch) -> None:
+    torch.set_num_threads(2)
+    images = torch.arange(16 * 1024).remainder(256).to(torch.uint8).view(16, 1, 32, 32)
+    config = TrainingConfig(epochs=16, batch_size=16, warmup_steps=0)
+    weights, used = {}, set()
+
+    def steps() -> torch.Tensor:
+        torch.manual_seed(0)
+        state = TrainingState.start(UNet(width=4), config)
+        for _ in train(state, linear_schedule(), images, None, config):
+            pass
+        return torch.cat([p.detach().flatten() for p in state.model.parameters()])
+
+    weights["alone"] = steps()
+    measure = threads_module.measure
+
+    def no_time(threads: int):  # as if others had the cores
+        used.add(threads)
+        mean, _ = yield from measure(threads)
+        return mean, 0.0
+
+    monkeypatch.setattr(threads_module, "measure", no_time)
+    weights["crowded"] = steps()
+    assert used == {1, 2}
+    assert torch.allclose(weights["alone"], weights["crowded"], atol=1e-3)

@@ -6,6 +6,7 @@ Nothing here needs torch, so that lists are quick.
 """
 
 import functools
+import json
 import re
 import tomllib
 from collections.abc import Iterator, Sequence
@@ -166,8 +167,15 @@ class Difference:
 
 @functools.cache
 def ledger() -> tuple[Difference, ...]:
-    """Where the authors' code, and common code, differs from the text."""
-    return tuple(Difference(**line) for line in _toml("ledger.toml")["line"])
+    """Where the authors' code, and common code, differs from the text.
+
+    The figures were measured by `assets/measure_ledger.py`; the words have their names in braces.
+    """
+    measured = json.loads((bundled("assets") / "ledger.json").read_text(encoding="utf-8"))
+    return tuple(
+        Difference(**line | {"effect": line["effect"].format_map(measured[line["name"]])})
+        for line in _toml("ledger.toml")["line"]
+    )
 
 
 def _toml(name: str) -> dict[str, Any]:

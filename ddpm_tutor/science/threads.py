@@ -21,9 +21,9 @@ KEEP = 60  # calls until it is measured again, where fewer threads are quicker
 def quickest_threads(function: Callable[P, R]) -> Callable[P, R]:
     """`function`, computed by as many threads as are quickest just now.
 
-    While this process has its cores for itself, that is all of them, and nothing is tried. The
-    result does not depend on it where the operations split no sum between threads, as in a
-    network's prediction; in a gradient they do.
+    While this process has its cores for itself, that is all of them, and nothing is tried. A
+    network's prediction does not depend on it, to the bit. In a gradient sums are split between
+    threads: it is the same up to rounding.
     """
     threads = torch.get_num_threads()
     if threads == 1:

@@ -25,6 +25,7 @@ from ddpm_tutor.science.noise_predictor import NoisePredictor
 from ddpm_tutor.science.pixels import to_unit_range
 from ddpm_tutor.science.prefetch import prefetch
 from ddpm_tutor.science.schedule import Schedule
+from ddpm_tutor.science.threads import quickest_threads
 
 MAX_LOSS = 10.0  # beyond it a training has diverged: always predicting zero has a loss of 1
 # of weighting "logit-normal": the distribution of logit(t / T), and the share of t that is uniform
@@ -405,6 +406,8 @@ def train(
     line_5: Function = partial(gradient, model, schedule.to(device), config, call=call)
     if call is None and is_plain(model):
         line_5 = replayed(line_5)
+    if device.type == "cpu" and world_size == 1:
+        line_5 = quickest_threads(line_5)
     for batch in on_device(drawn, device, rank, world_size):  # lines 2 to 4
         loss, grad_norm = torch.stack(line_5(*batch)).tolist()
         check_finite(state.step + 1, loss, grad_norm)
