@@ -292,13 +292,13 @@ for cap in (0.9, 0.999, 0.999999):
     capped = cosine_schedule(max_beta=cap)
     beta, alpha, alpha_bar = (v[1000].item() for v in (
         capped.beta, capped.alpha, capped.alpha_bar))
-    rows.append((cap, beta / ((1 - alpha_bar) * alpha) ** 0.5,
+    rows.append((str(cap), beta / ((1 - alpha_bar) * alpha) ** 0.5,
                  ((1 - alpha_bar) / alpha_bar) ** 0.5))
 show_table("What an error in ε is multiplied by, at t = 1000",
            ["cap", "in μ (Eq. 11)", "in x_0 (Eq. 15)"], rows)
 say("The larger the cap, the more a small error grows in the first step. So 0.999 is a "
     "compromise. A network that says v or x_0 has no such trouble: nothing is divided.")
-noises = [(s, f"{(1 - f(1, s) / f(0, s)) ** 0.5:.4f}")
+noises = [(str(s), f"{(1 - f(1, s) / f(0, s)) ** 0.5:.4f}")
           for s in (0, 0.008, 0.08)]
 show_table("√β_1: how wide the first noise is", ["s", "√β_1"], noises)
 print(f"Two shades of 256 are {2 / 255:.4f} apart.")
@@ -314,8 +314,7 @@ say("With s = 0 the first noises are far less than the step between two shades, 
 # at which *it* met that much noise. That is what respacing does (`respaced`).
 #
 # We draw digits in 10 steps of DDIM: evenly in t, then through the noise levels of the
-# cosine schedule with t mapped back, and then without that: a mistake to be found in
-# published code.
+# cosine schedule with t mapped back, and then without that, which is soon forgotten.
 
 # %%
 asked = torch.arange(n).to(where) % 10
@@ -417,18 +416,21 @@ for solver, all_steps in (("euler", (5, 10, 20, 40, 80)),
         off = (found - exact[-1][1]).square().mean().sqrt().item()
         calls = steps if solver == "euler" else 2 * steps - 1
         errors[solver].append((calls, off))
+(few_euler, *_, many_euler), (few_heun, *_, many_heun) = (
+    [off for _, off in found] for found in errors.values())
 ask_choice(
-    "With about 80 calls, who ends nearer to the exact end, and by how much?",
+    "With as many calls, 5 or 80, who ends nearer to the exact end?",
     [
-        ("Euler: it takes twice as many steps", "They are shorter, but each is off to the same "
-         "side of the bend."),
-        ("Heun, by less than 2 times", "Half as many steps, and yet nearer. But it is more."),
-        ("Heun, by more than 2 times",
-         "Yes. Halve Euler's steps, and its error halves. Halve Heun's, and it falls to about a "
-         "quarter. So with enough steps Heun wins."),
+        ("Heun, with few calls and with many",
+         "A second look helps where the curve bends gently on the way. Over a long step it looks "
+         "at a place to which the curve does not lead."),
+        ("Euler with both: it takes twice as many steps",
+         "They are shorter, but each is off to the same side of the bend, and that adds up."),
+        ("Euler with 5 calls, Heun with 80",
+         "Yes. Halve Euler's steps, and its error about halves. Heun's falls faster. But it "
+         "begins with half as many steps, and these are long."),
     ],
-    answer=0 if errors["heun"][-1][1] > errors["euler"][-1][1]
-    else 1 + int(errors["euler"][-1][1] > 2 * errors["heun"][-1][1]),
+    answer=1 if many_heun > many_euler else 2 if few_heun > few_euler else 0,
 )
 
 # %%
@@ -559,7 +561,7 @@ ask_choice(
 
 # %%
 show(sheet(doubled(torch.cat([images[:10] for images in drawn.values()])), [],
-           rows_are=[f"{name} steps" for name in drawn]), "lesson 10 flow")
+           rows_are=list(drawn)), "lesson 10 flow")
 read = {name: share_read(images) for name, images in drawn.items()}
 show_table(f"Read as a {digit}, of 100", ["steps", "flow", "noise, DDIM"],
            [(k, read[f"flow, {k}"], read[f"noise, {k}"]) for k in (1, 5, 20)])
