@@ -50,7 +50,10 @@ SHORT = {
     ),
     6: (["n=4", "each=2"], "lesson_6_where_the_bits_go.png"),
     7: (["each=1"], "lesson_7_sending.gif"),
-    10: (["n=4", "live_steps=10", "train_steps=4"], "lesson_10_flow.png"),
+    10: (
+        ["n=4", "most_calls=16", "live_steps=10", "train_steps=4"],
+        "lesson_10_flow.png",
+    ),
 }
 NOWHERE = "http://127.0.0.1:9"  # the discard port: refused at once
 # what lesson 4 says of well trained weights, and of others in its place

@@ -61,14 +61,16 @@ def load_predictor_logs() -> PredictorLogs:
         top = row * (side + gap)
         lefts = [column * (side + gap) for column in range(10)]
         images = torch.stack([sheet[top : top + side, at : at + side] for at in lefts])
+        frechet, error = found["frechet"]
         networks.append(
             PredictorLog(
-                found["predicts"],
-                found["weighed_as"],
-                found["loss"],
-                found["eps_error_by_t"],
-                *found["frechet"],
-                images[:, None],
+                predicts=found["predicts"],
+                weighed_as=found["weighed_as"],
+                loss=found["loss"],
+                eps_errors=found["eps_error_by_t"],
+                frechet=frechet,
+                frechet_error=error,
+                images=images[:, None],
             )
         )
     names = ("batch_size", "lr", "warmup_steps", "seed")
