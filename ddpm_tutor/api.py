@@ -125,6 +125,7 @@ from ddpm_tutor.storage.digits import (
     load_unseen_digits,
 )
 from ddpm_tutor.storage.film_strip import load_film_strip
+from ddpm_tutor.storage.predictor_logs import load_predictor_logs
 
 __all__ = [
     "Bound",
@@ -199,6 +200,7 @@ __all__ = [
     "load_digits",
     "load_film_strip",
     "load_offline_digits",
+    "load_predictor_logs",
     "load_real_digits",
     "load_unseen_digits",
     "log_decoder",

@@ -56,6 +56,10 @@ SHORT = {
     7: (["each=1"], "lesson_7_sending.gif"),
     8: (["known=300", "count=10", "train_steps=20"], "lesson_8_condensing.gif"),
     9: (["steps=4", "each=1", "every=125"], "lesson_9_repaint.gif"),
+    10: (
+        ["n=4", "most_calls=16", "live_steps=10", "train_steps=4"],
+        "lesson_10_flow.png",
+    ),
 }
 NOWHERE = "http://127.0.0.1:9"  # the discard port: refused at once
 # what lesson 4 says of well trained weights, and of others in its place
