@@ -101,10 +101,10 @@ def test_every_known_mistake_is_recognised(exercise: Exercise, name: str) -> Non
 def test_points_are_those_of_the_lessons() -> None:
     asked = {q.part: q.points for lesson in all_lessons() for q in questions(lesson) if q.points}
     assert {exercise.part for exercise in EXERCISES} <= {"", *asked}
-    assert [exercise.number for exercise in EXERCISES if not exercise.part] == [15, 16, 17, 18]
+    assert all(bool(exercise.part) == (exercise.number < 15) for exercise in EXERCISES)
     assert {part.name: part.points for part in parts().values()}.items() <= asked.items()
-    assert {exercise.lesson for exercise in EXERCISES} == set("123456")
-    assert [exercise.number for exercise in EXERCISES] == list(range(1, 19))
+    assert {exercise.lesson for exercise in EXERCISES} >= set("123456")
+    assert [exercise.number for exercise in EXERCISES][:18] == list(range(1, 19))
 
 
 @pytest.mark.slow

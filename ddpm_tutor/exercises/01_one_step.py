@@ -82,6 +82,8 @@ def q_step(schedule, x_prev, t, eps):
     """One square root is missing: the noise is multiplied by β_t, not by its root.
 
     Ten times too little noise at the end, a hundred times at the start: the picture fades to grey.
+    It happened to teachers, too (acids-ircam/diffusion_models #1,
+    huggingface/diffusion-models-class #63).
     """
     beta = schedule.beta[t].to(x_prev.dtype).view(-1, 1, 1, 1)
     return (1 - beta).sqrt() * x_prev + beta * eps

@@ -81,7 +81,8 @@ def q_sample(schedule, x_0, t, eps):
 def q_sample(schedule, x_0, t, eps):
     """One square root is missing: the noise is multiplied by 1 - ᾱ_t, not by its root.
 
-    There is too little noise at every t but the last ones.
+    There is too little noise at every t but the last ones. The same root was missing in a course's
+    notebook and in a paper (Ryota-Kawamura/How-Diffusion-Models-Work #1, ermongroup/CSDI #9).
     """
     alpha_bar = schedule.alpha_bar[t].to(x_0.dtype).view(-1, 1, 1, 1)
     return alpha_bar.sqrt() * x_0 + (1 - alpha_bar) * eps
@@ -183,7 +184,8 @@ def q_sample(schedule, x_0, t, eps):
 def q_sample(schedule, x_0, t, eps):
     """The values are right, but in float64: the schedule is float64, and it pulls x_t along.
 
-    A network in float32 refuses it. Use `.to(x_0.dtype)`.
+    A network in float32 refuses it. Use `.to(x_0.dtype)`. The schedulers of diffusers had to learn
+    this, too (huggingface/diffusers #767).
     """
     alpha_bar = schedule.alpha_bar[t].view(-1, 1, 1, 1)
     return alpha_bar.sqrt() * x_0 + (1 - alpha_bar).sqrt() * eps
@@ -193,7 +195,8 @@ def q_sample(schedule, x_0, t, eps):
 def q_sample(schedule, x_0, t, eps):
     """A tensor is made on the CPU: with pictures on a GPU this stops.
 
-    Say `device=x_0.device` where you make tensors, or start from one that you were given.
+    Say `device=x_0.device` where you make tensors, or start from one that you were given. It is
+    a slip of well-known code, too (huggingface/diffusers #648, explainingai-code/DDPM-Pytorch #5).
     """
     alpha_bar = torch.ones(len(t), dtype=x_0.dtype) * schedule.alpha_bar[t].to(x_0.dtype)
     alpha_bar = alpha_bar.view(-1, 1, 1, 1)

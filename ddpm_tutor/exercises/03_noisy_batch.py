@@ -136,7 +136,8 @@ def noisy_batch(schedule, images, generator):
 def noisy_batch(schedule, images, generator):
     """x_0 is in [0, 1]: divided by 255. The paper has [-1, 1] (Section 3.3).
 
-    Pictures around a mean of zero end in N(0, I); these keep a grey veil on the way.
+    Pictures around a mean of zero end in N(0, I); these keep a grey veil on the way. Others had to
+    change it later (DeweiHu/OCT_DDPM #3).
     """
     x_0 = images.float() / 255
     t = torch.randint(1, schedule.T + 1, (len(images),), generator=generator)
@@ -148,7 +149,8 @@ def noisy_batch(schedule, images, generator):
 def noisy_batch(schedule, images, generator):
     """x_0 still goes from 0 to 255: bring it to [-1, 1] first.
 
-    Against such pictures noise of size 1 is nothing: x_t is never noisy.
+    Against such pictures noise of size 1 is nothing: x_t is never noisy. Who does so waits in vain
+    for anything but noise (lucidrains/denoising-diffusion-pytorch #20).
     """
     x_0 = images.float()
     t = torch.randint(1, schedule.T + 1, (len(images),), generator=generator)
@@ -160,7 +162,8 @@ def noisy_batch(schedule, images, generator):
 def noisy_batch(schedule, images, generator):
     """The noise is uniform in [0, 1): `torch.rand`. N(0, I) is `torch.randn`, with an n.
 
-    Its mean is one half: every x_t gets brighter, not only noisier.
+    Its mean is one half: every x_t gets brighter, not only noisier. One letter, and it is easily
+    missed (acids-ircam/diffusion_models #8, HRI-EU/flow_matching #7).
     """
     x_0 = images.float() / 127.5 - 1
     t = torch.randint(1, schedule.T + 1, (len(images),), generator=generator)

@@ -70,6 +70,7 @@ def time_encoding(t, channels):
     """Sines and cosines take turns; here all sines come first, then all cosines.
 
     A network can learn from either. But one that was trained with the one can't read the other.
+    Many wonder which it is (huggingface/diffusers #3981, dome272/Diffusion-Models-pytorch #45).
     """
     exponent = torch.arange(0, channels, 2, device=t.device) / channels
     angle = t[:, None] * 10_000**-exponent
@@ -78,7 +79,11 @@ def time_encoding(t, channels):
 
 # %% mistake cosines_first
 def time_encoding(t, channels):
-    """The cosines come first; they belong behind the sines."""
+    """The cosines come first; they belong behind the sines.
+
+    To a network that was trained with the other order this is another t: a large one still drew
+    sharp pictures, but not what was asked for (flashinfer-ai/flashinfer #3819).
+    """
     exponent = torch.arange(0, channels, 2, device=t.device) / channels
     angle = t[:, None] * 10_000**-exponent
     return torch.cat([angle.cos(), angle.sin()], dim=1)
@@ -121,7 +126,8 @@ def time_encoding(t, channels):
 def time_encoding(t, channels):
     """The exponents run up to 1 itself, as 2i / (C - 2); the last one is 2i / C < 1.
 
-    Both are in use; weights trained with the one can't read the other.
+    Both are in use; weights trained with the one can't read the other. The code of Ho et al. has
+    2i / (C - 2), and not all take it for right (hojonathanho/diffusion #15).
     """
     exponent = torch.linspace(0, 1, channels // 2, device=t.device)
     angle = t[:, None] * 10_000**-exponent

@@ -88,7 +88,8 @@ def predict_x_0(schedule, x_t, t, eps):
 def predict_x_0(schedule, x_t, t, eps):
     """The square roots are missing: Eq. 15 has √(1 - ᾱ_t) and √ᾱ_t.
 
-    Too little noise is taken off, and what is left is blown up: grain lies over the digit.
+    Too little noise is taken off, and what is left is blown up: grain lies over the digit. One of
+    the two is missing elsewhere, too (jcwang-gh/classifier-free-diffusion-guidance-Pytorch #12).
     """
     alpha_bar = schedule.alpha_bar[t].to(x_t.dtype).view(-1, 1, 1, 1)
     return (x_t - (1 - alpha_bar) * eps) / alpha_bar
@@ -138,7 +139,8 @@ def predict_x_0(schedule, x_t, t, eps):
 def predict_x_0(schedule, x_t, t, eps):
     """t is off by one: `alpha_bar[t]` is ᾱ_t already, as `alpha_bar[0]` is 1.
 
-    At t = 1 no noise is taken off at all.
+    At t = 1 no noise is taken off at all. A paper had t - 1 in this formula
+    (liming-ai/ControlNet_Plus_Plus #8).
     """
     alpha_bar = schedule.alpha_bar[t - 1].to(x_t.dtype).view(-1, 1, 1, 1)
     return (x_t - (1 - alpha_bar).sqrt() * eps) / alpha_bar.sqrt()
@@ -148,7 +150,8 @@ def predict_x_0(schedule, x_t, t, eps):
 def predict_x_0(schedule, x_t, t, eps):
     """The guess is clipped to [-1, 1]. Samplers may do that with it; Eq. 15 does not.
 
-    Put back into Eq. 4, the clipped guess and ε no longer give x_t.
+    Put back into Eq. 4, the clipped guess and ε no longer give x_t. A sampler that clips has to
+    compute ε anew, and one of the best known did not (lucidrains/denoising-diffusion-pytorch #84).
     """
     alpha_bar = schedule.alpha_bar[t].to(x_t.dtype).view(-1, 1, 1, 1)
     return ((x_t - (1 - alpha_bar).sqrt() * eps) / alpha_bar.sqrt()).clamp(-1, 1)

@@ -86,7 +86,8 @@ def training_step(model, optimizer, schedule, x_0, t, eps):
 def training_step(model, optimizer, schedule, x_0, t, eps):
     """The gradients are never set to zero: `optimizer.zero_grad()` is missing.
 
-    Each step then goes along the sum of all gradients so far, and soon beyond the goal.
+    Each step then goes along the sum of all gradients so far, and soon beyond the goal. It is
+    forgotten so often that PyTorch was asked to warn of it (pytorch/pytorch #47175).
     """
     loss = F.mse_loss(model(q_sample(schedule, x_0, t, eps), t), eps)
     loss.backward()
@@ -156,7 +157,8 @@ def training_step(model, optimizer, schedule, x_0, t, eps):
 def training_step(model, optimizer, schedule, x_0, t, eps):
     """The prediction is compared with x_t; Eq. 14 compares it with the noise ε.
 
-    x_t is what the network was given: it learns to hand it through.
+    x_t is what the network was given: it learns to hand it through. It came into a paper's code in
+    the place of x_0, for networks that predict x_0 (irom-princeton/dppo #14).
     """
     x_t = q_sample(schedule, x_0, t, eps)
     loss = F.mse_loss(model(x_t, t), x_t)

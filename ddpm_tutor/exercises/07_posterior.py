@@ -87,7 +87,8 @@ def q_posterior(schedule, x_t, x_0, t):
 def q_posterior(schedule, x_t, x_0, t):
     """ᾱ_{t-1} is missing: this is ᾱ_t in both places.
 
-    β̃_t becomes β_t, and at t = 1, where x_0 is known, the mean is not x_0.
+    β̃_t becomes β_t, and at t = 1, where x_0 is known, the mean is not x_0. It takes no more than a
+    1 that is put behind the ᾱ and not before them (lucidrains/denoising-diffusion-pytorch #18).
     """
     beta, alpha, alpha_bar = (
         v[t].to(x_t.dtype).view(-1, 1, 1, 1)
@@ -101,7 +102,8 @@ def q_posterior(schedule, x_t, x_0, t):
 def q_posterior(schedule, x_t, x_0, t):
     """The variance is β_t; Eq. 7 asks for β̃_t, which is smaller, and 0 at t = 1.
 
-    Where x_0 is known there is less to be unsure of than where it isn't.
+    Where x_0 is known there is less to be unsure of than where it isn't. A paper may have the one
+    and its code the other (jhbastek/PhysicsInformedDiffusionModels #4).
     """
     beta, alpha = schedule.beta[t], schedule.alpha[t]
     alpha_bar, before = schedule.alpha_bar[t], schedule.alpha_bar[t - 1]
@@ -196,7 +198,8 @@ def q_posterior(schedule, x_t, x_0, t):
 def q_posterior(schedule, x_t, x_0, t):
     """The factor β_t is missing in the variance, or a bracket: without (1 - ᾱ_{t-1}) it cancels.
 
-    1 - ᾱ_{t-1} / (1 - ᾱ_t) · β_t is (1 - ᾱ_{t-1}) / (1 - ᾱ_t), nearly 1: far too much noise.
+    1 - ᾱ_{t-1} / (1 - ᾱ_t) · β_t is (1 - ᾱ_{t-1}) / (1 - ᾱ_t), nearly 1: far too much noise. Stable
+    Diffusion lacks a bracket of this kind, 2 · 1 - ᾱ for 2 (1 - ᾱ) (CompVis/stable-diffusion #907).
     """
     beta, alpha = schedule.beta[t], schedule.alpha[t]
     alpha_bar, before = schedule.alpha_bar[t], schedule.alpha_bar[t - 1]

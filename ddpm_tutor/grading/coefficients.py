@@ -307,7 +307,7 @@ def known_as(yours: Tensor, atoms: Mapping[str, Tensor], wanted: str) -> str:
         # what a single t says may be chance
         found = [name for name in found if not strangers[name] or name in made[0][0]]
     best = min(found, key=lambda name: (strangers[name], len(name)), default="")
-    return sign + best if best else ""
+    return sign + with_brackets(best) if sign and best else best
 
 
 def matching(yours: Tensor, names: Sequence[str], values: Tensor) -> Iterator[str]:
