@@ -242,7 +242,7 @@ def interpolate_at(schedule, x_0, x_0_other, t, share, eps, eps_other):
 # %% check
 from ddpm_tutor import SamplingOptions, draw, last, linear_schedule, load_checkpoint
 from ddpm_tutor import interpolate_at as right
-from ddpm_tutor.grading.tools import Probe, a_digit, copied, noise_of, schedule_at
+from ddpm_tutor.grading.tools import Probe, a_digit, copied, noise_of
 
 results = ("x̄_t",)
 linear_in = {
@@ -268,8 +268,8 @@ def probe(interpolate_at, inputs):
     T = f" of {schedule.T}" if schedule.T < 1000 else ""
     at = [f"t = {int(i)}{T}, λ = {v:.3f}" for i, v in zip(t, share.tolist(), strict=True)]
     given = {name: inputs[name] for name in linear_in}
-    at_t = schedule_at(schedule, t)
-    return Probe(result, given, at, {name: at_t[name] for name in ("ᾱ_t", "ᾱ_{t-1}")} | {"λ": share})
+    numbers = {"ᾱ_t": schedule.alpha_bar[t], "ᾱ_{t-1}": schedule.alpha_bar[t - 1], "λ": share}
+    return Probe(result, given, at, numbers)
 
 
 def picture(interpolate_at):
