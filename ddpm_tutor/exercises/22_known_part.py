@@ -210,7 +210,7 @@ results = ("x_{t_prev}",)
 linear_in = {
     "x_0, where it is known,": "√ᾱ_{t_prev}",
     "eps, where x_0 is known,": "√(1 - ᾱ_{t_prev})",
-    "take(x_t), where x_0 is not known,": "1",
+    "take(x_t), where x_0 is not known,": "",  # 1, as it is
     "take(x_t), where x_0 is known,": "",
     "x_0, where it is not known,": "",
     "eps, where x_0 is not known,": "",
@@ -232,8 +232,8 @@ def inputs(draw):
     of_t = (t / schedule.T).to(x_t.dtype).view(-1, 1, 1, 1)
 
     def take(x_t):
-        """No step of Algorithm 2, but it depends on x_t, and on t."""
-        return 0.8 * x_t - 0.3 * x_t.sin() + of_t
+        """No step of Algorithm 2, but it depends on t and x_t, each pixel on other ones as well."""
+        return 0.8 * x_t - 0.5 * x_t.roll(1, 3).sin() + of_t
 
     return {
         "schedule": schedule, "take": take, "x_t": x_t, "t": t,

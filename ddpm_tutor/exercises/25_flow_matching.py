@@ -239,8 +239,8 @@ linear_in = {
     "the t for the network": "1000 τ",
     "x_0 in x_τ": "1 - τ",
     "eps in x_τ": "τ",
-    "x_0 in the velocity": "-1",
-    "eps in the velocity": "1",
+    "x_0 in the velocity": "",  # -1, as it is
+    "eps in the velocity": "",  # 1
 }
 
 
