@@ -224,6 +224,36 @@ RIGHT = [
         nats = torch.stack([terms[:, i].sum() for i in range(terms.shape[1])])
         return nats / (784 * math.log(2))
     """),
+    (21, """
+        pairs = zip(x_0, x_0_other, t, share, eps, eps_other)
+        mixed = []
+        for one, other, i, w, e, e_other in pairs:
+            a = schedule.alpha_bar[i].to(one)
+            pixels, noise = torch.lerp(one, other, w), torch.lerp(e, e_other, w)
+            mixed.append(a.sqrt() * pixels + (1 - a).sqrt() * noise)
+        return torch.stack(mixed)
+    """),
+    (22, """
+        m = known.to(x_t.dtype)
+        return m * q_sample(schedule, x_0, t_prev, eps) + (1 - m) * take(x_t)
+    """),
+    (22, """
+        x = take(x_t).clone()
+        x[known] = q_sample(schedule, x_0, t_prev, eps)[known] if not known.is_meta else 0
+        return x
+    """),
+    (24, """
+        ab = schedule.alpha_bar.to(x_0.dtype)[t].reshape(len(t), 1, 1, 1)
+        x_t = q_sample(schedule, x_0, t, eps)
+        x_0_hat = ab ** 0.5 * x_t - (1 - ab) ** 0.5 * v_theta
+        eps_hat = (x_t - ab ** 0.5 * x_0_hat) / (1 - ab) ** 0.5
+        return [(ab ** 0.5 * x_t - x_0) / (1 - ab) ** 0.5, x_0_hat, eps_hat]
+    """),
+    (25, """
+        x = torch.stack([torch.lerp(a, e, w) for a, e, w in zip(x_0, eps, tau)])
+        wanted = (x - x_0) / tau[:, None, None, None]
+        return (model(x, tau * 1000.0) - wanted).square().mean()
+    """),
 ]  # fmt: skip
 
 
