@@ -86,7 +86,8 @@ def p_step(schedule, x_t, t, eps, z):
     """Noise is added at t = 1 too, where z is 0.
 
     Grain stays on the finished picture: nobody takes it out any more. Over all 1000 steps it is too
-    fine to see, 1 of 255 shades of grey. With 20 steps it is plain.
+    fine to see, 1 of 255 shades of grey. With 20 steps it is plain. Why it is left out there is
+    often asked: TeaPearce/Conditional_Diffusion_MNIST, issue 10.
     """
     beta, alpha, alpha_bar = (
         v[t].to(x_t.dtype).view(-1, 1, 1, 1)
@@ -114,7 +115,8 @@ def p_step(schedule, x_t, t, eps, z):
 def p_step(schedule, x_t, t, eps, z):
     """The noise is multiplied by β_t, the variance; σ_t is its root.
 
-    A seventh of the noise, or less. The spread of x_t shrinks, and thin strokes come out.
+    A seventh of the noise, or less. The spread of x_t shrinks, and thin strokes come out. Noise
+    times its variance is a slip that optimizers have made, too (google-deepmind/optax, issue 281).
     """
     beta, alpha, alpha_bar = (
         v[t].to(x_t.dtype).view(-1, 1, 1, 1)
@@ -128,7 +130,8 @@ def p_step(schedule, x_t, t, eps, z):
 def p_step(schedule, x_t, t, eps, z):
     """σ_t² is β̃_t here; σ_t² = β_t was asked for.
 
-    The paper allows both, and over all steps you will see no difference (Section 3.2).
+    The paper allows both, and over all steps you will see no difference (Section 3.2). Others have
+    taken the one for the other, too: jhbastek/PhysicsInformedDiffusionModels, issue 4.
     """
     beta, alpha, alpha_bar, before = (
         v.to(x_t.dtype).view(-1, 1, 1, 1)
@@ -201,7 +204,9 @@ def p_step(schedule, x_t, t, eps, z):
 def p_step(schedule, x_t, t, eps, z):
     """x_{t-1} is clamped to [-1, 1]; only finished pictures stay in there.
 
-    Clamping cuts the noise off on one side of the black background: it turns a little grey.
+    Clamping cuts the noise off on one side of the black background: it turns a little grey. What
+    may be clamped is the guess of x_0. The authors' code does, and their paper doesn't say so
+    (hojonathanho/diffusion, issue 5).
     """
     beta, alpha, alpha_bar = (
         v[t].to(x_t.dtype).view(-1, 1, 1, 1)

@@ -136,7 +136,8 @@ def sample(model, p_step, schedule, x_T, z):
 def sample(model, p_step, schedule, x_T, z):
     """t rises from 1 to T; the way back goes down, from T to 1.
 
-    The network is told that pure noise is nearly clean, and leaves nearly all of it.
+    The network is told that pure noise is nearly clean, and leaves nearly all of it. A list that
+    had been turned already was turned once more in jolibrain/joliGEN, pull request 525.
     """
     x_t = x_T
     for i in range(1, schedule.T + 1):
@@ -310,6 +311,21 @@ def sample(model, p_step, schedule, x_T, z):
         yield i, x_t
         t = torch.full((len(x_t),), i, device=x_t.device)
         x_t = p_step(schedule, x_t, t, model(x_t, t - 1), z[i])
+    yield 0, x_t
+
+
+# %% mistake told_the_count
+def sample(model, p_step, schedule, x_T, z):
+    """The network is told how many steps have been taken; it is told the t of the x_t that it sees.
+
+    These are two numbers, also where steps are skipped: the fifth step of 20 is at t = 800. In
+    Stability-AI/stablediffusion, pull request 226, the network was told the former.
+    """
+    x_t = x_T
+    for i in range(schedule.T, 0, -1):
+        yield i, x_t
+        t = torch.full((len(x_t),), i, device=x_t.device)
+        x_t = p_step(schedule, x_t, t, model(x_t, schedule.T - t), z[i])
     yield 0, x_t
 
 

@@ -163,7 +163,8 @@ def sample_without_noise(model, schedule, x_T):
 def sample_without_noise(model, schedule, x_T):
     """Noise is still drawn (`randn_like`) and goes into p_step; here z is 0 at every t.
 
-    This is Algorithm 2 as it is.
+    This is Algorithm 2 as it is. A sampler that should have been without noise had it for a while
+    in lucidrains/denoising-diffusion-pytorch, pull request 139.
     """
     x_t = x_T
     for i in range(schedule.T, 0, -1):

@@ -64,6 +64,7 @@ def ddim_step(schedule, x_t, t, t_prev, eps):
     """x_t comes back unchanged: x_0 is guessed at one time and noised again to the same one.
 
     Guess x_0 at t, where x_t is. Then take ᾱ at t_prev, where we go. Else the noise never leaves.
+    A last step that stays where it is can be had more easily: CompVis/latent-diffusion, issue 136.
     """
     x_0 = predict_x_0(schedule, x_t, t, eps)
     alpha_bar = schedule.alpha_bar[t].to(x_t.dtype).view(-1, 1, 1, 1)
@@ -74,7 +75,8 @@ def ddim_step(schedule, x_t, t, t_prev, eps):
 def ddim_step(schedule, x_t, t, t_prev, eps):
     """It goes to t - 1; it has to go to t_prev, which may be many steps earlier.
 
-    Skipping steps is what DDIM is for.
+    Skipping steps is what DDIM is for. A sampler that could skip, and all the same took ᾱ at t - 1,
+    was in published code: nothing but noise came out (huggingface/diffusers, pull request 2076).
     """
     x_0 = predict_x_0(schedule, x_t, t, eps)
     alpha_bar_prev = schedule.alpha_bar[t - 1].to(x_t.dtype).view(-1, 1, 1, 1)
@@ -85,7 +87,8 @@ def ddim_step(schedule, x_t, t, t_prev, eps):
 def ddim_step(schedule, x_t, t, t_prev, eps):
     """The square roots are missing: it is √ᾱ and √(1 - ᾱ), as in Eq. 4.
 
-    The spread of x_t is too small on the way. Blots come out.
+    The spread of x_t is too small on the way. Blots come out. (Where published code lacked one of
+    the roots: mathpluscode/ImgX-DiffSeg, issue 4.)
     """
     x_0 = predict_x_0(schedule, x_t, t, eps)
     alpha_bar_prev = schedule.alpha_bar[t_prev].to(x_t.dtype).view(-1, 1, 1, 1)
@@ -96,7 +99,8 @@ def ddim_step(schedule, x_t, t, t_prev, eps):
 def ddim_step(schedule, x_t, t, t_prev, eps):
     """The term with ε is missing: x_{t_prev} is to have the noise of its t.
 
-    The network sees pictures much cleaner than it is told. Thin strokes come out, some broken.
+    The network sees pictures much cleaner than it is told. Thin strokes come out, some broken. So
+    it was in jsboige/CoursIA, pull request 16158: σ stood in place of the root, and σ was 0.
     """
     x_0 = predict_x_0(schedule, x_t, t, eps)
     alpha_bar_prev = schedule.alpha_bar[t_prev].to(x_t.dtype).view(-1, 1, 1, 1)
@@ -196,7 +200,8 @@ def ddim_step(schedule, x_t, t, t_prev, eps):
     """The guess of x_0 is clipped to [-1, 1]; the formula takes it as it is.
 
     Clipped, it no longer fits ε: put together by Eq. 4 they are not x_t. Samplers that clip take ε
-    anew from the clipped guess.
+    anew from the clipped guess. It can be forgotten: lucidrains/denoising-diffusion-pytorch, pull
+    request 84.
     """
     x_0 = predict_x_0(schedule, x_t, t, eps).clamp(-1, 1)
     alpha_bar_prev = schedule.alpha_bar[t_prev].to(x_t.dtype).view(-1, 1, 1, 1)
@@ -245,6 +250,62 @@ def ddim_step(schedule, x_t, t, t_prev, eps):
     x_0 = predict_x_0(schedule, x_t, t, eps)
     alpha_bar_prev = schedule.alpha_bar[t_prev].to(x_t.dtype).view(-1, 1, 1, 1)
     return (alpha_bar_prev.sqrt() * x_0 + (1 - alpha_bar_prev).sqrt() * eps).clamp(-1, 1)
+
+
+# %% mistake ddim_beta_t draws
+def ddim_step(schedule, x_t, t, t_prev, eps):
+    """This is the mean of Algorithm 2, with β_t and α_t of one step; here steps are skipped.
+
+    Each β belongs to the step from t - 1 to t. Whoever skips steps needs that of the long step,
+    1 - ᾱ_t / ᾱ_{t_prev} (huggingface/diffusers, issue 5130). In this tutor a chain that skips has a
+    schedule of its own with just these β, so that thin strokes come out, as in exercise 10.
+    Elsewhere next to all of the noise would stay.
+    """
+    beta, alpha, alpha_bar = (
+        v[t].to(x_t.dtype).view(-1, 1, 1, 1)
+        for v in (schedule.beta, schedule.alpha, schedule.alpha_bar)
+    )
+    return (x_t - beta / (1 - alpha_bar).sqrt() * eps) / alpha.sqrt()
+
+
+# %% mistake ddim_never_clean draws
+def ddim_step(schedule, x_t, t, t_prev, eps):
+    """The last step does not arrive: at t_prev = 0 this is ᾱ_1, where ᾱ_0 = 1 belongs.
+
+    Noise is left on the picture. Over all 1000 steps it is too fine to see; with 20 it is plain.
+    Well-known code has it so (Stability-AI/stablediffusion, pull request 345, and
+    lllyasviel/ControlNet, pull request 587).
+    """
+    x_0 = predict_x_0(schedule, x_t, t, eps)
+    alpha_bar_prev = schedule.alpha_bar[t_prev.clamp(min=1)].to(x_t.dtype).view(-1, 1, 1, 1)
+    return alpha_bar_prev.sqrt() * x_0 + (1 - alpha_bar_prev).sqrt() * eps
+
+
+# %% mistake ddim_all_one_before draws
+def ddim_step(schedule, x_t, t, t_prev, eps):
+    """Both ᾱ are one step too early: that of t - 1 in the guess of x_0, and that of t_prev - 1.
+
+    In the package's schedule index t is step t. In code that counts from 0 this is an easy slip
+    (lucidrains/denoising-diffusion-pytorch, issue 81). With 20 steps grain stays, and the digits
+    come out dark.
+    """
+    x_0 = predict_x_0(schedule, x_t, t - 1, eps)
+    before = (t_prev - 1).clamp(min=0)
+    alpha_bar_prev = schedule.alpha_bar[before].to(x_t.dtype).view(-1, 1, 1, 1)
+    return alpha_bar_prev.sqrt() * x_0 + (1 - alpha_bar_prev).sqrt() * eps
+
+
+# %% mistake ddim_own_stride
+def ddim_step(schedule, x_t, t, t_prev, eps):
+    """How far to go is worked out here, T / 20 steps; take t_prev, which is given.
+
+    Steps need not be equally long, and the last one is not. Two places that work out the same may
+    come to differ: huggingface/diffusers, issues 11347 and 12633.
+    """
+    x_0 = predict_x_0(schedule, x_t, t, eps)
+    t_prev = (t - max(1, schedule.T // 20)).clamp(min=0)
+    alpha_bar_prev = schedule.alpha_bar[t_prev].to(x_t.dtype).view(-1, 1, 1, 1)
+    return alpha_bar_prev.sqrt() * x_0 + (1 - alpha_bar_prev).sqrt() * eps
 
 
 # %% check

@@ -80,7 +80,8 @@ def drop_labels(label, share, null_label, u):
 def drop_labels(label, share, null_label, u):
     """One number decides for the whole batch; each label has its own.
 
-    One batch in ten is then without any label, and the loss jumps there.
+    One batch in ten is then without any label, and the loss jumps there. Which of the
+    two is meant gets asked: runwayml/stable-diffusion, issue 8.
     """
     return torch.where(u[0] < share, null_label, label)
 
@@ -189,7 +190,8 @@ def drop_labels(label, share, null_label, u):
 def drop_labels(label, share, null_label, u):
     """No label is dropped: the labels come back as they were.
 
-    `label[u < share]` makes a copy: what is written into that copy is lost.
+    `label[u < share]` makes a copy: what is written into that copy is lost. A mask that was made
+    and had no effect was in lucidrains/DALLE2-pytorch, issue 235.
     """
     return label.clone()
 

@@ -80,7 +80,9 @@ def guided_eps(model, x_t, t, label, null_label, guidance):
 def guided_eps(model, x_t, t, label, null_label, guidance):
     """w is one too large: this is Eq. 6 of Ho and Salimans, whose w is one less than ours.
 
-    The label pulls harder than was asked for: strokes get bold, and digits more alike.
+    The label pulls harder than was asked for: strokes get bold, and digits more alike. Two ways of
+    counting w are in use, and get confused (huggingface/diffusers, issue 5882;
+    threestudio-project/threestudio, issue 127).
     """
     with_label = model(x_t, t, label)
     without = model(x_t, t, torch.full_like(label, null_label))

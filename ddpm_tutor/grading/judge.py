@@ -115,7 +115,7 @@ def from_error(error: BaseException, path: Path, case: str = "") -> Verdict:
     line = line_in(error, path)
     if isinstance(error, SystemExit):
         return Verdict("ended", "Your code ends Python here (exit).", line)
-    if isinstance(error, NotImplementedError) and line:
+    if isinstance(error, NotImplementedError) and line and not str(error):  # PyTorch says why
         return Verdict("gap", "There is still a gap to fill.", line)
     if isinstance(error, SyntaxError) and error.filename != str(path):
         return Verdict("error", f"{in_a_line(error)}, in {error.filename}", line, case=case)
@@ -131,6 +131,8 @@ def from_error(error: BaseException, path: Path, case: str = "") -> Verdict:
             "`if`, `and` and `or` take one yes or no; this tensor has one for each picture. Use"
             f" `torch.where`, or multiply by what is asked. ({says})"
         )
+    elif "with a bool tensor is not supported" in says:
+        says = f"True and False can't be subtracted: write `~mask` for `1 - mask` ({says})."
     elif "index out of range in self" in says:
         says = f"It is asked for a label, or for a t, that it has no row for ({says})."
     elif "tensors used as indices must be" in says:
