@@ -349,7 +349,7 @@ BROKEN = [
     (f"# # Exercise {NUMBER} ·", f"# # Exercise {NUMBER + 1} ·", "the first heading"),
     ("# **Paper:** Eq. 11\n", "", "no **Paper:**"),
     ("# **Lesson:** 4\n", "", "no **Lesson:**"),
-    ("# **Lesson:** 4", "# **Lesson:** 9", "no lesson 9"),
+    ("# **Lesson:** 4", "# **Lesson:** 99", "no lesson 99"),
     ("# **Part:** 11.6 e", "# **Part:** 12 z", "asks for part 12 z"),
     ("# %% start", "# %% begin", "no cell `# %% start`"),
     ("# %% solution", "# %% answer", "no cell `# %% solution`"),
