@@ -292,8 +292,8 @@ for name, x in made.items():
     show_images(x, f"{name}: std of x_500 {tries[name].std():.2f}",
                 [str(c) for c in read(x).tolist()])
 say("With two noises x_500 has less noise than any that the network was trained on at t = 500. "
-    "It makes digits of that as well, and four of each do not show what is lost. But with one ε "
-    "for both we give it what it knows: mixed pixels, with the noise of t.")
+    "Digits come of it all the same. But one ε for both gives the network what it knows: a "
+    "picture, with the noise of t.")
 
 # %% [markdown]
 # ## A rough drawing
