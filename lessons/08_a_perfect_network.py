@@ -77,7 +77,7 @@ def bell(x, mean, variance):
     return (-(x - mean) ** 2 / (2 * variance)).exp() / (
         2 * pi * variance).sqrt()
 
-def q(t, world):  # q(x_t) at each x of the grid, (721,)
+def q(t, world):  # q(x_t) at each x of the grid, (1001,)
     middle, width, share = torch.tensor(world).double()
     a = schedule.alpha_bar[t]
     variance = a * width ** 2 + 1 - a
@@ -325,7 +325,7 @@ def sheet_of(points, size=48, reach=1.5):  # points (n, 2) as one image
     x, y = at[((at >= 0) & (at < size)).all(dim=1)].T
     count = torch.zeros(size, size)
     count.index_put_((size - 1 - y, x), torch.ones(len(x)), accumulate=True)
-    return (count[None, None] / 2).clamp(max=1) * 2 - 1  # (1, 1, 48, 48)
+    return (count[None, None] / 2).clamp(max=1) * 2 - 1  # (1, 1, size, size)
 
 # %%
 u = torch.rand(400, generator=generator)

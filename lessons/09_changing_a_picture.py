@@ -292,8 +292,7 @@ for name, x in made.items():
     show_images(x, f"{name}: std of x_500 {tries[name].std():.2f}",
                 [str(c) for c in read(x).tolist()])
 say("With two noises x_500 has less noise than any that the network was trained on at t = 500. "
-    "Digits come of it all the same. But one ε for both gives the network what it knows: a "
-    "picture, with the noise of t.")
+    "Digits come of it all the same. But with one ε its noise is that of t, as in training.")
 
 # %% [markdown]
 # ## A rough drawing
