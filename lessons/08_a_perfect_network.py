@@ -68,22 +68,23 @@ schedule, generator = linear_schedule(), stream(seed, "lesson 8")
 #
 #     q(x_t) = ½ N(x_t; -√ᾱ_t, 1 - ᾱ_t) + ½ N(x_t; √ᾱ_t, 1 - ᾱ_t)
 #
-# In general a world is a few bells: their middles, widths, and shares.
+# `q` below takes any world that is made of a few bells, each with its middle, width
+# and share. A point is a bell of width 0.
 
 # %%
-grid = torch.linspace(-3.6, 3.6, 721).double()  # where densities are taken
+grid = torch.linspace(-5, 5, 1001).double()  # where densities are taken
 def bell(x, mean, variance):
     return (-(x - mean) ** 2 / (2 * variance)).exp() / (
         2 * pi * variance).sqrt()
 
-def q(t, world):  # q(x_t) at each x of the grid, (721,)
+def q(t, world):  # q(x_t) at each x of the grid, (1001,)
     middle, width, share = torch.tensor(world).double()
     a = schedule.alpha_bar[t]
     variance = a * width ** 2 + 1 - a
     return bell(grid[:, None], a.sqrt() * middle, variance) @ share
 
 two_points = ((-1, 1), (0, 0), (0.5, 0.5))  # middles, widths, shares
-humps = [t for t in range(1, 1001) if q(t, two_points).argmax() != 360]
+humps = [t for t in range(1, 1001) if q(t, two_points).argmax() != 500]
 ask_number(
     "Up to which t does q(x_t) have two humps?",
     max(humps),
@@ -94,7 +95,7 @@ ask_number(
 
 # %%
 x_0 = torch.randint(2, (100_000,), generator=generator) * 2.0 - 1
-edges = torch.linspace(-3.6, 3.6, 73)
+edges = torch.linspace(-5, 5, 101)
 with figure(8, 2.6, columns=2) as (picture, axes):
     for axis, t in zip(axes, (100, 400), strict=True):
         noise = normal(x_0.shape, generator, "cpu")
@@ -126,7 +127,7 @@ def back(s, t, x_t, world):  # q(x_s | x_t) at each x_s of the grid
 
 long_step = back(10, 400, 0.3, two_points)
 ask_choice(
-    "You are at x_400 = 0.3, and go to x_10 in one step. Which shape has q(x_10 | x_400)?",
+    "You are at x_400 = 0.3, and go to x_10 in one step. What shape is q(x_10 | x_400)?",
     [
         ("one bell, around the best guess of x_0", "A guess between -1 and 1 is never right: no "
          "x_10 is far from both of them."),
@@ -144,7 +145,7 @@ for s in (399, 250, 10):
     found = back(s, 400, 0.3, two_points)
     height = (found / found.max()).round(decimals=3)
     curves[f"to x_{s}"] = list(zip(grid.tolist(), height.tolist(),
-                                   strict=True))[160:561]  # from -2 to 2
+                                   strict=True))[300:701]  # from -2 to 2
 show_curves("From x_400 = 0.3, highest point at 1", curves, "x_s")
 say(f"The step to x_399 looks like a bell. That to x_10 ends near -1 with probability "
     f"{long_step[grid < 0].sum():.2f}. No bell can say so.")
@@ -154,18 +155,18 @@ say(f"The step to x_399 looks like a bell. That to x_10 ends near -1 with probab
 #
 # So `p_θ` may be a bell curve where steps are small. How small? We take a world of
 # three bells (drawn below), and go from t = 1000 to 0 in n steps. For each step we
-# ask how many nats are lost if the best bell stands for q, one with q's own mean and
-# variance:
+# ask how many nats are lost if a bell stands for q. The best is the one with q's own
+# mean and variance:
 #
 #     KL( q(x_s | x_t) || N(mean, variance) ),   the mean over all x_t
 #
-# The sum over the steps is what all of the way loses.
+# The sum over the steps is the loss of the whole way.
 
 # %%
 three_bells = ((-1.2, 0.2, 1.0), (0.1, 0.3, 0.08), (0.3, 0.5, 0.2))
 def lost(s, t, world):  # nats
     some = slice(0, None, 8)  # of the x_t
-    p = back(s, t, grid[some, None], world)  # (91, 721)
+    p = back(s, t, grid[some, None], world)  # (126, 1001)
     mean = p @ grid
     variance = p @ grid ** 2 - mean ** 2
     best = bell(grid, mean[:, None], variance[:, None]) * 0.01
@@ -173,7 +174,7 @@ def lost(s, t, world):  # nats
     return (q(t, world)[some] @ (p * log_ratio).sum(dim=1)).item() * 0.08
 
 in_steps = {}
-for n in (1, 3, 10, 30, 100):
+for n in (1, 10, 30, 100):
     times = torch.linspace(0, 1000, n + 1).long().tolist()
     in_steps[n] = sum(lost(s, t, three_bells) for s, t in pairwise(times))
 
@@ -185,10 +186,10 @@ ask_choice(
         ("about the same: ten times as many, and each a tenth",
          "Each is far less than a tenth: see the table."),
         ("about a tenth", "Then each would be a hundredth of what it was. It is less."),
-        ("far less than a tenth", "Yes. A shorter step is nearer to a bell by much more than it "
-         "is shorter. So more steps pay."),
+        ("far less than a tenth", f"Yes. It is a {ratio:.0f}th: a step ten times as "
+         "short is nearer to a bell by far more than ten times."),
     ],
-    answer=2 if ratio > 13 else 1 if ratio > 3 else 0,
+    answer=2 if ratio > 20 else 1 if ratio > 3 else 0,
 )
 rows = [(n, nats, nats / n) for n, nats in in_steps.items()]
 show_table("Bells in place of q", ["steps", "nats, all", "nats, each"], rows)
@@ -204,9 +205,9 @@ show_curves("The world of three bells, at three t", curves, "x_t")
 # ## Algorithm 2, with no network
 #
 # Back to the two points. What is the best `ε_θ(x_t, t)` there? The one with the least
-# squared error (Eq. 14), and that is the mean of all ε that may be in `x_t`. It
-# belongs to the mean of `x_0`: Bayes gives -1 and 1 their probabilities.
-# `exact_eps` computes it. Put in Algorithm 2, nothing else is needed.
+# squared error (Eq. 14), and that is the mean of all ε that may be in `x_t`. By Eq. 4
+# it follows from the mean of `x_0`, for which Bayes gives -1 and 1 their probabilities.
+# `exact_eps` computes it, and Algorithm 2 needs nothing else.
 #
 # First in one single step, from t = 1000 to 0. It subtracts all the noise, as exactly
 # as can be known. 4,000 starts `x_T`: where do they end?
@@ -297,7 +298,7 @@ paths = algorithm_2(1000)  # (1001, 4000), t = 1000 first
 elsewhere = (paths > 0) != (paths[-1] > 0)  # not on the side where it ends
 crossed = torch.where(elsewhere, torch.arange(1000, -1, -1)[:, None], 1000)
 ask_number(
-    "At which t, in the middle of all paths, is 0 crossed for the last time?",
+    "At which t does a path cross 0 for the last time? The median of all:",
     crossed.min(dim=0).values.float().median(),
     tolerance=100,
     why="For long x_t says little of where it will end, and for the last few hundred steps it "
@@ -324,7 +325,7 @@ def sheet_of(points, size=48, reach=1.5):  # points (n, 2) as one image
     x, y = at[((at >= 0) & (at < size)).all(dim=1)].T
     count = torch.zeros(size, size)
     count.index_put_((size - 1 - y, x), torch.ones(len(x)), accumulate=True)
-    return (count[None, None] / 2).clamp(max=1) * 2 - 1  # (1, 1, 48, 48)
+    return (count[None, None] / 2).clamp(max=1) * 2 - 1  # (1, 1, size, size)
 
 # %%
 u = torch.rand(400, generator=generator)
@@ -344,7 +345,7 @@ if cloud == "digit":
     row, column = rim[0, 0].nonzero()[(u * rim.sum()).long()].T
     points = torch.stack([column - 48, 48 - row]).T / 36
 points = points + 0.02 * normal((400, 2), generator, "cpu")
-show_images(sheet_of(points), f"the cloud: {cloud}")
+show_images(sheet_of(points, 32), f"the cloud: {cloud}")
 
 # %% [markdown]
 # ## The best guess is a softmax
@@ -393,9 +394,8 @@ ask_choice(
 names = [f"t = {t}" for t in levels]
 show_images(torch.cat([sheet_of(x) for x in levels.values()]), "x_t", names)
 show_images(torch.cat([sheet_of(guess(x, t)) for t, x in levels.items()]),
-            "the best guesses of x_0", names)
-show_table("Among how many points the weight is shared", ["t", "points"],
-           [(t, alike(x, t)) for t, x in levels.items()])
+            "the best guesses of x_0, and how many points share the weight",
+            [f"{alike(x, t):.0f}" for t, x in levels.items()])
 
 # %% [markdown]
 # ## The score
@@ -486,7 +486,7 @@ ask_choice(
     "What have the 400 x become?",
     [
         ("a cloud with noise, as x_200 has", "Yes. The score is that of q(x_200), and so are "
-         "the draws. More steps change nothing."),
+         "the draws. More steps would only draw others."),
         ("the cloud itself, sharp", "The score does not know that less noise is wanted: it is "
          "that of q(x_200)."),
         ("a dot at each place where q(x_200) is highest", "Without z they would be. The noise "
@@ -591,15 +591,16 @@ def predictions(x_0, t):  # x_t, its noise, and ε by both
     with torch.no_grad():
         return x_t, eps, exact_eps(schedule, x_t, at, train), model(x_t, at)
 
-rows = []
+guesses = []
 for t in (700, 400, 200):
     x_t, _, *both_eps = predictions(unseen[:1], t)
     at = torch.tensor([t], device=where)
-    guesses = [predict_x_0(schedule, x_t, at, eps) for eps in both_eps]
-    rows += [x_t, *guesses]
-for name, of in (("x_t", 0), ("the exact guess", 1), ("the network's", 2)):
-    show_images(torch.cat([unseen[:1], *rows[of::3]]).cpu(), name,
+    guesses += [predict_x_0(schedule, x_t, at, eps) for eps in both_eps]
+for name, of in (("the exact guess", 0), ("the network's", 1)):
+    show_images(torch.cat([unseen[:1], *guesses[of::2]]).cpu(), name,
                 ["x_0", "t = 700", "t = 400", "t = 200"])
+most = posterior_weights(schedule, x_t, at, train).max()
+say(f"In the exact guess at t = 200 one of the digits that it knows has {most:.0%} of the weight.")
 
 # %% [markdown]
 # ## Who is better?
@@ -823,7 +824,7 @@ show_table("Error in ε at t = 200", ["", "own digits", "unseen"], rows)
 #   the score again, which leads on to t - 1.
 # - Algorithm 2 is the method, and needs only some ε_θ. With the exact one there is no
 #   network, and it draws copies of the data.
-# - New digits come from what the network can *not* do: hold all digits one by one.
+# - New digits come from what the network cannot do: hold all digits one by one.
 #   With ten it can, and copies.
 #
 # That is why it matters how many pictures a network is trained on, and for how long.
