@@ -7,7 +7,7 @@
 #
 # **Function:** p_step, ancestral_sampling
 #
-# **Lesson:** 4, Algorithm 2; 4, One step, taken apart
+# **Lesson:** 4, Algorithm 2; 4, One step, taken apart; 8, Algorithm 2, with no network
 #
 # **Exercise:** 8, 9
 #

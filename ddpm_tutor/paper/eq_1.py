@@ -7,7 +7,7 @@
 #
 # **Function:** p_step, p_mean, sample
 #
-# **Lesson:** 4, Algorithm 2; 4, One step, taken apart
+# **Lesson:** 4, Algorithm 2; 4, One step, taken apart; 8, Why a thousand steps?
 #
 # **Exercise:** 8, 9
 #

@@ -149,7 +149,7 @@ for t in (2, 3):
     kl = kl_gaussians(mean, variance, mean_back, w * beta[t])
     total = total + kl
     scatter = (p(t) - q_back(t)).std().item(), kl.std().item()
-    print(f"t = {t}: std of the term {scatter[0]:.2f}, of D_KL {scatter[1]:.2f}")
+    print(f"t = {t}: std of the term {scatter[0]:.2f}, D_KL {scatter[1]:.2f}")
     assert scatter[1] < scatter[0]
 
 # %%

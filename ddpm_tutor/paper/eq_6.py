@@ -7,7 +7,7 @@
 #
 # **Function:** q_posterior, beta_tilde
 #
-# **Lesson:** 4, If you knew the picture
+# **Lesson:** 4, If you knew the picture; 8, The step back, by Bayes
 #
 # **Exercise:** 7
 #

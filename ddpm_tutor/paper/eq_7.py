@@ -123,7 +123,8 @@ t = torch.tensor([2, 10, 300, 1000], device=where)
 wrong = alpha_bar[t].sqrt() * beta[t] / (1 - alpha_bar[t])
 wrong_x_t = alpha[t].sqrt()  # (1 - ᾱ_t)/(1 - ᾱ_t) = 1
 right = of_x_0[t - 1] + of_x_t[t - 1]
-rows = list(zip(t.tolist(), right.tolist(), (wrong + wrong_x_t).tolist(), strict=True))
+wrong = wrong + wrong_x_t
+rows = list(zip(t.tolist(), right.tolist(), wrong.tolist(), strict=True))
 show_table("A white pixel, known to be white (x_0 = x_t = 1), becomes",
            ["t", "by Eq. 7", "with the slip"], rows)
 say("It grows, at each step. At t = 2 it is half as bright again.")

@@ -7,7 +7,7 @@
 #
 # **Function:** reverse_variance, langevin_step, score_from_eps
 #
-# **Lesson:** 4, Which σ?; 6, The choice of σ, in bits
+# **Lesson:** 4, Which σ?; 6, The choice of σ, in bits; 8, Langevin beside Algorithm 2
 #
 # **Mistakes:** variance_for_sigma
 #
