@@ -3,13 +3,13 @@
 #
 # **Where:** §4.3
 #
-# **Symbols:** x_0, x_t, x_{t-1}, q, p_θ, D_KL, L_T, L_{t-1}, L_0
+# **Symbols:** x_t, q, p_θ, D_KL, L_{t-1}
 #
-# **Function:** progressive_coding, term_nats, q_posterior
+# **Function:** progressive_coding, term_nats
 #
 # **Lesson:** 7, Sending a draw; 7, Algorithms 3 and 4
 #
-# **Exercise:** 15, 16
+# **Exercise:** 16
 #
 # **See:** eq 5, eq 7, alg 4
 #
@@ -72,11 +72,10 @@ ask_choice(
     ],
     answer=2,
 )
-show_table("Bits of one send", ["line", "sends", "bits"], [
-    (1, "x_1000", f"{first:.3f}"),
-    *((3, f"x_{t - 1}", f"{bits:.3f}")
-      for t, bits in zip(T.tolist()[:0:-1], cost.tolist()[:0:-1])),
-    (5, "x_0", f"{cost[0]:.0f}")])
+lines = [(1, "x_1000", f"{first:.3f}")]
+for t, bits in zip(T.tolist(), cost.tolist(), strict=True):
+    lines.insert(1, (3 if t > 1 else 5, f"x_{t - 1}", f"{bits:.3f}"))
+show_table("Bits of one send", ["line", "sends", "bits"], lines)
 assert cost.argmax() == 0 and first < 0.5
 
 # %% [markdown]

@@ -3,7 +3,7 @@
 #
 # **Where:** §4.3
 #
-# **Symbols:** x_0, x_t, x_{t-1}, p_θ, x̂_0, z
+# **Symbols:** x_t, p_θ, x̂_0, z
 #
 # **Function:** progressive_coding, p_step, predict_x_0
 #

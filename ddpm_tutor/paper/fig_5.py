@@ -3,7 +3,7 @@
 #
 # **Where:** §4.3
 #
-# **Symbols:** x_0, x̂_0, x_t, T, t
+# **Symbols:** x_0, x̂_0, x_t
 #
 # **Function:** progressive_coding, draw
 #

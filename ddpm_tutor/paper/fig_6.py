@@ -3,7 +3,7 @@
 #
 # **Where:** §4.3, more of it in Fig. 14
 #
-# **Symbols:** x̂_0, x_t, ε_θ, T, t
+# **Symbols:** x̂_0, x_t, ε_θ
 #
 # **Function:** sample, draw, predict_x_0
 #

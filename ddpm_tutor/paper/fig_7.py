@@ -123,7 +123,8 @@ real = to_unit_range(digits.validation_images[:500])
 of_real = real.var(dim=0).sum().item()
 still = {t: s.var(dim=0).sum().item() / of_real for t, s in drawn.items()}
 show_table("Still open", ["t", "ᾱ_t", "open"], [
-    (t, f"{schedule.alpha_bar[t]:.3f}", f"{v:.2f}") for t, v in still.items()])
+    (t, f"{schedule.alpha_bar[t]:.3f}", f"{v:.2f}")
+    for t, v in still.items()])
 noise = 1 - schedule.alpha_bar[500].item()
 say(f"At t = 500 noise is {100 * noise:.0f} % of the power of x_t, and {100 * still[500]:.0f} % "
     "of what digits can differ in is open. To an eye x_500 is noise. But a stroke has many "
