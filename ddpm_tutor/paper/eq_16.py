@@ -84,6 +84,8 @@ for name, steps in forward.items():
         (before[:, None] * step / after.clamp(min=1e-300)).T
         for (before, after), step in zip(
             pairwise(seen[name]), steps, strict=True)]
+
+# %%
 blank = torch.zeros(len(states), dtype=torch.float64)
 blank[number["????"]] = 1
 even = torch.tensor(["?" not in s for s in states]).double() / 2 ** T
