@@ -7,7 +7,8 @@
 #
 # **Function:** predict_x_0, predict_eps, exact_posterior_mean
 #
-# **Lesson:** 2, Going back, if you knew the noise; 2, Why not jump to the guess?; 4, The guess of x_0
+# **Lesson:** 2, Going back, if you knew the noise; 2, Why not jump to the guess?;
+# 4, The guess of x_0
 #
 # **Exercise:** 5
 #
