@@ -61,9 +61,9 @@ from ddpm_tutor.science.bits import Bound
 from ddpm_tutor.science.sampling import draw_many
 
 ASSETS = Path(__file__).parent
-DIGITS, FULL = 500, 200  # drawn for a score; with all 1000 steps
+DIGITS, FULL = 300, 100  # drawn for a score; with all 1000 steps
 SEEDS = (0, 1, 2)
-STEPS, WIDTH = 300, 32  # of a short training, and its network
+STEPS, WIDTH = 200, 32  # of a short training, and its network
 
 Figures = dict[str, str]
 
