@@ -8,7 +8,7 @@
 # **Function:** predict_x_0, predict_eps, exact_posterior_mean
 #
 # **Lesson:** 2, Going back, if you knew the noise; 2, Why not jump to the guess?;
-# 4, The guess of x_0
+# 4, The guess of x_0; 8, The best guess is a softmax
 #
 # **Exercise:** 5
 #

@@ -7,7 +7,7 @@
 #
 # **Function:** draw, read_digits, ExactNoisePredictor
 #
-# **Lesson:** 5, All ten digits
+# **Lesson:** 8, Why does ours not copy?; 8, When would it copy?
 #
 # **See:** table 1
 #
