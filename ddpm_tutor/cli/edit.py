@@ -121,7 +121,7 @@ def edit(
         typer.Option(
             callback=a_path,
             help="PNG to write; the GIF gets the same name.",
-            show_default="my_edited.png",
+            show_default="named after the picture",
         ),
     ] = None,
     checkpoint: CheckpointOption = None,
@@ -159,12 +159,15 @@ def edit(
         )
     take_device(console, loaded, device, number, options, labels=labels is not None)
     work = Work(loaded, options, start, number, labels, seed)
+    name = f"a {picture}" if is_digit(picture) else "yours"
     if keep:
-        change = filling(work, x_0, keep, resamples or RESAMPLES)
-    elif x_0_other is not None:
-        change = mixing(work, x_0, x_0_other)
+        change = filling(work, name, x_0, keep, resamples or RESAMPLES)
+    elif other is not None and x_0_other is not None:
+        second = f"a {other}" if is_digit(other) else "the other"
+        names = [name, second if second != name else "another"]
+        change = mixing(work, names, x_0, x_0_other)
     else:
-        change = noise_and_back_of(work, x_0)
+        change = noise_and_back_of(work, name, x_0)
     frames = film_frames(work, change)
     save(change, frames, png, gif)
     show(console, work, change, frames[-1].x_t)
@@ -254,7 +257,7 @@ class Change:
     clean: "Tensor | None"  # (B, 1, 32, 32): what gets noise up to t; None begins with noise alone
 
 
-def noise_and_back_of(work: Work, x_0: "Tensor") -> Change:
+def noise_and_back_of(work: Work, name: str, x_0: "Tensor") -> Change:
     """Noise up to t, and Algorithm 2 from there (SDEdit)."""
     from ddpm_tutor.science.editing import noise_and_back
 
@@ -265,10 +268,10 @@ def noise_and_back_of(work: Work, x_0: "Tensor") -> Change:
     )
     label = "without a label" if work.labels is None else f"with the label {int(work.labels[0])}"
     words = f"Noise up to t = {work.t}, where {left(work)} of the picture is left, and back {label}"
-    return Change(states, words, {"yours": x_0}, numbered(work.count), many)
+    return Change(states, words, {name: x_0}, numbered(work.count), many)
 
 
-def filling(work: Work, x_0: "Tensor", keep: Keep, resamples: int) -> Change:
+def filling(work: Work, name: str, x_0: "Tensor", keep: Keep, resamples: int) -> Change:
     """The part that is not kept is drawn anew (RePaint)."""
     import torch
 
@@ -288,11 +291,11 @@ def filling(work: Work, x_0: "Tensor", keep: Keep, resamples: int) -> Change:
     times = "once" if resamples == 1 else f"{resamples} times"
     label = "" if work.labels is None else f", with the label {int(work.labels[0])}"
     words = f"Keeps the {keep}, draws the rest, each step taken {times}{label}"
-    given = {"yours": x_0, "kept": torch.where(known, x_0, -1.0)}
+    given = {name: x_0, "kept": torch.where(known, x_0, -1.0)}
     return Change(states, words, given, numbered(work.count), None)
 
 
-def mixing(work: Work, x_0: "Tensor", x_0_other: "Tensor") -> Change:
+def mixing(work: Work, both: list[str], x_0: "Tensor", x_0_other: "Tensor") -> Change:
     """Both get the same noise up to t, are mixed there and drawn anew (Section 4.4)."""
     import torch
 
@@ -307,7 +310,8 @@ def mixing(work: Work, x_0: "Tensor", x_0_other: "Tensor") -> Change:
     pixels = (1 - weight) * x_0 + weight * x_0_other  # with one noise for both: lesson 9
     words = f"Both with the same noise up to t = {work.t}, mixed there, and back"
     names = [f"λ = {s:.2f}" for s in share.tolist()]
-    return Change(states, words, {"yours": x_0, "the other": x_0_other}, names, pixels)
+    given = dict(zip(both, (x_0, x_0_other), strict=True))
+    return Change(states, words, given, names, pixels)
 
 
 def known_part(keep: Keep) -> "Tensor":
@@ -384,7 +388,7 @@ def save(change: Change, frames: "list[Frame]", png: Path, gif: Path) -> None:
 
     turn = max(range(len(frames)), key=lambda i: frames[i].t)
     given, names = list(change.given.values()), list(change.given)
-    if change.clean is not None and "the other" not in change.given:
+    if change.clean is not None and len(given) == 1:  # of a mix there are many
         given.append(frames[turn].x_t[:1])
         names.append(f"x_{frames[turn].t}")
     images = torch.cat([*given, frames[-1].x_t])

@@ -1,4 +1,4 @@
-"""A picture that a command is given: a file of the learner's own, the pad, or a digit of the data."""
+"""A picture that a command is given: a file of one's own, the pad, or a digit of the data."""
 
 import sys
 from pathlib import Path

@@ -159,7 +159,9 @@ def strokes_on(pixels: Greys) -> Strokes:
     if float(pixels.max() - pixels.min()) < MIN_CONTRAST:
         raise NothingDrawn("is of one colour all over: there is nothing drawn in it.")
     if top < max(MIN_CONTRAST, 2 * NOISE * grain):
-        raise NothingDrawn("shows no strokes that stand out. Draw with a thick pen, on plain paper.")
+        raise NothingDrawn(
+            "shows no strokes that stand out. Draw with a thick pen, on plain paper."
+        )
     uneven = float(paper.max() - paper.min()) > MIN_CONTRAST
     return Strokes(ink, dark, uneven, grain)
 
@@ -210,7 +212,9 @@ def pieces_of(strokes: Strokes) -> NDArray[np.bool_]:
     labels = connected(mask)
     names, sizes = np.unique(labels[mask], return_counts=True)
     if not len(names):
-        raise NothingDrawn("shows no strokes that stand out. Draw with a thick pen, on plain paper.")
+        raise NothingDrawn(
+            "shows no strokes that stand out. Draw with a thick pen, on plain paper."
+        )
     edge = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
     inside = ~np.isin(names, edge)
     # a shadow, or the end of the sheet; a digit that is cut close is the largest, and stays

@@ -25,7 +25,9 @@ def read_picture(path: Path) -> Greys:
     check_file(path)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # there is our own limit
+            warnings.simplefilter(
+                "ignore", Image.DecompressionBombWarning
+            )  # there is our own limit
             with Image.open(path) as picture:
                 check_picture(path, picture)
                 picture.draft("L", (1024, 1024))  # a JPEG is read at a part of its size
@@ -99,4 +101,5 @@ def on_paper(picture: Image.Image) -> Greys:
     drawn = float((shades * cover).sum() / max(float(cover.sum()), 1e-6))
     paper = 255.0 if drawn < 128 else 0.0
     # where nothing is transparent, the paper is in the picture
-    return cover * shades + (1 - cover) * paper
+    flattened: Greys = (cover * shades + (1 - cover) * paper).astype(np.float32)
+    return flattened

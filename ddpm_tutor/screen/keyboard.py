@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from typing import Any, TextIO
+from typing import IO, Any
 
 try:
     import termios
@@ -128,7 +128,7 @@ def _key(sent: str) -> str:
 
 
 @contextlib.contextmanager
-def keys_as_they_come(screen: TextIO) -> Iterator[Iterator[list[str]]]:
+def keys_as_they_come(screen: IO[str]) -> Iterator[Iterator[list[str]]]:
     """All that is typed for a while, none of it shown or dropped: the keys of one read at a time.
 
     Reports of the mouse are among them, as the terminal sends them, where `screen` reports it.
