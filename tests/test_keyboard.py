@@ -1,5 +1,6 @@
-"""Keys as terminals send them, the pad that is drawn on with them, Ctrl-Z, and whether anybody is there to type."""
+"""Keys as terminals send them, a pad to draw on, Ctrl-Z, and whether anybody is there to type."""
 
+import io
 import os
 import select
 import signal
@@ -140,8 +141,6 @@ def test_what_came_with_a_key_is_no_answer_and_no_key_after_a_question(typing) -
 
 @on_a_terminal
 def test_the_pad_draws_what_is_typed_and_gives_the_terminal_back(typing) -> None:
-    import io
-
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=80, height=24)
     typing(b" \x1b[C\x1b[C\x1b[C")  # the pen down, and six pixels to the right
@@ -155,12 +154,12 @@ def test_the_pad_draws_what_is_typed_and_gives_the_terminal_back(typing) -> None
     assert (rows.min(), rows.max()) == (19, 21) and columns.max() - columns.min() == 8  # undone
     shown = screen.getvalue()
     assert "\x1b[?1002h" in shown and shown.index("\x1b[?1002h") < shown.index("\x1b[?1002l")
-    assert "▀" in shown and "Enter" in shown
+    assert "█" in shown and "Enter" in shown
 
 
 @on_a_terminal
 def test_a_pad_that_is_left_or_empty_is_no_drawing(typing) -> None:
-    console = Console(file=open(os.devnull, "w"), force_terminal=True, width=42, height=22)
+    console = Console(file=io.StringIO(), force_terminal=True, width=42, height=22)
     for sent in (b" q", b" \x1b", b"\r", b" c\r"):
         typing(sent)
         assert draw_on_pad(console) is None
@@ -219,8 +218,6 @@ def test_a_terminal_that_is_gone_reads_as_quit(typing, monkeypatch) -> None:
 
 @on_a_terminal
 def test_a_terminal_that_sends_lines_is_read_by_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    import io
-
     monkeypatch.setenv("TERM", "dumb")
     monkeypatch.setattr(sys, "stdin", io.StringIO("\nBack\n q\n"))
     assert [read_key() for _ in range(4)] == ["\r", "b", "q", "q"]

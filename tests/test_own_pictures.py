@@ -1,5 +1,6 @@
 """Pictures of a learner's own: read as MNIST's are, and changed by `edit` and `gif --image`."""
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,15 +9,18 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageDraw
+from rich.console import Console
 from torch import Tensor
 from typer.testing import CliRunner, Result
 
+from ddpm_tutor.cli import own_picture
 from ddpm_tutor.cli.app import app
 from ddpm_tutor.cli.edit import Keep, known_part
 from ddpm_tutor.errors import TutorError
 from ddpm_tutor.evaluation.classifier import load_classifier, read_digits
 from ddpm_tutor.pictures import picture_reading
 from ddpm_tutor.pictures.own_digit import connected, like_mnist, read_own_digit
+from ddpm_tutor.screen import drawing_pad
 from ddpm_tutor.storage.digits import load_offline_digits
 
 SEVEN = [(90, 90), (210, 90), (130, 250)]
@@ -302,3 +306,25 @@ def test_gif_dissolves_a_picture_and_draws_it_anew(folder: Path) -> None:
     ink().save("one.gif")
     refused = tutor("gif", "--image", "one.gif", "--out", "one.gif", code=2)
     assert "written over" in refused.stderr
+
+
+def test_what_is_drawn_is_saved_and_an_earlier_picture_is_kept(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=80, height=24)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(own_picture, "is_terminal", lambda stream: True)
+    monkeypatch.setattr(own_picture, "in_notebook", lambda: False)
+    drawings = iter([np.asarray(ink()), None, np.asarray(ink(width=40))])
+    monkeypatch.setattr(drawing_pad, "draw_on_pad", lambda console: next(drawings))
+    path = Path("my.png")
+    own_picture.draw_picture(console, path)
+    first = path.read_bytes()
+    assert read(read_own_digit(path).image) == 7
+    with pytest.raises(TutorError, match="Nothing was drawn"):
+        own_picture.draw_picture(console, path)
+    assert path.read_bytes() == first
+    own_picture.draw_picture(console, path)
+    assert Path("my.1.png").read_bytes() == first != path.read_bytes()
+    with pytest.raises(TutorError, match="must end in .png"):
+        own_picture.draw_picture(console, Path("my.jpg"))

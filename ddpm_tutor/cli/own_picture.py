@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ddpm_tutor.cli.shared_options import find_digits
-from ddpm_tutor.errors import UsageError
+from ddpm_tutor.errors import TutorError, UsageError
 from ddpm_tutor.files import check_target, set_aside
 from ddpm_tutor.screen.console import written
 from ddpm_tutor.screen.keyboard import in_notebook, is_terminal
@@ -64,7 +64,8 @@ def draw_picture(console: Console, path: Path) -> None:
     """Lets the learner draw on the pad, and saves it as a PNG; an earlier file is kept.
 
     Raises:
-        UsageError: nobody can draw here, the name is of another kind of file, or nothing was drawn.
+        UsageError: nobody can draw here, or the name is of another kind of file.
+        TutorError: nothing was drawn, or it cannot be written.
     """
     from ddpm_tutor.pictures.picture_files import with_ending, write_picture
     from ddpm_tutor.screen.drawing_pad import draw_on_pad
@@ -78,8 +79,9 @@ def draw_picture(console: Console, path: Path) -> None:
     check_target(path)
     picture = draw_on_pad(console)
     if picture is None:
-        raise UsageError("Nothing was drawn, and nothing is saved.")
+        raise TutorError("Nothing was drawn, and nothing is saved.")
     if path.exists():
-        console.print(written(set_aside(path, ".png"), "Your earlier picture is kept"))
+        kept = set_aside(path, ".png")
+        console.print(written(kept, "Your earlier picture is kept"), soft_wrap=True)
     write_picture(path, picture)
     console.print(written(path, "Drawing saved"), soft_wrap=True)
