@@ -632,4 +632,5 @@ show_table("4s that were asked to be 9s", columns, [
 #   goes back up and takes the step again, so that the halves agree.
 # - A label can change on the way, too. The earlier, the more of the picture follows.
 #
-# In the package: `interpolate`, `noise_and_back`, `inpaint`, `change_label`.
+# In the package: `interpolate`, `noise_and_back`, `inpaint`, `change_label`. With a picture
+# of your own, drawn or photographed: `ddpm-tutor edit my.png`, or `edit my.png --draw`.

@@ -105,7 +105,7 @@ def test_help_and_lists_do_not_load_torch(empty: Path, environment: dict[str, st
     script = """
 import sys
 from ddpm_tutor.cli import main
-for words in ([], ["--help"], ["lessons"], ["gif", "--help"], ["--version"]):
+for words in ([], ["--help"], ["lessons"], ["gif", "--help"], ["edit", "--help"], ["--version"]):
     sys.argv = ["ddpm-tutor", *words]
     try:
         main()

@@ -1,5 +1,6 @@
-"""Keys as terminals send them, Ctrl-Z, and whether anybody is there to type."""
+"""Keys as terminals send them, a pad to draw on, Ctrl-Z, and whether anybody is there to type."""
 
+import io
 import os
 import select
 import signal
@@ -12,11 +13,14 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 from typer.testing import CliRunner
 
 from ddpm_tutor.cli import lesson as lesson_command
 from ddpm_tutor.cli.app import app
+from ddpm_tutor.errors import TutorError
 from ddpm_tutor.screen import keyboard
+from ddpm_tutor.screen.drawing_pad import Pad, draw_on_pad
 from ddpm_tutor.screen.keyboard import in_notebook, is_terminal, keys_of, read_key, showing_keys
 
 on_a_terminal = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pty")
@@ -136,6 +140,74 @@ def test_what_came_with_a_key_is_no_answer_and_no_key_after_a_question(typing) -
 
 
 @on_a_terminal
+def test_the_pad_draws_what_is_typed_and_gives_the_terminal_back(typing) -> None:
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=80, height=24)
+    typing(b" \x1b[C\x1b[C\x1b[C")  # the pen down, and six pixels to the right
+    typing(b"\x1b[<0;4;3M\x1b[<32;4;1")  # the mouse in the corner, and down; in two reads
+    typing(b"2M\x1b[<0;4;12m\x1a")
+    typing(b"\r")
+    picture = draw_on_pad(console)
+    assert picture is not None and picture.shape == (320, 320)
+    small = picture[4::8, 4::8]
+    rows, columns = small.nonzero()
+    assert (rows.min(), rows.max()) == (19, 21) and columns.max() - columns.min() == 8  # undone
+    shown = screen.getvalue()
+    assert "\x1b[?1002h" in shown and shown.index("\x1b[?1002h") < shown.index("\x1b[?1002l")
+    assert "█" in shown and "Enter" in shown
+
+
+@on_a_terminal
+def test_a_pad_that_is_left_or_empty_is_no_drawing(typing) -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=42, height=22)
+    for sent in (b" q", b" \x1b", b"\r", b" c\r"):
+        typing(sent)
+        assert draw_on_pad(console) is None
+    small = Console(file=console.file, force_terminal=True, width=41, height=22)
+    with pytest.raises(TutorError, match="42 columns and 22 lines"):
+        draw_on_pad(small)
+
+
+def test_the_mouse_draws_and_rubs_out_where_it_is() -> None:
+    pad = Pad()
+    for report in ("\x1b[<0;12;8M", "\x1b[<32;22;8M", "\x1b[<0;22;8m", "\x1b[<35;30;20M"):
+        pad.press(report)
+    rows, columns = pad.pixels.nonzero()
+    assert {rows.min(), rows.max()} <= {10, 11, 12, 13, 14} and 12 in rows  # line 8 of the screen
+    assert columns.min() <= 10 and columns.max() >= 20  # columns 12 to 22
+    pad.press("\x1b[<64;12;8M")  # the wheel
+    before = pad.pixels.copy()
+    pad.press("\x1b[<0;70;8M")  # beside the pad
+    pad.press("\x1b[<32;12;20M")
+    assert (pad.pixels == before).all()
+    for report in ("\x1b[<2;12;8M", "\x1b[<34;22;8M", "\x1b[<2;22;8m"):
+        pad.press(report)
+    assert not pad.pixels.any()
+    pad.press("u")
+    assert (pad.pixels == before).all()
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.sampled_from([*"uxc ", "up", "down", "left", "right", "\x1a", "ж"]),
+            st.builds(
+                "\x1b[<{};{};{}{}".format,
+                st.integers(0, 99), st.integers(0, 300), st.integers(0, 300), st.sampled_from("Mm"),
+            ),
+        ),
+        max_size=30,
+    )
+)  # fmt: skip
+def test_nothing_that_is_typed_breaks_the_pad(keys: list[str]) -> None:
+    pad = Pad()
+    for key in keys:
+        pad.press(key)
+    assert len(pad.lines().plain.splitlines()) == 22 and pad.done is None
+    assert {len(line) for line in pad.lines("'.#").plain.splitlines()} == {42}
+
+
+@on_a_terminal
 def test_a_terminal_that_is_gone_reads_as_quit(typing, monkeypatch) -> None:
     def gone(fd: int, count: int) -> bytes:
         raise OSError("hung up")
@@ -146,8 +218,6 @@ def test_a_terminal_that_is_gone_reads_as_quit(typing, monkeypatch) -> None:
 
 @on_a_terminal
 def test_a_terminal_that_sends_lines_is_read_by_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    import io
-
     monkeypatch.setenv("TERM", "dumb")
     monkeypatch.setattr(sys, "stdin", io.StringIO("\nBack\n q\n"))
     assert [read_key() for _ in range(4)] == ["\r", "b", "q", "q"]

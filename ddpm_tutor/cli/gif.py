@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ddpm_tutor.cli.own_code import bug_frames, check_bug, own_drawing, show_bugs
+from ddpm_tutor.cli.own_picture import one_of, own_picture
 from ddpm_tutor.cli.shared_options import (
     CheckpointOption,
     DataOption,
@@ -60,11 +61,20 @@ def gif(
         ),
     ] = None,
     direction: Annotated[
-        Direction,
+        Direction | None,
         typer.Option(
-            help="denoise: a digit appears; noise: a real one dissolves; roundtrip: both."
+            help="denoise: a digit appears; noise: a real one dissolves; roundtrip: both.",
+            show_default="denoise; roundtrip with --image",
         ),
-    ] = Direction.denoise,
+    ] = None,
+    image: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PICTURE",
+            callback=a_path,
+            help="A picture of your own that dissolves: PNG, JPEG, ..., any size.",
+        ),
+    ] = None,
     count: Annotated[
         int | None,
         typer.Option(min=1, max=36, help="How many of each digit.", show_default="1; 3 with --bug"),
@@ -105,18 +115,26 @@ def gif(
     if bug == "list":
         show_bugs(console)
         return
-    refuse_clashes(bug, with_my_code, direction, guidance)
+    if direction is None:
+        direction = Direction.roundtrip if image else Direction.denoise
+    refuse_clashes(bug, with_my_code, direction, guidance, image)
     if count is None:  # many a mistake draws a fine digit, and only ever the same one
         count = 3 if bug and digit is not None else 1
+    own_name = image.stem if image else None
     from ddpm_tutor.pictures.picture_files import FILMS, film_endings, with_ending, write_film
 
-    named = out or default_name(digit, direction, bug)
+    named = out or default_name(digit, direction, bug, own_name)
     target = check_target(with_ending(named, film_endings()))
+    if image and target.resolve() == image.resolve():
+        raise UsageError(f"{image} would be written over. Choose another name with --out.")
+    own_x_0 = own_picture(console, image) if image else None
     with console.status("Loading the model ..."):
         from ddpm_tutor.pictures.films import FRAMES, NAMES, film
         from ddpm_tutor.science.sampling import SamplingOptions
 
         loaded = open_checkpoint(checkpoint, device, steps)
+        if own_x_0 is not None and digit is None and loaded.conditional:
+            digit = read_as(console, own_x_0)
         labels = labels_for(loaded, digit, count, checkpoint)
         numbers = range(count if labels is None else len(labels))
         options = SamplingOptions(
@@ -130,7 +148,11 @@ def gif(
     frames: list[Frame] = []
     hold, names, ways = [], NAMES, list[str]()
     if direction != Direction.denoise:
-        frames += noising_frames(console, loaded, labels, numbers, seed, data)
+        if own_x_0 is None:
+            x_0 = real_digits(console, labels, numbers, seed, data)
+        else:
+            x_0 = own_x_0.expand(len(numbers), -1, -1, -1)
+        frames += noising_frames(loaded, x_0, labels, numbers, seed)
         hold.append(len(frames) - 1)
     if bug:
         frames = bug_frames(console, bug, loaded, labels, options, seed, numbers)
@@ -150,7 +172,8 @@ def gif(
     if bug:
         show_pairs(console, names, frames[-1].x_t, frames[-1].x_0_hat)
     elif direction == Direction.roundtrip:
-        show_pairs(console, ("real", "drawn anew"), frames[0].x_t, frames[-1].x_t)
+        names = ("yours" if image else "real", "drawn anew")
+        show_pairs(console, names, frames[0].x_t, frames[-1].x_t)
     else:
         show_digits(console, frames[-1].x_t, labels if digit is None else None, group)
     seconds = time.perf_counter() - started
@@ -187,7 +210,11 @@ def show_pairs(console: Console, names: tuple[str, str], these: "Tensor", those:
 
 
 def refuse_clashes(
-    bug: str | None, own: Path | None, direction: Direction, guidance: float
+    bug: str | None,
+    own: Path | None,
+    direction: Direction,
+    guidance: float,
+    image: Path | None = None,
 ) -> None:
     """Refuses what does not go together, before long work.
 
@@ -198,15 +225,21 @@ def refuse_clashes(
         raise UsageError(
             "--bug and --with-my-code draw a digit out of noise; leave --direction out."
         )
+    if image and direction == Direction.denoise:
+        raise UsageError(
+            "--image dissolves: --direction noise, or roundtrip, which is the default."
+        )
     if bug and own:
         raise UsageError("Choose one of --bug and --with-my-code.")
     if bug:
         check_bug(bug, guidance)
 
 
-def default_name(digit: int | None, direction: Direction, bug: str | None = None) -> Path:
-    """digit_7.gif, digits_roundtrip.gif, or digit_7_sign.gif."""
-    what = "digits" if digit is None else f"digit_{digit}"
+def default_name(
+    digit: int | None, direction: Direction, bug: str | None = None, own: str | None = None
+) -> Path:
+    """digit_7.gif, digits_roundtrip.gif, digit_7_sign.gif, or of an own picture my_noise.gif."""
+    what = own or ("digits" if digit is None else f"digit_{digit}")
     if bug:
         return Path(f"{what}_{bug}.gif")
     return Path(f"{what}.gif" if direction == Direction.denoise else f"{what}_{direction}.gif")
@@ -237,34 +270,43 @@ def denoising_frames(
     return list(frames_of(track(states, steps + 1, "Denoising", pictures=True), loaded.schedule))
 
 
-def noising_frames(
-    console: Console,
-    loaded: "Checkpoint",
-    labels: "Tensor | None",
-    numbers: range,
-    seed: int,
-    data: Path | None,
-) -> "list[Frame]":
-    """Real digits dissolving."""
+def real_digits(
+    console: Console, labels: "Tensor | None", numbers: range, seed: int, data: Path | None
+) -> "Tensor":
+    """A real digit for each number, (B, 1, 32, 32) in [-1, 1]; says where they are from."""
     import torch
-
-    from ddpm_tutor.classroom.session import track
-    from ddpm_tutor.pictures.films import FRAMES, noising
-    from ddpm_tutor.science.noise import stream
-    from ddpm_tutor.science.pixels import to_unit_range
 
     digits = find_digits(data)
     console.print(Text(f"Digits: {digits.source}", "dim"), soft_wrap=True)
-    chosen = []
-    for i in numbers:
-        same = digits.train_images if labels is None else digits.of_class(int(labels[i]))
-        pick = int(torch.randint(len(same), (1,), generator=stream(seed, "real digit", i)))
-        chosen.append(to_unit_range(same[pick]))
+    classes = [None if labels is None else int(labels[i]) for i in range(len(numbers))]
+    return torch.stack([one_of(digits, c, seed, i) for c, i in zip(classes, numbers, strict=True)])
+
+
+def read_as(console: Console, x_0: "Tensor") -> int:
+    """The digit that the classifier takes a picture for; says so."""
+    from ddpm_tutor.evaluation.classifier import load_classifier, read_digits
+    from ddpm_tutor.science.pixels import to_uint8
+
+    digit = int(read_digits(load_classifier().model, to_uint8(x_0)).classes[0])
+    console.print(
+        Text(f"Read as a {digit}, and asked for as that; --digit says another.", "dim"),
+        soft_wrap=True,
+    )
+    return digit
+
+
+def noising_frames(
+    loaded: "Checkpoint", x_0: "Tensor", labels: "Tensor | None", numbers: range, seed: int
+) -> "list[Frame]":
+    """Digits dissolving, (B, 1, 32, 32) in [-1, 1]."""
+    from ddpm_tutor.classroom.session import track
+    from ddpm_tutor.pictures.films import FRAMES, noising
+
     device = next(loaded.model.parameters()).device
     frames = noising(
         loaded.model,
         loaded.schedule,
-        torch.stack(chosen).to(device),
+        x_0.to(device),
         None if labels is None else labels.to(device),
         seed=seed,
         indices=numbers,

@@ -5,6 +5,7 @@ What is typed while a step computes stays out of its output, and is no answer to
 
 import codecs
 import contextlib
+import itertools
 import os
 import re
 import select
@@ -12,7 +13,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import IO, Any
 
 try:
     import termios
@@ -51,6 +52,10 @@ SAME = {"\n": "\r", "\x1bOM": "\r", "\x04": "q"}  # Enter of the number pad; Ctr
 NEXT = ("\r", " ", "right", "down", "page down")
 BACK = ("b", "left", "up", "page up")
 REST_SECONDS = 0.05  # the rest of a key that came in part is not longer on its way
+
+REPORT = "\x1b[<"  # how a report of the mouse begins
+# of buttons, of moves while one is held, with places in digits (xterm, and nearly all others)
+MOUSE_MODES = (1000, 1002, 1006)
 
 _waiting: list[str] = []  # keys that came together with one that has been read
 
@@ -96,9 +101,17 @@ def forget_keys() -> None:
     _waiting.clear()
 
 
-def keys_of(text: str) -> list[str]:
-    """The keys, as `read_key` returns them, for which a terminal sends this text."""
-    return [key for match in KEY.finditer(text) if (key := _key(match[0]))]
+def keys_of(text: str, mouse: bool = False) -> list[str]:
+    """The keys, as `read_key` returns them, for which a terminal sends this text.
+
+    Args:
+        mouse: whether its reports count, each as it is sent.
+    """
+
+    def key(sent: str) -> str:
+        return sent if mouse and sent.startswith(REPORT) else _key(sent)
+
+    return [name for match in KEY.finditer(text) if (name := key(match[0]))]
 
 
 def _key(sent: str) -> str:
@@ -114,7 +127,31 @@ def _key(sent: str) -> str:
     return SEQUENCES.get(number + end if end == "~" else end, "")
 
 
-def _typed(terminal: int) -> list[str]:
+@contextlib.contextmanager
+def keys_as_they_come(screen: IO[str]) -> Iterator[Iterator[list[str]]]:
+    """All that is typed for a while, none of it shown or dropped: the keys of one read at a time.
+
+    Reports of the mouse are among them, as the terminal sends them, where `screen` reports it.
+    Ctrl-Z is a key.
+    """
+    if termios is None:
+        yield ([_windows_key()] for _ in itertools.count())
+        return
+    terminal = sys.stdin.fileno()
+    with _modes(off=termios.ICANON | termios.ECHO, drop=True, drop_after=True):
+        modes = termios.tcgetattr(terminal)
+        modes[6][termios.VSUSP] = b"\0"  # a stopped program would leave the mouse to the shell
+        termios.tcsetattr(terminal, termios.TCSANOW, modes)
+        try:
+            screen.write("".join(f"\x1b[?{mode}h" for mode in MOUSE_MODES))
+            screen.flush()
+            yield (_typed(terminal, mouse=True) for _ in itertools.count())
+        finally:
+            screen.write("".join(f"\x1b[?{mode}l" for mode in MOUSE_MODES))
+            screen.flush()
+
+
+def _typed(terminal: int, *, mouse: bool = False) -> list[str]:
     """The keys that come in one read, or in two where the first ends in the middle of a key."""
     decoder = codecs.getincrementaldecoder(sys.stdin.encoding or "utf-8")("replace")
     text = ""
@@ -128,7 +165,7 @@ def _typed(terminal: int) -> list[str]:
         text += decoder.decode(sent)
         more_to_come = decoder.getstate()[0] or UNFINISHED.search(text)
         if not more_to_come or not select.select([terminal], [], [], REST_SECONDS)[0]:
-            return keys_of(text)
+            return keys_of(text, mouse)
 
 
 def _windows_key() -> str:
