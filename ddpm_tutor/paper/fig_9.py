@@ -7,6 +7,8 @@
 #
 # **Function:** interpolate, interpolate_at
 #
+# **Lesson:** 9, The way back
+#
 # **Exercise:** 2, 9
 #
 # **See:** fig 8, fig 7, eq 4
