@@ -326,5 +326,5 @@ def test_what_is_drawn_is_saved_and_an_earlier_picture_is_kept(
     assert path.read_bytes() == first
     own_picture.draw_picture(console, path)
     assert Path("my.1.png").read_bytes() == first != path.read_bytes()
-    with pytest.raises(TutorError, match="must end in .png"):
+    with pytest.raises(TutorError, match=r"must end in \.png"):
         own_picture.draw_picture(console, Path("my.jpg"))
