@@ -341,14 +341,13 @@ def left(work: Work) -> str:
 
 def film_frames(work: Work, change: Change) -> "list[Frame]":
     """Noise is added, if there is a picture to add it to, and taken out."""
-    from ddpm_tutor.classroom.session import Session, track, using
+    from ddpm_tutor.classroom.session import track
     from ddpm_tutor.pictures.films import frames_of
 
     schedule = work.loaded.schedule
     steps = work.options.steps_of(work.t)
-    with using(Session(make_console())):
-        states = track(change.states, steps + 1, "Changing", pictures=True)
-        down = list(frames_of(states, schedule, DOWN))
+    states = track(change.states, steps + 1, "Changing", pictures=True)
+    down = list(frames_of(states, schedule, DOWN))
     return up_frames(work, change.clean, down[0].x_t) + down
 
 
