@@ -149,8 +149,8 @@ print(f"10, the null label: {(given == 10).float().mean():.1%}")
 # at once: how much larger is its loss if it is told a wrong label? Then we throw it
 # away, and go on with the weights that saw all digits many times. Their log is below.
 #
-# There, the training loss is the mean over an epoch. The validation loss is that
-# of the averaged weights of lesson 3, at its end. So it can be the lower one.
+# There the training loss is a mean over an epoch. The validation loss, of the averaged
+# weights at its end, can be the lower one.
 
 # %%
 torch.manual_seed(seed)
@@ -202,7 +202,7 @@ print(f"loss: first {first:.4f}, now {now:.4f}. A wrong label costs it "
 log = trained.log
 rows = [(e["epoch"], f"{e['train_loss']:.4f}",
          f"{e['validation']['mean']:.4f}")
-        for e in log if e["epoch"] in (1, 2, 5, 10, 20) or e is log[-1]]
+        for e in log if e["epoch"] in (1, 5, 20) or e is log[-1]]
 if log:
     show_table("The weights we go on with",
                ["epoch", "train", "validation"], rows)
@@ -477,7 +477,7 @@ say(". ".join(verdicts) + "." + (
 #
 #     ε(no label) = -√(1 - ᾱ_t) ∇ log p(x_t)
 #     ε(label) - ε(no label) = -√(1 - ᾱ_t) ∇ log p(label | x_t)
-#     so ε is the slope of p(x_t) · p(label | x_t)^w
+#     together:  ε = -√(1 - ᾱ_t) ∇ log [p(x_t) · p(label | x_t)^w]
 
 # %%
 ask_number(
@@ -690,7 +690,7 @@ _ = save_film(frames, "lesson 5 all ten digits")
 # - A tenth of the labels is dropped in training, so one network predicts with
 #   and without (Alg. 1). Well trained weights have a lower loss with the right label
 #   (Eq. 14), most of all at middle t, and a higher one with a wrong label.
-# - Guidance exaggerates the label: p(x) · p(label | x)^w, nearly (Ho and Salimans 2022).
+# - Guidance exaggerates the label, at each t: p(x_t) · p(label | x_t)^w (Ho, Salimans 2022).
 #   Well trained weights then draw pictures that are surer, and more alike.
 # - Without a label the noise of all the steps decides the digit (Alg. 2), so `x_T`
 #   can't be classified. The dice of a GAN or a VAE fall once, those of DDPM T times.

@@ -230,6 +230,8 @@ def test_progress_of_an_earlier_version_is_kept(tutor, folder: Path) -> None:
         (["gif", "--bug", "sign", "--with-my-code", "."], 2, "one of"),
         (["gif", "--bug", "one_too_much", "--guidance", "1"], 2, "guidance"),
         (["gif", "--with-my-code", "."], 1, "5, 8, 9, 14"),
+        (["gif", "--with-my-code", "--steps", "20"], 2, "belongs here"),
+        (["exercise", "2"], 2, "ddpm-tutor exercise start 2"),
     ],
 )
 def test_mistakes_get_a_short_answer(tutor, words: list[str], code: int, says: str) -> None:

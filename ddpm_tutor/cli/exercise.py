@@ -2,13 +2,14 @@
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+from typer.core import TyperGroup
 
 from ddpm_tutor.cli.shared_options import a_path
 from ddpm_tutor.commands import command
@@ -23,7 +24,18 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS = 0.3  # between two looks at a watched file
 
+
+class Exercises(TyperGroup):
+    """Whoever types `exercise 2`, as `lesson 2`, is told what to type."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args[0].isdigit():
+            raise UsageError(f"Say what to do with it: {command('exercise', 'start', args[0])}")
+        return super().resolve_command(ctx, args)
+
+
 app = typer.Typer(
+    cls=Exercises,
     help="Write the equations yourself: a gap to fill, and an exact answer.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )

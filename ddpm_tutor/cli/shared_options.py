@@ -36,7 +36,12 @@ def a_path(value: PathOrText) -> PathOrText:
     """The value of an option that names a file or folder, with its `~` expanded.
 
     Many a shell does not do that in `--out=~/7.gif`, and none on Windows.
+
+    Raises:
+        BadParameter: it is the next option, as in `--with-my-code --steps 20`.
     """
+    if str(value).startswith("--"):
+        raise typer.BadParameter(f"a file or folder belongs here, and next comes {value}.")
     return value if value is None else type(value)(expanded(str(value)))
 
 
