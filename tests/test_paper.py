@@ -60,14 +60,15 @@ def test_what_is_wrong_in_an_entry_is_named(tmp_path: Path) -> None:
     page.write_text(
         "# %% [markdown]\n# # Equation 2\n#\n# **Where:** §2\n#\n# **Symbols:** x_t, ω\n#\n"
         "# **Function:** q_stepp\n#\n# **Lesson:** 1, No such step; 99, Nowhere\n#\n"
-        "# **Exercise:** 99\n#\n# **Mistakes:** nobodys\n#\n# **See:** eq 99\n#\n#     x = 1\n",
+        "# **Exercise:** 99\n#\n# **Mistakes:** nobodys\n#\n# **See:** eq 99\n#\n#     x = 1\n"
+        f"#     y = {'1 + ' * 19}1\n",
         encoding="utf-8",
     )
     found = "\n".join(problems_of_entry(Entry(read_lesson(page)), FUNCTIONS))
     for what in (
         "heading", "its formula", "asks nothing", "What people get wrong", "asserted",
         "function q_stepp", "symbol ω", "No such step", "lesson 99", "exercise 99", "nobodys",
-        "entry eq 99",
+        "entry eq 99", "a formula of more than 79 columns",
     ):  # fmt: skip
         assert what in found
 
