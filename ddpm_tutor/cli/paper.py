@@ -178,6 +178,7 @@ def links_of(console: Console, entry: "Entry") -> RenderableType:
     linked: dict[str, list[Text]] = {"In the paper": [Text(entry.page.fact("Where"))]}
     for name in entry.listed("Function"):
         words = Text.assemble((f"{name}()", "bold"), f"  {summaries.get(name, '')}")
+        words.no_wrap, words.overflow = True, "ellipsis"  # the rest stands in its source
         linked.setdefault("Function", []).append(words)
     for number, title in entry.lessons:
         step = step_of(find_lesson(str(number)), title)
