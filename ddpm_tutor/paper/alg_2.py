@@ -3,7 +3,7 @@
 #
 # **Where:** §3.2, at its end, beside Algorithm 1
 #
-# **Symbols:** x_{t-1}, ε_θ, σ_t², z
+# **Symbols:** x_t, x_{t-1}, t, T, ε_θ, α_t, ᾱ_t, σ_t², z, N
 #
 # **Function:** p_step, ancestral_sampling
 #

@@ -3,7 +3,7 @@
 #
 # **Where:** §2
 #
-# **Symbols:** q, x_t, x_{t-1}, β_t, N, T
+# **Symbols:** q, x_0, x_t, x_{t-1}, β_t, N, T
 #
 # **Function:** q_step
 #

@@ -3,7 +3,7 @@
 #
 # **Where:** §2
 #
-# **Symbols:** L, q, p_θ, x_0, x_t, x_{t-1}, T
+# **Symbols:** L, E, q, p_θ, p(x_T), x_0, x_t, x_{t-1}, T
 #
 # **Function:** estimate_bound
 #
@@ -12,7 +12,8 @@
 # **See:** eq 1, eq 2, eq 17
 #
 #     E[-log p_θ(x_0)] ≤ E_q[ -log p_θ(x_0:T) / q(x_1:T | x_0) ]
-#       = E_q[ -log p(x_T) - Σ_{t≥1} log p_θ(x_{t-1} | x_t) / q(x_t | x_{t-1}) ] = L      (3)
+#       = E_q[ -log p(x_T) - Σ_{t≥1} log p_θ(x_{t-1} | x_t) / q(x_t | x_{t-1}) ]
+#       = L      (3)
 #
 # What probability does the model give to a picture? That is a sum over all paths that end
 # there: too many. Walk from the picture into noise instead, as q does, and ask of that path
@@ -27,7 +28,7 @@
 # the bound is a mean over walks.
 
 # %% tags=["parameters"]
-w = 0.6  # the variance of a step back, in β_t; 1 is right for such data
+w = 0.6  # the variance of a step back, in β_t
 x_0 = 0.5  # the pixel
 seed = 0
 
