@@ -93,10 +93,10 @@ assert abs(rows[2][1] - rows[2][2]) < 1e-5 < rows[1][2] - rows[1][1]
 #
 # The mean of the ratio itself is exact: E_q[p_θ(x_0:T) / q(x_1:T | x_0)] = p_θ(x_0). The
 # logarithm bends downwards, so the mean of logarithms is below the logarithm of the mean
-# (Jensen's inequality). With the minus it is above. Try two ratios: 0.5 and 1.5.
+# (Jensen's inequality). With the minus it is above. Try two ratios: 0.5 and 2.5.
 
 # %%
-ratios = torch.tensor([0.5, 1.5])
+ratios = torch.tensor([0.5, 2.5])
 say(f"-log of the mean: {-ratios.mean().log():.3f}. Mean of -log: {-ratios.log().mean():.3f}.")
 assert -ratios.log().mean() > -ratios.mean().log()
 
