@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from ddpm_tutor import p_mean
 from ddpm_tutor.classroom.session import Session
 from ddpm_tutor.classroom.stepper import Stepper
 from ddpm_tutor.cli.app import app
@@ -183,6 +184,16 @@ def test_the_key_e_opens_the_entry_of_what_is_on_the_screen() -> None:
     stepper.run()
     assert opened == [others[0] if others else first]
     assert "e paper" in console.file.getvalue()
+
+
+def test_the_key_s_shows_the_function_that_a_formula_is() -> None:
+    console = make_console(file=io.StringIO())
+    entry = next(entry for entry in all_entries() if entry.key == "eq 11")
+    stepper = Stepper(
+        entry.to_read(), Session(console), keys=keys("s", "q"), named={"p_mean": p_mean}
+    )
+    stepper.run()
+    assert "s source" in console.file.getvalue() and "def p_mean(" in console.file.getvalue()
 
 
 def test_a_key_of_a_link_ends_the_sitting_and_is_kept() -> None:

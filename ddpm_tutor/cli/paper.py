@@ -135,6 +135,7 @@ def step_through(
 
     with showing_keys(False) if bookmark else nullcontext():
         with console.status(Text(f"Opening {entry.name} ...")):
+            import ddpm_tutor
             from ddpm_tutor.classroom.session import Session
             from ddpm_tutor.classroom.stepper import Stepper
             from ddpm_tutor.files import make_folder
@@ -145,7 +146,11 @@ def step_through(
             make_folder(out)
         session = Session(console, out)
         stepper = Stepper(
-            entry.to_read(), session, settings=values, below={1: links_of(console, entry)}
+            entry.to_read(),
+            session,
+            settings=values,
+            below={1: links_of(console, entry)},
+            named={name: getattr(ddpm_tutor, name) for name in entry.listed("Function")},
         )
         if bookmark:
             session.ask, session.on_answer = ask, bookmark.answered
