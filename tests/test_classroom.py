@@ -14,6 +14,7 @@ from rich.console import Console
 
 from ddpm_tutor.classroom.session import Session
 from ddpm_tutor.classroom.stepper import LessonError, Stepper
+from ddpm_tutor.course.cells import Cell
 from ddpm_tutor.course.lesson import (
     Lesson,
     all_lessons,
@@ -126,6 +127,11 @@ def test_the_code_of_a_question_is_not_shown(lesson: Lesson) -> None:
     source = shown_source(lesson.steps[3].code[0])
     assert "SECRET" not in source and "REPLY" not in source
     assert "total = sum(range(count))" in source and "linear_schedule(10).T" in source
+
+
+def test_what_is_asserted_behind_a_question_is_not_shown() -> None:
+    source = 'assert n\nask_choice("?", [], answer=n)\nprint(n)\nassert n == 7  # SECRET'
+    assert shown_source(Cell("code", "", source, 1)) == "assert n\nprint(n)"
 
 
 def test_what_a_lesson_says_is_shown_as_words_and_not_as_code(tmp_path: Path) -> None:

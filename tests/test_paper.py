@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from ddpm_tutor import p_mean
 from ddpm_tutor.classroom.session import Session
 from ddpm_tutor.classroom.stepper import Stepper
 from ddpm_tutor.cli.app import app
@@ -60,14 +61,15 @@ def test_what_is_wrong_in_an_entry_is_named(tmp_path: Path) -> None:
     page.write_text(
         "# %% [markdown]\n# # Equation 2\n#\n# **Where:** §2\n#\n# **Symbols:** x_t, ω\n#\n"
         "# **Function:** q_stepp\n#\n# **Lesson:** 1, No such step; 99, Nowhere\n#\n"
-        "# **Exercise:** 99\n#\n# **Mistakes:** nobodys\n#\n# **See:** eq 99\n#\n#     x = 1\n",
+        "# **Exercise:** 99\n#\n# **Mistakes:** nobodys\n#\n# **See:** eq 99\n#\n#     x = 1\n"
+        f"#     y = {'1 + ' * 19}1\n",
         encoding="utf-8",
     )
     found = "\n".join(problems_of_entry(Entry(read_lesson(page)), FUNCTIONS))
     for what in (
         "heading", "its formula", "asks nothing", "What people get wrong", "asserted",
         "function q_stepp", "symbol ω", "No such step", "lesson 99", "exercise 99", "nobodys",
-        "entry eq 99",
+        "entry eq 99", "a formula of more than 79 columns",
     ):  # fmt: skip
         assert what in found
 
@@ -182,6 +184,16 @@ def test_the_key_e_opens_the_entry_of_what_is_on_the_screen() -> None:
     stepper.run()
     assert opened == [others[0] if others else first]
     assert "e paper" in console.file.getvalue()
+
+
+def test_the_key_s_shows_the_function_that_a_formula_is() -> None:
+    console = make_console(file=io.StringIO())
+    entry = next(entry for entry in all_entries() if entry.key == "eq 11")
+    stepper = Stepper(
+        entry.to_read(), Session(console), keys=keys("s", "q"), named={"p_mean": p_mean}
+    )
+    stepper.run()
+    assert "s source" in console.file.getvalue() and "def p_mean(" in console.file.getvalue()
 
 
 def test_a_key_of_a_link_ends_the_sitting_and_is_kept() -> None:

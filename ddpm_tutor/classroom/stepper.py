@@ -74,6 +74,7 @@ class Stepper:
         below: what stands below the prose of a step, by its number.
         open_entry: lets the learner read an entry of the paper, and come back.
         other_keys: keys that end the sitting, and what they mean; `left_by` is the one pressed.
+        named: functions of the package that the first step is about, though it runs none.
     """
 
     left_by = ""
@@ -92,11 +93,13 @@ class Stepper:
         below: Mapping[int, RenderableType] | None = None,
         open_entry: Callable[[Entry], None] | None = None,
         other_keys: Mapping[str, str] | None = None,
+        named: Mapping[str, Any] | None = None,
     ) -> None:
         self.lesson, self.session, self.keys = lesson, session, keys
         self.at_step, self.at_end, self.took = at_step, at_end, took
         self.settings, self.expected = settings or {}, expected or {}
         self.below, self.open_entry, self.other_keys = below or {}, open_entry, other_keys or {}
+        self.named = named or {}
         self.namespace = new_namespace(lesson)
         self.shown: dict[int, list[RenderableType]] = {}  # step -> what its code displayed
         self.asked: dict[int, list[Asked]] = {}  # step -> its questions
@@ -336,8 +339,9 @@ class Stepper:
 
     def _functions(self, step: Step) -> dict[str, Any]:
         """The package's functions that a step used, as many as can be chosen by a digit."""
+        named = self.named if step is self.lesson.steps[0] else {}
         found = used_functions((cell.source for cell in step.code), self.namespace)
-        return dict(islice(found.items(), 9))
+        return dict(islice((dict(named) | found).items(), 9))
 
     def _which(self, names: list[str]) -> str:
         """The one of these names that the learner means; "" for none. One alone is not asked."""

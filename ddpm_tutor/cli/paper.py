@@ -135,6 +135,7 @@ def step_through(
 
     with showing_keys(False) if bookmark else nullcontext():
         with console.status(Text(f"Opening {entry.name} ...")):
+            import ddpm_tutor
             from ddpm_tutor.classroom.session import Session
             from ddpm_tutor.classroom.stepper import Stepper
             from ddpm_tutor.files import make_folder
@@ -145,7 +146,11 @@ def step_through(
             make_folder(out)
         session = Session(console, out)
         stepper = Stepper(
-            entry.to_read(), session, settings=values, below={1: links_of(console, entry)}
+            entry.to_read(),
+            session,
+            settings=values,
+            below={1: links_of(console, entry)},
+            named={name: getattr(ddpm_tutor, name) for name in entry.listed("Function")},
         )
         if bookmark:
             session.ask, session.on_answer = ask, bookmark.answered
@@ -178,6 +183,7 @@ def links_of(console: Console, entry: "Entry") -> RenderableType:
     linked: dict[str, list[Text]] = {"In the paper": [Text(entry.page.fact("Where"))]}
     for name in entry.listed("Function"):
         words = Text.assemble((f"{name}()", "bold"), f"  {summaries.get(name, '')}")
+        words.no_wrap, words.overflow = True, "ellipsis"  # the rest stands in its source
         linked.setdefault("Function", []).append(words)
     for number, title in entry.lessons:
         step = step_of(find_lesson(str(number)), title)

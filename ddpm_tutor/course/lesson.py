@@ -158,13 +158,16 @@ def compile_cell(cell: Cell, path: Path) -> tuple[CodeType, CodeType | None]:
 def shown_source(cell: Cell) -> str:
     """The cell's code without its questions, which would give their answers away.
 
-    The words that `say` says stand below it in any case.
+    So would an assertion behind a question. The words that `say` says stand below it in any case.
     """
-    lines, hidden = cell.source.splitlines(), set[int]()
+    lines, hidden, asked = cell.source.splitlines(), set[int](), False
     for node in ast.parse(cell.source).body:
         call = node.value if isinstance(node, ast.Expr) else None
         name = call.func if isinstance(call, ast.Call) else None
-        if isinstance(name, ast.Name) and (name.id.startswith("ask_") or name.id == "say"):
+        called = name.id if isinstance(name, ast.Name) else ""
+        asked = asked or called.startswith("ask_")
+        told = called.startswith("ask_") or called == "say"
+        if told or (asked and isinstance(node, ast.Assert)):
             hidden.update(range(node.lineno - 1, node.end_lineno or node.lineno))
     shown = "\n".join(line for i, line in enumerate(lines) if i not in hidden)
     return shown.strip("\n")

@@ -4,6 +4,8 @@ import ast
 import re
 from collections import Counter
 
+from rich.cells import cell_len
+
 from ddpm_tutor.course.lesson import Lesson, parameters, shown_source
 from ddpm_tutor.course.questions import Question, keyword, name_of, questions
 from ddpm_tutor.errors import TutorError
@@ -12,6 +14,7 @@ FACTS = ("Goal", "You need", "Paper", "Time")
 MAX_PROSE_LINES = 16
 MAX_CODE_LINES = 22
 MAX_COLUMNS = 78  # a terminal of 80, less a little room
+MAX_FORMULA_COLUMNS = 79  # a formula that wraps is torn
 MIN_QUESTIONS = 3  # in each lesson, at least
 
 
@@ -49,6 +52,11 @@ def problems_of_cells(lesson: Lesson) -> list[str]:
     for step in lesson.steps:
         if len(step.prose.splitlines()) > MAX_PROSE_LINES:
             found.append(f"{step.title}: more than {MAX_PROSE_LINES} lines of prose")
+        found += [
+            f"{step.title}: a formula of more than {MAX_FORMULA_COLUMNS} columns: {line.strip()}"
+            for line in step.prose.splitlines()
+            if line.startswith("    ") and cell_len(line) > MAX_FORMULA_COLUMNS
+        ]
         for cell in step.code:
             lines = shown_source(cell).splitlines()
             if len(lines) > MAX_CODE_LINES:

@@ -3,7 +3,7 @@
 #
 # **Where:** §3.2, at its end, beside Algorithm 2
 #
-# **Symbols:** x_0, t, ε, ε_θ
+# **Symbols:** x_0, q, t, T, ε, N, ε_θ, ᾱ_t
 #
 # **Function:** noisy_batch, training_step, loss_simple
 #

@@ -3,7 +3,7 @@
 #
 # **Where:** §2
 #
-# **Symbols:** T, x_t, x_{t-1}, p_θ, μ_θ, σ_t², N
+# **Symbols:** T, t, x_t, x_{t-1}, p_θ, p(x_T), μ_θ, Σ_θ, N
 #
 # **Function:** p_step, p_mean, sample
 #

@@ -3,7 +3,7 @@
 #
 # **Where:** §3.2, between Eq. 9 and Eq. 11
 #
-# **Symbols:** x_t, ε, μ_θ, α_t, ᾱ_t, β_t
+# **Symbols:** L_{t-1}, C, E, σ_t², x_0, x_t, ε, μ_θ, α_t, ᾱ_t, β_t, t
 #
 # **Function:** p_mean, q_posterior
 #
@@ -77,6 +77,8 @@ ask_choice(
     ],
     answer=2 if missed[at] < 2e-4 else 1,
 )
+
+# %%
 show_images(
     torch.stack([target[at], lazy[at],
                  100 * (lazy[at] - target[at])]).float(),
@@ -91,7 +93,7 @@ assert t[at] == 298 and missed[at] < 2e-4
 #
 # Eq. 7 is μ̃_t = a x_0 + b x_t. Put in x_0' = (x_t - √(1-ᾱ_t) ε)/√ᾱ_t:
 #
-#     1   a x_0' + b x_t,   a = √ᾱ_{t-1} β_t/(1-ᾱ_t),  b = √α_t (1-ᾱ_{t-1})/(1-ᾱ_t)
+#     1   a x_0' + b x_t;  a = √ᾱ_{t-1} β_t/(1-ᾱ_t), b = √α_t (1-ᾱ_{t-1})/(1-ᾱ_t)
 #     2   (a/√ᾱ_t + b) x_t - a √(1-ᾱ_t)/√ᾱ_t ε            sorted
 #     3   a/√ᾱ_t = β_t/(√α_t (1-ᾱ_t))                     as √ᾱ_t = √α_t √ᾱ_{t-1}
 #     4   a/√ᾱ_t + b = (β_t + α_t - ᾱ_t)/(√α_t (1-ᾱ_t))   as α_t ᾱ_{t-1} = ᾱ_t

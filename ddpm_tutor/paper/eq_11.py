@@ -3,7 +3,7 @@
 #
 # **Where:** §3.2, between Eq. 10 and Eq. 12
 #
-# **Symbols:** x_t, α_t, ᾱ_t, β_t, ε_θ
+# **Symbols:** μ_θ, x_t, t, α_t, ᾱ_t, β_t, ε_θ
 #
 # **Function:** p_mean, q_posterior, predict_x_0
 #
@@ -26,8 +26,8 @@
 # %% [markdown]
 # ## How much of the noise goes in one step?
 #
-# ε_θ is all the noise in x_t. The factor before it says how much of that is taken
-# out at once.
+# The noise in x_t has the size √(1 - ᾱ_t). Of that, Eq. 11 takes out β_t/√(1 - ᾱ_t).
+# So the share that goes is β_t/(1 - ᾱ_t).
 
 # %% tags=["parameters"]
 seed = 0  # another digit, other noise
@@ -49,26 +49,29 @@ from ddpm_tutor.classroom.tools import (
 where = choose_device(device)
 trained = load_checkpoint()
 model, schedule = trained.model.to(where), trained.schedule.to(where)
-factor = schedule.beta / (1 - schedule.alpha_bar).sqrt()
-most = factor[1:].max().item()
+present = (1 - schedule.alpha_bar[1:]).sqrt()  # the noise in x_1 to x_T
+factor = schedule.beta[1:] / present
+share = factor / present
 ask_choice(
-    "Of all the noise that ε_θ sees, how much does one step take out, at most?",
+    "At which t does one step take out the largest share of the noise that is in x_t?",
     [
-        ("about 2 in 100, at t = 1000", "Yes. The other 98 stay for later steps."),
-        ("about half, at t = 500", "No step takes half. Print `factor` to see: press p."),
-        ("all of it, at t = 1", "At t = 1 the factor is 0.01. There is hardly any noise left "
-         "in x_1: ε_θ has size 1, the noise in x_1 has size √(1 - ᾱ_1) = 0.01. So it is all "
-         "of the noise, yet a hundredth of ε_θ."),
+        ("at t = 1000", "There the factor before ε_θ is largest, 0.02. But x_1000 is nothing but "
+         "noise: 2 in 100 of it go, and the other 98 stay for later steps."),
+        ("at t = 500", "There the factor is 0.01, and the noise in x_500 is 0.96. A hundredth of "
+         "it goes."),
+        ("at t = 1", "Yes: all of it. ᾱ_1 is 1 - β_1, so the share is 1. There is little left to "
+         "take, for the noise in x_1 has the size 0.01. At t = 1000 the share is 2 in 100."),
     ],
-    answer=0,
+    answer=2 if share.argmax() == 0 else 0,
 )
 show_table(
     "What a step takes out",
-    ["t", "β_t/√(1 - ᾱ_t)", "1/√α_t"],
-    [(i, factor[i].item(), schedule.alpha[i].rsqrt().item())
-     for i in (1, 2, 50, 300, 1000)],
+    ["t", "noise in x_t", "taken out", "share", "1/√α_t"],
+    [(i, present[i - 1].item(), factor[i - 1].item(), share[i - 1].item(),
+      schedule.alpha[i].rsqrt().item()) for i in (1, 2, 50, 300, 500, 1000)],
 )
-assert factor[1:].argmax() == schedule.T - 1 and 0.01 < most < 0.03
+assert share.argmax() == 0 and abs(share[0] - 1) < 1e-9
+assert factor.argmax() == schedule.T - 1 and share[-1] < 0.03
 
 # %% [markdown]
 # ## It is Eq. 7 with Eq. 15 put in

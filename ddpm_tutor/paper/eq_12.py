@@ -3,7 +3,7 @@
 #
 # **Where:** §3.2, after Eq. 11
 #
-# **Symbols:** L_{t-1}, ε, ε_θ, σ_t², β_t, ᾱ_t
+# **Symbols:** L_{t-1}, C, E, x_0, ε, ε_θ, σ_t², β_t, α_t, ᾱ_t, t
 #
 # **Function:** vlb_weight, distance_of_means
 #
@@ -86,10 +86,10 @@ assert saved[0] > saved[1] and 28 < weight[0] / weight[99] < 34
 # %% [markdown]
 # ## From Eq. 10 and 11, line by line
 #
-#     1   ‖1/√α_t (x_t - k ε) - 1/√α_t (x_t - k ε_θ)‖² / (2σ_t²)   k = β_t/√(1-ᾱ_t)
-#     2   ‖1/√α_t (k ε_θ - k ε)‖² / (2σ_t²)                       x_t cancels
-#     3   k²/α_t · ‖ε_θ - ε‖² / (2σ_t²)                           a factor, squared
-#     4   β_t²/(2σ_t² α_t (1-ᾱ_t)) · ‖ε - ε_θ‖²                   k written out
+#     1   ‖(x_t - k ε)/√α_t - (x_t - k ε_θ)/√α_t‖² / (2σ_t²)    k = β_t/√(1-ᾱ_t)
+#     2   ‖1/√α_t (k ε_θ - k ε)‖² / (2σ_t²)                     x_t cancels
+#     3   k²/α_t · ‖ε_θ - ε‖² / (2σ_t²)                         a factor, squared
+#     4   β_t²/(2σ_t² α_t (1-ᾱ_t)) · ‖ε - ε_θ‖²                 k written out
 #
 # And the way here from Eq. 5, all of it: the KL divergence, Eq. 8, Eq. 10 with Eq. 11
 # in it, Eq. 12. Each is computed on its own, at all 200 t. (σ_t² = β̃_t, so C = 0.)

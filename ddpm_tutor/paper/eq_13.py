@@ -3,7 +3,7 @@
 #
 # **Where:** §3.3
 #
-# **Symbols:** L_0, x_0, μ_θ, σ_t², δ±, N
+# **Symbols:** p_θ, x_0, μ_θ, σ_t², δ±, N
 #
 # **Function:** log_decoder, decoder_nats
 #
@@ -13,7 +13,8 @@
 #
 # **See:** eq 5
 #
-#     p_θ(x_0 | x_1) = Π_i ∫ N(x; μ_θ^i(x_1, 1), σ_1²) dx,  from δ-(x_0^i) to δ+(x_0^i)
+#     p_θ(x_0 | x_1) = Π_i ∫ N(x; μ_θ^i(x_1, 1), σ_1²) dx,
+#                          from x = δ-(x_0^i) to δ+(x_0^i),  i = 1 to D
 #
 #     δ±(x) = x ± 1/255, but δ+(1) = ∞ and δ-(-1) = -∞      (13)
 #
@@ -60,7 +61,7 @@ ask_choice(
          "gets less than a third."),
         ("7", "Yes. Three to each side of the right one. However sure the network is, it says "
          "the shade to within a few only: σ_1 is fixed."),
-        ("40", "That would be a σ_1 of some 0.06. It is 0.01, little more than one bin."),
+        ("40", "That would be a σ_1 of some 0.1. It is 0.01, little more than one bin."),
     ],
     answer=[1, 7, 40].index(int((p > 0.01).sum())),
 )

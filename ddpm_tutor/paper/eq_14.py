@@ -3,7 +3,7 @@
 #
 # **Where:** §3.4
 #
-# **Symbols:** L_simple, t, ε, ε_θ, ᾱ_t, x_0
+# **Symbols:** L_simple, E, t, ε, ε_θ, ᾱ_t, x_0
 #
 # **Function:** loss_simple, validation_loss, vlb_weight
 #

@@ -3,7 +3,7 @@
 #
 # **Where:** Appendix A
 #
-# **Symbols:** L, q, p_θ, x_0, x_t, x_{t-1}, D_KL, T
+# **Symbols:** L, E, q, p_θ, p(x_T), x_0, x_t, x_{t-1}, D_KL, T
 #
 # **Function:** kl_gaussians, q_posterior
 #
@@ -72,9 +72,9 @@ def q_back(t):  # -log q(x_{t-1} | x_t, x_0), Eq. 6
 # Eq. 1 and Eq. 2 are products, so the logarithm is a sum. Then t = 1 is taken out, because
 # it will not have a step back of its own.
 #
-#     L = E_q[ -log p(x_T) - Σ_{t≥1} log p_θ(x_{t-1}|x_t) / q(x_t|x_{t-1}) ]      (18)
+#     L = E_q[ -log p(x_T) - Σ_{t≥1} log p_θ(x_{t-1}|x_t) / q(x_t|x_{t-1}) ] (18)
 #     L = E_q[ -log p(x_T) - Σ_{t>1} log p_θ(x_{t-1}|x_t) / q(x_t|x_{t-1})
-#              - log p_θ(x_0|x_1) / q(x_1|x_0) ]                                   (19)
+#              - log p_θ(x_0|x_1) / q(x_1|x_0) ]                             (19)
 
 # %%
 lines = {
@@ -89,9 +89,14 @@ assert apart < 1e-9
 # %% [markdown]
 # ## Eq. 20: turn each step of q around
 #
-# Bayes' rule, with x_0 given everywhere. It is the heart of the proof.
+# Bayes' rule, with x_0 given everywhere. It is the heart of the proof. Put into Eq. 19:
 #
-#     q(x_t|x_{t-1}) = q(x_{t-1}|x_t, x_0) q(x_t|x_0) / q(x_{t-1}|x_0)      (20)
+#     q(x_t|x_{t-1}) = q(x_{t-1}|x_t, x_0) q(x_t|x_0) / q(x_{t-1}|x_0)
+#
+#     L = E_q[ -log p(x_T)
+#              - Σ_{t>1} log [ p_θ(x_{t-1}|x_t) / q(x_{t-1}|x_t, x_0)
+#                              · q(x_{t-1}|x_0) / q(x_t|x_0) ]
+#              - log p_θ(x_0|x_1) / q(x_1|x_0) ]                             (20)
 
 # %%
 ask_choice(
@@ -105,7 +110,7 @@ ask_choice(
     ],
     answer=1,
 )
-def by_bayes(t):  # the right side of Eq. 20
+def by_bayes(t):  # the right side of Bayes' rule
     return q_back(t) + q_0(t) - q_0(t - 1)
 
 off = max((q(t) - by_bayes(t)).abs().max().item() for t in (2, 3))
@@ -122,7 +127,7 @@ assert off < 1e-9
 #
 #     L = E_q[ -log p(x_T) / q(x_T|x_0)
 #              - Σ_{t>1} log p_θ(x_{t-1}|x_t) / q(x_{t-1}|x_t, x_0)
-#              - log p_θ(x_0|x_1) ]                                                  (21)
+#              - log p_θ(x_0|x_1) ]                                          (21)
 
 # %%
 lines["21"] = prior - q_0(3) + sum(p(t) - q_back(t) for t in (2, 3)) + p(1)
@@ -138,7 +143,7 @@ assert apart < 1e-9
 #
 #     L = E_q[ D_KL(q(x_T|x_0) || p(x_T))
 #              + Σ_{t>1} D_KL(q(x_{t-1}|x_t, x_0) || p_θ(x_{t-1}|x_t))
-#              - log p_θ(x_0|x_1) ]                                                  (22)
+#              - log p_θ(x_0|x_1) ]                                          (22)
 
 # %%
 mean_T, variance_T = alpha_bar[T].sqrt() * x[0], 1 - alpha_bar[T]
@@ -154,10 +159,11 @@ for t in (2, 3):
 
 # %%
 lines["22"] = total
-rows = [(f"Eq. {name}", v.mean().item()) for name, v in lines.items()]
-show_table("All six lines, nats", ["", "mean"], rows)
-say("The mean stays. And each term alone scatters less than before. Training takes one term at "
-    "a time, so it computes with Eq. 22, that is Eq. 5.")
+rows = [(f"Eq. {name}", v.mean().item(), v.std().item() / walks**0.5)
+        for name, v in lines.items()]
+show_table("All six lines, nats", ["", "mean", "± std error"], rows)
+say("The mean stays, up to chance. And each term alone scatters less than before. Training takes "
+    "one term at a time, so it computes with Eq. 22, that is Eq. 5.")
 error = (lines["22"] - lines["17"]).std().item() / walks**0.5
 assert abs(rows[-1][1] - rows[0][1]) < 5 * error
 

@@ -3,7 +3,7 @@
 #
 # **Where:** §2
 #
-# **Symbols:** q, x_t, x_{t-1}, β_t, N, T
+# **Symbols:** q, x_0, x_t, x_{t-1}, β_t, N, T
 #
 # **Function:** q_step
 #
@@ -60,7 +60,7 @@ ask_number(
     "What is the std of x_1000 if noise is only added?",
     added.std(),
     tolerance=0.5,
-    why="Variances add up. All β_t together are 10.05, and the digit has some 0.4 of its own. "
+    why="Variances add up. All β_t together are 10.05, and the digit has some 0.3 of its own. "
         "The root of that is over 3. The network would have to cope with every size between.",
 )
 

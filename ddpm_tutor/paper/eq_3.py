@@ -3,7 +3,7 @@
 #
 # **Where:** §2
 #
-# **Symbols:** L, q, p_θ, x_0, x_t, x_{t-1}, T
+# **Symbols:** L, E, q, p_θ, p(x_T), x_0, x_t, x_{t-1}, T
 #
 # **Function:** estimate_bound
 #
@@ -12,7 +12,8 @@
 # **See:** eq 1, eq 2, eq 17
 #
 #     E[-log p_θ(x_0)] ≤ E_q[ -log p_θ(x_0:T) / q(x_1:T | x_0) ]
-#       = E_q[ -log p(x_T) - Σ_{t≥1} log p_θ(x_{t-1} | x_t) / q(x_t | x_{t-1}) ] = L      (3)
+#       = E_q[ -log p(x_T) - Σ_{t≥1} log p_θ(x_{t-1} | x_t) / q(x_t | x_{t-1}) ]
+#       = L      (3)
 #
 # What probability does the model give to a picture? That is a sum over all paths that end
 # there: too many. Walk from the picture into noise instead, as q does, and ask of that path
@@ -27,7 +28,7 @@
 # the bound is a mean over walks.
 
 # %% tags=["parameters"]
-w = 0.6  # the variance of a step back, in β_t; 1 is right for such data
+w = 0.6  # the variance of a step back, in β_t
 x_0 = 0.5  # the pixel
 seed = 0
 
@@ -92,10 +93,10 @@ assert abs(rows[2][1] - rows[2][2]) < 1e-5 < rows[1][2] - rows[1][1]
 #
 # The mean of the ratio itself is exact: E_q[p_θ(x_0:T) / q(x_1:T | x_0)] = p_θ(x_0). The
 # logarithm bends downwards, so the mean of logarithms is below the logarithm of the mean
-# (Jensen's inequality). With the minus it is above. Try two ratios: 0.5 and 1.5.
+# (Jensen's inequality). With the minus it is above. Try two ratios: 0.5 and 2.5.
 
 # %%
-ratios = torch.tensor([0.5, 1.5])
+ratios = torch.tensor([0.5, 2.5])
 say(f"-log of the mean: {-ratios.mean().log():.3f}. Mean of -log: {-ratios.log().mean():.3f}.")
 assert -ratios.log().mean() > -ratios.mean().log()
 

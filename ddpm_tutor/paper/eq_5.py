@@ -3,7 +3,7 @@
 #
 # **Where:** §2; derived in Appendix A
 #
-# **Symbols:** L, L_T, L_{t-1}, L_0, q, p_θ, D_KL
+# **Symbols:** L, L_T, L_{t-1}, L_0, E, q, p_θ, p(x_T), D_KL, x_0, x_t, x_{t-1}, T
 #
 # **Function:** estimate_bound, term_nats, prior_nats
 #
@@ -13,17 +13,16 @@
 #
 # **See:** eq 3, eq 6, eq 13, eq 17
 #
-#     L = E_q[ D_KL(q(x_T | x_0) || p(x_T))                                 L_T
-#              + Σ_{t>1} D_KL(q(x_{t-1} | x_t, x_0) || p_θ(x_{t-1} | x_t))   L_{t-1}
-#              - log p_θ(x_0 | x_1) ]                                        L_0
-#                                                                            (5)
+#     L = E_q[ D_KL(q(x_T | x_0) || p(x_T))                          L_T
+#          + Σ_{t>1} D_KL(q(x_{t-1} | x_t, x_0) || p_θ(x_{t-1} | x_t))   L_{t-1}
+#          - log p_θ(x_0 | x_1) ]                                    L_0      (5)
 #
 # The same number as Eq. 3, sorted. Each term compares the model with q at one t alone. All
 # but L_0 are distances of two bell curves, and for these there is a formula. So nothing
 # has to be walked: draw one t, jump there by Eq. 4, and train that one term.
 
 # %% [markdown]
-# ## Which term is the largest?
+# ## Where are the bits?
 #
 # Some real digits, and the weights that ship. Counted in bits a pixel of the 28x28.
 

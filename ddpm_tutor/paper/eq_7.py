@@ -13,7 +13,8 @@
 #
 # **See:** eq 2, eq 4, eq 6
 #
-#     μ̃_t(x_t, x_0) = √ᾱ_{t-1} β_t/(1 - ᾱ_t) x_0 + √α_t (1 - ᾱ_{t-1})/(1 - ᾱ_t) x_t
+#     μ̃_t(x_t, x_0) = √ᾱ_{t-1} β_t/(1 - ᾱ_t) x_0
+#                     + √α_t (1 - ᾱ_{t-1})/(1 - ᾱ_t) x_t
 #     β̃_t = (1 - ᾱ_{t-1})/(1 - ᾱ_t) β_t      (7)
 #
 # Somebody tells you where the chain began (x_0) and where it is now (x_t). Where was it

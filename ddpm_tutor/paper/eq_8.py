@@ -3,7 +3,7 @@
 #
 # **Where:** §3.2, after the choice of σ_t²
 #
-# **Symbols:** L_{t-1}, σ_t², μ̃_t, μ_θ, C
+# **Symbols:** L_{t-1}, E, q, σ_t², μ̃_t, μ_θ, x_0, x_t, t, C
 #
 # **Function:** distance_of_means, variance_nats, step_nats
 #

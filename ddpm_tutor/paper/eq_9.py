@@ -3,7 +3,7 @@
 #
 # **Where:** §3.2, between Eq. 8 and Eq. 10
 #
-# **Symbols:** x_0, ε, x_t, μ̃_t
+# **Symbols:** L_{t-1}, C, E, σ_t², μ̃_t, μ_θ, x_0, ε, x_t, ᾱ_t, t
 #
 # **Function:** q_sample, q_posterior
 #
@@ -13,7 +13,7 @@
 #
 # **See:** eq 4, eq 7, eq 8
 #
-#     L_{t-1} - C = E_{x_0,ε}[ 1/(2σ_t²) · ‖μ̃_t(x_t, x_0') - μ_θ(x_t, t)‖² ]      (9)
+#     L_{t-1} - C = E_{x_0,ε}[ 1/(2σ_t²) · ‖μ̃_t(x_t, x_0') - μ_θ(x_t, t)‖² ]  (9)
 #
 #     x_t = √ᾱ_t x_0 + √(1-ᾱ_t) ε,     x_0' = 1/√ᾱ_t (x_t - √(1-ᾱ_t) ε)
 #

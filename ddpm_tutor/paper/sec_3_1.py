@@ -3,7 +3,7 @@
 #
 # **Where:** §3.1, all of it
 #
-# **Symbols:** L_T, q, β_t, ᾱ_t, x_0
+# **Symbols:** L_T, D_KL, q, p(x_T), x_0, T, β_t, ᾱ_t, N
 #
 # **Function:** prior_nats, schedule_from_beta
 #

@@ -3,7 +3,7 @@
 #
 # **Where:** §3.2, its first lines, and beside Eq. 11
 #
-# **Symbols:** σ_t², β_t, β̃_t, ε_θ
+# **Symbols:** σ_t², β_t, β̃_t, x_0, N, ε_θ
 #
 # **Function:** reverse_variance, langevin_step, score_from_eps
 #
@@ -80,9 +80,9 @@ assert way > 0.9
 #
 # For x_0 ~ N(0, s²), x_t has the variance v_t = ᾱ_t s² + 1 - ᾱ_t (Eq. 4). Then
 #
-#     1   Var(x_{t-1}) - Cov(x_{t-1}, x_t)²/Var(x_t)     x_{t-1}, once x_t is known
-#     2   v_{t-1} - α_t v_{t-1}²/v_t                     by Eq. 2
-#     3   β_t v_{t-1}/v_t                                as v_t = α_t v_{t-1} + β_t
+#     1   Var(x_{t-1}) - Cov(x_{t-1}, x_t)²/Var(x_t)   x_{t-1}, once x_t is known
+#     2   v_{t-1} - α_t v_{t-1}²/v_t                   by Eq. 2
+#     3   β_t v_{t-1}/v_t                              as v_t = α_t v_{t-1} + β_t
 #     4   s = 1: β_t.   s = 0: β_t (1-ᾱ_{t-1})/(1-ᾱ_t) = β̃_t
 #
 # Line 1 is measured here, on 200,000 draws. The others are computed.

@@ -15,15 +15,15 @@
 #
 # **See:** alg 1, table 1
 #
-#                  theirs, CIFAR-10             ours, MNIST
-#     network      35.7 M weights, 32 to 4      2.8 M, 16 to 4 (2×2 pixels folded)
-#     attention    at 16×16                     at 8×8 and 4×4
-#     optimizer    Adam, 0.0002, batch 128      Adam, then Muon, 0.002 falling, 128
-#     averaging    0.9999                       0.999
-#     dropout      0.1 (of 0.1 to 0.4 tried)    none
-#     flips        yes                          none
-#     duration     800,000 steps, 10.6 h        38,000 steps, 3.5 h
-#     on           a TPU v3-8, 21 steps/s       2 CPU cores
+#                  theirs, CIFAR-10           ours, MNIST
+#     network      35.7 M weights, 32 to 4    2.8 M, 16 to 4 (2×2 pixels folded)
+#     attention    at 16×16                   at 8×8 and 4×4
+#     optimizer    Adam, 0.0002, batch 128    Adam, then Muon, 0.002 falling, 128
+#     averaging    0.9999                     0.999
+#     dropout      0.1 (of 0.1 to 0.4 tried)  none
+#     flips        yes                        none
+#     duration     800,000 steps, 10.6 h      38,000 steps, 3.5 h
+#     on           a TPU v3-8, 21 steps/s     2 CPU cores
 #
 # Little of it was searched for: dropout, flips, the betas' shape. The rest was taken
 # once and left. The scores in the paper are of the moment of the training with the best
