@@ -7,6 +7,8 @@
 #
 # **Function:** interpolate, interpolate_at, q_sample
 #
+# **Lesson:** 9, Mixing noisy pictures; 9, The way back; 9, One noise or two
+#
 # **Exercise:** 2, 9
 #
 # **See:** eq 4, alg 2, fig 9

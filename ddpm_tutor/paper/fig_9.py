@@ -7,6 +7,8 @@
 #
 # **Function:** interpolate, interpolate_at
 #
+# **Lesson:** 9, The way back; 9, One noise or two
+#
 # **Exercise:** 2, 9
 #
 # **See:** fig 8, fig 7, eq 4

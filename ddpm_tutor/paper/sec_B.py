@@ -11,8 +11,6 @@
 #
 # **Exercise:** 6
 #
-# **Mistakes:** always_T
-#
 # **See:** alg 1, table 1
 #
 #                  theirs, CIFAR-10             ours, MNIST
@@ -25,8 +23,8 @@
 #     duration     800,000 steps, 10.6 h        38,000 steps, 3.5 h
 #     on           a TPU v3-8, 21 steps/s       2 CPU cores
 #
-# Little of it was searched for: dropout, flips, the betas' shape. The rest was taken
-# once and left. The scores in the paper are of the moment of the training with the best
+# Little of it was searched for: the optimizer, dropout, flips, the betas' shape. The rest
+# was taken once and left. The scores in the paper are of the moment of the training with the best
 # FID. Larger pictures have larger networks: 114 M weights, and 256 M for bedrooms.
 
 # %% [markdown]
@@ -123,7 +121,7 @@ log_of_ours = trained.log
 seen = log_of_ours[-1]["images_seen"]
 hours = sum(epoch["seconds"] for epoch in log_of_ours) / 3600
 theirs = 800_000 * 128
-show_table("Trained", ["", "the paper", "what ships", "the assignment's"], [
+show_table("Trained", ["", "the paper", "what ships", "lesson 3's"], [
     ("weights", "35.7 M", count(model), count(UNet(64))),
     ("pictures seen", f"{theirs / 1e6:.0f} M", f"{seen / 1e6:.1f} M",
      "0.55 M"),
