@@ -65,7 +65,7 @@ ask_choice(
     answer=1,
 )
 show_table("Half of the average", ["decay", "steps"],
-           [(d, f"{log(0.5) / log(d):,.0f}") for d in (0.99, 0.999, 0.9999)])
+           [(str(d), f"{log(0.5) / log(d):,.0f}") for d in (0.99, 0.999, 0.9999)])
 assert 6900 < half < 6950
 
 # %% [markdown]
@@ -155,7 +155,7 @@ show_images(flipped, "flipped 2, 3, 5, 7")
 shares = [(r == right).float().mean().item() for r in read]
 assert shares[0] > 0.97 and shares[1] < 0.75
 assert gap[0].mean > 0.8 * gap[1].mean
-say("0, 1 and 8 stay what they were; hardly any 2, 3, 5 or 7 does. A network trained with flips "
+say("0, 1 and 8 stay what they were; hardly any 2, 3, 5 or 6 does. A network trained with flips "
     "would draw mirrored 2s and 7s, as likely as right ones. And it has not learned by heart, so "
     "there is nothing for dropout to prevent.")
 
