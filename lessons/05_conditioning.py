@@ -696,7 +696,6 @@ _ = save_film(frames, "lesson 5 all ten digits")
 #   can't be classified. The dice of a GAN or a VAE fall once, those of DDPM T times.
 #
 # You have been through the heart of the paper. Lesson 6 takes up the bound in full
-# and bits/dim (Eq. 3, 5, 13), lesson 7 lossy coding and Eq. 16 (§4.3). Left out:
-# Langevin dynamics (§3.2), colour pictures and their scores (Tables 1 to 3, App. B),
-# mixing two pictures (§4.4). And break things: every parameter has a `--set`, and
-# the package is short enough to read in an evening.
+# and bits/dim (Eq. 3, 5, 13), lesson 7 lossy coding and Eq. 16 (§4.3), lesson 8 Langevin
+# dynamics (§3.2), lesson 9 the mixing of two pictures (§4.4). And break things: every
+# parameter has a `--set`, and the package is short enough to read in an evening.

@@ -198,7 +198,7 @@ def links_of(console: Console, entry: "Entry") -> RenderableType:
     for key in entry.listed("See"):
         typed = command("paper", *key.split())
         words = Text.assemble((typed, "bold"), f"  {find_entry(key).title}")
-        linked.setdefault("Rests on", []).append(words)
+        linked.setdefault("See also", []).append(words)
     rows = Table.grid(padding=(0, 2))
     for label, lines in linked.items():
         for i, line in enumerate(lines):
@@ -259,6 +259,7 @@ def say_contents(console: Console, progress: "Progress") -> None:
 
 def say_section(console: Console, section: "Section", progress: "Progress") -> None:
     """What a section is about, and its entries."""
+    from ddpm_tutor.course.paper import find_own_entry
     from ddpm_tutor.screen.prose import Sentence
 
     console.print(Text(f"{section.name} {section.title}", "bold cyan"))
@@ -266,6 +267,9 @@ def say_section(console: Console, section: "Section", progress: "Progress") -> N
     if section.entries:
         console.print()
         console.print(Padding(rows_of(section, progress), (0, 0, 0, 2)))
+        if find_own_entry(section) is None:
+            typed = command("paper", *section.entries[0].split())
+            console.print(Text.assemble("\nOpen the first: ", (typed, "bold cyan")))
 
 
 def say_found(console: Console, words: list[str]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ddpm_tutor.course.exercise import all_exercises
 from ddpm_tutor.course.lesson import all_lessons
-from ddpm_tutor.course.paper import all_entries
+from ddpm_tutor.course.paper import FACTS, all_entries, symbols
 
 SOURCES = ("science", "evaluation", "storage")  # the rooms whose functions can be shown
 AROUND = 36  # characters of an excerpt before and behind the word
@@ -25,16 +25,27 @@ class Found:
 
 
 def search(words: Sequence[str]) -> list[Found]:
-    """The places whose title or text has all the words; those with them in the title first."""
-    wanted = [word.lower() for word in words]
+    """The places whose title or text has all the words; those with them in the title first.
+
+    A symbol's name stands for its sign as well: alpha-bar also finds places with ᾱ_t.
+    """
+    wanted = [spellings(word.lower()) for word in words]
     titled, texts = [], []
     for kind, place, title, text in documents():
         lower = title.lower()
-        if all(word in lower for word in wanted):
+        name = lower.partition(":")[0] if kind == "function" else lower
+        if all(any(word in name for word in ways) for ways in wanted):
             titled.append(Found(kind, place, title, ""))
-        elif all(word in f"{lower}\n{text.lower()}" for word in wanted):
-            texts.append(Found(kind, place, title, excerpt(text, wanted)))
+        elif all(any(word in f"{lower}\n{text.lower()}" for word in ways) for ways in wanted):
+            texts.append(Found(kind, place, title, excerpt(text, [w for ws in wanted for w in ws])))
     return titled + texts
+
+
+def spellings(word: str) -> list[str]:
+    """A word, and the signs of the symbols that have it for a name, all in lower case."""
+    name = word.replace("-", "_")
+    named = [s.symbol.lower() for s in symbols() if s.key.lower().rstrip("2") == name]
+    return list(dict.fromkeys([word, name, *named]))
 
 
 def documents() -> Iterator[tuple[str, tuple[object, ...], str, str]]:
@@ -69,7 +80,10 @@ def functions() -> Iterator[tuple[str, str, str]]:
 
 def excerpt(text: str, words: Sequence[str]) -> str:
     """The text around the first of the words."""
-    flat = " ".join(re.sub(r"^\s*\*\*[^*]+:\*\*", "", text, flags=re.MULTILINE).split())
+    told = re.sub(r"^#+ .*$", "", FACTS.sub("", text), flags=re.MULTILINE)
+    if not any(word in told.lower() for word in words):
+        told = re.sub(r"^\s*\*\*[^*]+:\*\*", "", text, flags=re.MULTILINE)
+    flat = " ".join(told.split())
     at = min((flat.lower().find(word) for word in words if word in flat.lower()), default=0)
     start, end = max(0, at - AROUND), at + AROUND
     before, after = "..." if start else "", "..." if end < len(flat) else ""

@@ -138,10 +138,11 @@ show_images(torch.cat([x_0, seen[0], seen[8], seen[-1]]),
             "sent, and the receiver's guess of x_0",
             ["x_0", "t = 1000", f"t = {times[12]}", "t = 300"])
 print(message)
-say(f"{len(message)} bits were sent; the KLs add up to {kl:.0f}. A word of this code takes some "
-    f"bits more than its KL. The guess is {off[-1]:.0f} shades off, of 255; at first it was "
-    f"{off[0]:.0f}. Such lists grow as 2 to the KL. So the last steps, and all pixels at once, "
-    "are beyond it: the paper calls its code a proof of concept.")
+say(f"{len(message)} bits were sent; the KLs add up to {kl:.0f}. By chance a word is "
+    "shorter or longer than its KL; on average it takes some bits more. "
+    f"The guess is {off[-1]:.0f} shades off, of 255; at first it was {off[0]:.0f}. "
+    "Such lists grow as 2 to the KL. So the last steps, and all pixels at once, are beyond it: "
+    "the paper calls its code a proof of concept.")
 assert off[-1] < 0.75 * off[0] and len(message) < 28 * 28
 
 # %% [markdown]

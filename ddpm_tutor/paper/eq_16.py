@@ -9,6 +9,8 @@
 #
 # **Lesson:** 7, Masks in place of noise; 7, A diffusion that is autoregressive
 #
+# **Also:** eq 23, eq 24, eq 25, eq 26
+#
 # **See:** eq 5, alg 3
 #
 #     L = KL(q(x_T) || p(x_T))

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # Eq. 17 · From Eq. 3 to Eq. 5, line by line
+# # Eq. 17 · Eq. 17 to 22: from Eq. 3 to Eq. 5, line by line
 #
 # **Where:** Appendix A
 #

@@ -68,7 +68,7 @@ ask_choice(
     [
         ("between 1000 and 800", "There x_t tells next to nothing: x̂_0 is much the same blur for "
          "all digits with one label."),
-        ("between 600 and 350", "Yes. Which digit it is is settled halfway. What follows are "
+        ("between 650 and 350", "Yes. Which digit it is is settled halfway. What follows are "
          "edges."),
         ("between 100 and 0", "By then nothing changes that a reader of digits would see."),
     ],

@@ -16,8 +16,8 @@
 # If it had learned pictures by heart, each row would show one picture again and again.
 #
 # There are two ways to say "nearest": in the pixels, and in what a network sees (for the
-# paper the Inception network, here the classifier). Each finds copies that the other
-# would miss, as you will see. Figure 12 is the same with faces.
+# paper the Inception network, here the classifier). The second finds copies that the
+# first would miss, as you will see. Fig. 12 is the same with faces.
 
 # %% [markdown]
 # ## How near is too near?
@@ -150,11 +150,12 @@ say("That is the row that one looks for in Fig. 15, and does not find. So what k
 originals = known[:100]
 moved = originals.roll(2, dims=-1)
 apart = (moved - originals).flatten(1).norm(dim=1)
-found = (nearest(moved)[1][:, 0] == torch.arange(100)).float().mean()
+by_pixels = torch.cdist(moved.flatten(1), known[:2000].flatten(1)).argmin(1)
+found = (by_pixels == torch.arange(100)).float().mean()
 by_features = torch.cdist(seen(moved), features).argmin(dim=1)
 found_there = (by_features == torch.arange(100)).float().mean()
 print(f"a copy moved by 2 pixels: {apart.median():.1f} from its original")
 print(f"a held-out digit:         {of_unseen.median():.1f} from its nearest")
 print(f"original is the nearest: {found:.0%} by pixels, "
-      f"{found_there:.0%} by features, of 2,000")
+      f"{found_there:.0%} by features, of {len(features):,}")
 assert apart.median() > of_unseen.median() and found_there > 2 * found

@@ -20,8 +20,8 @@
 # Each row is one chain, from left to right. What is shown is not its x_t, which is
 # noise for long, but what the network takes to be under the noise.
 #
-# Large things come first and details last: where the object is, then what it is, then
-# its edges. Nothing in the loss asks for that order. The noise hides fine things first.
+# So a row tells what the network settles when: where the object is, what it is, its
+# edges. Nothing in the loss asks for an order.
 
 # %% [markdown]
 # ## The figure, with digits
@@ -97,6 +97,8 @@ ask_choice(
 show_table("How far it has come", ["t", *ends], [
     (t, *(f"{v:.2f}" for v in share[t].values())) for t in shown])
 print("half of the way:", when)
+say("Large things come first and details last, as in the paper. The order comes from the noise, "
+    "which hides fine things first.")
 assert when["finest"] < when["coarse"] and when["finest"] < when["finer"]
 
 # %% [markdown]

@@ -7,7 +7,7 @@
 #
 # **Function:** interpolate, interpolate_at, q_sample
 #
-# **Lesson:** 9, Mixing noisy pictures; 9, One noise or two
+# **Lesson:** 9, Mixing noisy pictures; 9, The way back; 9, One noise or two
 #
 # **Exercise:** 2, 9
 #
@@ -118,8 +118,9 @@ show_table("Seven mixes", ["", "grey ink, middle three", "read as"], [
     for name, x in (("pixels", ghost), ("t = 500", mixed))])
 ends = (mixed[::6] - ghost[::6]).square().mean().sqrt().item()
 say(f"The ends, λ = 0 and 1, are the paper's reconstructions: {127.5 * ends:.0f} shades off. They "
-    "are drawn anew as well. The paper's faces turn by and by. A digit has little between: at "
-    "some λ one becomes another. For other t see Fig. 9.")
+    f"are drawn anew as well, and read as {read(mixed[::6]).replace(' ', ' and ')}: so much of a "
+    f"{first} and a {second} was left at t = 500. The paper's faces turn by and by. A digit has "
+    "little between: where one becomes another, it does so at once. For other t see Fig. 9.")
 assert middle["t = 500"] < middle["pixels"]
 
 # %% [markdown]

@@ -7,7 +7,7 @@
 #
 # **Function:** interpolate, interpolate_at
 #
-# **Lesson:** 9, The way back
+# **Lesson:** 9, The way back; 9, One noise or two
 #
 # **Exercise:** 2, 9
 #

@@ -22,7 +22,7 @@
 # they clearly something, and is the whole set like the data (FID, less is better)? The
 # last column asks the model how probable real pictures are.
 #
-# 3.17 was better than nearly all models then, many of which are told the class. In
+# 3.17 was better than most models then, also among those that are told the class. In
 # bits, others were far ahead: 2.80 by a Sparse Transformer.
 
 # %% [markdown]
