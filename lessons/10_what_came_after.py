@@ -272,8 +272,8 @@ ask_number(
 # %%
 show_curves("ᾱ_t", {name: enumerate(s.alpha_bar.tolist()) for name, s in (
     ("linear", linear), ("cosine", cosine))})
-print(f"ᾱ_t is below 0.01 at {drowned['linear']} steps of the linear schedule, "
-      f"{drowned['cosine']} of the cosine.")
+print(f"ᾱ_t is below 0.01 at {drowned['linear']} steps of the linear schedule,")
+print(f"and at {drowned['cosine']} of the cosine.")
 
 # %% [markdown]
 # ## Why a cap, why s?
@@ -371,7 +371,7 @@ def spelled(times):
 
 show(sheet(torch.cat([images[:10] for images in ways.values()]), [],
            min(n, 10), list(ways)), "lesson 10 respacing")
-show_table(f"Read right, percent of {n}", ["10 steps", "t it is told", "right"], [
+show_table(f"Read right, % of {n}", ["10 steps", "t it is told", "right"], [
     ("even in t", spelled(even[:-1]), right["even in t"]),
     ("cosine", spelled(same_noise[of_cosine[:-1]].tolist()), right["cosine"]),
     ("not mapped", spelled(of_cosine[:-1]), right["not mapped"])])
@@ -434,7 +434,7 @@ for part in (16, 8, 4, 2, 1):
 (few_euler, *_, many_euler), (few_heun, *_, many_heun) = (
     [off for _, off in found] for found in errors.values())
 ask_choice(
-    f"With 3 calls, and with {calls}: who ends nearer to the exact end?",
+    "With 3 calls, and with the most: who ends nearer to the exact end?",
     [
         ("Heun, with few calls and with many",
          "A second look helps where the curve bends gently on the way. Over a long step it looks "
@@ -582,7 +582,8 @@ ask_choice(
 show(sheet(doubled(torch.cat([images[:10] for images in drawn.values()])), [],
            rows_are=list(drawn)), "lesson 10 flow")
 read = {name: share_read(images) for name, images in drawn.items()}
-show_table(f"Read as a {digit}, percent of {len(x_1)}", ["steps", "flow", "noise, DDIM"],
+show_table(f"Read as a {digit}, % of {len(x_1)}",
+           ["steps", "flow", "noise, DDIM"],
            [(k, read[f"flow, {k}"], read[f"noise, {k}"]) for k in (5, 20)])
 say(f"After {train_steps} steps of training alone: longer training helps both.")
 
@@ -662,7 +663,7 @@ ask_choice(
 # %%
 show(sheet(torch.cat([images[:10] for images in ways.values()]), [],
            min(n, 10), list(ways)), "lesson 10 guidance")
-show_table(f"Read right, percent of {n}", ["guidance", "right"], list(right.items()))
+show_table(f"Read right, % of {n}", ["guidance", "right"], list(right.items()))
 say("The same classifier pushes and judges here: what it likes is not proven to be good. "
     "Classifier-free guidance needs no second network, and so it is what is used today.")
 
