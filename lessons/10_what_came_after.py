@@ -272,7 +272,7 @@ ask_number(
 # %%
 show_curves("ᾱ_t", {name: enumerate(s.alpha_bar.tolist()) for name, s in (
     ("linear", linear), ("cosine", cosine))})
-print(f"ᾱ_t is below 0.01 at {drowned['linear']} steps of the linear schedule,")
+print(f"ᾱ_t is below 0.01 at {drowned['linear']} steps of the linear one,")
 print(f"and at {drowned['cosine']} of the cosine.")
 
 # %% [markdown]
@@ -663,7 +663,7 @@ ask_choice(
 # %%
 show(sheet(torch.cat([images[:10] for images in ways.values()]), [],
            min(n, 10), list(ways)), "lesson 10 guidance")
-show_table(f"Read right, % of {n}", ["guidance", "right"], list(right.items()))
+show_table(f"Read right, % of {n}", ["guidance", ""], list(right.items()))
 say("The same classifier pushes and judges here: what it likes is not proven to be good. "
     "Classifier-free guidance needs no second network, and so it is what is used today.")
 
