@@ -128,6 +128,10 @@ def test_an_entry_shows_its_formula_its_symbols_and_what_belongs_to_it() -> None
     assert "Next in the paper: ddpm-tutor paper" in shown
 
 
+def test_a_device_may_be_named_where_an_entry_computes_on_none() -> None:
+    assert run("eq", "17", "--no-pause", "--device", "cpu").exit_code == 0
+
+
 def test_bad_settings_are_refused_before_anything_runs() -> None:
     for words in (["--set", "speed=1"], ["--set", "seed"], ["--seed", "-1"]):
         result = run("eq", "11", "--no-pause", *words)

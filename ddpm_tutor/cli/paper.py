@@ -12,7 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from ddpm_tutor.cli.lesson import learner_is_there, parse_settings
+from ddpm_tutor.cli.lesson import learner_is_there, lesson_settings
 from ddpm_tutor.cli.shared_options import MAX_SEED, DataOption, Device, a_path
 from ddpm_tutor.cli.welcome import open_progress
 from ddpm_tutor.commands import command
@@ -78,11 +78,7 @@ def paper(
             if (own := find_own_entry(wanted)) is None:
                 return
             wanted = own
-        values = parse_settings(settings or [])
-        if seed is not None:
-            values["seed"] = str(seed)
-        if device is not None:
-            values["device"] = device.value
+        values = lesson_settings(wanted.page, settings or [], seed, device)
         if data is not None:
             os.environ["DDPM_TUTOR_DATA"] = str(data)  # where the entry's load_digits() looks
         read(console, wanted, values, out, learner_is_there(pause))
@@ -97,10 +93,8 @@ def read(
         values: parameters to change in the first entry, as text.
         with_keys: whether somebody is there to type.
     """
-    from ddpm_tutor.course.lesson import check_settings
     from ddpm_tutor.course.paper import neighbours
 
-    check_settings(entry.page, values)
     reading: Entry | None = entry
     while reading is not None:
         before, after = neighbours(reading)
