@@ -65,7 +65,8 @@ ask_choice(
     answer=1,
 )
 show_table("Half of the average", ["decay", "steps"],
-           [(str(d), f"{log(0.5) / log(d):,.0f}") for d in (0.99, 0.999, 0.9999)])
+           [(str(d), f"{log(0.5) / log(d):,.0f}")
+            for d in (0.99, 0.999, 0.9999)])
 assert 6900 < half < 6950
 
 # %% [markdown]
