@@ -81,6 +81,7 @@ def command(
     os.environ.update(environment)
     tempfile.tempdir = None  # it is found anew
     film_strip.STEPS = 2  # a training's pictures are soon drawn
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # as from a terminal
     for number in ignored:
         signal.signal(number, signal.SIG_IGN)
     how = os.O_WRONLY | os.O_CREAT | os.O_APPEND
