@@ -1,6 +1,7 @@
-"""Makes the screens of the README: one step of each lesson, as a learner sees it at 80 columns.
+"""Makes the screens of the README: a step of some lessons and entries of the paper, as a learner
+sees it at 80 columns.
 
-    python assets/screens.py
+    python assets/screens.py [8 9 paper]
 
 Each lesson runs up to the step; its questions get the answers that stand beside it, and
 those after them none.
@@ -8,8 +9,10 @@ those after them none.
 
 import contextlib
 import io
+import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.terminal_theme import TerminalTheme
@@ -17,7 +20,9 @@ from rich.terminal_theme import TerminalTheme
 import ddpm_tutor
 from ddpm_tutor.classroom.session import Session
 from ddpm_tutor.classroom.stepper import Stepper
-from ddpm_tutor.course.lesson import find_lesson
+from ddpm_tutor.cli.paper import links_of
+from ddpm_tutor.course.lesson import Lesson, find_lesson
+from ddpm_tutor.course.paper import find_entry
 from ddpm_tutor.files import replacing
 from ddpm_tutor.storage.digits import load_offline_digits
 
@@ -30,7 +35,11 @@ SCREENS = {  # lesson: the title of a step, and what the learner types when aske
     5: ("One noise, ten labels", ["10"]),
     6: ("Mend it", ["a"]),
     7: ("Which digit is it?", ["3.3"]),
+    8: ("What a perfect network draws", ["b"]),
+    9: ("The way back", []),
+    10: ("One error, many sizes", []),
 }
+ENTRY = "eq 7"  # of the paper: its first page
 THEME = TerminalTheme(
     (24, 26, 31),
     (222, 224, 228),
@@ -66,9 +75,8 @@ SVG = """\
 """
 
 
-def make_screen(number: int, title: str, answers: list[str]) -> None:
-    """Runs lesson `number` to the step called `title` and saves what that step shows."""
-    lesson = find_lesson(str(number))
+def make_screen(lesson: Lesson, command: str, title: str, answers: list[str], **shown: Any) -> None:
+    """Runs a lesson, or an entry, to the step called `title` and saves what that step shows."""
     step = next(i for i, s in enumerate(lesson.steps, start=1) if s.title == title)
     # with colours, but no terminal: the frames of progress bars would all be recorded
     console = Console(file=io.StringIO(), record=True, width=80, color_system="truecolor")
@@ -82,17 +90,28 @@ def make_screen(number: int, title: str, answers: list[str]) -> None:
 
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         session = Session(console, ask=ask)
-        stepper = Stepper(lesson, session, keys=lambda: "q")
+        stepper = Stepper(lesson, session, keys=lambda: "q", **shown)
         stepper.run(step)
-    name = f"ddpm-tutor lesson {number}"
-    svg = console.export_svg(title=name, theme=THEME, code_format=SVG, unique_id=f"lesson-{number}")
-    with replacing(FOLDER / f"lesson_{number}.svg") as temporary:
+    name = command.replace(" ", "_")
+    svg = console.export_svg(
+        title=f"ddpm-tutor {command}",
+        theme=THEME,
+        code_format=SVG,
+        unique_id=name.replace("_", "-"),
+    )
+    path = FOLDER / f"{name}.svg"
+    with replacing(path) as temporary:
         temporary.write_text(svg, encoding="utf-8")
-    print(FOLDER / f"lesson_{number}.svg", f"{len(svg) / 1000:.0f} kB")
+    print(path, f"{len(svg) / 1000:.0f} kB")
 
 
 if __name__ == "__main__":
     # no image of MNIST comes into this repository
     ddpm_tutor.load_digits = lambda **options: load_offline_digits()
     for number, (title, answers) in SCREENS.items():
-        make_screen(number, title, answers)
+        if not sys.argv[1:] or str(number) in sys.argv[1:]:
+            make_screen(find_lesson(str(number)), f"lesson {number}", title, answers)
+    if not sys.argv[1:] or "paper" in sys.argv[1:]:
+        entry = find_entry(ENTRY)
+        page, links = entry.to_read(), links_of(Console(width=80), entry)
+        make_screen(page, f"paper {ENTRY}", page.steps[0].title, [], below={1: links})
