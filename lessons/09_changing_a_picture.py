@@ -298,8 +298,7 @@ say("With two noises x_500 has less noise than any that the network was trained 
 # ## A rough drawing
 #
 # A drawing by hand, in blocks. It can be read, but nobody writes a digit like this.
-# For one of yours, change the blocks in a copy of this lesson's file, and run
-# `ddpm-tutor lesson` with the copy's name.
+# For one of yours: `ddpm-tutor edit my.png`, or `ddpm-tutor edit --draw my.png`.
 #
 # How unlike a real digit is it? We take the distance to the nearest of 5,000 real
 # digits, in the 64 numbers in which the classifier sees them.

@@ -1,6 +1,7 @@
 """What the tests share. None of them needs a network, a GPU, or a file outside the checkout."""
 
 import os
+import signal
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # tests run side by side: a process that spins on every core would hold up the others
@@ -22,6 +23,11 @@ from ddpm_tutor.science.noise_predictor import NoisePredictor
 from ddpm_tutor.science.schedule import Schedule, linear_schedule
 from ddpm_tutor.science.unet import UNet
 from ddpm_tutor.storage.digits import Digits
+
+# whoever starts the tests in the background, or by nohup, has them ignore signals
+signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 pretend_device.set_up()  # before the first backward pass of this process
 

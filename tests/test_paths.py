@@ -113,7 +113,10 @@ def parameters() -> Iterator[tuple[str, str, typing.Any, typing.Any]]:
 
 
 def test_whatever_names_a_file_takes_a_tilde() -> None:
-    text = {"bug": False, "settings": False, "start_from": True, "name": True}  # names it a file?
+    text = {  # names it a file?
+        "bug": False, "settings": False, "start_from": True, "name": True, "what": False,
+        "picture": True, "other": True, "keep": False,
+    }  # fmt: skip
     seen = set()
     for function, name, kind, info in parameters():
         kinds = {kind, *typing.get_args(kind)}
@@ -244,18 +247,19 @@ def test_when_all_is_done_the_command_draws(
         path = folder / "my work" / f"{exercise.name}.py"
         solve(exercise.number, path)
         exercise_passed(exercise, path.read_text(encoding="utf-8"))
-    draw = printed(tutor("exercise", "check", str(path)))
+    draw = printed(tutor("exercise", "check", str(path)), "gif")
     assert "Yours: " in tutor(*draw, *QUICK)
     path = folder / "my work" / f"{find_exercise('14').name}.py"  # one that a drawing uses
     path.write_text(path.read_text() + "\n# changed\n")
     elsewhere = tutor("gif", "--with-my-code", "my work", *QUICK, "--digit=7")
     assert "has changed since it passed" in elsewhere
     assert "is right" in tutor(*printed(elsewhere, "check"))
-    draw = printed(tutor("exercise"))  # the list does not know where the files are, and says so
+    # the list does not know where the files are, and says so
+    draw = printed(tutor("exercise"), "gif")
     monkeypatch.chdir(folder / "my work")
     assert "Yours: " in tutor(*draw, *QUICK)
     Path("exercises").symlink_to(".")
-    assert "Yours: " in tutor(*printed(tutor("exercise")), *QUICK)
+    assert "Yours: " in tutor(*printed(tutor("exercise"), "gif"), *QUICK)
 
 
 @pytest.mark.slow

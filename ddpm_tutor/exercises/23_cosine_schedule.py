@@ -240,10 +240,9 @@ def cosine_schedule(T):
 # %% check
 from itertools import product
 
+from ddpm_tutor import Schedule, q_sample
 from ddpm_tutor import cosine_schedule as of_package
-from ddpm_tutor import q_sample
 from ddpm_tutor.grading.tools import a_digit, named, noise_of
-from ddpm_tutor.science.schedule import Schedule
 
 results = ("beta", "alpha_bar")
 written_out = (of_package,)

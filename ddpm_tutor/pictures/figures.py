@@ -106,7 +106,7 @@ def sheet(
         for axis in axes:
             axis.axis("off")
         for axis, image in zip(axes, as_uint8(images), strict=False):
-            axis.imshow(image, cmap="gray", vmin=0, vmax=255)
+            axis.imshow(image.numpy(), cmap="gray", vmin=0, vmax=255)
         for axis, title in zip(axes, titles, strict=False):
             axis.set_title(title, fontsize=8, color="white")
         for axis, name in zip(axes[::columns], rows_are, strict=False):
