@@ -18,6 +18,7 @@ from ddpm_tutor.course.paper import (
     Section,
     all_entries,
     entries_named,
+    find_entry,
     ledger,
     left_out,
     neighbours,
@@ -170,6 +171,8 @@ def test_each_line_of_the_ledger_has_an_effect_with_a_number() -> None:
     shown = " ".join(run("ledger").output.split())
     for line in ledger():
         assert line.name in shown and re.search(r"\d", line.effect) and line.how
+        assert not line.see or find_entry(line.see)
+    assert "ddpm-tutor paper alg 2" in run("ledger", "clip").output
     assert run("ledger", "nothing").exit_code == 2
 
 

@@ -344,4 +344,7 @@ def say_ledger(console: Console, name: str) -> None:
         rows.add_row(Text("effect", "dim"), Sentence(line.effect))
         if name and line.how:
             rows.add_row(Text("measured", "dim"), Sentence(line.how))
+        if name and line.see:
+            typed = command("paper", *line.see.split())
+            rows.add_row(Text("see", "dim"), Text(typed, "bold"))
         console.print(Padding(rows, (0, 0, 0, 2)))
