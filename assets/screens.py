@@ -113,5 +113,5 @@ if __name__ == "__main__":
             make_screen(find_lesson(str(number)), f"lesson {number}", title, answers)
     if not sys.argv[1:] or "paper" in sys.argv[1:]:
         entry = find_entry(ENTRY)
-        page, links = entry.to_read(), links_of(Console(width=80), entry)
+        page, links = entry.to_read(), links_of(entry)
         make_screen(page, f"paper {ENTRY}", page.steps[0].title, [], below={1: links})

@@ -5,13 +5,13 @@ coefficient; what is asked for is a few words of it.
 """
 
 import io
-import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from rich.console import Console
+from test_wrong_versions_8_to_14 import told
 
 from ddpm_tutor.course.exercise import all_exercises, find_exercise
 from ddpm_tutor.grading.drawing import quick_drawing
@@ -22,14 +22,6 @@ from ddpm_tutor.grading.trials import Toy
 from ddpm_tutor.grading.verdict import Picture, Verdict
 from ddpm_tutor.science.noise_predictor import NoisePredictor
 from ddpm_tutor.storage.checkpoints import load_checkpoint
-
-
-def told(number: int, body: str) -> Verdict:
-    """The verdict on an exercise's file whose function has this body."""
-    exercise = find_exercise(str(number))
-    above = exercise.start.source.split('    """')[0]
-    source = above + textwrap.indent(textwrap.dedent(body), "    ")
-    return judge(exercise, source, Path(f"{exercise.name}.py"), pictures=False)
 
 
 def in_words(verdict: Verdict) -> str:

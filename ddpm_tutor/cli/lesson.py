@@ -19,9 +19,10 @@ from ddpm_tutor.screen.console import make_console
 from ddpm_tutor.screen.keyboard import in_notebook, is_terminal, read_key, showing_keys
 
 if TYPE_CHECKING:
+    from ddpm_tutor.classroom.stepper import Stepper
     from ddpm_tutor.course.lesson import Lesson
     from ddpm_tutor.course.paper import Entry
-    from ddpm_tutor.learner.progress import LessonProgress
+    from ddpm_tutor.learner.progress import Bookmark, LessonProgress
 from ddpm_tutor.cli.welcome import open_progress
 
 NO_KEYS = (
@@ -95,37 +96,58 @@ def lesson(
     if bookmark and start is None and 1 < bookmark.lesson.step <= count:
         start = ask_where_to_start(console, chosen, bookmark.lesson)
 
-    def ask(prompt: str) -> str:
-        with showing_keys(True):
-            return console.input(prompt, markup=False, emoji=False)
-
     # what is typed while something computes would stand in its output
     with showing_keys(False) if bookmark else nullcontext():
-        # from here on torch is needed: say at once what will come
-        with console.status(Text(f"Opening lesson {chosen.number or chosen.path.name} ...")):
-            from ddpm_tutor.classroom.session import Session
-            from ddpm_tutor.classroom.stepper import Stepper
-            from ddpm_tutor.files import make_folder
-            from ddpm_tutor.science.devices import choose_device
-
-            if (named := values.get("device", "auto")) != "auto":
-                choose_device(named)  # better to fail now
-            make_folder(out)
-        session = Session(console, out)
-        stepper = Stepper(chosen, session, settings=values)
+        name = f"lesson {chosen.number or chosen.path.name}"
+        stepper = open_stepper(console, chosen, name, values, out, bookmark)
         if bookmark:
-            session.ask, session.on_answer = ask, bookmark.answered
-            stepper.keys, stepper.at_step = read_key, bookmark.at_step
-            stepper.at_end, stepper.took = bookmark.finished, bookmark.took
+            stepper.at_step = bookmark.at_step
             stepper.open_entry = partial(read_beside, console, values, out)
-            stepper.expected = dict(bookmark.lesson.seconds)
         finished = stepper.run(start or 1)
     if bookmark and finished:
         bookmark.finished()
     options = given(ctx, "settings", "seed", "device", "out", "data", "trust")
-    say_goodbye(console, chosen, session.saved, finished, options)
+    say_goodbye(console, chosen, stepper.session.saved, finished, options)
     if bookmark:
         say_points(console, chosen, bookmark.lesson, finished)
+
+
+def open_stepper(
+    console: Console,
+    page: "Lesson",
+    name: str,
+    values: dict[str, str],
+    out: Path,
+    bookmark: "Bookmark | None",
+) -> "Stepper":
+    """What steps through a lesson, or an entry of the paper: with keys where there is a bookmark.
+
+    Args:
+        name: how the page is called while it opens: from here on torch is needed.
+        values: parameters to change, as text.
+        out: folder for its pictures.
+    """
+    with console.status(Text(f"Opening {name} ...")):
+        from ddpm_tutor.classroom.session import Session
+        from ddpm_tutor.classroom.stepper import Stepper
+        from ddpm_tutor.files import make_folder
+        from ddpm_tutor.science.devices import choose_device
+
+        if (named := values.get("device", "auto")) != "auto":
+            choose_device(named)  # better to fail now
+        make_folder(out)
+
+    def ask(prompt: str) -> str:
+        with showing_keys(True):
+            return console.input(prompt, markup=False, emoji=False)
+
+    session = Session(console, out)
+    stepper = Stepper(page, session, settings=values)
+    if bookmark:
+        session.ask, session.on_answer = ask, bookmark.answered
+        stepper.keys, stepper.at_end = read_key, bookmark.finished
+        stepper.took, stepper.expected = bookmark.took, dict(bookmark.lesson.seconds)
+    return stepper
 
 
 def read_beside(console: Console, values: dict[str, str], out: Path, entry: "Entry") -> None:

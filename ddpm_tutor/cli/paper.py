@@ -12,13 +12,13 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from ddpm_tutor.cli.lesson import learner_is_there, lesson_settings
+from ddpm_tutor.cli.lesson import learner_is_there, lesson_settings, open_stepper
 from ddpm_tutor.cli.shared_options import MAX_SEED, DataOption, Device, a_path
 from ddpm_tutor.cli.welcome import open_progress
 from ddpm_tutor.commands import command
 from ddpm_tutor.errors import UsageError
 from ddpm_tutor.screen.console import make_console
-from ddpm_tutor.screen.keyboard import read_key, showing_keys
+from ddpm_tutor.screen.keyboard import showing_keys
 
 if TYPE_CHECKING:
     from ddpm_tutor.course.paper import Entry, Section
@@ -122,43 +122,21 @@ def step_through(
     from ddpm_tutor.learner.progress import Bookmark
 
     bookmark = Bookmark(entry.progress_name) if with_keys else None
-
-    def ask(prompt: str) -> str:
-        with showing_keys(True):
-            return console.input(prompt, markup=False, emoji=False)
-
     with showing_keys(False) if bookmark else nullcontext():
-        with console.status(Text(f"Opening {entry.name} ...")):
-            import ddpm_tutor
-            from ddpm_tutor.classroom.session import Session
-            from ddpm_tutor.classroom.stepper import Stepper
-            from ddpm_tutor.files import make_folder
-            from ddpm_tutor.science.devices import choose_device
+        stepper = open_stepper(console, entry.to_read(), entry.name, values, out, bookmark)
+        import ddpm_tutor
 
-            if (named := values.get("device", "auto")) != "auto":
-                choose_device(named)  # better to fail now
-            make_folder(out)
-        session = Session(console, out)
-        stepper = Stepper(
-            entry.to_read(),
-            session,
-            settings=values,
-            below={1: links_of(console, entry)},
-            named={name: getattr(ddpm_tutor, name) for name in entry.listed("Function")},
-        )
-        if bookmark:
-            session.ask, session.on_answer = ask, bookmark.answered
-            stepper.keys, stepper.at_end = read_key, bookmark.finished
-            stepper.took, stepper.expected = bookmark.took, dict(bookmark.lesson.seconds)
-            if links:
-                stepper.other_keys = {BEFORE: "entry before", AFTER: "next entry"}
+        stepper.below = {1: links_of(entry)}
+        stepper.named = {name: getattr(ddpm_tutor, name) for name in entry.listed("Function")}
+        if bookmark and links:
+            stepper.other_keys = {BEFORE: "entry before", AFTER: "next entry"}
         stepper.run()
-    for path in session.saved:
+    for path in stepper.session.saved:
         console.print(Text(f"  {path}", "green"), soft_wrap=True)
     return stepper.left_by
 
 
-def links_of(console: Console, entry: "Entry") -> RenderableType:
+def links_of(entry: "Entry") -> RenderableType:
     """The symbols of an entry, and what of this tutor belongs to it."""
     from ddpm_tutor.course.lesson import find_lesson
     from ddpm_tutor.course.paper import find_entry, step_of, symbols

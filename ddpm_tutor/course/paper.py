@@ -104,7 +104,7 @@ class Section:
     @property
     def name(self) -> str:
         """How it is cited."""
-        return f"App. {self.number}" if self.number.isalpha() else f"§{self.number}"
+        return written(f"sec {self.number}")
 
 
 @dataclass(frozen=True)
@@ -211,11 +211,6 @@ def find_entry(key: str) -> Entry:
     )
 
 
-def find_section(number: str) -> Section | None:
-    """The section of this number or letter, in any case."""
-    return next((s for s in sections() if s.number.lower() == number.lower()), None)
-
-
 def find_own_entry(section: Section) -> Entry | None:
     """The entry on what a section says outside its equations, where there is one."""
     return next((e for e in all_entries() if e.key == f"sec {section.number}"), None)
@@ -250,7 +245,8 @@ def _section(number: str) -> Section:
     Raises:
         UsageError: the paper has no such section.
     """
-    if (section := find_section(number)) is None:
+    section = next((s for s in sections() if s.number.lower() == number), None)
+    if section is None:
         numbers = ", ".join(section.number for section in sections())
         raise UsageError(f"The paper has no section {number}. It has: {numbers}.")
     return section
