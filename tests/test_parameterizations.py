@@ -106,11 +106,13 @@ def test_the_weight_of_the_bound_is_that_of_eq_12(schedule, steps_1_to_T):
 @pytest.mark.parametrize("call", [
     lambda s: eps_coefficients(s, torch.tensor([1]), "noise"),
     lambda s: eps_coefficients(s, torch.tensor([3, 0]), "x_0"),
+    lambda s: eps_coefficients(s, torch.tensor([3, s.T + 1]), "x_0"),
+    lambda s: eps_coefficients(s, torch.tensor([-1]), "x_0"),
     lambda s: error_weight(s, torch.tensor([1]), "eps", "bound"),
     lambda s: Predictor("noise", s),
 ])  # fmt: skip
 def test_nonsense_is_refused(schedule, call):
-    with pytest.raises(ValueError, match=r"a prediction is one of|t must be 1 or more"):
+    with pytest.raises(ValueError, match=r"a prediction is one of|t must be in 1"):
         call(schedule)
 
 

@@ -15,7 +15,7 @@ from ddpm_tutor.science.bound import reverse_variance
 from ddpm_tutor.science.diffusion import per_image, q_sample
 from ddpm_tutor.science.lean_unet import LeanUNet
 from ddpm_tutor.science.muon import Muon
-from ddpm_tutor.science.schedule import Schedule
+from ddpm_tutor.science.schedule import Schedule, check_noisy
 from ddpm_tutor.science.training import TrainingConfig, batches, lr_factor
 
 # what a network may predict; "mu" is the mean of the reverse step (Eq. 11)
@@ -51,12 +51,11 @@ def eps_coefficients(schedule: Schedule, t: Tensor, kind: Kind) -> tuple[Tensor,
     """The a and b of eps = a x_t + b prediction, (B,) each, for a prediction of `kind`.
 
     Raises:
-        ValueError: `kind` is unknown, or some t is 0: x_0 has no noise to speak of.
+        ValueError: `kind` is unknown, or some t is not in 1..T.
     """
     if kind not in KINDS:
         raise ValueError(f"a prediction is one of {', '.join(KINDS)}, not {kind!r}")
-    if bool((t < 1).any()):
-        raise ValueError("t must be 1 or more: at t = 0 there is no noise")
+    check_noisy(schedule, t)
     alpha, alpha_bar = schedule.alpha[t], schedule.alpha_bar[t]
     signal, noise = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
     if kind == "eps":

@@ -1,8 +1,8 @@
 """The score, the gradient of log q(x_t) in x_t, and the walk that follows it.
 
 Predicting the noise is predicting the score: eps = -sqrt(1 - alpha_bar) times the score, where both
-are the best there are. So Algorithm 2 "resembles Langevin dynamics with eps_theta as a learned
-gradient of the data density" (Section 3.2).
+are the best there are. So a step of Algorithm 2 looks like one of Langevin dynamics, which climbs
+the log density and adds noise (Section 3.2).
 """
 
 import torch
