@@ -239,7 +239,8 @@ def say_section(console: Console, section: "Section", progress: "Progress") -> N
     parts = [part for part in sections() if part.number.startswith(f"{section.number}.")]
     for part in (section, *parts):
         if part.entries:
-            console.print(Text(f"\n{part.name} {part.title}" if part is not section else "", "cyan"))
+            heading = "" if part is section else f"\n{part.name} {part.title}"
+            console.print(Text(heading, "cyan"))
             console.print(Padding(rows_of(part, progress), (0, 0, 0, 2)))
     keys = [key for part in (section, *parts) for key in part.entries]
     if keys and find_own_entry(section) is None:
