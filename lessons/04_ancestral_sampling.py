@@ -803,7 +803,7 @@ print(f"std of x_500: {spread[500]:.2f}, forward: {forward_500:.2f}")
 # %% [markdown]
 # ## How many steps?
 #
-# We draw as many of each digit, with 10 steps in three ways: Algorithm 2 with `σ² = β'`,
+# We draw each digit equally often, with 10 steps in three ways: Algorithm 2 with `σ² = β'`,
 # with `σ² = β̃'`, and DDIM. Then with more steps, once. Which are as good as real ones?
 # The classifier (a small network that reads digits) judges:
 #
