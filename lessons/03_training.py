@@ -44,7 +44,7 @@ print(f"{digits.source}; computing on {where}")
 # of 64 pictures, so that Eq. 15 can be used on what comes out?
 
 # %%
-from ddpm_tutor.classroom.tools import ask_choice
+from ddpm_tutor.classroom.tools import ask_choice, ask_number
 
 ask_choice(
     "What goes into the network, and what comes out?",
@@ -617,13 +617,12 @@ with torch.no_grad():
 # The validation loss is measured on pictures that it never trains on.
 
 # %%
-from ddpm_tutor.classroom.tools import ask_number
 ask_number(
     "First a yardstick: what is the loss of a network that always predicts zero?",
     eps.square().mean(),
     tolerance=0.05,
-    why="It is the mean of ε², and ε has variance 1. A network that has learned anything "
-        "is below 1.",
+    why="It is the mean of ε², and ε has variance 1. The lean network is below that from the "
+        "start, by its shortcut.",
 )
 
 # %%
