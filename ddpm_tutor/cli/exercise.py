@@ -204,7 +204,7 @@ def points_of(exercise: "Exercise", worth: "dict[str, Part]") -> str:
     if part is None:
         return "–"
     share = part.points / len(part.exercises)
-    return "½" if share == 0.5 else f"{share:g}"
+    return "½" if share == 0.5 else f"{share:.2g}"
 
 
 def state_of(exercise: "Exercise", progress: "ExerciseProgress") -> Text:

@@ -41,6 +41,8 @@ def read_source(path: Path) -> str:
     Raises:
         TutorError: it cannot be read, or is no text.
     """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise TutorError(f"Cannot read {path}: it is a pipe or a device.")  # and might never end
     try:
         content = path.read_bytes()
     except OSError as error:

@@ -8,7 +8,6 @@ from typing import TypeVar
 
 from ddpm_tutor.course.cells import cut, read_source
 from ddpm_tutor.course.elsewhere import (
-    PARTS,
     VARIABLE,
     LeftOut,
     files_of,
@@ -148,10 +147,8 @@ def is_exercise_file(path: Path) -> bool:
 
 
 def is_meant(path: Path) -> bool:
-    """Whether a file of a course is meant for an exercise: it lies there, or has such a cell."""
-    if path.absolute().parent.name in PARTS:
-        return path.absolute().parent.name == "exercises"
-    return path.is_file() and bool(CELLS & titles(path))
+    """Whether a file of a course is meant for an exercise: it lies with them, or is one."""
+    return path.absolute().parent.name == "exercises" or is_exercise_file(path)
 
 
 def lesson_called(name: str, course: Course | None) -> Lesson:
@@ -188,11 +185,10 @@ def exercise_called(name: str, course: Course | None) -> Exercise:
     """
     path = Path(name)
     if path.suffix == ".py":
-        if is_exercise_file(path):
-            return listed_exercise(path)
+        # where exercises lie side by side, a name like theirs is not that of an answer
         beside = numbered(path.parent) if re.match(r"[0-9]+_", path.name) else []
-        if not path.exists() and any(is_exercise_file(other) for other in beside):
-            raise TutorError(f"There is no {path}.")
+        if is_exercise_file(path) or any(is_exercise_file(o) for o in beside if o != path):
+            return listed_exercise(path)
     answer = text_of(path)
     found = OF_COURSE.match(answer)
     begins = re.escape(in_docstring(course.name)) if course else ".^"  # which nothing is

@@ -95,8 +95,6 @@ def read_all(
     pages, left_out = list[Page](), list[LeftOut]()
     for path in paths:
         try:
-            if path.exists() and not path.is_file():  # from a pipe, reading would never end
-                raise TutorError(f"{path} is no file.")
             pages.append(read(path))
         except TutorError as error:
             left_out.append(LeftOut(path, str(error)))

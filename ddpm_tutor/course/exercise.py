@@ -211,7 +211,9 @@ def read_exercise(path: Path) -> Exercise:
             raise ValueError("its name is not like 15_my_function.py")
         if prose.kind != "markdown" or not prose.source:
             raise ValueError("it does not begin with a cell of prose")
-        title = re.sub(r"^# Exercise \d+\W*", "", prose.source.splitlines()[0])
+        heading = re.match(r"# *(?:Exercise [0-9]+\W*)?(\S.*)", prose.source)
+        if not heading:
+            raise ValueError("it does not begin with a heading")
         facts = dict(re.findall(r"\*\*(\w+):\*\* *(.+)", prose.source))
         for fact in FACTS:
             if fact not in facts:
@@ -231,6 +233,7 @@ def read_exercise(path: Path) -> Exercise:
             for name, code in codes
             if (words := name.split()) and words[0] == "mistake" and words[1:]
         ]
+        title = heading[1]
         return Exercise(path, title, facts, hints=tuple(hints), mistakes=tuple(mistakes), **named)
     except ValueError as error:
         raise TutorError(f"{path} is not an exercise ({error}). See CONTRIBUTING.md.") from error
