@@ -1,4 +1,4 @@
-"""What the commands of lessons and exercises share: the course that --course names, and trust."""
+"""What the commands of lessons and exercises share: the course that --course names."""
 
 import sys
 from pathlib import Path
@@ -51,12 +51,12 @@ def chosen_course(named: str | None) -> "Course | None":
     return open_course(Path(named)) if named else None
 
 
-def courses_to_list(named: str | None) -> "list[Course]":
-    """The course that --course names, and what came with the package."""
+def courses_to_list(named: str | None, *, brief: bool = False) -> "list[Course]":
+    """The course that --course names, and what came with the package; `brief`: its lessons."""
     from ddpm_tutor.course.courses import own_course
 
-    chosen = chosen_course(named)
-    return [own_course()] if chosen is None else [chosen, own_course()]
+    chosen, own = chosen_course(named), own_course(brief=brief)
+    return [own] if chosen is None else [chosen, own]
 
 
 def say_left_out(courses: "list[Course]") -> bool:

@@ -285,7 +285,7 @@ def check(
 ) -> None:
     """Run your code, and say whether it is right, or exactly how it is wrong."""
     from ddpm_tutor.cli.lesson import ask_for_trust
-    from ddpm_tutor.learner.progress import is_own, started_in
+    from ddpm_tutor.learner.progress import started_in
 
     exercise, path = opened(name, folder, course)
     console = make_console()
@@ -293,11 +293,8 @@ def check(
         ask_for_trust(console, exercise)
     if progress and path.is_file():
         started_in(path.parent)
-    counts = is_own(exercise, path) if progress is None else progress
-    if progress is False:
-        console.print(Text("Nothing is kept in your progress.", "dim"))
     if not watch:
-        if not check_once(console, exercise, path, counts):
+        if not check_once(console, exercise, path, progress):
             raise typer.Exit(1)
         return
     while True:
@@ -305,7 +302,7 @@ def check(
         if console.is_terminal:
             console.clear()
         try:
-            check_once(console, exercise, path, counts)
+            check_once(console, exercise, path, progress)
         except TutorError as error:  # the file may be gone while an editor writes it
             console.print(Text(str(error), "red"), soft_wrap=True)
         watching = f"\nWatching {path}: save it to check again. Ctrl-C ends."
@@ -323,8 +320,12 @@ def stamp(path: Path) -> tuple[int, int] | None:
     return found.st_mtime_ns, found.st_size
 
 
-def check_once(console: Console, exercise: "Exercise", path: Path, counts: bool) -> bool:
-    """Checks the file, tells the verdict and keeps it if it counts; whether it has passed."""
+def check_once(console: Console, exercise: "Exercise", path: Path, progress: bool | None) -> bool:
+    """Checks the file, tells the verdict and keeps it; whether it has passed.
+
+    Args:
+        progress: whether to keep it; None: where the file is the learner's own.
+    """
     from ddpm_tutor.grading.report import print_verdict
     from ddpm_tutor.grading.sandbox import check
     from ddpm_tutor.learner.progress import is_own
@@ -332,15 +333,16 @@ def check_once(console: Console, exercise: "Exercise", path: Path, counts: bool)
     with console.status(Text(f"Checking {path} ...")):
         checked = check(exercise, path)
     print_verdict(console, exercise, path, checked)
-    if checked.verdict.passed and counts:
-        keep(console, exercise, path, checked)
-    elif checked.verdict.passed and not is_own(exercise, path):
-        keeping = command("exercise", "check", *as_typed(exercise, path), "--progress")
-        say = "Not kept in your progress: you have started no exercise in the folder of this file."
-        console.print(Text(f"  {say}", "yellow"))
-        console.print(Text(f"  If it is yours: {keeping}", "dim"), soft_wrap=True)
-    else:
+    counts = is_own(exercise, path) if progress is None else progress
+    if not checked.verdict.passed:
         say_help(console, exercise, path)
+    elif counts:
+        keep(console, exercise, path, checked)
+    else:
+        say = "" if progress is False else ": you have started no exercise where this file is"
+        console.print(Text(f"  Not kept in your progress{say}.", "yellow"))
+        keeping = command("exercise", "check", *as_typed(exercise, path), "--progress")
+        console.print(Text(f"  If it is yours: {keeping}", "dim"), soft_wrap=True)
     return checked.verdict.passed
 
 

@@ -102,7 +102,7 @@ def say_ways_to_earn(console: Console, lessons: "list[Lesson]", progress: "Progr
     ways = Table.grid(padding=(0, 2))
     for lesson, question in missing[:MAX_WAYS]:
         how = command("lesson", *words_for(lesson.path), "--from", question.step)
-        ways.add_row("", Text(question.key), Text(how, "bold"))
+        ways.add_row("", Text(question.key), Text(how, "bold", overflow="fold"))
         part = earned_by.get(question.part)
         if left := [e for e in unpassed if part and e in part.exercises]:
             ways.add_row("", "", Text(f"or {going_on_with(left)}", "dim"))

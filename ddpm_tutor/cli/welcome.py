@@ -10,7 +10,7 @@ from rich.text import Text
 
 from ddpm_tutor.cli.courses import courses_to_list, say_left_out
 from ddpm_tutor.commands import command
-from ddpm_tutor.course.elsewhere import words_for
+from ddpm_tutor.course.elsewhere import naming, words_for
 from ddpm_tutor.errors import UsageError
 from ddpm_tutor.screen.console import make_console
 
@@ -56,10 +56,10 @@ def open_progress(console: Console) -> "Progress":
 def courses_of_learner(named: str | None) -> "list[Course]":
     """The courses to list; what is wrong with one is said on stderr, and no more."""
     try:
-        courses = courses_to_list(named)
+        courses = courses_to_list(named, brief=True)
     except UsageError as error:
         print(error, file=sys.stderr)
-        courses = courses_to_list(None)
+        courses = courses_to_list(None, brief=True)
     say_left_out(courses)
     return courses
 
@@ -70,7 +70,6 @@ def welcome(course: str | None = None) -> None:
     Args:
         course: the folder of a course to list as well.
     """
-
     console = make_console()
     progress = open_progress(console)
     console.print(
@@ -93,7 +92,7 @@ def welcome(course: str | None = None) -> None:
             mine = progress.lesson(lesson.key)
             number = Text(str(lesson.number), "bold")
             rows.add_row(number, Text(lesson.title), state_of(lesson, mine))
-        if each.folder and courses[1:]:
+        if each.folder:
             rows.add_row("", Text("ddpm-tutor itself", "cyan"))
     console.print(rows)
     console.print()
@@ -103,6 +102,8 @@ def welcome(course: str | None = None) -> None:
         console.print(Text.assemble(f"{say}:".ljust(15), typed), soft_wrap=True)
     if not upcoming:
         console.print(Text("You have done every lesson. Now read the code: it is short."))
-    console.print(Text.assemble("Write it:      ", ("ddpm-tutor exercise", "bold")))
+    words = [word for each in courses if each.folder for word in naming(each.folder)]
+    writing = Text.assemble("Write it:      ", (command("exercise", *words), "bold"))
+    console.print(writing, soft_wrap=True)
     console.print(Text.assemble("Draw a 7:      ", ("ddpm-tutor gif --digit 7", "bold")))
     console.print(Text.assemble("All commands:  ", ("ddpm-tutor --help", "bold")))

@@ -56,9 +56,17 @@ class Course:
         return parts_of(self.lessons, self.exercises)
 
 
-def own_course() -> Course:
-    """What came with the package."""
-    lessons, no_lessons = read_all(numbered(bundled("lessons")), listed_lesson)
+def own_course(*, brief: bool = False) -> Course:
+    """What came with the package.
+
+    Args:
+        brief: read the lessons alone, and not their code: the welcome is quick.
+    """
+    files = numbered(bundled("lessons"))
+    if brief:
+        lessons, no_lessons = read_all(files, read_lesson)
+        return Course(None, tuple(lessons), (), tuple(no_lessons))
+    lessons, no_lessons = read_all(files, listed_lesson)
     exercises, no_exercises = read_all(numbered(bundled("exercises")), read_exercise)
     return Course(None, tuple(lessons), tuple(exercises), (*no_lessons, *no_exercises))
 
