@@ -145,6 +145,7 @@ def open_stepper(
             return console.input(prompt, markup=False, emoji=False)
 
     session = Session(console, out)
+    session.told_of_parts = not came_along(page.path)  # its parts are none of the assignment
     stepper = Stepper(page, session, settings=values)
     if bookmark:
         session.ask, session.on_answer = ask, bookmark.answered
