@@ -42,8 +42,8 @@ from ddpm_tutor.storage.checkpoints import save_checkpoint
 PARTS = {
     "11.2": 4, "11.4": 5, "11.5": 7, "11.6": 9, "11.7": 5, "11.8": 6, "11.9": 6,
 }  # fmt: skip
-# what makes a lesson short enough for a test, and a file that it saves
-SHORT = {
+# what makes a lesson short enough for a test, and a file that it saves; others run as they are
+SHORT: dict[int, tuple[list[str], str]] = {
     1: ([], "lesson_1_noising_7.gif"),
     2: ([], "lesson_2_batch.png"),
     3: (["steps=3", "batch_size=16"], "lesson_3_loss.png"),
@@ -61,6 +61,7 @@ SHORT = {
         "lesson_10_flow.png",
     ),
 }
+AS_IT_IS: tuple[list[str], str] = [], ""
 NOWHERE = "http://127.0.0.1:9"  # the discard port: refused at once
 # what lesson 4 says of well trained weights, and of others in its place
 CLAIMS = {
@@ -248,7 +249,7 @@ def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 def command_for(lesson: Lesson) -> list[str]:
     """The words after `ddpm-tutor` that run a lesson, short."""
-    settings, _ = SHORT[lesson.number]
+    settings, _ = SHORT.get(lesson.number, AS_IT_IS)
     words = [word for setting in settings for word in ("--set", setting)]
     # a GPU adds up in another order each time, and a training's last digit with it
     return ["lesson", str(lesson.number), "--no-pause", "--device", "cpu", *words]
@@ -278,7 +279,7 @@ RUN_ELSEWHERE = {6}  # with all layers and the same settings: test_lesson_6.py
 def test_a_lesson_shows_the_same_as_a_command_as_a_script_and_as_a_notebook(
     lesson: Lesson, tmp_path: Path, nobody: dict[str, str]
 ) -> None:
-    settings, saved = SHORT[lesson.number]
+    settings, saved = SHORT.get(lesson.number, AS_IT_IS)
     text, whole = shortened(lesson, settings), lesson.number in WHOLE
     if not whole:
         cell = '# %% tags=["parameters"]\n'
@@ -300,13 +301,17 @@ def test_a_lesson_shows_the_same_as_a_command_as_a_script_and_as_a_notebook(
     assert run.returncode == 0, err
     assert end_of(fork) == 0, (tmp_path / "command" / "err").read_text()
     by_command = (tmp_path / "command" / "out").read_text()
-    assert "drawn by this package's own model" in by_command and "Lesson done" in by_command
+    assert "Lesson done" in by_command
     # the command shows the prose as well, and the notebook the value of a cell's last line
     plain = [line for line in lines_of(by_script) if len(line) <= 76]  # no line that wraps
     computed = numbers_in(by_script)
-    assert len(plain) > 30 and len(computed) > 10
+    assert plain and computed
     assert all_in_order(plain, lines_of(by_command))
     assert all_in_order(computed, numbers_in(in_notebook))
+    if not saved:
+        return
+    assert "drawn by this package's own model" in by_command
+    assert len(plain) > 30 and len(computed) > 10
     files = [(folder / "outputs" / saved).read_bytes() for folder in folders]
     assert files[0] == files[1] == files[2]
     with Image.open(tmp_path / "script" / "outputs" / saved) as image:
@@ -325,7 +330,10 @@ def test_a_lesson_runs_to_its_end_with_the_weights_that_ship(
     monkeypatch.chdir(tmp_path)
     done = CliRunner().invoke(app, command_for(lesson))
     assert done.exit_code == 0, done.output
-    assert "drawn by this package's own model" in done.output and "Lesson done" in done.output
+    assert "Lesson done" in done.output
+    if lesson.number not in SHORT:
+        return
+    assert "drawn by this package's own model" in done.output
     with Image.open(tmp_path / "outputs" / SHORT[lesson.number][1]) as image:
         assert min(image.size) > 60
     if lesson.number == 4:

@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 from ddpm_tutor import __version__
 from ddpm_tutor.cli import exercise
 from ddpm_tutor.cli.advice import with_advice
+from ddpm_tutor.cli.courses import CourseOption, no_course_before
 from ddpm_tutor.cli.edit import edit
 from ddpm_tutor.cli.evaluate import evaluate
 from ddpm_tutor.cli.gif import gif
@@ -143,10 +144,13 @@ def welcome(
             "--version", callback=show_version, is_eager=True, help="Show the version and exit."
         ),
     ] = False,
+    course: CourseOption = None,
 ) -> None:
     """Step through Denoising Diffusion Probabilistic Models with a real model."""
     if ctx.invoked_subcommand is None:
-        show_welcome()
+        show_welcome(course)
+    else:
+        no_course_before(ctx)
 
 
 app.command("lessons")(lessons)

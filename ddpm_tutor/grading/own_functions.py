@@ -13,7 +13,7 @@ from ddpm_tutor.course.exercise import all_exercises, as_typed, read_answer
 from ddpm_tutor.errors import TutorError, line_in
 from ddpm_tutor.grading.judge import run_module
 from ddpm_tutor.grading.trials import in_a_line
-from ddpm_tutor.learner.progress import fingerprint, load_progress
+from ddpm_tutor.learner.progress import fingerprint, is_own, load_progress
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,11 @@ def own_code(folder: Path, names: Sequence[str], purpose: str) -> OwnCode:
         path = folder / f"{exercise.name}.py"
         if not path.is_file():
             continue
-        source, passed = read_answer(path), progress.exercise(exercise.name).passed
+        source, passed = read_answer(path, exercise), progress.exercise(exercise.key).passed
         if passed != fingerprint(source):
+            keeping = [] if is_own(exercise, path) else ["--progress"]
             why = "has changed since it passed" if passed else "has not passed yet"
-            check = command("exercise", "check", as_typed(path))
+            check = command("exercise", "check", *as_typed(exercise, path), *keeping)
             found.left_out.append(f"{path} {why}: {check}")
             continue
         module = run_module(ast.parse(source, str(path)), path)

@@ -12,9 +12,16 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from ddpm_tutor.course.exercise import Exercise, parts
+from ddpm_tutor.course.courses import course_of
+from ddpm_tutor.course.exercise import Exercise
 from ddpm_tutor.errors import TutorError
-from ddpm_tutor.files import is_makeshift, make_folder, replacing, set_aside, user_folder
+from ddpm_tutor.files import (
+    is_makeshift,
+    make_folder,
+    replacing,
+    set_aside,
+    user_folder,
+)
 
 VERSION = 3
 READABLE = (1, 2, VERSION)  # version 1 had no exercises, version 2 no seconds
@@ -53,14 +60,15 @@ class Progress:
 
     lessons: dict[str, LessonProgress] = field(default_factory=dict)
     exercises: dict[str, ExerciseProgress] = field(default_factory=dict)
+    folders: list[str] = field(default_factory=list)  # in which the learner has started exercises
 
-    def lesson(self, name: str) -> LessonProgress:
-        """Progress in the lesson whose file is called `name`."""
-        return self.lessons.setdefault(name, LessonProgress())
+    def lesson(self, key: str) -> LessonProgress:
+        """Progress in the lesson of this key."""
+        return self.lessons.setdefault(key, LessonProgress())
 
-    def exercise(self, name: str) -> ExerciseProgress:
-        """Progress in the exercise whose file is called `name`."""
-        return self.exercises.setdefault(name, ExerciseProgress())
+    def exercise(self, key: str) -> ExerciseProgress:
+        """Progress in the exercise of this key."""
+        return self.exercises.setdefault(key, ExerciseProgress())
 
 
 def progress_file() -> Path:
@@ -100,7 +108,9 @@ def read_progress(text: str) -> Progress:
         kinds = (type(exercise.hints), type(exercise.passed), type(exercise.given_up))
         if kinds != (int, str, bool):
             raise ValueError("not a progress file")
-    return Progress(lessons, exercises)
+    folders = saved.get("folders", [])  # without them less counts, and that is said
+    known = isinstance(folders, list) and all(isinstance(folder, str) for folder in folders)
+    return Progress(lessons, exercises, folders if known else [])
 
 
 def _are_seconds(seconds: object) -> bool:
@@ -175,13 +185,29 @@ def fingerprint(source: str) -> str:
     return hashlib.sha256(source.encode()).hexdigest()[:16]
 
 
+def started_in(folder: Path) -> None:
+    """Keeps that files of exercises in `folder` are the learner's own."""
+    where = str(folder.resolve())
+    if where not in load_progress().folders:
+        change_progress(lambda progress: progress.folders.append(where))
+
+
+def is_own(exercise: Exercise, path: Path) -> bool:
+    """Whether an answer is the learner's own: it lies where exercises are written when no folder is
+    named, or where the learner has started one. What somebody has handed in does not.
+    """
+    where = path.resolve().parent
+    usual = exercise.file.resolve().parent
+    return where == usual or str(where) in load_progress().folders
+
+
 def exercise_passed(exercise: Exercise, source: str) -> None:
     """Keeps that this file has passed; its part of the assignment counts as answered rightly."""
-    part = parts().get(exercise.part)
+    part = course_of(exercise.path).parts().get(exercise.part)
 
     def change(progress: Progress) -> None:
-        progress.exercise(exercise.name).passed = fingerprint(source)
-        if part and all(progress.exercise(name).counts for name in part.exercises):
+        progress.exercise(exercise.key).passed = fingerprint(source)
+        if part and all(progress.exercise(e.key).counts for e in part.exercises):
             progress.lesson(part.lesson).answers[part.name] = True
 
     change_progress(change)
@@ -191,7 +217,7 @@ class Bookmark:
     """A learner's place in one lesson; each step and each answer is kept as it comes."""
 
     def __init__(self, name: str) -> None:
-        """The place in the lesson whose file is called `name`."""
+        """The place in the lesson of this key."""
         self.name = name
         self.lesson = load_progress().lesson(name)
         self.told: set[str] = set()  # questions whose answer was shown in this sitting
