@@ -264,6 +264,7 @@ def check_once(console: Console, exercise: "Exercise", path: Path) -> bool:
     """Checks the file, tells the verdict and keeps it; whether it has passed."""
     from ddpm_tutor.grading.report import print_verdict
     from ddpm_tutor.grading.sandbox import check
+    from ddpm_tutor.learner.progress import exercise_failed
 
     with console.status(Text(f"Checking {path} ...")):
         checked = check(exercise, path)
@@ -271,6 +272,7 @@ def check_once(console: Console, exercise: "Exercise", path: Path) -> bool:
     if checked.verdict.passed:
         keep(console, exercise, path, checked)
     else:
+        exercise_failed(exercise)
         say_help(console, exercise, path)
     return checked.verdict.passed
 
@@ -395,6 +397,7 @@ def reset(name: NameArgument, folder: FolderOption = FOLDER) -> None:
         progress.hints = 0
         if progress.given_up:
             progress.given_up, progress.passed = False, ""
+            progress.passed_when, progress.passed_check = "", 0
 
     change_progress(lambda p: forget(p.exercise(exercise.name)))
     console.print(written(path, "Written"), soft_wrap=True)
