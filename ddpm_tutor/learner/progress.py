@@ -15,7 +15,14 @@ from filelock import FileLock, Timeout
 
 from ddpm_tutor.course.exercise import Exercise, parts
 from ddpm_tutor.errors import TutorError
-from ddpm_tutor.files import is_makeshift, make_folder, replacing, set_aside, user_folder
+from ddpm_tutor.files import (
+    came_along,
+    is_makeshift,
+    make_folder,
+    replacing,
+    set_aside,
+    user_folder,
+)
 
 VERSION = 4
 # version 1 had no exercises, 2 no seconds, 3 only whether an answer was right
@@ -81,13 +88,13 @@ class Progress:
     lessons: dict[str, LessonProgress] = field(default_factory=dict)
     exercises: dict[str, ExerciseProgress] = field(default_factory=dict)
 
-    def lesson(self, name: str) -> LessonProgress:
-        """Progress in the lesson whose file is called `name`."""
-        return self.lessons.setdefault(name, LessonProgress())
+    def lesson(self, key: str) -> LessonProgress:
+        """Progress in the lesson of this key."""
+        return self.lessons.setdefault(key, LessonProgress())
 
-    def exercise(self, name: str) -> ExerciseProgress:
-        """Progress in the exercise whose file is called `name`."""
-        return self.exercises.setdefault(name, ExerciseProgress())
+    def exercise(self, key: str) -> ExerciseProgress:
+        """Progress in the exercise of this key."""
+        return self.exercises.setdefault(key, ExerciseProgress())
 
 
 def now() -> str:
@@ -228,20 +235,20 @@ def fingerprint(source: str) -> str:
 
 def exercise_failed(exercise: Exercise) -> None:
     """Keeps that a file of it was checked and has not passed."""
-    change_progress(lambda progress: progress.exercise(exercise.name).checked())
+    change_progress(lambda progress: progress.exercise(exercise.key).checked())
 
 
 def exercise_passed(exercise: Exercise, source: str) -> None:
     """Keeps that this file has passed; its part of the assignment counts as answered rightly."""
-    part = parts().get(exercise.part)
+    part = parts().get(exercise.part) if came_along(exercise.path) else None
 
     def change(progress: Progress) -> None:
-        mine = progress.exercise(exercise.name)
+        mine = progress.exercise(exercise.key)
         mine.checked()
         if not mine.passed:
             mine.passed_when, mine.passed_check = now(), mine.checks
         mine.passed = fingerprint(source)
-        if part and all(progress.exercise(name).counts for name in part.exercises):
+        if part and all(progress.exercise(e.key).counts for e in part.exercises):
             progress.lesson(part.lesson).answers[part.name] = True
 
     change_progress(change)
@@ -251,7 +258,7 @@ class Bookmark:
     """A learner's place in one lesson; each step and each answer is kept as it comes."""
 
     def __init__(self, name: str) -> None:
-        """The place in the lesson whose file is called `name`."""
+        """The place in the lesson of this key."""
         self.name = name
         self.lesson = load_progress().lesson(name)
         self.told: set[str] = set()  # questions whose answer was shown in this sitting
