@@ -21,7 +21,6 @@ from typing import Any
 from ddpm_tutor.course.exercise import Exercise, find_exercise, read_exercise
 from ddpm_tutor.errors import TutorError
 from ddpm_tutor.grading.sandbox import (
-    MAX_PRINTED,
     MAX_SECONDS,
     READY,
     WAITING,
@@ -89,7 +88,7 @@ class Checker:
         """
         started = time.perf_counter()
         with tempfile.TemporaryDirectory(prefix="ddpm-tutor-") as folder:
-            order = [str(exercise.path), str(path), folder, seconds]
+            order = [str(exercise.path.resolve()), str(path.resolve()), folder, seconds]
             code, processor = self.ended(order)
             source = path.read_text(encoding="utf-8", errors="replace")
             verdict = verdict_in(Path(folder), Path(path.name), source, code, seconds)
@@ -115,7 +114,9 @@ class Checker:
                 self.stop()
             if (Path(order[2]) / READY).exists():
                 return -int(signal.SIGTERM), 0.0
-        raise TutorError("No check could start: Python or torch did not load.\nTry: ddpm-tutor info")
+        raise TutorError(
+            "No check could start: Python or torch did not load.\nTry: ddpm-tutor info"
+        )
 
     def start(self) -> "subprocess.Popen[str]":
         """The process that forks; it is ready when it answers."""
@@ -246,5 +247,6 @@ def serve() -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:]:
-        judge_stranger(*sys.argv[1:4], float(sys.argv[4]))
+        exercise_file, path, folder, seconds = sys.argv[1:]
+        judge_stranger(exercise_file, path, folder, float(seconds))
     serve()

@@ -283,7 +283,7 @@ class Bookmark:
         """A step has run; that is kept with whatever is kept next."""
         self.timed[title] = round(seconds, 2)
 
-    def answered(self, question: str, right: bool, text: str) -> bool:
+    def answered(self, question: str, right: bool, text: str = "") -> bool:
         """The learner has answered, or skipped the question, which tells the answer as well.
 
         The first answer of a sitting counts, and what was earned stays.
