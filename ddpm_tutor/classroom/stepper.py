@@ -133,8 +133,11 @@ class Stepper:
                 number = max(1, number + move)
         return True
 
-    def record(self) -> dict[int, list[RenderableType]]:
+    def record(self, name: str = "") -> dict[int, list[RenderableType]]:
         """Runs the whole lesson without showing anything but the bars; asks nothing.
+
+        Args:
+            name: what stands before the number of the step beside the bar.
 
         Returns:
             what each step with code has shown, by its number: it can be drawn in another form.
@@ -146,10 +149,10 @@ class Stepper:
         session.recording = True
         seconds = [self.expected.get(step.title, QUICK_SECONDS) for step in steps]
         with using(session), session.bars.bar("", sum(seconds)) as bar:
-            for number, (step, needed) in enumerate(zip(steps, seconds, strict=True), start=1):
+            for number, needed in enumerate(seconds, start=1):
                 self.at_step(number)
                 if bar:
-                    bar.change(description=f"Step {number} of {len(steps)}: {step.title}")
+                    bar.change(description=f"{name}step {number} of {len(steps)}")
                     if self.expected:
                         bar.expect(sum(seconds[number - 1 :]))
                 self._execute(number)
