@@ -5,6 +5,7 @@ import platform
 import re
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ddpm_tutor.hand_ins.hand_in import HandIn, Picture, Training, Written
+    from ddpm_tutor.pictures.picture_files import Pixels
     from ddpm_tutor.storage.checkpoints import Checkpoint
 
 RUN = Path("runs/mnist")  # where `train` puts a run
@@ -42,6 +44,19 @@ GUIDANCE = 1.5  # as `gif` takes
 DIGITS = 10
 MOMENTS = 10  # times that the picture of the drawing shows, and its end
 DPI = 110
+
+
+NO_FUNCTION = "Nothing is drawn with own code: no function of a drawing has passed."
+ENDED = "Nothing is drawn with own code, which has ended in an error:"
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What came of drawing with the learner's functions."""
+
+    pictures: "list[Picture]"
+    notes: list[str]  # why there is no picture
+    device: str
 
 
 class Form(StrEnum):
@@ -77,7 +92,7 @@ def report(
     draw: Annotated[
         bool, typer.Option("--draw/--no-draw", help="Draw ten digits with your own functions.")
     ] = True,
-    steps: Annotated[int, typer.Option(min=1, max=1000, help="Steps of that drawing.")] = 250,
+    steps: Annotated[int, typer.Option(min=1, max=1000, help="Steps of that drawing.")] = 100,
     seed: SeedOption = 0,
     checkpoint: CheckpointOption = None,
     device: DeviceOption = Device.auto,
@@ -111,26 +126,22 @@ def report(
         with Checker() as checker:
             exercises = all_written(folder, progress, checker, say)
         training = trained(run_dir or RUN, evaluation / SCORES)
-    pictures, notes = [], []
+    drawing = Drawing([], [], "nothing was drawn")
     if draw:
-        pictures, notes, computed_on = drawn(
-            console, folder, exercises, steps, seed, checkpoint, device
-        )
-    else:
-        computed_on = "nothing was drawn"
+        drawing = drawn(console, folder, exercises, steps, seed, checkpoint, device)
     if training:
         with going_on_without(console, "the pictures of the training"):
-            pictures += of_training(training, run_dir or RUN)
+            training.pictures.extend(of_training(training, run_dir or RUN))
     made = HandIn(
         name=clean(name),
         group=clean(group),
         made=now(),
-        made_with={**versions(), "device": computed_on, "seed": str(seed)},
+        made_with={**versions(), "device": drawing.device, "seed": str(seed)},
         questions=questions,
         exercises=exercises,
         training=training,
-        pictures=pictures,
-        notes=notes,
+        pictures=drawing.pictures,
+        notes=drawing.notes,
     )
     write(target, form, made)
     say_what(console, made, folder)
@@ -183,8 +194,8 @@ def drawn(
     seed: int,
     checkpoint: Path | None,
     device: Device,
-) -> "tuple[list[Picture], list[str], str]":
-    """The picture that the learner's functions draw, what is to be said of it, and the device."""
+) -> Drawing:
+    """The picture that the learner's functions draw, or why there is none."""
     from ddpm_tutor.grading.drawing import OF_DDPM
     from ddpm_tutor.hand_ins.hand_in import Picture, clean
     from ddpm_tutor.learner.progress import fingerprint
@@ -194,23 +205,22 @@ def drawn(
     passed = {w.name: fingerprint(w.code) for w in exercises if w.kind == "passed"}
     names = {function_of(name) for name in passed} & {*OF_DDPM}
     if not names:
-        return [], ["Nothing is drawn with own code: no function of a drawing has passed."], "none"
+        return Drawing([], [NO_FUNCTION], "nothing was drawn")
     loaded = open_checkpoint(checkpoint, device, steps)
     try:
         moments = own_moments(console, folder, loaded, steps, seed, device, passed)
     except TutorError as error:
         console.print(Text(str(error), "yellow"), soft_wrap=True)
-        said = clean(str(error))
-        return [], [f"Nothing is drawn with own code, which has ended in an error: {said}"], "none"
+        return Drawing([], [f"{ENDED} {clean(str(error))}"], "nothing was drawn")
     times, images = [f"t = {t}" for t, _ in moments], [x_t for _, x_t in moments]
     says = (
-        f"Ten digits appear out of noise, one a column; a row is a time t, from {moments[0][0]} down"
-        f" to {moments[-1][0]}. Own code: {', '.join(sorted(names))}; the rest is the package's. "
-        f"{steps} steps, seed {seed}."
+        f"Ten digits appear out of noise, one a column; a row is a time t, from {moments[0][0]} "
+        f"down to {moments[-1][0]}. Own code: {', '.join(sorted(names))}; the rest is the "
+        f"package's. {steps} steps, seed {seed}."
     )
     picture = Picture("Drawn with own code.", says, png_of(named_rows(times, images)))
     where = machine(next(loaded.model.parameters()).device)
-    return [picture], [], where
+    return Drawing([picture], [], where)
 
 
 def function_of(name: str) -> str:
@@ -278,7 +288,7 @@ def of_training(training: "Training", run: Path) -> "list[Picture]":
     return pictures
 
 
-def png_of(pixels: "object") -> str:
+def png_of(pixels: "Pixels") -> str:
     """A picture as PNG, in base64."""
     import imageio.v3 as iio
 

@@ -134,8 +134,6 @@ def trained(folder: Path, scores: Path) -> Training | None:
         folder=clean(str(folder)),
         settings={clean(name): clean(value) for name, value in facts.items()},
         losses=losses[-MAX_EPOCHS:],
-        seconds=seconds,
-        machine=clean(machine),
         scores=table,
         scores_missing=missing,
     )

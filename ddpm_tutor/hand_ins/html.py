@@ -9,7 +9,19 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
-from ddpm_tutor.hand_ins.blocks import RIGHT, WRONG, Code, Facts, Grid, Heading, Image, Line, Page, Words
+from ddpm_tutor.hand_ins.blocks import (
+    RIGHT,
+    WRONG,
+    Code,
+    Facts,
+    Grid,
+    Heading,
+    Image,
+    Line,
+    Page,
+    Words,
+)
+from ddpm_tutor.pages.words import words
 
 CSS = Path(__file__).with_name("hand_in.css")
 DATA = "ddpm-tutor-hand-in"  # the id of the element that holds the JSON
@@ -118,9 +130,9 @@ def lines(cell: list[Line]) -> str:
 
 
 def marked(text: str) -> str:
-    """A text, whose mark in front is coloured and has a word for who cannot see it."""
+    """A text with its symbols; a mark in front is coloured and has a word for who cannot see it."""
     for mark, kind, word in ((RIGHT, "right", "right"), (WRONG, "wrong", "wrong")):
         if text.startswith(f"{mark} "):
             sign = f'<i class="{kind}" role="img" aria-label="{word}">{mark}</i>'
-            return f"{sign} {escape(text[2:])}"
-    return escape(text)
+            return f"{sign} {words(text[2:])}"
+    return words(text)
