@@ -20,6 +20,7 @@ from ddpm_tutor.cli.advice import with_advice
 from ddpm_tutor.cli.edit import edit
 from ddpm_tutor.cli.evaluate import evaluate
 from ddpm_tutor.cli.gif import gif
+from ddpm_tutor.cli.grade import grade
 from ddpm_tutor.cli.info import info
 from ddpm_tutor.cli.lesson import lesson
 from ddpm_tutor.cli.lessons import lessons
@@ -154,7 +155,7 @@ def welcome(
 app.command("lessons")(lessons)
 app.command("lesson")(lesson)
 app.add_typer(exercise.app, name="exercise")
-for command in (paper, page, gif, edit, sample, train, evaluate, report, info):
+for command in (paper, page, gif, edit, sample, train, evaluate, report, grade, info):
     app.command()(command)
 
 
