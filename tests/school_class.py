@@ -14,6 +14,7 @@ from ddpm_tutor.hand_ins.markdown import to_markdown, to_notebook
 from ddpm_tutor.learner.progress import Answer
 
 EXERCISE_2 = find_exercise("2")
+ASKED = assignment()
 
 
 def in_2(body: str, above: str = "") -> Callable[[Exercise], str]:
@@ -64,7 +65,7 @@ def answers(asked: Asked, number: int) -> tuple[Answer, ...]:
 
 def hand_in(number: int, kind: str, exercises: list[Exercise]) -> HandIn:
     """What the student of this number hands in; each one's code has a comment of its own."""
-    questions = [dataclasses.replace(q, answers=answers(q, number)) for q in assignment()]
+    questions = [dataclasses.replace(q, answers=answers(q, number)) for q in ASKED]
     return HandIn(
         name=f"Student {number}",
         group=str(number % 4),

@@ -69,7 +69,7 @@ class Form(StrEnum):
 
 
 def report(
-    name: Annotated[str, typer.Option(help="Your name.", show_default=False)] = "",
+    student: Annotated[str, typer.Option("--name", help="Your name.", show_default=False)] = "",
     group: Annotated[str, typer.Option(help="Your group.", show_default=False)] = "",
     form: Annotated[
         Form | None,
@@ -102,7 +102,7 @@ def report(
     The 42 points of the assignment, each with what was asked, what you answered, when, and at which
     attempt. Your code is checked again for it. Nothing is sent anywhere: you get a file.
     """
-    form, target = form_and_target(form, out, name)
+    form, target = form_and_target(form, out, student)
     if run_dir is not None and not (run_dir / "log.jsonl").is_file():
         raise UsageError(
             f"There is no training in {run_dir}: no log.jsonl. Name another --run-dir."
@@ -133,7 +133,7 @@ def report(
         with going_on_without(console, "the pictures of the training"):
             training.pictures.extend(of_training(training, run_dir or RUN))
     made = HandIn(
-        name=clean(name),
+        name=clean(student),
         group=clean(group),
         made=now(),
         made_with={**versions(), "device": drawing.device, "seed": str(seed)},

@@ -78,6 +78,9 @@ class Checker:
         except subprocess.TimeoutExpired:
             server.kill()
             server.wait()
+        for pipe in (server.stdin, server.stdout):
+            with contextlib.suppress(OSError):
+                pipe.close()  # type: ignore[union-attr]
 
     def check(self, exercise: Exercise, path: Path, seconds: float = MAX_SECONDS) -> Check:
         """Checks the file at `path`: it may compute for so many seconds, and wait for six times

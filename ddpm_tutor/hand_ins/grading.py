@@ -26,6 +26,7 @@ from ddpm_tutor.hand_ins.hand_in import Asked, HandIn, NoHandIn, Written
 from ddpm_tutor.hand_ins.reading import read_hand_in
 
 LEAST_SECONDS = 0.5  # that are worth beginning a check with
+SHARE = 1 / 4  # of a student's time, at most, for one file: a loop without an end leaves the rest
 LONG_ENOUGH = 100  # letters of a function, without blanks: shorter ones are equal by chance
 QUICK, AT_ONCE = 60, 10  # seconds, and answers in them: nobody reads as fast
 SHOWN = 3  # names in a remark
@@ -148,7 +149,9 @@ class Grader:
                 others = [n for n in files if n != written.name and n in written.code]
                 key = None if others else (written.name, written.code)
                 path = Path(name) / f"{written.name}.py"
-                check = self.checked(checker, exercise, path, key, min(left, MAX_SECONDS))
+                check = self.checked(
+                    checker, exercise, path, key, min(left, self.limit * SHARE, MAX_SECONDS)
+                )
                 grade.verdicts[written.name] = check.verdict
                 grade.seconds += check.processor
 
