@@ -21,10 +21,13 @@ from ddpm_tutor.cli.courses import CourseOption, no_course_before
 from ddpm_tutor.cli.edit import edit
 from ddpm_tutor.cli.evaluate import evaluate
 from ddpm_tutor.cli.gif import gif
+from ddpm_tutor.cli.grade import grade
 from ddpm_tutor.cli.info import info
 from ddpm_tutor.cli.lesson import lesson
 from ddpm_tutor.cli.lessons import lessons
+from ddpm_tutor.cli.page import page
 from ddpm_tutor.cli.paper import paper
+from ddpm_tutor.cli.report import report
 from ddpm_tutor.cli.sample import sample
 from ddpm_tutor.cli.signals import signals_by_name
 from ddpm_tutor.cli.train import train
@@ -156,7 +159,7 @@ def welcome(
 app.command("lessons")(lessons)
 app.command("lesson")(lesson)
 app.add_typer(exercise.app, name="exercise")
-for command in (paper, gif, edit, sample, train, evaluate, info):
+for command in (paper, page, gif, edit, sample, train, evaluate, report, grade, info):
     app.command()(command)
 
 

@@ -328,13 +328,15 @@ def check_once(console: Console, exercise: "Exercise", path: Path, progress: boo
     """
     from ddpm_tutor.grading.report import print_verdict
     from ddpm_tutor.grading.sandbox import check
-    from ddpm_tutor.learner.progress import is_own
+    from ddpm_tutor.learner.progress import exercise_failed, is_own
 
     with console.status(Text(f"Checking {path} ...")):
         checked = check(exercise, path)
     print_verdict(console, exercise, path, checked)
     counts = is_own(exercise, path) if progress is None else progress
     if not checked.verdict.passed:
+        if counts:
+            exercise_failed(exercise)
         say_help(console, exercise, path)
     elif counts:
         keep(console, exercise, path, checked)
@@ -473,6 +475,7 @@ def reset(name: NameArgument, folder: FolderOption = FOLDER, course: CourseOptio
         progress.hints = 0
         if progress.given_up:
             progress.given_up, progress.passed = False, ""
+            progress.passed_when, progress.passed_check = "", 0
 
     change_progress(lambda p: forget(p.exercise(exercise.key)))
     console.print(written(path, "Written"), soft_wrap=True)
