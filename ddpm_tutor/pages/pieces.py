@@ -31,6 +31,7 @@ from ddpm_tutor.screen.shown import (
     Film,
     Printed,
     Question,
+    Runs,
     Said,
     SavedFile,
     Told,
@@ -233,8 +234,8 @@ def _(shown: SavedFile) -> str:
 
 
 @piece.register
-def _(shown: Film) -> str:
-    return film(shown)
+def _(shown: Runs) -> str:
+    return film(shown.film, f"Side by side: {', '.join(shown.film.views)}")
 
 
 def title_of(name: str) -> str:
@@ -297,12 +298,12 @@ def _(shown: Question) -> str:
 
 def _choices(shown: Question, key: int) -> str:
     buttons = "".join(
-        f'<li><button type="button" value="{i}"><span class="letter">{letter}</span>'
-        f"<span>{words(option)}</span></button></li>"
+        f'<button type="button" value="{i}"><span class="letter">{letter}</span>'
+        f"<span>{words(option)}</span></button>"
         for i, (letter, (option, _)) in enumerate(zip(LETTERS, shown.options, strict=False))
     )
     return (
-        f'<ul class="options" role="group" aria-labelledby="a{key}">{buttons}</ul>'
+        f'<div class="options" role="group" aria-labelledby="a{key}">{buttons}</div>'
         '<button type="button" class="skip">Skip, and see the answer</button>'
     )
 

@@ -52,7 +52,7 @@ def _text(self: Any, tokens: list[Token], at: int, *rest: Any) -> str:
     return words(tokens[at].content)
 
 
-_markdown = MarkdownIt("commonmark").enable("table")
+_markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
 _markdown.add_render_rule("code_block", _code_block)
 _markdown.add_render_rule("code_inline", _code_inline)
 _markdown.add_render_rule("text", _text)
