@@ -7,7 +7,7 @@ from operator import itemgetter
 from typing import Any
 
 from rich.columns import Columns
-from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from ddpm_tutor.screen.console import can_write
@@ -63,7 +63,7 @@ class Curves:
         colors = console.color_system is not None and not console.no_color
         braille = letters and (colors or len(self.curves) == 1)
         upright, corner, level = "│└─" if letters else "|+-"
-        ends = [f"{_unscaled(y, self.log):.3g}" for y in (self.high, self.low)]
+        ends = [f"{unscaled(y, self.log):.3g}" for y in (self.high, self.low)]
         margin = max(map(len, ends))
         width = max(8, min(options.max_width, MAX_WIDTH) - margin - 2)
         if self.title:
@@ -72,7 +72,7 @@ class Curves:
         for label, line in zip(labels, self._lines(width, braille), strict=True):
             yield Text.assemble((f"{label:>{margin}} {upright}", "dim"), line, no_wrap=True)
         yield Text(" " * (margin + 1) + corner + level * width, style="dim")
-        left, right = (f"{_unscaled(x, self.log_x):.4g}" for x in (self.left, self.right))
+        left, right = (f"{unscaled(x, self.log_x):.4g}" for x in (self.left, self.right))
         between = self.x_label.center(max(0, width - len(left) - len(right)))
         indent = " " * (margin + 2)
         yield Text(f"{indent}{left}{between}{right}", style="dim", no_wrap=True)
@@ -128,7 +128,7 @@ def _scaled(value: float, log: bool) -> float:
     return math.log10(value) if value > 0 else math.nan
 
 
-def _unscaled(place: float, log: bool) -> float:
+def unscaled(place: float, log: bool) -> float:
     """The value at a place on its axis."""
     return 10.0**place if log else place
 
@@ -148,8 +148,21 @@ def _joined(places: list[tuple[float, float]]) -> Iterator[tuple[int, int]]:
             yield round(x + (to_x - x) * i / steps), round(y + (to_y - y) * i / steps)
 
 
-def curves_of(figure: Any) -> RenderableType | None:
-    """The curves of a matplotlib figure, those of each of its axes in a frame; None without any."""
+class FigureCurves:
+    """The curves of a matplotlib figure, those of each of its axes in a frame."""
+
+    def __init__(self, frames: list[Curves]) -> None:
+        self.frames = frames
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if len(self.frames) > 1:
+            yield Columns(self.frames, width=SIDE_BY_SIDE, padding=(0, 2))
+        else:
+            yield self.frames[0]
+
+
+def curves_of(figure: Any) -> FigureCurves | None:
+    """The curves of a matplotlib figure; None without any."""
     frames = []
     for axis in figure.axes:
         # not lines across the whole width, such as those of axhline
@@ -168,6 +181,4 @@ def curves_of(figure: Any) -> RenderableType | None:
                     span=None if axis.get_autoscaley_on() else axis.get_ylim(),
                 )
             )
-    if len(frames) > 1:
-        return Columns(frames, width=SIDE_BY_SIDE, padding=(0, 2))
-    return frames[0] if frames else None
+    return FigureCurves(frames) if frames else None
