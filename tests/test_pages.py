@@ -224,7 +224,11 @@ def test_words_and_code_are_escaped_and_indices_are_set() -> None:
     assert words("x_0 < β_{t-1}") == "<i>x</i><sub>0</sub> &lt; <i>β</i><sub>t-1</sub>"
     assert words("by_digit x_0_hat save_film") == "by_digit x_0_hat save_film"
     assert "<sub>500</sub>" in words("ᾱ_500") and "<sub>θ</sub>" in words("ε_θ")
-    assert "<code>a_b &lt; c</code>" in prose("Say `a_b < c`.")
+    assert "<code>save_film(a &lt; b)</code>" in prose("Say `save_film(a < b)`.")
+    assert 'aria-label="√ᾱ_t"' in prose("It is `√ᾱ_t`.") and "<svg" in prose("It is `√ᾱ_t`.")
+    block = prose("See:\n\n    x_t = √ᾱ_t x_0          (4)\n")
+    assert block.count("<svg") == 1 and 'class="formula"' in block
+    assert "<pre" in prose("See:\n\n    import torch\n    torch.ones(3)\n")
     assert prose("<script>") == "<p>&lt;script&gt;</p>\n"
     assert '<span class="k">def</span>' in code("def f():\n    return '<b>'")
     assert "&lt;b&gt;" in code("'<b>'") and "2 lines" in code("a\nb")
@@ -425,6 +429,17 @@ def test_a_number_is_read_as_people_write_it_and_the_score_is_kept(tab: Any) -> 
     tab.get_by_role("button", name="Show all answers").click()
     assert tab.get_by_text("said after the number").is_visible()
     assert tab.locator(".score").inner_text().startswith("0 of 2")  # to look is not to answer
+
+
+@pytest.mark.slow
+def test_a_wrong_number_is_told_how_far_it_is_off(tab: Any) -> None:
+    tab.get_by_role("button", name="that").click()
+    second = tab.locator(".question").nth(1)
+    second.get_by_role("textbox").fill("-1")
+    second.get_by_role("button", name="Answer", exact=True).click()
+    told = second.locator(".reply").inner_text()
+    assert "✗" in told and "It is 2.5. You were 3.5 off. WHY." in told
+    assert tab.locator(".score").inner_text() == "1 of 2 right · 2 of 2 points"
 
 
 @pytest.mark.slow

@@ -2,7 +2,6 @@
 
 import io
 import json
-import math
 import re
 import zlib
 from collections.abc import Iterable
@@ -322,5 +321,8 @@ def _replies(shown: Question) -> str:
     replies = "".join(
         f'<p data-option="{i}">{words(reply)}</p>' for i, (_, reply) in enumerate(shown.options)
     )
-    rounded = float(number(shown.answer).replace(",", "")) if shown.kind == "number" else math.nan
-    return f'{replies}<p data-truth data-rounded="{rounded!r}">{words(shown.truth)}</p>'
+    if shown.kind == "choice":
+        return f"{replies}<p data-truth>{words(shown.truth)}</p>"
+    rounded = number(shown.answer).replace(",", "")  # a learner is off from what is shown
+    return f"""<p data-truth data-rounded="{rounded}"><span>{number(shown.answer)}.</span> \
+{words(shown.why)}</p>"""
