@@ -223,6 +223,7 @@ def test_pictures_are_said_in_words() -> None:
 def test_words_and_code_are_escaped_and_indices_are_set() -> None:
     assert words("x_0 < β_{t-1}") == "<i>x</i><sub>0</sub> &lt; <i>β</i><sub>t-1</sub>"
     assert words("by_digit x_0_hat save_film") == "by_digit x_0_hat save_film"
+    assert words("ε_θ(x_t) σ_t²").count("<sub>") == 3
     assert "<sub>500</sub>" in words("ᾱ_500") and "<sub>θ</sub>" in words("ε_θ")
     assert "<code>save_film(a &lt; b)</code>" in prose("Say `save_film(a < b)`.")
     assert 'aria-label="√ᾱ_t"' in prose("It is `√ᾱ_t`.") and "<svg" in prose("It is `√ᾱ_t`.")

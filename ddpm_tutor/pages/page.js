@@ -170,7 +170,7 @@ all(".question").forEach((question) => {
     answered(question, near ?? possible.reduce((a, b) => (off(b) < off(a) ? b : a)));
   });
   const kept = answers[question.dataset.key];
-  if (kept) reveal(question, kept.given);
+  if (kept) kept.right = reveal(question, kept.given);  // the page may be of another run
 });
 tellScore();
 

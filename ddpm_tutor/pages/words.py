@@ -15,9 +15,9 @@ from ddpm_tutor.pictures.formulas import block_svg, formula_svg
 
 # a letter with an index: x_0, β_{t-1}, ᾱ_500; no name of code, such as x_0_hat
 INDEXED = re.compile(
-    r"(?<![\w.])([^\W\d_][\u0300-\u036f]?)_(\{[^{}]*\}|simple|\d+|[A-Za-zθφ][\u0300-\u036f]?)(?![\w(])"
+    r"(?<![\w.])([^\W\d_][\u0300-\u036f]?)_(\{[^{}]*\}|simple|\d+|[A-Za-zθφ][\u0300-\u036f]?)(?![^\W²])"
 )
-SIGNED = re.compile(r" ([-+=<>≈]) ")  # no line ends there
+SIGNED = re.compile(r" ([-+=≈]) ")  # no line ends there
 
 
 def words(text: str) -> str:
