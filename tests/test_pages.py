@@ -470,6 +470,10 @@ def test_there_is_no_serious_fault_for_who_cannot_see_or_use_a_mouse(tab: Any, s
 def test_a_telephone_needs_no_scrolling_sideways(tab: Any) -> None:
     tab.set_viewport_size({"width": 360, "height": 640})
     assert tab.evaluate("document.documentElement.scrollWidth") <= 360
+    # what is wider than its place can be reached by the keyboard, and only that
+    wider = "e => [e.scrollWidth > e.clientWidth, e.tabIndex === 0]"
+    found = [block.evaluate(wider) for block in tab.locator("pre, .formula, .wide").all()]
+    assert len(found) > 5 and all(wide == reached for wide, reached in found)
 
 
 @pytest.mark.slow

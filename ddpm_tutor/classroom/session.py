@@ -210,10 +210,14 @@ def show_runs(runs: Mapping[str, Iterable[Frame]]) -> None:
     """Shows runs of the chain that differ in one thing, each by its name, at the same t.
 
     A terminal shows how each ends, a page their ways beside each other on one slider.
+
+    Raises:
+        ValueError: they have frames at different t.
     """
     frames = {name: list(run) for name, run in runs.items()}
     (times, *others) = [tuple(frame.t for frame in run) for run in frames.values()]
-    assert all(other == times for other in others), "the runs have frames at other t"
+    if any(other != times for other in others):
+        raise ValueError("The runs have frames at other t: give them all the same steps.")
     views = {name: torch.stack([frame.x_t for frame in run]) for name, run in frames.items()}
     current().print(Runs(Film(captions_of(times), views, times)))
 

@@ -291,6 +291,24 @@ if (live) {
 
 // --- around the text -----------------------------------------------------------------------------
 
+/** What is wider than its place is scrolled by the arrow keys: so the keyboard has to get there. */
+function reachable() {
+  all(".formula, pre, .wide").forEach((block) => {
+    const wider = block.scrollWidth > block.clientWidth;
+    if (wider) block.tabIndex = 0;
+    else block.removeAttribute("tabindex");
+    const named = wider && block.dataset.label;
+    for (const [name, value] of [["role", "region"], ["aria-label", block.dataset.label]]) {
+      if (named) block.setAttribute(name, value);
+      else block.removeAttribute(name);
+    }
+  });
+}
+reachable();
+addEventListener("resize", reachable);
+document.addEventListener("toggle", reachable, true);
+document.addEventListener("click", () => setTimeout(reachable));
+
 if (matchMedia("(max-width: 66rem)").matches) {
   all(".contents details").forEach((contents) => { contents.open = false; });
 }

@@ -60,7 +60,7 @@ def to_html(shown: Iterable[object]) -> str:
     for kind, alike in groupby(shown, key=type):
         if kind is Printed:
             lines = "\n".join(line.plain for line in alike if isinstance(line, Text))
-            pieces.append(f'<pre class="printed" tabindex="0">{escape(lines.rstrip())}</pre>\n')
+            pieces.append(f'<pre class="printed">{escape(lines.rstrip())}</pre>\n')
             continue
         for each in alike:
             if isinstance(each, FigureCurves):
@@ -83,7 +83,7 @@ def piece(shown: Any) -> str:
     with console.capture() as captured:
         console.print(shown, width=80)
     text = captured.get().rstrip()
-    return f'<pre class="printed" tabindex="0">{escape(text)}</pre>\n' if text else ""
+    return f'<pre class="printed">{escape(text)}</pre>\n' if text else ""
 
 
 @piece.register
@@ -117,7 +117,7 @@ def _(shown: Value) -> str:
     if isinstance(shown.value, Tensor):
         return _tensor(shown.value, shown.title or "", list(shown.captions or []))
     if isinstance(shown.value, str):
-        return f'<pre class="printed" tabindex="0">{escape(shown.value)}</pre>\n'
+        return f'<pre class="printed">{escape(shown.value)}</pre>\n'
     drawn: str = piece.dispatch(object)(shown)
     return drawn
 
@@ -186,7 +186,7 @@ def _(shown: DataTable) -> str:
         cells = [f"<td {k}>{words(cell)}</td>" for k, cell in zip(kinds, row, strict=True)]
         rows += f"<tr>{''.join(cells)}</tr>"
     return (
-        f'<div class="wide" tabindex="0" role="region" aria-label="{escape(shown.title)}"><table>'
+        f'<div class="wide" data-label="{escape(shown.title)}"><table>'
         f"<caption>{words(shown.title)}</caption><thead><tr>{heads}</tr></thead>"
         f"<tbody>{rows}</tbody></table></div>\n"
     )

@@ -29,7 +29,7 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]], label: str) -> str
     heads = "".join(f'<th scope="col">{name}</th>' for name in head)
     body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
     return (
-        f'<div class="wide" tabindex="0" role="region" aria-label="{escape(label)}">'
+        f'<div class="wide" data-label="{escape(label)}">'
         f'<table class="entries"><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>'
         "</div>\n"
     )
