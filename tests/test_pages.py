@@ -92,6 +92,7 @@ _ = save_grid(x_t, "lesson 9 grid", 5)
 show_table("Numbers", ["t", "x_t"], [(1, 0.5), (2, 0.25)])
 with figure() as (picture, (axis,)):
     axis.plot([1, 2], [3, 4])
+    axis.set(xlabel="n", ylabel="value")
 show(picture, "lines")
 """
 FETCHED = re.compile(
@@ -201,7 +202,8 @@ def test_all_that_is_shown_is_there(page: Path) -> None:
         "printed &lt;b&gt; &amp; [bold]", "<em>emphasis</em>", "&lt;angle&gt;",
         '<details class="code">',
         'class="histogram"', 'class="plot"', 'class="film"', 'class="live"', "<caption>Numbers",
-        "<i>x</i><sub>t-1</sub>", "Side by side: right, wrong", 'alt="Lines. ',
+        "<i>x</i><sub>t-1</sub>", "Side by side: right, wrong",
+        'alt="Lines. x: n; y: value. The curve: from 3 at 1 to 4 at 2."',
     ):  # fmt: skip
         assert part in html, part
     assert 'alt="x_t, t = 0: bright strokes on a dark ground"' in html

@@ -19,7 +19,7 @@ from rich.text import Text
 from torch import Tensor
 
 from ddpm_tutor.classroom.bars import Bars
-from ddpm_tutor.pictures.figures import save_figure_as
+from ddpm_tutor.pictures.figures import in_words, save_figure_as
 from ddpm_tutor.pictures.film_strips import captioned_moments, moment_name, save_film_strip
 from ddpm_tutor.pictures.films import NAMES, Frame, film
 from ddpm_tutor.pictures.grids import enlarged, grid
@@ -190,7 +190,8 @@ def save_figure(figure: Any, name: str) -> Path:
     """Saves a matplotlib figure as a PNG and prints its path."""
     path = output_path(name, ".png")
     save_figure_as(path, figure, dpi=120, bbox_inches="tight")
-    return saved_file(SavedFile(path, "Figure", name, picture=path.read_bytes()))
+    drawn, about = path.read_bytes(), in_words(figure)
+    return saved_file(SavedFile(path, "Figure", name, picture=drawn, about=about))
 
 
 def save_film(frames: Iterable[Frame], name: str) -> Path:

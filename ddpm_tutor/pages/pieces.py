@@ -207,7 +207,7 @@ def _figure(shown: SavedFile, described: str = "") -> str:
     """A figure that matplotlib drew, or a sheet."""
     assert isinstance(shown.picture, bytes)
     title = title_of(shown.name)
-    alt = escape(f"{title or shown.what}. {described}".strip())
+    alt = escape(" ".join(filter(None, (f"{title or shown.what}.", shown.about, described))))
     return (
         f'<figure class="sheet"><img src="{png_uri(shown.picture)}" alt="{alt}">'
         f"<figcaption>{words(title)}</figcaption></figure>\n"
@@ -257,11 +257,12 @@ def film(shown: Film, title: str = "") -> str:
             f"data-seen='{escape(json.dumps(seen))}' style=\"width:{wide * max(zoom, 1)}px\">"
             f"</canvas><figcaption>{words(name)}</figcaption></figure>"
         )
+    broad = " broad" if wide > 2 * high else ""  # stands below the others on a telephone
     captions = escape(json.dumps(list(shown.captions), ensure_ascii=False))
     name = f"<figcaption>{words(title)}</figcaption>" if title else ""
     last = len(shown.captions) - 1
     return (
-        f'<figure class="film" data-captions=\'{captions}\'>{name}<div class="views">'
+        f'<figure class="film{broad}" data-captions=\'{captions}\'>{name}<div class="views">'
         f'{"".join(views)}</div><div class="controls"><button type="button" class="play" '
         f'aria-label="Play {escape(title)}">▶</button><input type="range" min="0" max="{last}" '
         f'value="0" step="1" aria-label="Moment of the film {escape(title)}"><output></output>'
