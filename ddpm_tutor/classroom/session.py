@@ -19,7 +19,7 @@ from rich.text import Text
 from torch import Tensor
 
 from ddpm_tutor.classroom.bars import Bars
-from ddpm_tutor.pictures.figures import save_figure_as
+from ddpm_tutor.pictures.figures import in_words, save_figure_as
 from ddpm_tutor.pictures.film_strips import captioned_moments, moment_name, save_film_strip
 from ddpm_tutor.pictures.films import NAMES, Frame, film
 from ddpm_tutor.pictures.grids import enlarged, grid
@@ -27,7 +27,7 @@ from ddpm_tutor.pictures.picture_files import write_film, write_picture
 from ddpm_tutor.screen.console import make_console
 from ddpm_tutor.screen.curves import Curves, curves_of
 from ddpm_tutor.screen.images import Images, render_images
-from ddpm_tutor.screen.shown import Film, Said, SavedFile, captions_of
+from ddpm_tutor.screen.shown import Film, Runs, Said, SavedFile, captions_of
 from ddpm_tutor.screen.values import DataTable, Value
 from ddpm_tutor.storage.film_strip import FilmStrip
 
@@ -191,7 +191,8 @@ def save_figure(figure: Any, name: str) -> Path:
     """Saves a matplotlib figure as a PNG and prints its path."""
     path = output_path(name, ".png")
     save_figure_as(path, figure, dpi=120, bbox_inches="tight")
-    return saved_file(SavedFile(path, "Figure", name, picture=path.read_bytes()))
+    drawn, about = path.read_bytes(), in_words(figure)
+    return saved_file(SavedFile(path, "Figure", name, picture=drawn, about=about))
 
 
 def save_film(frames: Iterable[Frame], name: str) -> Path:
@@ -205,6 +206,22 @@ def save_film(frames: Iterable[Frame], name: str) -> Path:
     ]
     moments = Film(captions_of(times), dict(zip(NAMES, views, strict=True)), times)
     return saved_file(SavedFile(path, "GIF", name, film=moments))
+
+
+def show_runs(runs: Mapping[str, Iterable[Frame]]) -> None:
+    """Shows runs of the chain that differ in one thing, each by its name, at the same t.
+
+    A terminal shows how each ends, a page their ways beside each other on one slider.
+
+    Raises:
+        ValueError: they have frames at different t.
+    """
+    frames = {name: list(run) for name, run in runs.items()}
+    (times, *others) = [tuple(frame.t for frame in run) for run in frames.values()]
+    if any(other != times for other in others):
+        raise ValueError("The runs have frames at other t: give them all the same steps.")
+    views = {name: torch.stack([frame.x_t for frame in run]) for name, run in frames.items()}
+    current().print(Runs(Film(captions_of(times), views, times)))
 
 
 def save_strip(strip: FilmStrip) -> list[Path]:
