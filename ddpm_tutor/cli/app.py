@@ -23,6 +23,7 @@ from ddpm_tutor.cli.gif import gif
 from ddpm_tutor.cli.info import info
 from ddpm_tutor.cli.lesson import lesson
 from ddpm_tutor.cli.lessons import lessons
+from ddpm_tutor.cli.notebook import notebook
 from ddpm_tutor.cli.page import page
 from ddpm_tutor.cli.paper import paper
 from ddpm_tutor.cli.sample import sample
@@ -153,7 +154,7 @@ def welcome(
 app.command("lessons")(lessons)
 app.command("lesson")(lesson)
 app.add_typer(exercise.app, name="exercise")
-for command in (paper, page, gif, edit, sample, train, evaluate, info):
+for command in (paper, page, notebook, gif, edit, sample, train, evaluate, info):
     app.command()(command)
 
 
