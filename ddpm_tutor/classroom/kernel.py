@@ -12,12 +12,12 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from ddpm_tutor.classroom.session import Session
-from ddpm_tutor.pages.notebook import UNANSWERED, cell_html, output, progress
+from ddpm_tutor.classroom.session import Asked, Session
+from ddpm_tutor.pages.notebook import UNANSWERED, cell_html, other_replies, output, progress
 from ddpm_tutor.screen.console import make_console
 from ddpm_tutor.screen.curves import FigureCurves
 from ddpm_tutor.screen.prose import duration
-from ddpm_tutor.screen.shown import Question, Said
+from ddpm_tutor.screen.shown import LETTERS, Question, Said
 
 WIDTH = 80  # columns of the plain text beside the HTML
 SECONDS_A_FRAME = 0.2  # between two states of a bar, at least
@@ -62,6 +62,16 @@ class NotebookSession(Session):
         put(html, text_of(what))
         if isinstance(what, Question) and self.ask is None:
             put(output(f'<p class="note">{UNANSWERED}</p>'), UNANSWERED)
+
+    def keep(self, asked: Asked) -> None:
+        """Remembers a question, and lets its other replies be unfolded."""
+        super().keep(asked)
+        pairs = [
+            (f"{letter}) {option}", reply)
+            for number, (letter, (option, reply)) in enumerate(zip(LETTERS, asked.options))
+            if number not in asked.told
+        ]
+        put(output(other_replies(pairs)), "")
 
 
 def text_of(what: RenderableType) -> str:

@@ -123,16 +123,16 @@ def ask_choice(
         session.show_again(Sentence(f"Please type {' or '.join(letters)}, or ? for help."))
     if not given:
         session.print(Told(f"It is {posed.truth}"))
-        session.asked.append(Asked(question, options, frozenset({answer})))
+        session.keep(Asked(question, options, frozenset({answer})))
         _close(question, part, points, right=False)
         return
     chosen = letters.index(given)
     right = chosen == answer
-    session.asked.append(Asked(question, options, frozenset({answer, chosen})))
     session.shown.append(Text(f"You said {given})"))
     _tell(right, options[chosen][1])
     if not right:
         session.print(Told(f"It is {posed.truth}"))
+    session.keep(Asked(question, options, frozenset({answer, chosen})))
     _close(question, part, points, right)
 
 

@@ -89,6 +89,10 @@ class Session:
         with self.bars.standing():
             self.console.print(what, soft_wrap=whole)
 
+    def keep(self, asked: Asked) -> None:
+        """Remembers a question that has been answered, for its other replies."""
+        self.asked.append(asked)
+
     def gap(self) -> None:
         """A blank line, unless there is one already."""
         if not ends_blank(self.shown):

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from ddpm_tutor import __version__
+from ddpm_tutor.commands import command
 from ddpm_tutor.course.cells import Cell
 from ddpm_tutor.course.formulas import display, inline
 from ddpm_tutor.course.lesson import Lesson, Step, pieces
+from ddpm_tutor.course.paper import entries_named
 
 BLOCK = re.compile(r"(?:\A|\n\n)((?: {4}.*(?:\n|\Z)|\n(?= {4}))+)")
 CODE = re.compile(r"`([^`]+)`")
@@ -21,6 +23,7 @@ CODE = re.compile(r"`([^`]+)`")
 KEYS = re.compile(
     r"(?:(?<=[.!?:] )|^)\(?(?:[A-Z][^.!?`]* (?:the key|press)|Press|The key) `\w`[^.!?]*[.!?]\)? ?"
 )
+SET = re.compile(r"`(?:ddpm-tutor lesson \d+ )?--set (\w+)=([^`\s]+)`")
 SOURCE = "Here `??` behind a name, as in `q_step??`, shows the source of a function. "
 SETUP = """\
 # This notebook needs the package ddpm-tutor, and nothing else. Where it is missing, take a copy
@@ -108,11 +111,19 @@ def changed(cell: Cell, values: dict[str, Any]) -> str:
 
 def markdown(step: Step) -> str:
     """The prose of a step as Markdown with typeset formulas, without the keys of the terminal."""
-    return typeset(without_keys(step.prose))
+    named = entries_named("\n".join([step.prose, *(cell.source for cell in step.code)]))
+    typed = ", ".join(f"`{command('paper', *entry.key.split())}`" for entry in named)
+    below = (
+        f"\n\n*The paper's {'entry' if len(named) == 1 else 'entries'}:* {typed}" if named else ""
+    )
+    return typeset(without_terminal(step.prose)) + below
 
 
-def without_keys(prose: str) -> str:
-    """Prose where no keys are pressed: without its sentences on those of the terminal."""
+def without_terminal(prose: str) -> str:
+    """Prose where no keys are pressed: without its sentences on those of the terminal.
+
+    What --set would set there is an assignment here, for the cell of the parameters.
+    """
 
     def instead(found: re.Match[str]) -> str:
         return SOURCE if "the key `s`" in found[0] else ""
@@ -121,7 +132,17 @@ def without_keys(prose: str) -> str:
     for paragraph in prose.split("\n\n"):
         line = " ".join(paragraph.split("\n"))
         kept.append(KEYS.sub(instead, line) if KEYS.search(line) else paragraph)
-    return "\n\n".join(filter(None, kept))
+    return SET.sub(_assignment, "\n\n".join(filter(None, kept)))
+
+
+def _assignment(found: re.Match[str]) -> str:
+    """`steps = 300` for `--set steps=300`; words in quotes."""
+    name, value = found.groups()
+    try:
+        ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        value = f'"{value}"'
+    return f"`{name} = {value}`"
 
 
 def typeset(prose: str) -> str:

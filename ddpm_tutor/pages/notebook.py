@@ -5,6 +5,7 @@ notebook's own colours, light or dark.
 """
 
 import base64
+from collections.abc import Sequence
 from functools import cache
 from html import escape
 from pathlib import Path
@@ -12,7 +13,8 @@ from pathlib import Path
 from ddpm_tutor.pages.pieces import title_of, to_html
 from ddpm_tutor.pages.words import words
 from ddpm_tutor.screen.curves import FigureCurves
-from ddpm_tutor.screen.shown import LETTERS, ON_PARTS, Question, SavedFile, Told
+from ddpm_tutor.screen.prose import Sentence
+from ddpm_tutor.screen.shown import LETTERS, ON_PARTS, Question, Said, SavedFile
 from ddpm_tutor.screen.values import number
 
 UNANSWERED = "Run this cell where you can type, as in Jupyter, to answer it."
@@ -38,7 +40,7 @@ def cell_html(shown: object, curves: FigureCurves | None = None) -> str:
     """
     if isinstance(shown, Question):
         return output(asked(shown))
-    if isinstance(shown, Told):
+    if isinstance(shown, Sentence) and not isinstance(shown, Said):
         return output(told(shown.plain))
     if isinstance(shown, SavedFile):
         if shown.path.suffix == ".gif":
@@ -71,6 +73,12 @@ def told(text: str) -> str:
     rest = text[1:].lstrip() if mark else text
     sign = f'<span class="mark">{text[:1]}</span> ' if mark else ""
     return f'<p class="told {mark}">{sign}{words(rest)}</p>'
+
+
+def other_replies(pairs: Sequence[tuple[str, str]]) -> str:
+    """The choices that were not taken with their replies, folded."""
+    items = "".join(f"<p>{words(choice)}<br>{words(reply)}</p>" for choice, reply in pairs)
+    return f"<details><summary>The other replies</summary>{items}</details>" if pairs else ""
 
 
 def moving(file: SavedFile) -> str:
