@@ -1006,15 +1006,17 @@ say("The calls are what counts: seconds also depend on what else the computer do
 # There are more of them: `ddpm-tutor gif --bug list`.
 
 # %%
-from ddpm_tutor.classroom.tools import find_bug
+from ddpm_tutor.classroom.tools import find_bug, show_runs
 names = ["sign", "no_noise", "jump"]
 pick = torch.randint(3, (1,), generator=stream(seed, "bug"))
 bug = find_bug(names[pick])
-label = labels_if_taken(torch.arange(5))
+label, runs = labels_if_taken(torch.arange(5)), {}
 for wrong, title in ((False, "line 4 as it is"), (True, "with the mistake")):
     chain = bug.draw(trained, label, SamplingOptions(steps=steps),
                      wrong=wrong, seed=seed, indices=range(5))
-    show_images(last(track(chain, steps + 1, "Sampling")), title)
+    states = track(chain, steps + 1, "Sampling")
+    runs[title] = list(frames_of(states, schedule))
+show_runs(runs)
 
 say("Line 4 as it is draws no good digits with these weights either, so the mistake may not "
     "show. How each looks with the shipped ones: ddpm-tutor gif --bug sign, no_noise or jump."

@@ -66,9 +66,10 @@ class NotebookSession(Session):
     def keep(self, asked: Asked) -> None:
         """Remembers a question, and lets its other replies be unfolded."""
         super().keep(asked)
+        named = zip(LETTERS, asked.options, strict=False)
         pairs = [
             (f"{letter}) {option}", reply)
-            for number, (letter, (option, reply)) in enumerate(zip(LETTERS, asked.options))
+            for number, (letter, (option, reply)) in enumerate(named)
             if number not in asked.told
         ]
         put(output(other_replies(pairs)), "")

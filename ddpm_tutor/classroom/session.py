@@ -27,7 +27,7 @@ from ddpm_tutor.pictures.picture_files import write_film, write_picture
 from ddpm_tutor.screen.console import make_console
 from ddpm_tutor.screen.curves import Curves, curves_of
 from ddpm_tutor.screen.images import Images
-from ddpm_tutor.screen.shown import Film, Said, SavedFile, captions_of
+from ddpm_tutor.screen.shown import Film, Runs, Said, SavedFile, captions_of
 from ddpm_tutor.screen.values import DataTable, Value
 from ddpm_tutor.storage.film_strip import FilmStrip
 
@@ -221,6 +221,18 @@ def save_film(frames: Iterable[Frame], name: str) -> Path:
     ]
     moments = Film(captions_of(times), dict(zip(NAMES, views, strict=True)), times)
     return saved_file(SavedFile(path, "GIF", name, film=moments))
+
+
+def show_runs(runs: Mapping[str, Iterable[Frame]]) -> None:
+    """Shows runs of the chain that differ in one thing, each by its name, at the same t.
+
+    A terminal shows how each ends, a page their ways beside each other on one slider.
+    """
+    frames = {name: list(run) for name, run in runs.items()}
+    (times, *others) = [tuple(frame.t for frame in run) for run in frames.values()]
+    assert all(other == times for other in others), "the runs have frames at other t"
+    views = {name: torch.stack([frame.x_t for frame in run]) for name, run in frames.items()}
+    current().print(Runs(Film(captions_of(times), views, times)))
 
 
 def save_strip(strip: FilmStrip) -> list[Path]:

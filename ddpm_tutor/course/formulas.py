@@ -161,6 +161,8 @@ class _Reader:
             return self._symbol(token, end)
         if token.text == "|" and token.space == self.next().space:
             return Item(r"\mid", "sign")
+        if token.text == "/" and token.space:
+            return Item(r"\;/\;", "sign")
         return Item(SIGNS[token.text], "sign")
 
     def _factor_of_root(self, end: int) -> Item:

@@ -113,9 +113,7 @@ def markdown(step: Step) -> str:
     """The prose of a step as Markdown with typeset formulas, without the keys of the terminal."""
     named = entries_named("\n".join([step.prose, *(cell.source for cell in step.code)]))
     typed = ", ".join(f"`{command('paper', *entry.key.split())}`" for entry in named)
-    below = (
-        f"\n\n*The paper's {'entry' if len(named) == 1 else 'entries'}:* {typed}" if named else ""
-    )
+    below = f"\n\n*In the paper:* {typed}" if named else ""
     return typeset(without_terminal(step.prose)) + below
 
 

@@ -96,7 +96,7 @@ function reveal(question, given) {
   } else {
     const off = rounded(Math.abs(given - Number(truth.dataset.rounded)));
     const line = made("p", {}, "It is ", ...truth.cloneNode(true).childNodes);
-    if (!right) line.append(` You were ${off} off.`);
+    if (!right) line.querySelector("span").append(` You were ${off} off.`);
     reply.append(told(line, right ? "✓" : "✗", right));
   }
   if (kind === "choice") {
@@ -288,6 +288,19 @@ if (live) {
   live.addEventListener("input", show);
   show();
 }
+
+// --- around the text -----------------------------------------------------------------------------
+
+if (matchMedia("(max-width: 66rem)").matches) {
+  all(".contents details").forEach((contents) => { contents.open = false; });
+}
+all("[data-score-of]").forEach((place) => {  // on the contents' page: what was right so far
+  try {
+    const kept = JSON.parse(localStorage.getItem(`ddpm-tutor/${place.dataset.scoreOf}`)) || {};
+    const right = Object.values(kept).filter((answer) => answer.right).length;
+    if (Object.keys(kept).length) place.textContent = `${right} right so far`;
+  } catch { /* nothing is kept here */ }
+});
 
 // --- paper ---------------------------------------------------------------------------------------
 

@@ -2,7 +2,6 @@
 
 import io
 import json
-import math
 import re
 import zlib
 from collections.abc import Iterable
@@ -31,6 +30,7 @@ from ddpm_tutor.screen.shown import (
     Film,
     Printed,
     Question,
+    Runs,
     Said,
     SavedFile,
     Told,
@@ -233,8 +233,8 @@ def _(shown: SavedFile) -> str:
 
 
 @piece.register
-def _(shown: Film) -> str:
-    return film(shown)
+def _(shown: Runs) -> str:
+    return film(shown.film, f"Side by side: {', '.join(shown.film.views)}")
 
 
 def title_of(name: str) -> str:
@@ -297,12 +297,12 @@ def _(shown: Question) -> str:
 
 def _choices(shown: Question, key: int) -> str:
     buttons = "".join(
-        f'<li><button type="button" value="{i}"><span class="letter">{letter}</span>'
-        f"<span>{words(option)}</span></button></li>"
+        f'<button type="button" value="{i}"><span class="letter">{letter}</span>'
+        f"<span>{words(option)}</span></button>"
         for i, (letter, (option, _)) in enumerate(zip(LETTERS, shown.options, strict=False))
     )
     return (
-        f'<ul class="options" role="group" aria-labelledby="a{key}">{buttons}</ul>'
+        f'<div class="options" role="group" aria-labelledby="a{key}">{buttons}</div>'
         '<button type="button" class="skip">Skip, and see the answer</button>'
     )
 
@@ -321,5 +321,8 @@ def _replies(shown: Question) -> str:
     replies = "".join(
         f'<p data-option="{i}">{words(reply)}</p>' for i, (_, reply) in enumerate(shown.options)
     )
-    rounded = float(number(shown.answer).replace(",", "")) if shown.kind == "number" else math.nan
-    return f'{replies}<p data-truth data-rounded="{rounded!r}">{words(shown.truth)}</p>'
+    if shown.kind == "choice":
+        return f"{replies}<p data-truth>{words(shown.truth)}</p>"
+    rounded = number(shown.answer).replace(",", "")  # a learner is off from what is shown
+    return f"""<p data-truth data-rounded="{rounded}"><span>{number(shown.answer)}.</span> \
+{words(shown.why)}</p>"""

@@ -1,6 +1,7 @@
 """The pages around the lessons: contents, the paper's entries, its symbols, the ledger."""
 
-from collections.abc import Collection, Iterable
+import re
+from collections.abc import Collection, Iterable, Mapping
 from html import escape
 
 from ddpm_tutor.course.lesson import Lesson
@@ -72,16 +73,12 @@ def links_of(entry: Entry, lessons: dict[int, Lesson], *, linked: bool) -> str:
     return f'{html}<div class="wide"><table class="entries">{items}</table></div>\n'
 
 
-def index_page(lessons: Collection[Lesson], made: Collection[str]) -> str:
-    """The contents of a site.
-
-    Args:
-        made: the names of the pages that there are.
-    """
+def index_page(lessons: Mapping[str, Lesson]) -> str:
+    """The contents of a site, with its lessons by the names of their pages."""
     rows = []
-    for lesson in lessons:
-        name, points = f"lesson_{lesson.number}", worth(lesson)
-        title = _linked(name, lesson.title, made)
+    for name, lesson in lessons.items():
+        points = worth(lesson)
+        title = _linked(name, lesson.title)
         asked = len(questions(lesson))
         about = f"{asked} questions" + f", {points:g} points" * bool(points)
         goal = lesson.fact("Goal").removeprefix("at the end you can ")
@@ -94,7 +91,7 @@ def index_page(lessons: Collection[Lesson], made: Collection[str]) -> str:
     paper = []
     for section in sections():
         mine = [by_key[key] for key in section.entries if key in by_key]
-        items = [(_linked(e.page.path.stem, e.name, made), words(e.title)) for e in mine]
+        items = [(_linked(e.page.path.stem, e.name), words(e.title)) for e in mine]
         head = f"<h3>{escape(section.name)} {words(section.title)}</h3><p>{words(section.says)}</p>"
         paper.append(head + (table(("Entry", "What it is"), items, section.name) if items else ""))
     main = f"""\
@@ -118,8 +115,17 @@ step by step</h1>
     return shell("index", "ddpm-tutor: contents", main, contents=contents, footer=_footer())
 
 
-def _linked(name: str, text: str, made: Collection[str]) -> str:
-    return f'<a href="{name}.html">{words(text)}</a>' if name in made else words(text)
+def _linked(name: str, text: str) -> str:
+    return f'<a href="{name}.html">{words(text)}</a>'
+
+
+def unlinked(html: str, made: Collection[str]) -> str:
+    """A page without its links to pages of the site that could not be made."""
+
+    def kept(link: re.Match[str]) -> str:
+        return link[0] if link["name"] in made else link["text"]
+
+    return re.sub(r'<a href="(?P<name>\w+)\.html(?:#[\w-]+)?">(?P<text>.*?)</a>', kept, html)
 
 
 def symbols_page() -> str:

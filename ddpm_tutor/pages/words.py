@@ -10,6 +10,9 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
+from ddpm_tutor.course import formulas
+from ddpm_tutor.pictures.formulas import block_svg, formula_svg
+
 # a letter with an index: x_0, β_{t-1}, ᾱ_500; no name of code, such as x_0_hat
 INDEXED = re.compile(
     r"(?<![\w.])([^\W\d_][\u0300-\u036f]?)_(\{[^{}]*\}|simple|\d+|[A-Za-zθφ][\u0300-\u036f]?)(?![\w(])"
@@ -29,15 +32,25 @@ def _indexed(found: re.Match[str]) -> str:
 
 
 def formula(block: str) -> str:
-    """An indented block of prose: formulas, or an algorithm."""
-    return f'<pre class="formula" tabindex="0">{escape(block.rstrip())}</pre>\n'
+    """An indented block of prose: formulas, or an algorithm; as it stands where it is neither."""
+    try:
+        rows = formulas.rows(block)
+        drawn = rows and block_svg([(row.cells, row.number) for row in rows], block.strip())
+    except ValueError:  # a sign that the notation, or mathtext, does not have
+        drawn = None
+    if not drawn:
+        return f'<pre class="formula" tabindex="0">{escape(block.rstrip())}</pre>\n'
+    return f'<div class="formula" tabindex="0">{drawn}</div>\n'
 
 
 def code_words(code: str) -> str:
     """What stands in backticks: a symbol or a formula, or code."""
-    if INDEXED.fullmatch(code):
-        return words(code)
-    return f"<code>{escape(code, quote=False)}</code>"
+    try:
+        latex = formulas.inline(code)
+        drawn = latex and formula_svg(latex, code)
+    except ValueError:
+        drawn = None
+    return drawn or f"<code>{escape(code, quote=False)}</code>"
 
 
 def _code_block(self: Any, tokens: list[Token], at: int, *rest: Any) -> str:
@@ -52,7 +65,7 @@ def _text(self: Any, tokens: list[Token], at: int, *rest: Any) -> str:
     return words(tokens[at].content)
 
 
-_markdown = MarkdownIt("commonmark").enable("table")
+_markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
 _markdown.add_render_rule("code_block", _code_block)
 _markdown.add_render_rule("code_inline", _code_inline)
 _markdown.add_render_rule("text", _text)

@@ -17,6 +17,7 @@ from rich.text import Text
 from torch import Tensor
 
 from ddpm_tutor.screen.console import written
+from ddpm_tutor.screen.images import Images
 from ddpm_tutor.screen.prose import HOLD, PROSE_WIDTH, Sentence
 from ddpm_tutor.screen.values import number
 
@@ -105,6 +106,17 @@ class Film:
     captions: tuple[str, ...]
     views: dict[str, Tensor]
     times: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Runs beside each other; a terminal has no slider, and shows how each of them ends."""
+
+    film: Film  # a view for each run
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for name, moments in self.film.views.items():
+            yield Images(moments[-1], name)
 
 
 @dataclass(frozen=True)
