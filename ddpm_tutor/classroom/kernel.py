@@ -81,7 +81,7 @@ def text_of(what: RenderableType) -> str:
     console.width = WIDTH
     with console.capture() as captured:
         console.print(what)
-    return captured.get().rstrip()
+    return Text.from_ansi(captured.get()).plain.rstrip()
 
 
 def put(html: str, text: str) -> Any:
