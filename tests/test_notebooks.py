@@ -134,6 +134,9 @@ def test_prose_is_markdown_with_typeset_formulas_and_without_keys(small: Lesson)
     prose = markdown(small.steps[1])
     assert "$$\nx_{t} = \\sqrt{\\bar{\\alpha}_{t}} x_{0} \\qquad (4)\n$$\n\nWith" in prose
     assert 'With `seed = 3` it is `seed` 3, and `where` is `where = "here"`.' in prose
+    assert typeset("x_1000, ᾱ_500 and exact_eps, `x_0_hat`") == (
+        r"$x_{1000}$, $\bar{\alpha}_{500}$ and exact_eps, `x_0_hat`"
+    )
     assert without_terminal("One. (Press `s` to read it.) Two.") == "One. Two."
     assert "`q_step??`" in without_terminal("All. From there, the key `s` shows it. More.")
     assert typeset("Code:\n\n    def hook(x):\n        return x\n\n`x_0`") == (

@@ -67,7 +67,7 @@ def begin(name: str, version: str, data: str | None = None) -> None:
         os.environ["DDPM_TUTOR_DATA"] = data
     bookmark = Bookmark(lesson.path.stem)
     _opened = Opened(lesson, name, hidden_pieces(lesson), bookmark)
-    sessions.begin_with(NotebookSession() if kernel() else Session())
+    sessions.begin_with(sessions.new_session())
     current().on_answer = bookmark.answered
     show_tensors()
     said = f"Lesson {lesson.number} · {lesson.title}. Your answers count in your progress."

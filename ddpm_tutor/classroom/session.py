@@ -5,6 +5,7 @@ has a plain session that prints and never asks; in a notebook one that shows in 
 """
 
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -113,10 +114,18 @@ def current() -> Session:
     """The session that lesson code talks to: in a notebook one that shows in its cells."""
     global _current
     if _current is None:
+        _current = new_session()
+    return _current
+
+
+def new_session() -> Session:
+    """A session for code that no stepper runs: a script's, or a notebook's."""
+    if "ipykernel" in sys.modules:
         from ddpm_tutor.classroom.kernel import NotebookSession, kernel
 
-        _current = NotebookSession() if kernel() else Session()
-    return _current
+        if kernel():
+            return NotebookSession()
+    return Session()
 
 
 def begin_with(session: Session) -> None:

@@ -18,7 +18,11 @@ from ddpm_tutor.course.lesson import Lesson, Step, pieces
 from ddpm_tutor.course.paper import entries_named
 
 BLOCK = re.compile(r"(?:\A|\n\n)((?: {4}.*(?:\n|\Z)|\n(?= {4}))+)")
-CODE = re.compile(r"`([^`]+)`")
+# code, and a letter with an index between words, such as x_0 or ᾱ_500: no name of code
+CODE = re.compile(
+    r"`(?P<code>[^`]+)`|(?<![\w.$])(?P<symbol>[^\W\d_][\u0302-\u0304]?"
+    r"_(?:\{[^{}]*\}|simple|\d+|[A-Za-zθτ])²?)(?![\w(/])"
+)
 # a sentence on the keys of the terminal; that on `s` has its like in a notebook
 KEYS = re.compile(
     r"(?:(?<=[.!?:] )|^)\(?(?:[A-Z][^.!?`]* (?:the key|press)|Press|The key) `\w`[^.!?]*[.!?]\)? ?"
@@ -37,8 +41,8 @@ FINISH = "finish()  # how many points you have, and what comes next"
 
 
 def version_of(lesson: Lesson) -> str:
-    """A short name for the lesson's text: a notebook and the package must mean the same pieces."""
-    text = repr([(step.prose, [cell.source for cell in step.code]) for step in lesson.steps])
+    """A short name for the lesson's code: a notebook and the package must mean the same pieces."""
+    text = repr([cell.source for step in lesson.steps for cell in step.code])
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
@@ -162,7 +166,7 @@ def _block(block: str) -> str:
 
 def _words(text: str) -> str:
     def formula(code: re.Match[str]) -> str:
-        found = inline(" ".join(code[1].split()))
+        found = inline(" ".join((code["code"] or code["symbol"]).split()))
         return f"${found}$" if found else code[0]
 
     return CODE.sub(formula, text)

@@ -54,7 +54,7 @@ def cell_html(shown: object, curves: FigureCurves | None = None) -> str:
 
 def asked(question: Question) -> str:
     """A question and its choices; nothing of its answer."""
-    off = f" (± {number(question.tolerance)})" if question.kind == "number" else ""
+    off = f" (±&nbsp;{number(question.tolerance)})" if question.kind == "number" else ""
     items = "".join(
         f"<li>{letter}) {words(option)}</li>"
         for letter, (option, _) in zip(LETTERS, question.options, strict=False)
