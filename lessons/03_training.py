@@ -947,7 +947,7 @@ for T, times in took.items():  # the quickest was disturbed least
 # %% [markdown]
 # ## Appendix: a leaner network
 #
-# This step is about speed. No later one needs it; Enter goes past. A 3×3
+# This step is about speed. No later one needs it: you may skip it. A 3×3
 # convolution costs `2 · 9 · C_in · C_out · H · W` operations: half the side, or half
 # the channels in and out, leaves a quarter. So `LeanUNet` saves where maps are large
 # and channels many:

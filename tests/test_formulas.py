@@ -110,7 +110,7 @@ def test_what_is_code_stays_code() -> None:
         ("a gradient step on x", r"\text{a gradient step on} \  x"),
         (
             "ᾱ at t_i / ᾱ at s",
-            r"\bar{\alpha} \  \text{at} \  t_{i} / \bar{\alpha} \  \text{at} \  s",
+            r"\bar{\alpha} \  \text{at} \  t_{i} \;/\; \bar{\alpha} \  \text{at} \  s",
         ),
     ],
 )
@@ -155,7 +155,7 @@ def value_of(found: str) -> float:
     """The value of LaTeX with numbers put in; factors stand side by side."""
     for sign, value in sorted(VALUES.items(), key=lambda pair: -len(pair[0])):
         found = re.sub(rf"(?<![a-z\\]){re.escape(sign)}(?![a-z])", f" {value} ", found)
-    for old, new in {r"\left": "", r"\right": "", r"^{2}": "**2"}.items():
+    for old, new in {r"\left": "", r"\right": "", r"\;": " ", r"^{2}": "**2"}.items():
         found = found.replace(old, new)
     for _ in range(found.count("\\")):
         found = re.sub(r"\\frac\{([^{}]*)\}\{([^{}]*)\}", r" ((\1)/(\2)) ", found)

@@ -25,6 +25,7 @@ from ddpm_tutor.cli.grade import grade
 from ddpm_tutor.cli.info import info
 from ddpm_tutor.cli.lesson import lesson
 from ddpm_tutor.cli.lessons import lessons
+from ddpm_tutor.cli.notebook import notebook
 from ddpm_tutor.cli.page import page
 from ddpm_tutor.cli.paper import paper
 from ddpm_tutor.cli.report import report
@@ -159,7 +160,9 @@ def welcome(
 app.command("lessons")(lessons)
 app.command("lesson")(lesson)
 app.add_typer(exercise.app, name="exercise")
-for command in (paper, page, gif, edit, sample, train, evaluate, report, grade, info):
+for command in (
+    paper, page, notebook, gif, edit, sample, train, evaluate, report, grade, info,
+):  # fmt: skip
     app.command()(command)
 
 

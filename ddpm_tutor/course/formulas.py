@@ -161,6 +161,8 @@ class _Reader:
             return self._symbol(token, end)
         if token.text == "|" and token.space == self.next().space:
             return Item(r"\mid", "sign")
+        if token.text == "/" and token.space:
+            return Item(r"\;/\;", "sign")
         return Item(SIGNS[token.text], "sign")
 
     def _factor_of_root(self, end: int) -> Item:
@@ -311,7 +313,7 @@ def inline(code: str) -> str | None:
     letters = re.sub(r"_(\{[^}]*\}|\w+)", "", code)
     signs = re.search(r"[^\W\d_a-zA-Z]|[√∫∇½²·‖≈≤∝→←]", code)
     named = re.search(r"(?<![\w.])[A-Za-z](?!\w)|\blog", letters)
-    called = re.match(r"(?!log)[a-z]{2,}\(", code)
+    called = re.match(r"(?!log)[a-z]{2,}\(|(?!L_simple)\w_[a-z]{3,}|\w_\w+_", code)
     if (not signs and (not named or WORD.search(letters))) or called or "--" in code:
         return None
     return latex(code, fractions=False)

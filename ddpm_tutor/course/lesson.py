@@ -8,7 +8,7 @@ import ast
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -177,7 +177,37 @@ def shown_source(cell: Cell) -> str:
 
     So would an assertion behind a question. The words that `say` says stand below it in any case.
     """
-    lines, hidden, asked = cell.source.splitlines(), set[int](), False
+    hidden = _hidden_lines(cell)
+    lines = cell.source.splitlines()
+    return "\n".join(line for i, line in enumerate(lines) if i not in hidden).strip("\n")
+
+
+def pieces(cell: Cell) -> list[Cell]:
+    """The cell cut at its questions: what is shown, of kind "code", and what is not, "hidden"."""
+    hidden, found = _hidden_lines(cell), list[Cell]()
+    for i, line in enumerate(cell.source.splitlines()):
+        kind = "hidden" if i in hidden else "code"
+        if found and (found[-1].kind == kind or not line.strip()):
+            found[-1] = replace(found[-1], source=f"{found[-1].source}\n{line}")
+        elif line.strip():
+            found.append(Cell(kind, cell.title, line, cell.line + i))
+    return [replace(piece, source=piece.source.rstrip()) for piece in found]
+
+
+def hidden_pieces(lesson: Lesson) -> list[tuple[int, Cell]]:
+    """What a learner is not shown of a lesson's code, in order; each with its step's number."""
+    return [
+        (number, piece)
+        for number, step in enumerate(lesson.steps, start=1)
+        for cell in step.code
+        for piece in pieces(cell)
+        if piece.kind == "hidden"
+    ]
+
+
+def _hidden_lines(cell: Cell) -> set[int]:
+    """The lines, from 0, of the questions, of what is said, and of assertions behind a question."""
+    hidden, asked = set[int](), False
     for node in ast.parse(cell.source).body:
         call = node.value if isinstance(node, ast.Expr) else None
         name = call.func if isinstance(call, ast.Call) else None
@@ -186,8 +216,7 @@ def shown_source(cell: Cell) -> str:
         told = called.startswith("ask_") or called == "say"
         if told or (asked and isinstance(node, ast.Assert)):
             hidden.update(range(node.lineno - 1, node.end_lineno or node.lineno))
-    shown = "\n".join(line for i, line in enumerate(lines) if i not in hidden)
-    return shown.strip("\n")
+    return hidden
 
 
 def new_namespace(lesson: Lesson) -> dict[str, Any]:
