@@ -1,9 +1,25 @@
 """The names that `from ddpm_tutor import ...` gives: the science, the digits and the weights."""
 
 from ddpm_tutor.errors import TutorError
-from ddpm_tutor.evaluation.classifier import load_classifier, read_digits, read_features
-from ddpm_tutor.evaluation.scorecard import load_real_digits, real_card, score
-from ddpm_tutor.evaluation.scores import difference, share
+from ddpm_tutor.evaluation.classifier import (
+    Classifier,
+    Reading,
+    TrainedClassifier,
+    load_classifier,
+    read_digits,
+    read_features,
+)
+from ddpm_tutor.evaluation.scorecard import (
+    Card,
+    RealDigits,
+    Scores,
+    load_real_digits,
+    real_card,
+    score,
+)
+from ddpm_tutor.evaluation.scores import Difference, Share, difference, share
+from ddpm_tutor.pictures.grids import grid
+from ddpm_tutor.pictures.saving import save_gif, save_png
 from ddpm_tutor.science.bits import (
     Bound,
     ReverseProcess,
@@ -74,7 +90,7 @@ from ddpm_tutor.science.flow import (
 from ddpm_tutor.science.lean_unet import LeanUNet
 from ddpm_tutor.science.likelihood_unet import LikelihoodUNet
 from ddpm_tutor.science.noise import normal, stream
-from ddpm_tutor.science.noise_predictor import time_encoding
+from ddpm_tutor.science.noise_predictor import NoisePredictor, time_encoding
 from ddpm_tutor.science.ode import euler_step, heun_step, noise_to_signal, solve_ode
 from ddpm_tutor.science.parameterizations import (
     Predictor,
@@ -107,6 +123,8 @@ from ddpm_tutor.science.schedule import (
 )
 from ddpm_tutor.science.score import eps_from_score, langevin_step, score_from_eps
 from ddpm_tutor.science.training import (
+    Diverged,
+    StepReport,
     TrainingConfig,
     TrainingState,
     drop_labels,
@@ -115,8 +133,8 @@ from ddpm_tutor.science.training import (
     training_step,
 )
 from ddpm_tutor.science.unet import DoubleConv, Down, SelfAttention, UNet, Up
-from ddpm_tutor.science.validation_loss import losses_by_t, validation_loss
-from ddpm_tutor.storage.checkpoints import load_checkpoint, save_checkpoint
+from ddpm_tutor.science.validation_loss import Estimate, losses_by_t, validation_loss
+from ddpm_tutor.storage.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from ddpm_tutor.storage.digits import (
     Digits,
     UnseenDigits,
@@ -124,25 +142,41 @@ from ddpm_tutor.storage.digits import (
     load_offline_digits,
     load_unseen_digits,
 )
-from ddpm_tutor.storage.film_strip import load_film_strip
-from ddpm_tutor.storage.predictor_logs import load_predictor_logs
+from ddpm_tutor.storage.film_strip import FilmStrip, load_film_strip
+from ddpm_tutor.storage.predictor_logs import PredictorLog, PredictorLogs, load_predictor_logs
 
 __all__ = [
     "Bound",
+    "Card",
     "ChainState",
+    "Checkpoint",
+    "Classifier",
+    "Difference",
     "Digits",
+    "Diverged",
     "DoubleConv",
     "Down",
     "Equations",
+    "Estimate",
     "ExactNoisePredictor",
+    "FilmStrip",
     "LeanUNet",
     "LikelihoodUNet",
+    "NoisePredictor",
     "Predictor",
+    "PredictorLog",
+    "PredictorLogs",
+    "Reading",
+    "RealDigits",
     "Received",
     "ReverseProcess",
     "SamplingOptions",
     "Schedule",
+    "Scores",
     "SelfAttention",
+    "Share",
+    "StepReport",
+    "TrainedClassifier",
     "TrainingConfig",
     "TrainingState",
     "TutorError",
@@ -183,6 +217,7 @@ __all__ = [
     "flow_velocity",
     "flow_x_0",
     "for_sampling",
+    "grid",
     "guided_eps",
     "halved",
     "heun_step",
@@ -234,6 +269,8 @@ __all__ = [
     "reverse_variance",
     "sample",
     "save_checkpoint",
+    "save_gif",
+    "save_png",
     "schedule_from_beta",
     "score",
     "score_from_eps",

@@ -121,10 +121,10 @@ def test_a_folder_is_no_checkpoint(tmp_path):
         load_checkpoint(tmp_path)
 
 
-def rewritten(saved, change_config=None, change_tensors=None, drop=None):
+def rewritten(saved, change_config=None, change_tensors=None, drop=None, **change):
     """The checkpoint with something changed that a stranger's file could hold."""
     with safe_open(saved, framework="pt") as file:
-        metadata = file.metadata()
+        metadata = file.metadata() | change
     tensors = load_file(saved)
     if change_config:
         metadata["config"] = json.dumps(json.loads(metadata["config"]) | change_config)
@@ -174,7 +174,7 @@ WRONG = {
     "a long header": lambda file: file.write_bytes(
         (20_000_000).to_bytes(8, "little") + b'{"__metadata__":{"training":"' + b"[" * 20_000_000
     ),
-    "training record not an object": lambda file: save_checkpoint(file, UNet(4, 10), []),
+    "training record not an object": lambda file: rewritten(file, training="[]"),
     "thousands of labels": lambda file: save_checkpoint(file, UNet(4, 2000), {}),
     "a negative width": lambda file: rewritten(file, {"width": -4}),
     "a header of brackets": lambda file: file.write_bytes(

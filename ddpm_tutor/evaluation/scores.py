@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ddpm_tutor.science.checks import check_kind, said
 from ddpm_tutor.science.validation_loss import Estimate
 
 # k, each as its authors recommend
@@ -74,6 +75,8 @@ def difference(a: Share, b: Share) -> Difference:
     Compare shares by this, not by whether their own intervals overlap: 66 and 80 of 100 do, and
     yet differ. The interval is Newcombe's method 10, made of the two Wilson intervals.
     """
+    for name, one in (("a", a), ("b", b)):
+        check_kind(one, Share, name, "a Share, as of share(hits)")
     (low_a, high_a), (low_b, high_b) = a.interval, b.interval
     value = a.value - b.value
     below = math.hypot(a.value - low_a, high_b - b.value)
@@ -83,6 +86,9 @@ def difference(a: Share, b: Share) -> Difference:
 
 def share(hits: Tensor) -> Share:
     """The share of True in a tensor of booleans, (n,)."""
+    check_kind(hits, Tensor, "hits", "a tensor (n,) of True and False")
+    if hits.dtype != torch.bool or hits.ndim != 1:
+        raise ValueError(f"hits must be (n,), True or False each, not {said(hits)}")
     return Share(int(hits.sum()), len(hits))
 
 

@@ -8,14 +8,28 @@ are (B, 1, 32, 32) in [-1, 1], t is (B,) in 1..T; see `diffusion.py`.
 
 import math
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
+from ddpm_tutor.science.checks import (
+    check_alike,
+    check_inputs,
+    check_kind,
+    check_number,
+    check_one_of,
+    check_schedule,
+    check_t,
+    check_variance,
+    length,
+)
 from ddpm_tutor.science.diffusion import (
+    VARIANCES,
     Variance,
     beta_tilde,
+    check_model,
+    check_prediction,
     p_mean,
     q_posterior,
     q_sample,
@@ -23,6 +37,7 @@ from ddpm_tutor.science.diffusion import (
 from ddpm_tutor.science.schedule import Schedule
 
 FirstVariance = Literal["beta_1", "beta_tilde_2"]
+FIRST_VARIANCES: tuple[FirstVariance, ...] = get_args(FirstVariance)
 HALF_BIN = 1 / 255  # half the distance of two of the 256 values that a pixel can have
 MNIST_PIXELS = 28 * 28  # of a picture without its padding
 
@@ -32,6 +47,8 @@ def kl_gaussians(mean_1: Tensor, variance_1: Tensor, mean_2: Tensor, variance_2:
 
     What it costs, on average, to send a draw from the first with a code made for the second.
     """
+    check_variance(variance_1, name="variance_1", zero=True)
+    check_variance(variance_2, name="variance_2")
     ratio = variance_1 / variance_2
     return 0.5 * (ratio - 1 - ratio.log() + (mean_1 - mean_2) ** 2 / variance_2)
 
@@ -53,10 +70,10 @@ def reverse_variance(
     Raises:
         ValueError: one of the two names is unknown.
     """
-    if variance not in ("beta", "beta_tilde"):
-        raise ValueError(f'variance is "beta" or "beta_tilde", not {variance!r}')
-    if first not in ("beta_1", "beta_tilde_2"):
-        raise ValueError(f'first is "beta_1" or "beta_tilde_2", not {first!r}')
+    check_one_of(variance, VARIANCES, "variance")
+    check_one_of(first, FIRST_VARIANCES, "first")
+    check_kind(t, Tensor, "t", "a tensor (B,) of whole numbers")
+    check_t(schedule, t, length(t))
     sigma_squared = schedule.beta[t] if variance == "beta" else beta_tilde(schedule, t)
     sigma_1_squared = schedule.beta[1]
     if first == "beta_tilde_2" and schedule.T > 1:
@@ -73,6 +90,7 @@ def learned_variance(schedule: Schedule, t: Tensor, share: Tensor) -> Tensor:
     Args:
         share: v, shaped like the images; nothing keeps it in 0..1.
     """
+    check_inputs(schedule, t, share=share)
     least = reverse_variance(schedule, t, "beta_tilde").log().to(share.dtype)
     most = reverse_variance(schedule, t, "beta", "beta_1").log().to(share.dtype)
     return (least + share * (most - least)).exp()
@@ -80,6 +98,8 @@ def learned_variance(schedule: Schedule, t: Tensor, share: Tensor) -> Tensor:
 
 def prior_nats(schedule: Schedule, x_0: Tensor) -> Tensor:
     """L_T: KL(q(x_T | x_0) || N(0, I)) (Eq. 5). Nothing in it can be learned (Section 3.1)."""
+    check_schedule(schedule)
+    check_alike(x_0=x_0)
     alpha_bar = schedule.alpha_bar[-1].to(x_0.dtype)
     zero, one = torch.zeros_like(x_0), torch.ones_like(x_0)
     return kl_gaussians(alpha_bar.sqrt() * x_0, (1 - alpha_bar) * one, zero, one)
@@ -92,6 +112,8 @@ def step_nats(
 
     It is `distance_of_means` plus `variance_nats`.
     """
+    check_inputs(schedule, t, x_0=x_0, x_t=x_t, eps_theta=eps_theta)
+    check_variance(variance, x_t)
     mu_tilde, var_tilde = q_posterior(schedule, x_t, x_0, t)
     return kl_gaussians(
         mu_tilde, var_tilde, p_mean(schedule, x_t, t, eps_theta), variance.to(x_t.dtype)
@@ -102,9 +124,23 @@ def distance_of_means(
     schedule: Schedule, x_0: Tensor, x_t: Tensor, t: Tensor, eps_theta: Tensor, variance: Tensor
 ) -> Tensor:
     """L_{t-1} - C: (mu_tilde - mu_theta)^2 / (2 sigma_t^2) (Eq. 8)."""
+    check_inputs(schedule, t, x_0=x_0, x_t=x_t, eps_theta=eps_theta)
+    check_variance(variance, x_t)
     mu_tilde, _ = q_posterior(schedule, x_t, x_0, t)
     distance = mu_tilde - p_mean(schedule, x_t, t, eps_theta)
     return distance**2 / (2 * variance.to(x_t.dtype))
+
+
+def check_variance_at(schedule: Schedule, t: Tensor, variance: Tensor) -> None:
+    """Refuses what is no variance (B, 1, 1, 1), or of each pixel, at steps t > 0.
+
+    Raises:
+        TypeError: something is no tensor. ValueError: a shape or value is another.
+    """
+    check_variance(variance)
+    if variance.ndim != 4:
+        raise ValueError(f"variance must be (B, 1, 1, 1) at least, not {tuple(variance.shape)}")
+    check_t(schedule, t, len(variance))
 
 
 def variance_nats(schedule: Schedule, t: Tensor, variance: Tensor) -> Tensor:
@@ -113,6 +149,7 @@ def variance_nats(schedule: Schedule, t: Tensor, variance: Tensor) -> Tensor:
     Returns:
         shaped like `variance`; zero where that is beta-tilde_t.
     """
+    check_variance_at(schedule, t, variance)
     ratio = beta_tilde(schedule, t).to(variance.dtype).view(-1, 1, 1, 1) / variance
     return 0.5 * (ratio - 1 - ratio.log())
 
@@ -122,6 +159,7 @@ def vlb_weight(schedule: Schedule, t: Tensor, variance: Tensor) -> Tensor:
 
     Times (eps - eps_theta)^2 it is `distance_of_means`. Eq. 14 leaves it out.
     """
+    check_variance_at(schedule, t, variance)
     beta, alpha, alpha_bar = schedule.beta[t], schedule.alpha[t], schedule.alpha_bar[t]
     weight = beta**2 / (2 * alpha * (1 - alpha_bar))
     return weight.to(variance.dtype).view(-1, 1, 1, 1) / variance
@@ -136,6 +174,8 @@ def log_decoder(x_0: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
     The difference of the two cumulative probabilities is taken in logarithms, on the side where
     both are small: far out, where they round to 1 or to 0, it is still right.
     """
+    check_alike(x_0=x_0, mean=mean)
+    check_variance(variance, mean)
     sigma = variance.to(mean.dtype).sqrt()
     low = torch.where(x_0 < -1 + HALF_BIN, -math.inf, (x_0 - HALF_BIN - mean) / sigma)
     high = torch.where(x_0 > 1 - HALF_BIN, math.inf, (x_0 + HALF_BIN - mean) / sigma)
@@ -158,6 +198,7 @@ def decoder_nats(
     schedule: Schedule, x_0: Tensor, x_1: Tensor, eps_theta: Tensor, variance: Tensor
 ) -> Tensor:
     """L_0: -log p_theta(x_0 | x_1) (Eq. 5, 13)."""
+    check_alike(x_0=x_0, x_1=x_1, eps_theta=eps_theta)
     t = torch.ones(len(x_1), dtype=torch.long, device=schedule.beta.device)
     return -log_decoder(x_0, p_mean(schedule, x_1, t, eps_theta), variance)
 
@@ -169,6 +210,7 @@ def term_nats(
 
     The bound is L_T plus the sum of these over t = 1..T: the sum, not the mean.
     """
+    check_inputs(schedule, t, x_0=x_0, x_t=x_t, eps_theta=eps_theta)
     first = (t == 1).view(-1, 1, 1, 1)
     later = t.clamp(min=2) if schedule.T > 1 else t  # beta-tilde_1 is zero, and has no logarithm
     return torch.where(
@@ -180,11 +222,15 @@ def term_nats(
 
 def per_picture(nats: Tensor) -> Tensor:
     """The sum over the pixels of each picture, (B, 1, 32, 32) to (B,)."""
+    check_alike(nats=nats)
+    if nats.ndim != 4:
+        raise ValueError(f"nats must be (B, 1, 32, 32), one a pixel, not {tuple(nats.shape)}")
     return nats.sum(dim=(1, 2, 3))
 
 
 def to_bits(nats: Tensor) -> Tensor:
     """Nats as bits."""
+    check_kind(nats, (Tensor, int, float), "nats", "a tensor, or a number")
     return nats / math.log(2)
 
 
@@ -194,6 +240,7 @@ def bits_per_dim(nats: Tensor, pixels: int = MNIST_PIXELS) -> Tensor:
     MNIST's pictures have 784 pixels. The border of padding is no part of them, though its bits
     count: it is the picture of 784 pixels that is sent.
     """
+    check_number(pixels, "pixels", 1)
     return to_bits(nats) / pixels
 
 
@@ -213,8 +260,11 @@ def losses_vlb(
     sigma_t^2 = beta_t it has the C of Eq. 8. For t uniform in 1..T, T times its mean is the bound
     without L_T (Eq. 5).
     """
+    check_model(model, schedule)
+    check_inputs(schedule, t, x_0=x_0, eps=eps)
     x_t = q_sample(schedule, x_0, t, eps)
     eps_theta = model(x_t, t, label).to(eps.dtype)
+    check_prediction(eps_theta, eps)
     sigma_squared = reverse_variance(schedule, t, variance).to(eps.dtype)
     return term_nats(schedule, x_0, x_t, t, eps_theta, sigma_squared).mean(dim=(1, 2, 3))
 

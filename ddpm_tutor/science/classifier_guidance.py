@@ -9,7 +9,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ddpm_tutor.science.diffusion import per_image, predict_x_0
+from ddpm_tutor.science.checks import (
+    check_inputs,
+    check_labels,
+    check_number,
+    check_shape,
+)
+from ddpm_tutor.science.diffusion import check_model, per_image, predict_x_0
 from ddpm_tutor.science.noise_predictor import NoisePredictor
 from ddpm_tutor.science.schedule import Schedule
 
@@ -37,11 +43,18 @@ def classifier_gradient(
     Returns:
         gradient: like x_t; eps: the noise predicted without a label, like x_t.
     """
+    check_model(model, schedule)
+    check_shape(x_t, "x_t")
+    check_inputs(schedule, t, x_t=x_t)
     with torch.enable_grad():
         x_t = x_t.detach().requires_grad_()
         eps = model(x_t, t, None)
         x_0_hat = predict_x_0(schedule, x_t, t, eps).clamp(-1, 1)
-        log_p = classifier(x_0_hat).log_softmax(dim=1).gather(1, label[:, None]).sum()
+        scores = classifier(x_0_hat)
+        if scores.ndim != 2:
+            raise ValueError(f"classifier must give scores (B, classes), not {tuple(scores.shape)}")
+        check_labels(label, len(x_t), scores.shape[1], inner=True)
+        log_p = scores.log_softmax(dim=1).gather(1, label[:, None]).sum()
         (gradient,) = torch.autograd.grad(log_p, x_t)
     return gradient, eps.detach()
 
@@ -53,5 +66,7 @@ def classifier_guided_eps(
 
     It is the score plus `scale` times the gradient of log p(label | x_t), said as noise.
     """
+    check_inputs(schedule, t, least=0, eps=eps, gradient=gradient)
+    check_number(scale, "scale")
     noise = (1 - schedule.alpha_bar[t]).sqrt()
     return eps - scale * per_image(noise, eps) * gradient

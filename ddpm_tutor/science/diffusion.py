@@ -6,14 +6,26 @@ q for the forward process, p for the reverse. Equation numbers are those of Ho e
 """
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, get_args
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ddpm_tutor.science.checks import (
+    check_alike,
+    check_fits,
+    check_inputs,
+    check_number,
+    check_one_of,
+    check_schedule,
+    check_t,
+    length,
+)
 from ddpm_tutor.science.schedule import Schedule
 
 Variance = Literal["beta", "beta_tilde"]
+VARIANCES: tuple[Variance, ...] = get_args(Variance)
 
 
 def per_image(value: Tensor, x: Tensor) -> Tensor:
@@ -23,12 +35,14 @@ def per_image(value: Tensor, x: Tensor) -> Tensor:
 
 def q_step(schedule: Schedule, x_prev: Tensor, t: Tensor, eps: Tensor) -> Tensor:
     """One step of the forward process, x_{t-1} to x_t (Eq. 2)."""
+    check_inputs(schedule, t, least=0, x_prev=x_prev, eps=eps)
     beta = schedule.beta[t]
     return per_image((1 - beta).sqrt(), x_prev) * x_prev + per_image(beta.sqrt(), x_prev) * eps
 
 
 def q_sample(schedule: Schedule, x_0: Tensor, t: Tensor, eps: Tensor) -> Tensor:
     """x_t from x_0 in one jump (Eq. 4)."""
+    check_inputs(schedule, t, least=0, x_0=x_0, eps=eps)
     alpha_bar = schedule.alpha_bar[t]
     return per_image(alpha_bar.sqrt(), x_0) * x_0 + per_image((1 - alpha_bar).sqrt(), x_0) * eps
 
@@ -38,12 +52,59 @@ def q_jump(schedule: Schedule, x_s: Tensor, s: Tensor, t: Tensor, eps: Tensor) -
 
     From t - 1 it is `q_step` (Eq. 2), from 0 it is `q_sample` (Eq. 4).
     """
+    check_inputs(schedule, t, x_s=x_s, eps=eps)
+    check_earlier(schedule, s, t, length(x_s), "s")
     kept = schedule.alpha_bar[t] / schedule.alpha_bar[s]  # the share of x_s's variance in x_t
     return per_image(kept.sqrt(), x_s) * x_s + per_image((1 - kept).sqrt(), x_s) * eps
 
 
+def check_earlier(
+    schedule: Schedule, s: Tensor | int, t: Tensor | int, count: int, name: str
+) -> None:
+    """Refuses steps s that are none of 0..T, or not before those of t.
+
+    On a GPU it is left to the caller that they are.
+
+    Raises:
+        TypeError: s is no tensor and no whole number. ValueError: it has another kind, shape or
+            value.
+    """
+    check_t(schedule, s, count, 0, name)
+    known = all(isinstance(v, int) or v.device.type == "cpu" for v in (s, t))
+    if known and not bool(torch.as_tensor(s < t).all()):
+        raise ValueError(f"{name} must be before t: a step leads from one to the other")
+
+
+def check_model(model: Callable[..., Tensor], schedule: Schedule) -> None:
+    """Refuses what cannot be asked for the noise, or is made for another schedule.
+
+    On a GPU it is left to the caller that the schedule is the model's.
+
+    Raises:
+        TypeError: it cannot be called. ValueError: the schedule is another.
+    """
+    if not callable(model):
+        raise TypeError(f"model must be a network, or a function (x_t, t, label), not {model!r}")
+    check_schedule(schedule)
+    if schedule.alpha_bar.device.type == "cpu":
+        check_fits(model, schedule)
+
+
+def check_prediction(eps_theta: Tensor, eps: Tensor) -> None:
+    """Refuses a prediction that is not shaped like the noise: it would be spread over others.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if eps_theta.shape != eps.shape:
+        raise ValueError(
+            f"the model must give noise of shape {tuple(eps.shape)}, not {tuple(eps_theta.shape)}"
+        )
+
+
 def beta_tilde(schedule: Schedule, t: Tensor) -> Tensor:
     """The variance of x_{t-1} when both x_t and x_0 are known, (B,) (Eq. 7); zero at t = 1."""
+    check_t(schedule, t, length(t) if isinstance(t, Tensor) else 1)
     alpha_bar, alpha_bar_prev = schedule.alpha_bar[t], schedule.alpha_bar[t - 1]
     return (1 - alpha_bar_prev) / (1 - alpha_bar) * schedule.beta[t]
 
@@ -55,6 +116,7 @@ def q_posterior(schedule: Schedule, x_t: Tensor, x_0: Tensor, t: Tensor) -> tupl
         mu_tilde: (B, 1, 32, 32).
         beta_tilde: (B, 1, 1, 1); see the function of that name.
     """
+    check_inputs(schedule, t, x_t=x_t, x_0=x_0)
     beta, alpha = schedule.beta[t], schedule.alpha[t]
     alpha_bar, alpha_bar_prev = schedule.alpha_bar[t], schedule.alpha_bar[t - 1]
     coef_x_0 = alpha_bar_prev.sqrt() * beta / (1 - alpha_bar)
@@ -65,18 +127,21 @@ def q_posterior(schedule: Schedule, x_t: Tensor, x_0: Tensor, t: Tensor) -> tupl
 
 def predict_x_0(schedule: Schedule, x_t: Tensor, t: Tensor, eps: Tensor) -> Tensor:
     """The x_0 that x_t came from if `eps` is its noise: Eq. 4 solved for x_0 (Eq. 15)."""
+    check_inputs(schedule, t, least=0, x_t=x_t, eps=eps)
     alpha_bar = schedule.alpha_bar[t]
     return (x_t - per_image((1 - alpha_bar).sqrt(), x_t) * eps) / per_image(alpha_bar.sqrt(), x_t)
 
 
 def predict_eps(schedule: Schedule, x_t: Tensor, t: Tensor, x_0: Tensor) -> Tensor:
     """The noise in x_t if it came from `x_0`: Eq. 4 solved for eps."""
+    check_inputs(schedule, t, x_t=x_t, x_0=x_0)
     alpha_bar = schedule.alpha_bar[t]
     return (x_t - per_image(alpha_bar.sqrt(), x_t) * x_0) / per_image((1 - alpha_bar).sqrt(), x_t)
 
 
 def p_mean(schedule: Schedule, x_t: Tensor, t: Tensor, eps: Tensor) -> Tensor:
     """The mean of the reverse step, mu_theta, from the predicted noise (Eq. 11)."""
+    check_inputs(schedule, t, x_t=x_t, eps=eps)
     beta, alpha, alpha_bar = schedule.beta[t], schedule.alpha[t], schedule.alpha_bar[t]
     coef_eps = beta / (1 - alpha_bar).sqrt()
     return (x_t - per_image(coef_eps, x_t) * eps) / per_image(alpha.sqrt(), x_t)
@@ -97,11 +162,12 @@ def p_step(
     Raises:
         ValueError: `variance` is neither "beta" nor "beta_tilde".
     """
-    if variance not in ("beta", "beta_tilde"):
-        raise ValueError(f'variance is "beta" or "beta_tilde", not {variance!r}')
+    check_one_of(variance, VARIANCES, "variance")
+    check_alike(x_t=x_t, z=z)
+    mean = p_mean(schedule, x_t, t, eps)
     sigma_squared = schedule.beta[t] if variance == "beta" else beta_tilde(schedule, t)
     sigma = sigma_squared.sqrt() * (t > 1)
-    return p_mean(schedule, x_t, t, eps) + per_image(sigma, x_t) * z
+    return mean + per_image(sigma, x_t) * z
 
 
 def ddim_step(
@@ -120,6 +186,9 @@ def ddim_step(
     Raises:
         ValueError: eta > 0 without noise `z`.
     """
+    check_inputs(schedule, t, x_t=x_t, eps=eps)
+    check_earlier(schedule, t_prev, t, length(x_t), "t_prev")
+    check_number(eta, "eta", 0, 1)
     alpha_bar, alpha_bar_prev = schedule.alpha_bar[t], schedule.alpha_bar[t_prev]
     x_0 = predict_x_0(schedule, x_t, t, eps)
     step_beta = 1 - alpha_bar / alpha_bar_prev  # beta, where t_prev = t - 1
@@ -130,6 +199,7 @@ def ddim_step(
         return x_prev
     if z is None:
         raise ValueError("eta > 0 adds noise: pass z, drawn from N(0, I)")
+    check_alike(x_t=x_t, z=z)
     return x_prev + per_image(sigma_squared.sqrt(), x_t) * z
 
 
@@ -157,7 +227,10 @@ def losses_simple(
     label: Tensor | None = None,
 ) -> Tensor:
     """`loss_simple` of each image, (B,)."""
+    check_model(model, schedule)
+    check_inputs(schedule, t, x_0=x_0, eps=eps)
     eps_theta = model(q_sample(schedule, x_0, t, eps), t, label)
+    check_prediction(eps_theta, eps)
     return F.mse_loss(eps_theta.to(eps.dtype), eps, reduction="none").mean(dim=(1, 2, 3))
 
 

@@ -9,20 +9,32 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from ddpm_tutor.science.checks import (
+    IMAGE_SHAPE,
+    check_alike,
+    check_fits,
+    check_images,
+    check_indices,
+    check_kind,
+    check_labels,
+    check_shape,
+    check_share,
+    check_step,
+    device_of,
+    is_whole,
+    length,
+)
 from ddpm_tutor.science.diffusion import per_image, q_jump, q_sample
 from ddpm_tutor.science.noise import normal, streams
 from ddpm_tutor.science.noise_predictor import NoisePredictor
 from ddpm_tutor.science.sampling import (
     ALGORITHM_2,
-    IMAGE_SHAPE,
     ChainState,
     SamplingOptions,
     draw,
     sample,
 )
-from ddpm_tutor.science.schedule import Schedule, check_step, respaced
-
-LARGEST = 2.0  # of a pixel: images are in [-1, 1], and drawn ones reach a little further
+from ddpm_tutor.science.schedule import Schedule, respaced
 
 
 def interpolate_at(
@@ -42,6 +54,8 @@ def interpolate_at(
         eps_other: the noise of the other. Noises of their own cancel in part: half way the mix has
             half the variance of noise that it should have at t.
     """
+    check_alike(x_0=x_0, x_0_other=x_0_other, eps=eps)
+    check_share(share, max(length(x_0), length(x_0_other), length(eps)), "share")
     x_t = q_sample(schedule, x_0, t, eps)
     x_t_other = q_sample(schedule, x_0_other, t, eps if eps_other is None else eps_other)
     share = per_image(share, x_t)
@@ -60,6 +74,8 @@ def keep_known(
         known: True where a pixel is known, shaped like x_0, or for all images alike.
         eps: the noise for the known part.
     """
+    check_alike(x_prev=x_prev, x_0=x_0, eps=eps)
+    check_mask(known, x_prev)
     return torch.where(known, q_sample(schedule, x_0, t_prev, eps), x_prev)
 
 
@@ -68,8 +84,8 @@ def interpolate(
     schedule: Schedule,
     x_0: Tensor,
     x_0_other: Tensor,
-    share: Tensor,
     t: int,
+    share: Tensor,
     options: SamplingOptions = ALGORITHM_2,
     *,
     seed: int,
@@ -80,8 +96,8 @@ def interpolate(
 
     Args:
         x_0: (B, 1, 32, 32), or (1, 1, 32, 32) for one that is mixed in B ways; so `x_0_other`.
-        share: (B,) of the other image.
         t: in 1..T. The larger, the more of the image is drawn anew.
+        share: (B,) of the other image.
         options: `steps` counts those from t; None takes all of them.
         label: (B,), or None: a mix has none.
         indices: names the noise of each mix, that of x_t and that of the steps. None gives one
@@ -95,7 +111,9 @@ def interpolate(
     """
     check_images(x_0, "x_0")
     check_images(x_0_other, "x_0_other")
-    count = len(share)
+    check_kind(share, Tensor, "share", "a tensor (B,) of floats")
+    count = length(share)
+    check_share(share, count, "share")
     check_count(x_0, count, "x_0")
     check_count(x_0_other, count, "x_0_other")
 
@@ -157,8 +175,9 @@ def back_from(
 ) -> Iterator[ChainState]:
     """The chain from the x_t that `x_t_from(schedule, t, eps)` gives, down to x_0."""
     check_step(schedule, t)
-    check_numbers(indices, label, count)
-    device = next(model.parameters()).device
+    check_fits(model, schedule)
+    check_numbers(model, indices, label, count)
+    device = device_of(model)
     eps = normal((count, *IMAGE_SHAPE), streams(seed, "editing", indices), device)
     times = torch.full((count,), int(t), device=device)
     x_t = x_t_from(schedule.to(device), times, eps)
@@ -201,11 +220,11 @@ def inpaint(
     check_mask(known, x_0)
     x_0 = torch.where(known.to(x_0.device), x_0, 0)  # the rest may be anything, even NaN
     check_images(x_0, "x_0")
-    if int(resamples) != resamples or resamples < 1:
+    if not is_whole(resamples) or resamples < 1:
         raise ValueError(f"resamples must be a whole number from 1 on, not {resamples}")
     numbers = range(len(x_0)) if indices is None else indices
-    check_numbers(numbers, label, len(x_0))
-    device = next(model.parameters()).device
+    check_numbers(model, numbers, label, len(x_0))
+    device = device_of(model)
     schedule_there, known = schedule.to(device), known.to(device)
     there = x_0.to(device, torch.float32)
     generators = streams(seed, "editing", numbers)
@@ -255,10 +274,14 @@ def change_label(
         ValueError: at the first state, when the labels do not match or the chain skips t.
     """
     check_step(schedule, t)
+    check_fits(model, schedule)
+    for label in (first, second):
+        check_kind(label, Tensor, "label", "a tensor (B,) of whole numbers")
     if first.shape != second.shape:
         raise ValueError(f"{len(first)} labels before t and {len(second)} after it: give as many")
     numbers = range(len(first)) if indices is None else indices
-    check_numbers(numbers, first, len(first))
+    check_numbers(model, numbers, first, len(first))
+    check_numbers(model, numbers, second, len(first))
     T = schedule.T
     _, spread = respaced(schedule, options.steps_of(T))
     times = spread.tolist()
@@ -287,27 +310,6 @@ def change_label(
     )
 
 
-def check_shape(x_0: Tensor, name: str) -> None:
-    """Refuses what is not shaped like a batch of images.
-
-    Raises:
-        ValueError: it has another shape, or no image.
-    """
-    if x_0.shape[1:] != IMAGE_SHAPE or not len(x_0):
-        raise ValueError(f"{name} must be images (B, 1, 32, 32), not {tuple(x_0.shape)}")
-
-
-def check_images(x_0: Tensor, name: str) -> None:
-    """Refuses what is no batch of images in [-1, 1].
-
-    Raises:
-        ValueError: the shape, the type or the range is another.
-    """
-    check_shape(x_0, name)
-    if not x_0.is_floating_point() or not x_0.abs().max() <= LARGEST:
-        raise ValueError(f"{name} must be in [-1, 1], as to_unit_range makes images of 0..255")
-
-
 def check_count(x_0: Tensor, count: int, name: str) -> None:
     """Refuses images that are neither one nor `count`.
 
@@ -318,16 +320,19 @@ def check_count(x_0: Tensor, count: int, name: str) -> None:
         raise ValueError(f"{name} holds {len(x_0)} images for {count} mixes: give 1 or {count}")
 
 
-def check_numbers(indices: Sequence[int], label: Tensor | None, count: int) -> None:
-    """Refuses numbers or labels that are not one each of `count` images.
+def check_numbers(
+    model: NoisePredictor, indices: Sequence[int], label: Tensor | None, count: int
+) -> None:
+    """Refuses numbers or labels that are not one each of `count` images, or that no network knows.
 
     Raises:
-        ValueError: they are more or fewer.
+        TypeError: they are no numbers. ValueError: they are more or fewer, or unknown.
     """
+    check_indices(indices)
     if len(indices) != count:
         raise ValueError(f"{len(indices)} indices for {count} images")
-    if label is not None and label.shape != (count,):
-        raise ValueError(f"labels of shape {tuple(label.shape)} for {count} images")
+    if label is not None:
+        check_labels(label, count, getattr(model, "num_classes", None))
 
 
 def check_mask(known: Tensor, x_0: Tensor) -> None:
@@ -336,6 +341,7 @@ def check_mask(known: Tensor, x_0: Tensor) -> None:
     Raises:
         ValueError: it is not of True and False, or does not expand to their shape.
     """
+    check_kind(known, Tensor, "known", "a tensor of True and False")
     if known.dtype != torch.bool:
         raise ValueError("known must be True where a pixel is known, and False elsewhere")
     try:

@@ -20,9 +20,10 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+from ddpm_tutor.science.checks import check_alike, check_kind, check_schedule, check_t
 from ddpm_tutor.science.diffusion import predict_eps
 from ddpm_tutor.science.noise_predictor import NoisePredictor
-from ddpm_tutor.science.schedule import Schedule, check_noisy
+from ddpm_tutor.science.schedule import Schedule
 
 MAX_WEIGHTS = 2**22  # of pairs of an x_t and a point, at once: 32 MB
 
@@ -64,6 +65,7 @@ def exact_eps(schedule: Schedule, x_t: Tensor, t: Tensor, data: Tensor) -> Tenso
     Raises:
         ValueError: see `check`.
     """
+    check(schedule, x_t, t, data)
     exact = x_t.to(schedule.alpha_bar.dtype)  # at small t the noise is a small difference
     return predict_eps(schedule, exact, t, exact_posterior_mean(schedule, exact, t, data)).to(
         x_t.dtype
@@ -95,17 +97,28 @@ def check(schedule: Schedule, x_t: Tensor, t: Tensor, data: Tensor) -> None:
         ValueError: there are no data, or they are whole numbers, or not shaped like x_t; t is not
             one number in 1..T for each x_t.
     """
-    if len(data) == 0:
-        raise ValueError("there are no data: the posterior mean is a mean over at least one point")
-    if not data.is_floating_point():
-        raise ValueError("data must be in the units of x_t: to_unit_range(images) for pictures")
+    check_alike(x_t=x_t)
+    check_data(data)
     if data.shape[1:] != x_t.shape[1:]:
         raise ValueError(
             f"each of the data is {tuple(data.shape[1:])}, and each x_t {tuple(x_t.shape[1:])}"
         )
     if t.shape != x_t.shape[:1]:
         raise ValueError(f"t must be one number for each of {len(x_t)} x_t, not {tuple(t.shape)}")
-    check_noisy(schedule, t)
+    check_t(schedule, t, len(x_t))
+
+
+def check_data(data: Tensor) -> None:
+    """Refuses what are no points.
+
+    Raises:
+        TypeError: it is no tensor. ValueError: there are none, or they are whole numbers.
+    """
+    check_kind(data, Tensor, "data", "a tensor (N, ...)")
+    if data.ndim == 0 or len(data) == 0:
+        raise ValueError("there are no data: the posterior mean is a mean over at least one point")
+    if not data.is_floating_point():
+        raise ValueError("data must be in the units of x_t: to_unit_range(images) for pictures")
 
 
 def flat(x: Tensor, schedule: Schedule) -> Tensor:
@@ -140,9 +153,13 @@ class ExactNoisePredictor(NoisePredictor):
     """
 
     def __init__(self, schedule: Schedule, data: Tensor) -> None:
+        check_schedule(schedule)
+        check_data(data)
         super().__init__(width=len(data), num_classes=None)
         self.data = nn.Parameter(data, requires_grad=False)
         self.schedule = schedule
+        self.made_for = schedule.alpha_bar.cpu()
+        self.image_shape = tuple(data.shape[1:])
 
     def forward(self, x_t: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
         """`exact_eps`, shaped like x_t.

@@ -10,7 +10,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ddpm_tutor.science.diffusion import per_image
+from ddpm_tutor.science.checks import (
+    check_alike,
+    check_kind,
+    check_labels,
+    check_share,
+    is_whole,
+    length,
+)
+from ddpm_tutor.science.diffusion import check_prediction, per_image
 from ddpm_tutor.science.lean_unet import LeanUNet
 
 TIME_SCALE = 1000  # the network's encoding of time tells 1 from 1000, not 0.001 from 1
@@ -18,17 +26,22 @@ TIME_SCALE = 1000  # the network's encoding of time tells 1 from 1000, not 0.001
 
 def straight_path(x_0: Tensor, tau: Tensor, eps: Tensor) -> Tensor:
     """x_tau = (1 - tau) x_0 + tau eps, on the straight line from the picture to the noise."""
+    check_alike(x_0=x_0, eps=eps)
+    check_share(tau, max(length(x_0), length(eps)))
     share = per_image(tau, x_0)
     return (1 - share) * x_0 + share * eps
 
 
 def flow_target(x_0: Tensor, eps: Tensor) -> Tensor:
     """The velocity dx_tau / dtau = eps - x_0: the same all along the line."""
+    check_alike(x_0=x_0, eps=eps)
     return eps - x_0
 
 
 def flow_x_0(x_tau: Tensor, tau: Tensor, velocity: Tensor) -> Tensor:
     """The picture at the end of the line: x_tau - tau velocity."""
+    check_alike(x_tau=x_tau, velocity=velocity)
+    check_share(tau, max(length(x_tau), length(velocity)))
     return x_tau - per_image(tau, x_tau) * velocity
 
 
@@ -36,6 +49,10 @@ def flow_velocity(
     model: LeanUNet, x_tau: Tensor, tau: Tensor, label: Tensor | None = None
 ) -> Tensor:
     """The layers of a lean network, taken for the velocity at x_tau, shaped like it."""
+    check_kind(model, LeanUNet, "model", "a LeanUNet")
+    check_alike(x_tau=x_tau)
+    check_share(tau, len(x_tau))
+    check_labels(label, len(x_tau), model.num_classes, null=True, inner=True)
     return model.layers(x_tau, model.modulations(TIME_SCALE * tau, label))
 
 
@@ -47,11 +64,16 @@ def flow_loss(
     Args:
         velocity: velocity(x_tau, tau) is the network's.
     """
-    return F.mse_loss(velocity(straight_path(x_0, tau, eps), tau), flow_target(x_0, eps))
+    found, target = velocity(straight_path(x_0, tau, eps), tau), flow_target(x_0, eps)
+    check_prediction(found, target)
+    return F.mse_loss(found, target)
 
 
 def flow_step(x_tau: Tensor, tau: Tensor, tau_next: Tensor, velocity: Tensor) -> Tensor:
     """Euler's step along the velocity from tau to tau_next, (B,) each."""
+    check_alike(x_tau=x_tau, velocity=velocity)
+    check_share(tau, len(x_tau))
+    check_share(tau_next, len(x_tau), "tau_next")
     return x_tau + per_image(tau_next - tau, x_tau) * velocity
 
 
@@ -71,8 +93,9 @@ def flow_sampling(
     Raises:
         ValueError: at the first state asked for, when `steps` < 1.
     """
-    if steps < 1:
-        raise ValueError(f"steps must be 1 or more, not {steps}")
+    if not is_whole(steps) or steps < 1:
+        raise ValueError(f"steps must be 1 or more, a whole number, not {steps}")
+    check_alike(x_1=x_1)
     x = x_1
     yield 1.0, x
     for i in range(steps, 0, -1):

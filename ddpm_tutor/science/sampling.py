@@ -3,23 +3,44 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, count, repeat
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
 
+from ddpm_tutor.science.checks import (
+    IMAGE_SHAPE,
+    check_fits,
+    check_indices,
+    check_kind,
+    check_labels,
+    check_number,
+    check_one_of,
+    check_schedule,
+    check_step,
+    check_whole,
+    device_of,
+    said,
+)
 from ddpm_tutor.science.cuda_graph import replayed
-from ddpm_tutor.science.diffusion import Variance, ddim_step, p_step, predict_eps, predict_x_0
+from ddpm_tutor.science.diffusion import (
+    VARIANCES,
+    Variance,
+    ddim_step,
+    p_step,
+    predict_eps,
+    predict_x_0,
+)
 from ddpm_tutor.science.fast_sampling import for_sampling, is_plain
 from ddpm_tutor.science.memory import in_parts_that_fit
 from ddpm_tutor.science.noise import Generators, normal, normals, streams
 from ddpm_tutor.science.noise_predictor import NoisePredictor
 from ddpm_tutor.science.pixels import to_uint8
-from ddpm_tutor.science.schedule import Schedule, check_step, respaced, up_to
+from ddpm_tutor.science.schedule import Schedule, respaced, up_to
 from ddpm_tutor.science.threads import quickest_threads
 
 Method = Literal["ddpm", "ddim"]
-IMAGE_SHAPE = (1, 32, 32)
+METHODS: tuple[Method, ...] = get_args(Method)
 # images drawn at once, when there are many: enough to keep a few cores, or a GPU, busy
 CHUNK_SIZE, GPU_CHUNK_SIZE = 50, 500
 MIN_RECORDED = 20  # steps of a chain that is worth a recording
@@ -33,8 +54,8 @@ class SamplingOptions:
     """How to sample. The defaults are Algorithm 2 of the paper, all its steps.
 
     Raises:
-        ValueError: `method` or `variance` is unknown; `eta` is not in [0, 1], or is not 0 while the
-            method is "ddpm".
+        ValueError: `method` or `variance` is unknown; `steps` is no whole number from 1 on;
+            `guidance` is no number; `eta` is not in [0, 1], or is not 0 while the method is "ddpm".
     """
 
     method: Method = "ddpm"  # "ddim" adds no noise, unless `eta` says so (Song et al. 2020)
@@ -51,11 +72,14 @@ class SamplingOptions:
     eta: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.method not in ("ddpm", "ddim"):
-            raise ValueError(f'method is "ddpm" or "ddim", not {self.method!r}')
-        if self.variance not in ("beta", "beta_tilde", None):
-            raise ValueError(f'variance is "beta" or "beta_tilde", not {self.variance!r}')
-        if not 0 <= self.eta <= 1:
+        check_one_of(self.method, METHODS, "method")
+        check_one_of(self.variance, (*VARIANCES, None), "variance")
+        if self.steps is not None:
+            check_whole(self.steps, "steps")
+        if self.clip not in (True, False, None):
+            raise ValueError(f"clip is True, False or None, not {self.clip!r}")
+        check_number(self.guidance, "guidance")
+        if not isinstance(self.eta, int | float) or not 0 <= self.eta <= 1:
             raise ValueError(
                 "eta is from 0, which is DDIM without noise, to 1, which adds as much as "
                 f"Algorithm 2, not {self.eta}"
@@ -101,6 +125,7 @@ def guided_eps(
     conditional network itself, more exaggerates what the label changes. (It is 1 + w in their
     Eq. 6.) Both predictions come from one call on a doubled batch.
     """
+    check_number(guidance, "guidance")
     eps: Tensor
     if label is None or guidance in (0, 1):  # one of the two predictions is all of it
         eps = model(x_t, t, label if guidance else None).float()
@@ -127,6 +152,7 @@ def ancestral_sampling(
         x_T: (B, 1, 32, 32) noise from N(0, I).
         z: z[i] is the fresh noise of step i, like x_T.
     """
+    check_schedule(schedule)
     x_t = x_T
     for i in range(schedule.T, 0, -1):
         yield i, x_t
@@ -315,11 +341,14 @@ def sample(
             a network that takes none, or it is not clear where to begin; later when a hook gives
             something that is not shaped like x_t.
     """
-    if label is not None and model.num_classes is None:
-        raise ValueError("this network was trained without labels, so it draws no digit on request")
+    check_kind(options, SamplingOptions, "options", "SamplingOptions")
     if eta is not None:
         options = replace(options, method="ddim", eta=eta)
+    check_fits(model, schedule)
     start, schedule = beginning(schedule, x_T, t_start, x_t)
+    check_start(model, start)
+    if label is not None:
+        check_labels(label, len(start), getattr(model, "num_classes", None))
     T, steps = schedule.T, options.steps_of(schedule.T)
     short, spread = respaced(schedule.to(start.device), steps)  # first say which steps
     times = spread.tolist()
@@ -360,10 +389,33 @@ def beginning(
     return x_t, up_to(schedule, t_start)
 
 
+def check_start(model: NoisePredictor, x: Tensor) -> None:
+    """Refuses images that a chain of this network cannot begin with.
+
+    Raises:
+        TypeError: it is no tensor. ValueError: the shape, dtype, device or a value is another.
+    """
+    check_kind(x, Tensor, "x_T", "a tensor (B, 1, 32, 32)")
+    if isinstance(model, NoisePredictor):
+        model.check_shape(x, "x_T")
+    if not x.is_floating_point():
+        raise ValueError(f"x_T must be floats, noise from N(0, I), not {said(x)}")
+    if not len(x):
+        raise ValueError(f"x_T must be images (B, 1, 32, 32), not {tuple(x.shape)}")
+    if isinstance(model, NoisePredictor):
+        weight = next(model.parameters())
+        if x.device != weight.device:
+            raise ValueError(f"x_T is on {x.device}, and the network on {weight.device}")
+        if x.dtype != weight.dtype:
+            raise ValueError(f"x_T must be {weight.dtype}, as the network is, not {x.dtype}")
+    if not bool(x.isfinite().all()):
+        raise ValueError("x_T must be finite: it has NaN, or infinity")
+
+
 def draw(
     model: NoisePredictor,
     schedule: Schedule,
-    labels: Tensor | None,
+    label: Tensor | None,
     options: SamplingOptions = ALGORITHM_2,
     *,
     seed: int,
@@ -378,7 +430,7 @@ def draw(
     """`sample` from noise named by a seed: image number i of a seed is the same in any batch.
 
     Args:
-        labels: (B,) on any device, or None.
+        label: (B,) classes, on any device, or None to draw without labels.
         indices: the numbers of the images to draw, one each of the batch.
         x_T: start from this (B, 1, 32, 32) instead of noise of the seed.
         t_start: begin at this step, with `x_t`, (B, 1, 32, 32); see `sample`.
@@ -386,7 +438,12 @@ def draw(
         equations: the functions to step with.
         hook: called in place of each step, see `sample`.
     """
-    device = next(model.parameters()).device
+    device = device_of(model)
+    check_indices(indices)
+    if label is not None:
+        check_labels(label, len(indices), getattr(model, "num_classes", None))
+    if not len(indices):
+        raise ValueError("indices must name at least one image, for x_T of (B, 1, 32, 32)")
     generators = streams(seed, "sampling", indices)
     noise = normal((len(indices), *IMAGE_SHAPE), generators, device)
     if x_T is None and x_t is None:
@@ -399,7 +456,7 @@ def draw(
         t_start=t_start,
         x_t=None if x_t is None else x_t.to(device),
         eta=eta,
-        label=None if labels is None else labels.to(device),
+        label=None if label is None else label.to(device),
         generator=generators,
         equations=equations,
         hook=hook,
@@ -455,7 +512,7 @@ def draw_many(
 
 def chunk_size(model: NoisePredictor, count: int, world_size: int = 1) -> int:
     """How many of `count` images a process draws at once."""
-    on_gpu = next(model.parameters()).device.type == "cuda"
+    on_gpu = device_of(model).type == "cuda"
     return min(GPU_CHUNK_SIZE if on_gpu else CHUNK_SIZE, -(-count // world_size))
 
 
@@ -466,7 +523,10 @@ def number_of_yields(model: NoisePredictor, count: int, steps: int, world_size: 
 
 def last(states: Iterator[ChainState]) -> Tensor:
     """Runs a sampler to its end and returns the finished images, (B, 1, 32, 32)."""
-    x_0 = torch.empty(0)
-    for state in states:
-        x_0 = state.x_t
-    return x_0
+    state = None
+    for state in states:  # noqa: B007 - the last one is wanted
+        pass
+    if state is None:
+        raise ValueError("there is no state: a sampler gives at least one")
+    check_kind(state, ChainState, "states", "those of a sampler, ChainState each")
+    return state.x_t

@@ -8,8 +8,9 @@ the log density and adds noise (Section 3.2).
 import torch
 from torch import Tensor
 
+from ddpm_tutor.science.checks import check_alike, check_inputs, length
 from ddpm_tutor.science.diffusion import per_image
-from ddpm_tutor.science.schedule import Schedule, check_noisy
+from ddpm_tutor.science.schedule import Schedule
 
 
 def score_from_eps(schedule: Schedule, t: Tensor, eps: Tensor) -> Tensor:
@@ -22,6 +23,7 @@ def score_from_eps(schedule: Schedule, t: Tensor, eps: Tensor) -> Tensor:
     Raises:
         ValueError: a t is 0, where no noise is left and the score has no size.
     """
+    check_inputs(schedule, t, eps=eps)
     return -eps / per_image(noise_size(schedule, t), eps)
 
 
@@ -31,16 +33,12 @@ def eps_from_score(schedule: Schedule, t: Tensor, score: Tensor) -> Tensor:
     Raises:
         ValueError: a t is 0, where no noise is left and the score has no size.
     """
+    check_inputs(schedule, t, score=score)
     return -score * per_image(noise_size(schedule, t), score)
 
 
 def noise_size(schedule: Schedule, t: Tensor) -> Tensor:
-    """sqrt(1 - alpha_bar), (B,): the standard deviation of the noise in x_t (Eq. 4).
-
-    Raises:
-        ValueError: a t is not in 1..T.
-    """
-    check_noisy(schedule, t)
+    """sqrt(1 - alpha_bar), (B,): the standard deviation of the noise in x_t (Eq. 4)."""
     return (1 - schedule.alpha_bar[t]).sqrt()
 
 
@@ -58,6 +56,12 @@ def langevin_step(x: Tensor, score: Tensor, step_size: float | Tensor, z: Tensor
     Raises:
         ValueError: a step size is not above 0.
     """
+    check_alike(x=x, score=score, z=z)
+    if isinstance(step_size, Tensor) and step_size.shape not in ((), (1,), (length(x),)):
+        raise ValueError(
+            f"step_size must be a number, or one for each of {length(x)}, "
+            f"not {tuple(step_size.shape)}"
+        )
     size = torch.as_tensor(step_size, dtype=x.dtype, device=x.device)
     if not bool((size > 0).all()):
         raise ValueError("the step size of Langevin dynamics must be above 0")

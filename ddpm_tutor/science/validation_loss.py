@@ -6,6 +6,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ddpm_tutor.science.checks import (
+    check_fits,
+    check_labels,
+    check_network_images,
+    check_whole,
+    device_of,
+)
 from ddpm_tutor.science.diffusion import losses_simple
 from ddpm_tutor.science.memory import in_parts_that_fit
 from ddpm_tutor.science.noise import normal, stream
@@ -39,7 +46,11 @@ def losses_by_t(
     Returns:
         t: (N,) rising from 1 to T; losses: (N,), the mean squared error of the noise at that t.
     """
-    device = next(model.parameters()).device
+    device = device_of(model)
+    check_fits(model, schedule)
+    check_network_images(model, images)
+    check_labels(labels, len(images), getattr(model, "num_classes", None), "labels")
+    check_whole(batch_size, "batch_size")
     schedule = schedule.to(device)
     n = len(images)
     t = torch.arange(n) * schedule.T // n + 1  # (N,)
@@ -68,6 +79,9 @@ def validation_loss(
     The loss changes slowly with t, so neighbours in t differ by chance alone: half their mean
     squared difference is the variance within a stratum (von Neumann 1941).
     """
+    check_network_images(model, images)
+    if len(images) < 2:
+        raise ValueError("images must be two or more: one alone shows no spread")
     _, losses = losses_by_t(model, schedule, images, labels)
     variance = losses.diff().square().mean() / 2
     return Estimate(losses.mean().item(), (variance / len(losses)).sqrt().item())
