@@ -1,4 +1,19 @@
-"""The names that `from ddpm_tutor import ...` gives: the science, the digits and the weights."""
+"""The names that `from ddpm_tutor import ...` gives: the science, the digits and the weights.
+
+Every function's docstring has an example. They share these names, of two digits:
+
+    schedule    the paper's, T = 1000
+    images      (2, 1, 32, 32) uint8; label: (2,), their classes
+    x_0         the images in [-1, 1]; t: (2,), two steps; eps: noise; x_t: q_sample of these
+    tau         (2,), shares of noise
+    model       a small UNet that takes labels; lean: a LeanUNet that takes none
+    few         SamplingOptions(steps=2); config: a TrainingConfig of one step
+    generator   of random numbers
+    reader      load_classifier().model; real: load_real_digits(); twenty: 20 UnseenDigits
+
+Arguments come in one order: model, schedule, pictures, t, what is predicted or drawn. `label` is
+that of a batch, beside x_t; `labels` are those of a set of images.
+"""
 
 from ddpm_tutor.errors import TutorError
 from ddpm_tutor.evaluation.classifier import (

@@ -81,7 +81,16 @@ def check_classifier(model: Classifier) -> None:
 
 @torch.no_grad()
 def read_digits(model: Classifier, images: Tensor) -> Reading:
-    """Reads images, (n, 1, 32, 32) uint8, on the model's device; the result is on the CPU."""
+    """Reads images, (n, 1, 32, 32) uint8, on the model's device; the result is on the CPU.
+
+    Args:
+        model: the classifier, `load_classifier().model`.
+        images: (N, 1, 32, 32) uint8.
+
+    Example:
+        >>> read_digits(reader, images).classes.shape
+        torch.Size([2])
+    """
     check_classifier(model)
     check_pixels(images)
     device = next(model.parameters()).device
@@ -91,7 +100,17 @@ def read_digits(model: Classifier, images: Tensor) -> Reading:
 
 @torch.no_grad()
 def read_features(model: Classifier, features: Tensor) -> Reading:
-    """Reads images whose features, (n, 64), are known already."""
+    """Reads images whose features, (n, 64), are known already.
+
+    Args:
+        model: the classifier, `load_classifier().model`.
+        features: (N, 64), as `read_digits` finds them.
+
+    Example:
+        >>> found = read_digits(reader, images)
+        >>> read_features(reader, found.features).classes.equal(found.classes)
+        True
+    """
     check_classifier(model)
     check_alike(features=features)
     if features.shape[1:] != (FEATURES,):
@@ -121,7 +140,15 @@ def save_classifier(path: Path, model: Classifier, metadata: dict[str, Any]) -> 
 
 
 def load_classifier(device: torch.device | str = "cpu") -> TrainedClassifier:
-    """The classifier that ships, ready to read."""
+    """The classifier that ships, ready to read.
+
+    Args:
+        device: where it shall compute.
+
+    Example:
+        >>> load_classifier().test.of
+        10000
+    """
     from safetensors import safe_open
 
     device = check_device(device)

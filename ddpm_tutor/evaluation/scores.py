@@ -74,6 +74,14 @@ def difference(a: Share, b: Share) -> Difference:
 
     Compare shares by this, not by whether their own intervals overlap: 66 and 80 of 100 do, and
     yet differ. The interval is Newcombe's method 10, made of the two Wilson intervals.
+
+    Args:
+        a: a share of one sample.
+        b: a share of another.
+
+    Example:
+        >>> difference(Share(80, 100), Share(66, 100)).is_clear
+        True
     """
     for name, one in (("a", a), ("b", b)):
         check_kind(one, Share, name, "a Share, as of share(hits)")
@@ -85,7 +93,15 @@ def difference(a: Share, b: Share) -> Difference:
 
 
 def share(hits: Tensor) -> Share:
-    """The share of True in a tensor of booleans, (n,)."""
+    """The share of True in a tensor of booleans, (n,).
+
+    Args:
+        hits: (n,) True or False.
+
+    Example:
+        >>> share(label == 3)
+        Share(count=1, of=2)
+    """
     check_kind(hits, Tensor, "hits", "a tensor (n,) of True and False")
     if hits.dtype != torch.bool or hits.ndim != 1:
         raise ValueError(f"hits must be (n,), True or False each, not {said(hits)}")

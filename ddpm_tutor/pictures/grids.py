@@ -17,6 +17,11 @@ def grid(images: Tensor, columns: int | None = None) -> Pixels:
 
     Args:
         images: (N, 1, H, W); floats in [-1, 1] or uint8.
+        columns: images in a row; None makes it about square.
+
+    Example:
+        >>> grid(images, columns=2).shape
+        (32, 66)
     """
     check_kind(images, Tensor, "images", "a tensor (N, 1, H, W)")
     if images.ndim < 2 or not images.numel():

@@ -62,7 +62,7 @@ def save_gif(
         UsageError: the ending is unknown.
 
     Example:
-        >>> save_gif("chain", sample(model, schedule, eps, few_steps), schedule).name
+        >>> save_gif("chain", sample(model, schedule, eps, few), schedule).name
         'chain.gif'
     """
     path = with_ending(as_path(path), film_endings())

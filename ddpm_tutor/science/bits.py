@@ -106,7 +106,15 @@ def push_black(schedule: Schedule, x_t: Tensor, t: Tensor, eps_theta: Tensor) ->
 
 
 def default_process(model: NoisePredictor) -> ReverseProcess:
-    """The variance that a network has learned; else beta-tilde_t."""
+    """The variance that a network has learned; else beta-tilde_t.
+
+    Args:
+        model: the noise predictor.
+
+    Example:
+        >>> default_process(model).variance
+        'beta_tilde'
+    """
     check_network(model)
     return ReverseProcess("learned" if model.learned_variance else "beta_tilde")
 
@@ -168,7 +176,15 @@ class Bound:
 
 
 def mean_of(values: Tensor) -> Estimate:
-    """The mean of independent values, (N,), and its standard error."""
+    """The mean of independent values, (N,), and its standard error.
+
+    Args:
+        values: (N,) floats.
+
+    Example:
+        >>> mean_of(torch.tensor([1.0, 3.0]))
+        Estimate(mean=2.0, error=1.0)
+    """
     check_alike(values=values)
     if values.ndim != 1 or not len(values):
         raise ValueError(f"values must be (N,), at least one, not {tuple(values.shape)}")
@@ -193,7 +209,15 @@ def strata(T: int) -> tuple[range, ...]:
 
 
 def chunk_size(model: NoisePredictor) -> int:
-    """How many pictures `bounds_of` takes at once."""
+    """How many pictures `bounds_of` takes at once.
+
+    Args:
+        model: the noise predictor.
+
+    Example:
+        >>> chunk_size(model)
+        2
+    """
     return GPU_CHUNK_SIZE if device_of(model).type == "cuda" else CHUNK_SIZE
 
 
@@ -212,10 +236,19 @@ def bounds_of(
     noise picture number i has depends on the seed and i alone.
 
     Args:
+        model: the noise predictor, called `model(x_t, t, label)`.
+        schedule: the noise schedule; its fields are (T + 1,).
         images: (N, 1, 32, 32) uint8; labels: (N,), or None for the bound of p_theta(x_0) without.
+        processes: a list of ways to choose sigma_t^2, and of clipping.
+        seed: names the noise.
 
     Yields:
         for each chunk of `chunk_size` pictures, the bound under each process.
+
+    Example:
+        >>> parts = bounds_of(model, schedule, images[:1], [ReverseProcess()])
+        >>> [bound.nats.shape for (bound,) in parts]
+        [torch.Size([1])]
     """
 
     check_fits(model, schedule)
@@ -243,7 +276,20 @@ def estimate_bound(
     labels: Tensor | None = None,
     seed: int = 0,
 ) -> Bound:
-    """The bound of pictures (Eq. 5) under one p_theta, `default_process`; see `bounds_of`."""
+    """The bound of pictures (Eq. 5) under one p_theta, `default_process`; see `bounds_of`.
+
+    Args:
+        model: the noise predictor, called `model(x_t, t, label)`.
+        schedule: the noise schedule; its fields are (T + 1,).
+        images: (N, 1, 32, 32) uint8.
+        process: sigma_t^2 and clipping; None takes `default_process`.
+        labels: (N,), or None for the bound of p_theta(x_0) without.
+        seed: names the noise.
+
+    Example:
+        >>> estimate_bound(model, schedule, images[:1]).nats.shape
+        torch.Size([1])
+    """
     processes = [process or default_process(model)]
     found = bounds_of(model, schedule, images, processes, labels=labels, seed=seed)
     return Bound.joined([bounds[0] for bounds in found])

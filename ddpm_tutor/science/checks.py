@@ -7,6 +7,7 @@ a whole data set looks at values, too, before it begins.
 
 import math
 import os
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -345,6 +346,12 @@ def check_network(model: Any, name: str = "model") -> None:
         TypeError: it is none.
     """
     check_kind(model, nn.Module, name, "a network, an nn.Module")
+
+
+def classes_of(model: Any) -> int | None:
+    """How many classes a network knows, None for one without labels; a function may know any."""
+    classes: int | None = getattr(model, "num_classes", sys.maxsize)
+    return classes
 
 
 def device_of(model: nn.Module) -> torch.device:

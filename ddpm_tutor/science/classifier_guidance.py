@@ -38,10 +38,20 @@ def classifier_gradient(
     a blur, and of a blur this classifier's opinion is worth little.
 
     Args:
+        classifier: gives the scores (B, classes) of pictures in [-1, 1].
+        model: the noise predictor, called `model(x_t, t, label)`.
+        schedule: the noise schedule; its fields are (T + 1,).
+        x_t: (B, 1, 32, 32) noisy images.
+        t: (B,) whole numbers in 1..T.
         label: (B,) the classes wanted.
 
     Returns:
         gradient: like x_t; eps: the noise predicted without a label, like x_t.
+
+    Example:
+        >>> gradient, eps_theta = classifier_gradient(reader, model, schedule, x_t, t, label)
+        >>> gradient.shape
+        torch.Size([2, 1, 32, 32])
     """
     check_model(model, schedule)
     check_shape(x_t, "x_t")
@@ -65,6 +75,17 @@ def classifier_guided_eps(
     """eps - scale sqrt(1 - alpha_bar) gradient (Dhariwal and Nichol 2021, Algorithm 2).
 
     It is the score plus `scale` times the gradient of log p(label | x_t), said as noise.
+
+    Args:
+        schedule: the noise schedule; its fields are (T + 1,).
+        t: (B,) whole numbers in 0..T.
+        eps: the predicted noise, (B, 1, 32, 32).
+        gradient: as `classifier_gradient` gives it, shaped like eps.
+        scale: how strongly it pushes; 0 not at all.
+
+    Example:
+        >>> classifier_guided_eps(schedule, t, eps, 0 * eps, scale=2.0).equal(eps)
+        True
     """
     check_inputs(schedule, t, least=0, eps=eps, gradient=gradient)
     check_number(scale, "scale")

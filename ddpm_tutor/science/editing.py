@@ -20,6 +20,7 @@ from ddpm_tutor.science.checks import (
     check_shape,
     check_share,
     check_step,
+    classes_of,
     device_of,
     is_whole,
     length,
@@ -49,10 +50,19 @@ def interpolate_at(
     """Two images mixed at step t: (1 - share) x_t + share x_t_other (Section 4.4).
 
     Args:
+        schedule: the noise schedule; its fields are (T + 1,).
+        x_0: (B, 1, 32, 32) images in [-1, 1].
+        x_0_other: the other images, shaped like x_0.
+        t: (B,) whole numbers in 0..T.
         share: (B,) of the other image: 0 is the first, 1 is the other.
         eps: the noise of the first image, and of the other as well, if that has none of its own.
         eps_other: the noise of the other. Noises of their own cancel in part: half way the mix has
             half the variance of noise that it should have at t.
+
+    Example:
+        >>> share = torch.tensor([0.0, 0.5])
+        >>> interpolate_at(schedule, x_0, x_0.flip(0), t, share, eps).shape
+        torch.Size([2, 1, 32, 32])
     """
     check_alike(x_0=x_0, x_0_other=x_0_other, eps=eps)
     check_share(share, max(length(x_0), length(x_0_other), length(eps)), "share")
@@ -68,11 +78,17 @@ def keep_known(
     """x_{t_prev} with the known part of the image put in, as noisy as the rest.
 
     Args:
+        schedule: the noise schedule; its fields are (T + 1,).
         x_prev: (B, 1, 32, 32), where the step from t has led.
         t_prev: (B,) its step, in 0..T. The known part gets the noise of t_prev, not of t.
         x_0: the image whose known part counts; what it has elsewhere does not matter.
         known: True where a pixel is known, shaped like x_0, or for all images alike.
         eps: the noise for the known part.
+
+    Example:
+        >>> known = x_0 > 0
+        >>> keep_known(schedule, x_t, 0 * t, x_0, known, eps)[known].equal(x_0[known])
+        True
     """
     check_alike(x_prev=x_prev, x_0=x_0, eps=eps)
     check_mask(known, x_prev)
@@ -95,10 +111,14 @@ def interpolate(
     """Two images mixed in x_t and drawn anew from there (Section 4.4, Fig. 8).
 
     Args:
+        model: the noise predictor, called `model(x_t, t, label)`.
+        schedule: the noise schedule; its fields are (T + 1,).
         x_0: (B, 1, 32, 32), or (1, 1, 32, 32) for one that is mixed in B ways; so `x_0_other`.
+        x_0_other: the other images, as many or one.
         t: in 1..T. The larger, the more of the image is drawn anew.
         share: (B,) of the other image.
         options: `steps` counts those from t; None takes all of them.
+        seed: names the noise.
         label: (B,), or None: a mix has none.
         indices: names the noise of each mix, that of x_t and that of the steps. None gives one
             noise to all, so that share alone makes a difference.
@@ -108,6 +128,12 @@ def interpolate(
 
     Raises:
         ValueError: at the first state, when images, shapes or t make no sense.
+
+    Example:
+        >>> share = torch.tensor([0.5])
+        >>> chain = interpolate(model, schedule, x_0[:1], x_0[1:], 500, share, few, seed=0)
+        >>> last(chain).shape
+        torch.Size([1, 1, 32, 32])
     """
     check_images(x_0, "x_0")
     check_images(x_0_other, "x_0_other")
@@ -141,9 +167,12 @@ def noise_and_back(
     SDEdit (Meng et al. 2022): the noise drowns what is rough, and what is left says where to go.
 
     Args:
+        model: the noise predictor, called `model(x_t, t, label)`.
+        schedule: the noise schedule; its fields are (T + 1,).
         x_0: (B, 1, 32, 32) in [-1, 1].
         t: in 1..T. A small t stays near the image, a large one near what the network knows.
         options: `steps` counts those from t; None takes all of them.
+        seed: names the noise.
         label: (B,), what it shall become; None for no label.
         indices: names the noise of each image; None counts from 0.
 
@@ -152,6 +181,10 @@ def noise_and_back(
 
     Raises:
         ValueError: at the first state, when the images, the labels or t make no sense.
+
+    Example:
+        >>> last(noise_and_back(model, schedule, x_0, 500, few, seed=0, label=label)).shape
+        torch.Size([2, 1, 32, 32])
     """
     check_images(x_0, "x_0")
 
@@ -203,8 +236,12 @@ def inpaint(
     noise and takes the step again, so that it does.
 
     Args:
+        model: the noise predictor, called `model(x_t, t, label)`.
+        schedule: the noise schedule; its fields are (T + 1,).
         x_0: (B, 1, 32, 32) in [-1, 1]; what it has in the part to be drawn does not matter.
         known: True where a pixel is known: (B, 1, 32, 32), or what expands to it.
+        options: how to sample, from T.
+        seed: names the noise.
         resamples: how often each step is taken; 1 does not go back up. All take so many times as
             long.
         label: (B,), or None for no label.
@@ -215,6 +252,11 @@ def inpaint(
 
     Raises:
         ValueError: at the first state, when images, mask, labels or `resamples` make no sense.
+
+    Example:
+        >>> known = torch.zeros(1, 32, 32, dtype=torch.bool)
+        >>> last(inpaint(model, schedule, x_0, known, few, seed=0)).shape
+        torch.Size([2, 1, 32, 32])
     """
     check_shape(x_0, "x_0")
     check_mask(known, x_0)
@@ -261,9 +303,12 @@ def change_label(
     """Draws with the labels `first` until x_t has come, and from there with `second`.
 
     Args:
+        model: the noise predictor, called `model(x_t, t, label)`.
+        schedule: the noise schedule; its fields are (T + 1,).
         first, second: (B,) classes.
         t: where the label changes: one of the steps that `options` take.
         options: of the whole chain.
+        seed: names the noise.
         indices: names the noise of each image; None counts from 0.
 
     Yields:
@@ -272,6 +317,11 @@ def change_label(
 
     Raises:
         ValueError: at the first state, when the labels do not match or the chain skips t.
+
+    Example:
+        >>> chain = change_label(model, schedule, label, label.flip(0), 500, few, seed=0)
+        >>> [state.t for state in chain]
+        [1000, 500, 0]
     """
     check_step(schedule, t)
     check_fits(model, schedule)
@@ -332,7 +382,7 @@ def check_numbers(
     if len(indices) != count:
         raise ValueError(f"{len(indices)} indices for {count} images")
     if label is not None:
-        check_labels(label, count, getattr(model, "num_classes", None))
+        check_labels(label, count, classes_of(model))
 
 
 def check_mask(known: Tensor, x_0: Tensor) -> None:

@@ -31,8 +31,18 @@ MAX_WEIGHTS = 2**22  # of pairs of an x_t and a point, at once: 32 MB
 def posterior_weights(schedule: Schedule, x_t: Tensor, t: Tensor, data: Tensor) -> Tensor:
     """How probable it is that each x_t came from each point: q(x_0 = point n | x_t), (B, N).
 
+    Args:
+        schedule: the noise schedule; its fields are (T + 1,).
+        x_t: (B, ...) of any shape.
+        t: (B,) whole numbers in 1..T.
+        data: (N, ...) the points, each shaped like an x_t.
+
     Raises:
         ValueError: see `check`.
+
+    Example:
+        >>> posterior_weights(schedule, x_t, t, x_0).sum(1)
+        tensor([1., 1.])
     """
     check(schedule, x_t, t, data)
     log_weights = [log_weight for _, log_weight in in_chunks(schedule, x_t, t, data)]
@@ -44,8 +54,18 @@ def exact_posterior_mean(schedule: Schedule, x_t: Tensor, t: Tensor, data: Tenso
 
     It is the sum of the points, each times its `posterior_weights`.
 
+    Args:
+        schedule: the noise schedule; its fields are (T + 1,).
+        x_t: (B, ...) of any shape.
+        t: (B,) whole numbers in 1..T.
+        data: (N, ...) the points, each shaped like an x_t.
+
     Raises:
         ValueError: see `check`.
+
+    Example:
+        >>> exact_posterior_mean(schedule, x_t, t, x_0).shape
+        torch.Size([2, 1, 32, 32])
     """
     check(schedule, x_t, t, data)
     x = flat(x_t, schedule)  # (B, D)
@@ -62,8 +82,18 @@ def exact_posterior_mean(schedule: Schedule, x_t: Tensor, t: Tensor, data: Tenso
 def exact_eps(schedule: Schedule, x_t: Tensor, t: Tensor, data: Tensor) -> Tensor:
     """The mean of the noise in x_t, E[eps | x_t], shaped like x_t: what makes Eq. 14 least.
 
+    Args:
+        schedule: the noise schedule; its fields are (T + 1,).
+        x_t: (B, ...) of any shape.
+        t: (B,) whole numbers in 1..T.
+        data: (N, ...) the points, each shaped like an x_t.
+
     Raises:
         ValueError: see `check`.
+
+    Example:
+        >>> exact_eps(schedule, x_t, t, x_0).shape
+        torch.Size([2, 1, 32, 32])
     """
     check(schedule, x_t, t, data)
     exact = x_t.to(schedule.alpha_bar.dtype)  # at small t the noise is a small difference
@@ -77,8 +107,18 @@ def log_density(schedule: Schedule, x_t: Tensor, t: Tensor, data: Tensor) -> Ten
 
     Its gradient in x_t is the score, see `score_from_eps`.
 
+    Args:
+        schedule: the noise schedule; its fields are (T + 1,).
+        x_t: (B, ...) of any shape.
+        t: (B,) whole numbers in 1..T.
+        data: (N, ...) the points, each shaped like an x_t.
+
     Raises:
         ValueError: see `check`.
+
+    Example:
+        >>> log_density(schedule, x_t, t, x_0).shape
+        torch.Size([2])
     """
     check(schedule, x_t, t, data)
     variance = 1 - schedule.alpha_bar[t]  # (B,)

@@ -35,8 +35,14 @@ def for_sampling(model: NoisePredictor, times: Sequence[int], batch: int) -> Noi
     What is not one of our networks, or not on a CPU, comes back as it is.
 
     Args:
+        model: the noise predictor.
         times: the time steps in the order in which they will be asked for.
         batch: images in each call.
+
+    Example:
+        >>> ready = for_sampling(model, [1000, 500], batch=2)
+        >>> ready(x_t, torch.tensor([500, 500])).shape
+        torch.Size([2, 1, 32, 32])
     """
     if not len(times):
         raise ValueError("times must hold the steps that will be asked for")

@@ -25,6 +25,15 @@ def stream(seed: int, purpose: str, index: int = 0) -> torch.Generator:
 
     Image 5 of seed 0 starts from the same noise whether it is drawn alone, among ten, or on
     another device; training step 900 draws the same t and eps in a run that was interrupted.
+
+    Args:
+        seed: a whole number, 0 or more.
+        purpose: a word that says what the numbers are for.
+        index: a whole number, 0 or more: of the image, or the step.
+
+    Example:
+        >>> torch.equal(normal((1,), stream(0, "a"), "cpu"), normal((1,), stream(0, "a"), "cpu"))
+        True
     """
     for name, number in (("seed", seed), ("index", index)):
         if not is_whole(number) or number < 0:
@@ -42,7 +51,17 @@ def streams(seed: int, purpose: str, indices: Sequence[int]) -> list[torch.Gener
 
 
 def normal(shape: Sequence[int], generator: Generators, device: torch.device | str) -> Tensor:
-    """Noise from N(0, I) of `shape` (B, ...), drawn on the CPU, then moved to `device`."""
+    """Noise from N(0, I) of `shape` (B, ...), drawn on the CPU, then moved to `device`.
+
+    Args:
+        shape: (B, ...), the sizes.
+        generator: a CPU generator, one for each of B, or None for torch's own.
+        device: where the noise shall be.
+
+    Example:
+        >>> normal((2, 1, 32, 32), stream(0, "noise"), "cpu").shape
+        torch.Size([2, 1, 32, 32])
+    """
     shape = checked_shape(shape)
     if isinstance(device, str):
         check_device(device)

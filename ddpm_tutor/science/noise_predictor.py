@@ -27,6 +27,10 @@ def time_encoding(t: Tensor, channels: int) -> Tensor:
     Returns:
         (B, channels) in [-1, 1], float32. The sine number i turns once every
         2 pi * 10,000^(2i / channels) steps.
+
+    Example:
+        >>> time_encoding(t, 8).shape
+        torch.Size([2, 8])
     """
     check_kind(t, Tensor, "t", "a tensor (B,)")
     if t.ndim != 1:

@@ -33,7 +33,16 @@ Solver = Literal["euler", "heun"]
 
 
 def noise_to_signal(schedule: Schedule, t: Tensor) -> Tensor:
-    """sigma = sqrt((1 - alpha_bar) / alpha_bar), (B,): noise for one part of x_0; 0 at t = 0."""
+    """sigma = sqrt((1 - alpha_bar) / alpha_bar), (B,): noise for one part of x_0; 0 at t = 0.
+
+    Args:
+        schedule: the noise schedule; its fields are (T + 1,).
+        t: (B,) whole numbers in 0..T.
+
+    Example:
+        >>> float(noise_to_signal(schedule, torch.tensor([0])))
+        0.0
+    """
     check_t(schedule, t, length(t) if isinstance(t, Tensor) else 1, 0)
     alpha_bar = schedule.alpha_bar[t]
     return ((1 - alpha_bar) / alpha_bar).sqrt()
@@ -43,6 +52,17 @@ def euler_step(schedule: Schedule, x_t: Tensor, t: Tensor, t_next: Tensor, eps: 
     """From x_t to x_{t_next} straight on along `eps`. It is the step of DDIM with eta = 0.
 
     t_next, (B,) in 0..T, may be later than t as well: then the picture goes towards its noise.
+
+    Args:
+        schedule: the noise schedule; its fields are (T + 1,).
+        x_t: (B, 1, 32, 32) noisy images.
+        t: (B,) whole numbers in 0..T.
+        t_next: (B,) whole numbers in 0..T.
+        eps: the predicted noise, shaped like x_t.
+
+    Example:
+        >>> euler_step(schedule, x_t, t, t - 50, eps).shape
+        torch.Size([2, 1, 32, 32])
     """
     check_inputs(schedule, t, least=0, x_t=x_t, eps=eps)
     check_t(schedule, t_next, length(x_t), 0, "t_next")
@@ -58,8 +78,16 @@ def heun_step(
     """From x_t to x_{t_next} along the mean of two directions (Karras et al. 2022, Algorithm 1).
 
     Args:
+        schedule: the noise schedule; its fields are (T + 1,).
+        x_t: (B, 1, 32, 32) noisy images.
+        t: (B,) whole numbers in 0..T.
+        t_next: (B,) whole numbers in 0..T.
         eps: predicted at x_t.
         eps_next: predicted where `euler_step` ends, at t_next.
+
+    Example:
+        >>> heun_step(schedule, x_t, t, t - 50, eps, eps).shape
+        torch.Size([2, 1, 32, 32])
     """
     check_alike(x_t=x_t, eps=eps, eps_next=eps_next)
     return euler_step(schedule, x_t, t, t_next, (eps + eps_next) / 2)
@@ -80,8 +108,10 @@ def solve_ode(
 
     Args:
         predict: predict(x_t, t) is the noise in x_t; t is (B,).
+        schedule: the noise schedule; its fields are (T + 1,).
         x: (B, 1, 32, 32), where it starts, at times[0].
         times: from noise to picture, as T, ..., 0, or the other way round from 1 or later.
+        solver: "euler" or "heun".
 
     Yields:
         (t, x_t) for each of `times`, the start first.
@@ -89,6 +119,10 @@ def solve_ode(
     Raises:
         ValueError: at the first state asked for, when `times` is empty, starts at 0, leaves 0..T or
             does not only rise or only fall, or the solver is unknown.
+
+    Example:
+        >>> [t for t, x in solve_ode(lambda x_t, t: 0 * x_t, schedule, x_t, [500, 100, 0])]
+        [500, 100, 0]
     """
     check_schedule(schedule)
     check_alike(x=x)

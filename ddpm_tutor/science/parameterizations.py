@@ -43,6 +43,16 @@ def v_from(schedule: Schedule, x_0: Tensor, t: Tensor, eps: Tensor) -> Tensor:
 
     x_t = cos(phi) x_0 + sin(phi) eps is a point on a circle, where cos(phi) = sqrt(alpha_bar), and
     v = dx_t / dphi is the direction in which it moves: nearly eps at small t, and -x_0 at large t.
+
+    Args:
+        schedule: the noise schedule; its fields are (T + 1,).
+        x_0: (B, 1, 32, 32) images in [-1, 1].
+        t: (B,) whole numbers in 0..T.
+        eps: noise from N(0, I), shaped like the images.
+
+    Example:
+        >>> v_from(schedule, x_0, t, eps).shape
+        torch.Size([2, 1, 32, 32])
     """
     check_inputs(schedule, t, least=0, x_0=x_0, eps=eps)
     alpha_bar = schedule.alpha_bar[t]
@@ -50,14 +60,38 @@ def v_from(schedule: Schedule, x_0: Tensor, t: Tensor, eps: Tensor) -> Tensor:
 
 
 def x_0_from_v(schedule: Schedule, x_t: Tensor, t: Tensor, v: Tensor) -> Tensor:
-    """x_0 = sqrt(alpha_bar) x_t - sqrt(1 - alpha_bar) v: no division, and so good at any t."""
+    """x_0 = sqrt(alpha_bar) x_t - sqrt(1 - alpha_bar) v: no division, and so good at any t.
+
+    Args:
+        schedule: the noise schedule; its fields are (T + 1,).
+        x_t: (B, 1, 32, 32) noisy images.
+        t: (B,) whole numbers in 0..T.
+        v: the predicted v, shaped like x_t.
+
+    Example:
+        >>> v = v_from(schedule, x_0, t, eps)
+        >>> x_0_from_v(schedule, x_t, t, v).allclose(x_0, atol=1e-5)
+        True
+    """
     check_inputs(schedule, t, least=0, x_t=x_t, v=v)
     alpha_bar = schedule.alpha_bar[t]
     return per_image(alpha_bar.sqrt(), x_t) * x_t - per_image((1 - alpha_bar).sqrt(), x_t) * v
 
 
 def eps_from_v(schedule: Schedule, x_t: Tensor, t: Tensor, v: Tensor) -> Tensor:
-    """eps = sqrt(1 - alpha_bar) x_t + sqrt(alpha_bar) v."""
+    """eps = sqrt(1 - alpha_bar) x_t + sqrt(alpha_bar) v.
+
+    Args:
+        schedule: the noise schedule; its fields are (T + 1,).
+        x_t: (B, 1, 32, 32) noisy images.
+        t: (B,) whole numbers in 0..T.
+        v: the predicted v, shaped like x_t.
+
+    Example:
+        >>> v = v_from(schedule, x_0, t, eps)
+        >>> eps_from_v(schedule, x_t, t, v).allclose(eps, atol=1e-5)
+        True
+    """
     check_inputs(schedule, t, least=0, x_t=x_t, v=v)
     alpha_bar = schedule.alpha_bar[t]
     return per_image((1 - alpha_bar).sqrt(), x_t) * x_t + per_image(alpha_bar.sqrt(), x_t) * v
@@ -91,11 +125,19 @@ def converted(
     """A prediction of one kind, said as another, shaped like x_t.
 
     Args:
-        prediction: what `given` names: "eps", "x_0", "v", "score" or "mu".
+        schedule: the noise schedule; its fields are (T + 1,).
+        x_t: (B, 1, 32, 32) noisy images.
         t: (B,) in 1..T.
+        prediction: what `given` names: "eps", "x_0", "v", "score" or "mu".
+        given: what the prediction is.
+        wanted: what it shall be.
 
     Raises:
         ValueError: a kind is unknown, or some t is 0.
+
+    Example:
+        >>> converted(schedule, x_t, t, eps, "eps", "x_0").allclose(x_0, atol=1e-4)
+        True
     """
     check_inputs(schedule, t, x_t=x_t, prediction=prediction)
     a, b = (per_image(c, x_t) for c in eps_coefficients(schedule, t, given))
@@ -110,8 +152,18 @@ def error_weight(schedule: Schedule, t: Tensor, given: Kind, weighed: Weighed) -
     `error_weight(schedule, t, "eps", "v")` is 1 / alpha_bar, and of "L" it is the weight of Eq. 12,
     with sigma_t^2 = beta-tilde_t, and beta_1 at t = 1.
 
+    Args:
+        schedule: the noise schedule; its fields are (T + 1,).
+        t: (B,) whole numbers in 1..T.
+        given: what the errors are in: "eps", "x_0", "v", "score" or "mu".
+        weighed: one of these, or "L".
+
     Raises:
         ValueError: a kind is unknown, or some t is 0.
+
+    Example:
+        >>> error_weight(schedule, t, "eps", "v").shape
+        torch.Size([2])
     """
     check_one_of(weighed, WEIGHED, "weighed")
     _, b_given = eps_coefficients(schedule, t, given)
@@ -164,6 +216,8 @@ def train_predictor(
     Its rate falls to zero along a half cosine. No label is given.
 
     Args:
+        model: the `Predictor`.
+        schedule: the noise schedule; its fields are (T + 1,).
         images: (N, 1, 32, 32) uint8, or of another size that 8 divides.
         steps: optimizer steps.
         config: `batch_size`, `lr`, `warmup_steps`, `grad_clip` and `seed` of it are used.
@@ -171,6 +225,11 @@ def train_predictor(
 
     Yields:
         after each step, the mean squared error before it, as `weighed` has it.
+
+    Example:
+        >>> small = Predictor("x_0", schedule)
+        >>> len(list(train_predictor(small, schedule, images, 1, config)))
+        1
     """
     check_kind(model, Predictor, "model", "a Predictor")
     check_fits(model, schedule)

@@ -46,7 +46,15 @@ class Received(NamedTuple):
 
 
 def coding_times(T: int) -> list[int]:
-    """Some 120 of the steps T..1: all of the last, and fewer the farther from the picture."""
+    """Some 120 of the steps T..1: all of the last, and fewer the farther from the picture.
+
+    Args:
+        T: steps of the schedule.
+
+    Example:
+        >>> coding_times(5)
+        [5, 4, 3, 2, 1]
+    """
     check_T(T)
     times, t = [], 1
     while t < T:
@@ -73,6 +81,8 @@ def progressive_coding(
     counted, not sent: a code that comes so near (Harsha et al. 2007) takes too long to run.
 
     Args:
+        model: the noise predictor, called `model(x_t, t, label)`.
+        schedule: the noise schedule; its fields are (T + 1,).
         x_0: (B, 1, 32, 32) in [-1, 1], on the CPU.
         process: sigma_t^2 and clipping; None takes `default_process`.
         label: (B,), which the receiver knows as well; None for no labels.
@@ -85,6 +95,11 @@ def progressive_coding(
 
     Raises:
         ValueError: `times` does not fall from T to 1.
+
+    Example:
+        >>> chain = progressive_coding(model, schedule, x_0, times=[1000, 1], generator=generator)
+        >>> [received.t for received in chain]
+        [1000, 1, 0]
     """
     check_network(model)
     check_fits(model, schedule)

@@ -19,6 +19,7 @@ from ddpm_tutor.science.checks import (
     check_schedule,
     check_step,
     check_whole,
+    classes_of,
     device_of,
     said,
 )
@@ -124,6 +125,17 @@ def guided_eps(
     eps = eps(no label) + guidance * (eps(label) - eps(no label)): 0 leaves the label out, 1 is the
     conditional network itself, more exaggerates what the label changes. (It is 1 + w in their
     Eq. 6.) Both predictions come from one call on a doubled batch.
+
+    Args:
+        model: the noise predictor, called `model(x_t, t, label)`.
+        x_t: (B, 1, 32, 32) noisy images.
+        t: (B,) whole numbers in 1..T.
+        label: (B,) classes, or None for no label.
+        guidance: the guidance scale; 1 is the conditional network itself.
+
+    Example:
+        >>> guided_eps(model, x_t, t, label, guidance=2.0).shape
+        torch.Size([2, 1, 32, 32])
     """
     check_number(guidance, "guidance")
     eps: Tensor
@@ -149,8 +161,15 @@ def ancestral_sampling(
     Args:
         model: model(x_t, t) is the predicted noise; t is (B,).
         p_step: line 4: p_step(schedule, x_t, t, eps, z); it adds no noise at t = 1.
+        schedule: the noise schedule; its fields are (T + 1,).
         x_T: (B, 1, 32, 32) noise from N(0, I).
         z: z[i] is the fresh noise of step i, like x_T.
+
+    Example:
+        >>> short, noise = up_to(schedule, 2), {1: 0 * eps, 2: eps}
+        >>> chain = ancestral_sampling(lambda x_t, t: 0 * x_t, p_step, short, eps, noise)
+        >>> [t for t, x_t in chain]
+        [2, 1, 0]
     """
     check_schedule(schedule)
     x_t = x_T
@@ -318,7 +337,9 @@ def sample(
 
     Args:
         model: the noise predictor, called `model(x_t, t, label)`.
+        schedule: the noise schedule; its fields are (T + 1,).
         x_T: (B, 1, 32, 32) noise from N(0, I), on the model's device.
+        options: how to sample; by default all steps of Algorithm 2.
         t_start: begin here in place of T, with `x_t` in place of x_T. `options.steps` then counts
             the steps from here, 1..t_start; None takes all of them.
         x_t: (B, 1, 32, 32) images with the noise of step `t_start`, such as `q_sample` makes.
@@ -340,6 +361,10 @@ def sample(
         ValueError: at the first state asked for, when `steps` is not in 1..T, a label is given to
             a network that takes none, or it is not clear where to begin; later when a hook gives
             something that is not shaped like x_t.
+
+    Example:
+        >>> [state.t for state in sample(model, schedule, eps, few, label=label)]
+        [1000, 500, 0]
     """
     check_kind(options, SamplingOptions, "options", "SamplingOptions")
     if eta is not None:
@@ -348,7 +373,7 @@ def sample(
     start, schedule = beginning(schedule, x_T, t_start, x_t)
     check_start(model, start)
     if label is not None:
-        check_labels(label, len(start), getattr(model, "num_classes", None))
+        check_labels(label, len(start), classes_of(model))
     T, steps = schedule.T, options.steps_of(schedule.T)
     short, spread = respaced(schedule.to(start.device), steps)  # first say which steps
     times = spread.tolist()
@@ -430,18 +455,27 @@ def draw(
     """`sample` from noise named by a seed: image number i of a seed is the same in any batch.
 
     Args:
+        model: the noise predictor, called `model(x_t, t, label)`.
+        schedule: the noise schedule; its fields are (T + 1,).
         label: (B,) classes, on any device, or None to draw without labels.
+        options: how to sample; by default all steps of Algorithm 2.
+        seed: names the noise.
         indices: the numbers of the images to draw, one each of the batch.
         x_T: start from this (B, 1, 32, 32) instead of noise of the seed.
         t_start: begin at this step, with `x_t`, (B, 1, 32, 32); see `sample`.
+        x_t: with `t_start`, the images to begin with; see `sample`.
         eta: see `sample`.
         equations: the functions to step with.
         hook: called in place of each step, see `sample`.
+
+    Example:
+        >>> last(draw(model, schedule, label, few, seed=0, indices=range(2))).shape
+        torch.Size([2, 1, 32, 32])
     """
     device = device_of(model)
     check_indices(indices)
     if label is not None:
-        check_labels(label, len(indices), getattr(model, "num_classes", None))
+        check_labels(label, len(indices), classes_of(model))
     if not len(indices):
         raise ValueError("indices must name at least one image, for x_T of (B, 1, 32, 32)")
     generators = streams(seed, "sampling", indices)
@@ -522,7 +556,15 @@ def number_of_yields(model: NoisePredictor, count: int, steps: int, world_size: 
 
 
 def last(states: Iterator[ChainState]) -> Tensor:
-    """Runs a sampler to its end and returns the finished images, (B, 1, 32, 32)."""
+    """Runs a sampler to its end and returns the finished images, (B, 1, 32, 32).
+
+    Args:
+        states: those of `sample`, `draw` or an edit.
+
+    Example:
+        >>> last(sample(model, schedule, eps, few)).shape
+        torch.Size([2, 1, 32, 32])
+    """
     state = None
     for state in states:  # noqa: B007 - the last one is wanted
         pass

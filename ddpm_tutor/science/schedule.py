@@ -35,8 +35,15 @@ class Schedule:
 def schedule_from_beta(beta: Tensor | Sequence[float]) -> Schedule:
     """The schedule of the given variances beta_1..beta_T, shape (T,), each between 0 and 1.
 
+    Args:
+        beta: (T,) beta_1..beta_T, a tensor or a list.
+
     Raises:
         ValueError: `beta` is empty, or a variance is not between 0 and 1.
+
+    Example:
+        >>> schedule_from_beta([0.1, 0.2]).T
+        2
     """
     if not isinstance(beta, Tensor):
         try:
@@ -64,8 +71,17 @@ def check_T(T: int) -> None:
 def linear_schedule(T: int = 1000, beta_1: float = 1e-4, beta_T: float = 0.02) -> Schedule:
     """beta rising linearly from `beta_1` to `beta_T`; by default the paper's own (Section 4).
 
+    Args:
+        T: the number of steps.
+        beta_1: the variance that the first step adds.
+        beta_T: the variance that the last step adds.
+
     Raises:
         ValueError: T < 1, or a variance is not between 0 and 1.
+
+    Example:
+        >>> round(float(linear_schedule().alpha_bar[1000]), 7)
+        4.04e-05
     """
     check_T(T)
     check_number(beta_1, "beta_1")
@@ -80,6 +96,7 @@ def cosine_schedule(T: int = 1000, s: float = 0.008, max_beta: float = 0.999) ->
         alpha_bar_t = f(t) / f(0),  f(t) = cos((t / T + s) / (1 + s) * pi / 2)^2
 
     Args:
+        T: the number of steps.
         s: keeps the first betas from being next to nothing; without it the first noise is far less
             than the step between two of 256 shades.
         max_beta: no beta is larger. By the formula alpha_bar_T is 0, and beta_T would be 1: x_T
@@ -87,6 +104,10 @@ def cosine_schedule(T: int = 1000, s: float = 0.008, max_beta: float = 0.999) ->
 
     Raises:
         ValueError: T < 1, s < 0, or `max_beta` is not between 0 and 1.
+
+    Example:
+        >>> cosine_schedule(100).T
+        100
     """
     check_T(T)
     numbers = all(isinstance(value, int | float) for value in (s, max_beta))
@@ -101,6 +122,10 @@ def cosine_schedule(T: int = 1000, s: float = 0.008, max_beta: float = 0.999) ->
 def respaced(schedule: Schedule, steps: int) -> tuple[Schedule, Tensor]:
     """A schedule of `steps` steps through some of the noise levels of `schedule`.
 
+    Args:
+        schedule: the noise schedule; its fields are (T + 1,).
+        steps: how many, 1..T.
+
     Returns:
         short: the schedule with `short.alpha_bar[i] == schedule.alpha_bar[t[i]]`, i = 0..steps.
         t: (steps + 1,) the step of `schedule` at the same noise level: t[0] = 0, t[steps] = T,
@@ -111,6 +136,11 @@ def respaced(schedule: Schedule, steps: int) -> tuple[Schedule, Tensor]:
 
     Raises:
         ValueError: `steps` is not in 1..T.
+
+    Example:
+        >>> short, steps_of_all = respaced(schedule, 4)
+        >>> steps_of_all.tolist()
+        [0, 250, 500, 750, 1000]
     """
     check_schedule(schedule)
     if not is_whole(steps) or not 1 <= steps <= schedule.T:
@@ -127,8 +157,16 @@ def respaced(schedule: Schedule, steps: int) -> tuple[Schedule, Tensor]:
 def up_to(schedule: Schedule, t: int) -> Schedule:
     """The first `t` steps of `schedule`: a chain from x_t to x_0 is a whole chain of this one.
 
+    Args:
+        schedule: the noise schedule; its fields are (T + 1,).
+        t: the last step, 1..T.
+
     Raises:
         ValueError: `t` is not a whole number in 1..T.
+
+    Example:
+        >>> up_to(schedule, 500).T
+        500
     """
     check_step(schedule, t)
     return Schedule(*(v[: int(t) + 1] for v in (schedule.beta, schedule.alpha, schedule.alpha_bar)))

@@ -222,7 +222,18 @@ def t_probabilities(
 
 
 def drop_labels(label: Tensor, share: float, null_label: int, generator: torch.Generator) -> Tensor:
-    """Replaces a random share of the labels (B,) by the null label (Ho and Salimans 2022)."""
+    """Replaces a random share of the labels (B,) by the null label (Ho and Salimans 2022).
+
+    Args:
+        label: (B,) classes.
+        share: of the labels, from 0 to 1.
+        null_label: what takes their place, the number of classes.
+        generator: a CPU generator, such as `stream` gives.
+
+    Example:
+        >>> drop_labels(label, 1.0, null_label=10, generator=generator)
+        tensor([10, 10])
+    """
     check_kind(label, Tensor, "label", "a tensor (B,) of whole numbers")
     check_whole_tensor(label, length(label), "label")
     check_number(share, "share", 0, 1)
@@ -263,10 +274,17 @@ def noisy_batch(
     """What the network is shown of a random batch, and what it should say (Eq. 4).
 
     Args:
+        schedule: the noise schedule; its fields are (T + 1,).
         images: (B, 1, 32, 32) uint8.
+        generator: a CPU generator, such as `stream` gives.
 
     Returns:
         x_t: (B, 1, 32, 32); t: (B,); eps: like x_t.
+
+    Example:
+        >>> x_t, t, eps = noisy_batch(schedule, images, generator)
+        >>> x_t.shape, t.shape
+        (torch.Size([2, 1, 32, 32]), torch.Size([2]))
     """
     check_schedule(schedule)
     check_pixels(images, digits=False)
@@ -351,8 +369,21 @@ def training_step(
 ) -> Tensor:
     """One plain step of Algorithm 1, line 5: no labels, no clipping.
 
+    Args:
+        model: the noise predictor, trained in place.
+        optimizer: of its parameters.
+        schedule: the noise schedule; its fields are (T + 1,).
+        x_0: (B, 1, 32, 32) images in [-1, 1].
+        t: (B,) whole numbers in 1..T.
+        eps: noise from N(0, I), shaped like the images.
+
     Returns:
         the loss before the step (Eq. 14), a tensor of one number.
+
+    Example:
+        >>> optimizer = torch.optim.Adam(model.parameters(), lr=0.0)
+        >>> training_step(model, optimizer, schedule, x_0, t, eps).shape
+        torch.Size([])
     """
     check_network(model)
     check_kind(optimizer, torch.optim.Optimizer, "optimizer", "an optimizer of torch.optim")
@@ -429,15 +460,24 @@ def train(
 
     Args:
         state: goes on from `state.step`; a fresh one from `TrainingState.start`.
+        schedule: the noise schedule; its fields are (T + 1,).
         images: (N, 1, 32, 32) uint8; labels: (N,), or None to train without labels.
+        config: how to train.
         call: the module to call instead of `state.model`: the same weights, wrapped for several
             processes. Each of them then takes the share number `rank` of every batch.
+        rank: the number of this process, from 0.
+        world_size: how many processes train together.
 
     Raises:
         ValueError: images, labels and schedule are not what the network takes, or the batches
             cannot be shared equally by the processes.
         Diverged: the loss of a step is not finite, or over `MAX_LOSS`, or its gradient is not
             finite. The weights are then those of the step before.
+
+    Example:
+        >>> state = TrainingState.start(UNet(4, num_classes=10), config)
+        >>> [report.step for report in train(state, schedule, images, label, config)]
+        [1]
     """
     check_kind(state, TrainingState, "state", "a TrainingState, as of TrainingState.start")
     check_kind(config, TrainingConfig, "config", "a TrainingConfig")

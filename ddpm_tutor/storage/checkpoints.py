@@ -110,9 +110,16 @@ def save_checkpoint(
     """Writes the weights of `model` and its configuration to `path`, whole or not at all.
 
     Args:
+        path: the file to write.
+        model: a `UNet`, `LeanUNet` or `LikelihoodUNet`.
         training: how they were trained, which travels with them; anything JSON can hold.
         linear_beta: T, beta_1 and beta_T of the linear schedule it was trained on.
         half: store float16, half the size.
+
+    Example:
+        >>> save_checkpoint("mine.safetensors", model, {"epochs": 1})
+        >>> load_checkpoint("mine.safetensors").training
+        {'epochs': 1}
     """
     from safetensors.torch import save
 
@@ -167,9 +174,15 @@ def load_checkpoint(
 
     Args:
         path: a file of weights, or the folder of a run that holds one.
+        device: where the network shall compute.
 
     Raises:
         TutorError: there is no such file, or it is not a checkpoint of this project.
+
+    Example:
+        >>> trained = load_checkpoint()
+        >>> type(trained.model).__name__, trained.schedule.T
+        ('LeanUNet', 1000)
     """
     path = weights_file(path)
     device = check_device(device)

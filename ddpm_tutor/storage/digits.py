@@ -119,6 +119,10 @@ def load_digits(
     Raises:
         TutorError: a folder was named and has no MNIST, or its files are of no use; or there is
             no MNIST anywhere and `offline` is False.
+
+    Example:
+        >>> load_digits(download=False).train_images.shape[1:]
+        torch.Size([1, 32, 32])
     """
     root = chosen_root(data)
     if root is not None:
@@ -235,7 +239,15 @@ def read_mnist(root: Path) -> Digits:
 
 
 def load_offline_digits(reason: str = "") -> Digits:
-    """The 2,000 digits in `assets/`, drawn by the model that ships; `reason` says why not MNIST."""
+    """The 2,000 digits in `assets/`, drawn by the model that ships; `reason` says why not MNIST.
+
+    Args:
+        reason: why not MNIST, in words; it goes into the source.
+
+    Example:
+        >>> len(load_offline_digits().train_images)
+        1834
+    """
     check_kind(reason, str, "reason", "words")
     file = bundled("assets") / "offline_digits.npz"
     with np.load(file) as arrays:
@@ -249,8 +261,16 @@ def load_unseen_digits(
 ) -> UnseenDigits:
     """MNIST's test digits where its files are found; else those that training holds out.
 
+    Args:
+        data: a torchvision root, see `load_digits`.
+        progress: called while a download goes on.
+
     Raises:
         TutorError: as `load_digits`, or the files of the test digits are damaged.
+
+    Example:
+        >>> load_unseen_digits().images.shape[1:]
+        torch.Size([1, 32, 32])
     """
     digits, root = load_digits(data, progress=progress), chosen_root(data)
     mnist = digits.source.startswith(MNIST_SOURCE)

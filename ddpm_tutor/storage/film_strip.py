@@ -49,8 +49,16 @@ class FilmStrip:
 def load_film_strip(path: Path | str | None = None) -> FilmStrip:
     """The strip saved in `path`, or that of the shipped weights; empty if there is no such file.
 
+    Args:
+        path: a file of a run; None takes the one that ships.
+
     Raises:
         TutorError: the file is damaged.
+
+    Example:
+        >>> strip = load_film_strip()
+        >>> strip.images[0].shape
+        torch.Size([20, 1, 32, 32])
     """
     path = bundled("assets") / "film_strip.npz" if path is None else as_path(path)
     if not path.is_file():
