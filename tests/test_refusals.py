@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import ddpm_tutor
 from ddpm_tutor.errors import TutorError
@@ -371,7 +371,7 @@ CASES: list[tuple[Any, ...]] = [
     ("distance_of_means(schedule, x, x, t, eps, 0 * variance)", "variance"),
     ("variance_nats(schedule, t, -variance)", "variance"),
     ("variance_nats(schedule, t, variance.flatten())", "variance"),
-    ("vlb_weight(schedule, t, 0 * variance)", "variance"),
+    ("vlb_weight(schedule, t, -variance)", "variance"),
     ("reverse_variance(schedule, t, 'foo')", "beta_tilde"),
     ("reverse_variance(schedule, t, 'beta', 'foo')", "beta_1"),
     ("learned_variance(schedule, t, x[:3])", "each of 3"),
@@ -570,6 +570,93 @@ def test_nonsense_is_refused_in_a_line(
     assert word in str(error), error
     assert "\n" not in str(error) and len(str(error)) < 200, error
     assert [*tmp_path.iterdir()] == []
+
+
+# What is meant is never refused, nor read where that would take time
+
+
+def test_at_t_0_the_forward_process_has_added_nothing() -> None:
+    known = names()
+    schedule, x, eps = known["schedule"], known["x"], known["eps"]
+    t = torch.zeros(4, dtype=torch.long)
+    assert torch.equal(ddpm_tutor.q_sample(schedule, x, t, eps), x)  # Eq. 4
+    assert torch.equal(ddpm_tutor.q_step(schedule, x, t, eps), x)  # Eq. 2
+    assert torch.equal(ddpm_tutor.predict_x_0(schedule, x, t, eps), x)  # Eq. 15
+
+
+def test_one_step_may_stand_for_all_images_and_one_image_for_all_steps() -> None:
+    known = names()
+    schedule, x, eps, t = (known[name] for name in ("schedule", "x", "eps", "t"))
+    each = ddpm_tutor.q_sample(schedule, x, torch.full((4,), 500), eps)
+    for one in (500, torch.tensor(500), torch.tensor([500], dtype=torch.int32)):
+        assert torch.equal(ddpm_tutor.q_sample(schedule, x, one, eps), each)
+    assert ddpm_tutor.q_sample(schedule, x[:1], t, eps[:1]).shape == x.shape
+
+
+def test_the_values_of_t_are_not_read_on_other_devices() -> None:
+    known = names()
+    x, eps = (known[name].to("meta") for name in ("x", "eps"))  # a device that has no values
+    schedule = known["schedule"].to("meta")
+    for t in (known["t"].to("meta"), (known["t"] + 1).to("meta")):
+        x_t = ddpm_tutor.q_sample(schedule, x, t, eps)
+        assert ddpm_tutor.p_step(schedule, x_t, t, eps, eps).shape == x.shape
+        assert ddpm_tutor.ddim_step(schedule, x_t, t, t - 1, eps).shape == x.shape
+        assert ddpm_tutor.score_from_eps(schedule, t, eps).shape == x.shape
+
+
+def test_the_first_part_of_its_schedule_is_the_lean_networks_own() -> None:
+    known = names()
+    first = ddpm_tutor.up_to(known["schedule"], 300)
+    options = ddpm_tutor.SamplingOptions(steps=2)
+    states = [*ddpm_tutor.sample(known["lean"], first, known["eps"], options)]
+    assert [state.t for state in states] == [300, 150, 0]
+
+
+class Own(ddpm_tutor.LeanUNet):
+    """A network with a `forward` of its own."""
+
+    def forward(self, x_t: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
+        return 0 * x_t
+
+
+class OwnConv(nn.Conv2d):
+    """A layer that is none of torch's."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) + 1
+
+
+def no_noise(x_t: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
+    return 0 * x_t
+
+
+@pytest.mark.parametrize("way", ["class", "forward", "hook", "layer", "hook of a layer"])
+def test_what_a_network_of_ones_own_says_is_what_is_drawn(way: str) -> None:
+    known = names()
+    network = Own(32) if way == "class" else ddpm_tutor.LeanUNet(32)
+    if way == "forward":
+        network.forward = no_noise
+    if way == "hook":
+        network.register_forward_hook(lambda module, given, eps: 0 * eps)
+    if way == "hook of a layer":
+        network.out.register_forward_hook(lambda module, given, v: v + 1)
+    if way == "layer":
+        network.out = OwnConv(network.out.in_channels, 4, 3, padding=1)
+    options = ddpm_tutor.SamplingOptions(method="ddim", steps=2, clip=False)
+    with torch.no_grad():
+        eps = network(known["x"], torch.full((4,), 1000))
+    first = next(ddpm_tutor.sample(network, known["schedule"], known["x"], options))
+    wanted = ddpm_tutor.predict_x_0(known["schedule"], known["x"], torch.tensor([1000]), eps)
+    torch.testing.assert_close(first.x_0_hat, wanted, rtol=1e-2, atol=5)  # / 0.006: bfloat16
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_path_may_be_text(kind: Any, tmp_path: Path) -> None:
+    file, network = kind(tmp_path / "mine.safetensors"), names()["network"]
+    ddpm_tutor.save_checkpoint(file, network, {})
+    assert type(ddpm_tutor.load_checkpoint(file).model) is type(network)
+    assert ddpm_tutor.load_film_strip(kind(tmp_path / "none.npz")).epochs == []
+    assert ddpm_tutor.save_png(kind(tmp_path / "digits"), names()["x"]).is_file()
 
 
 def functions() -> dict[str, Any]:

@@ -189,13 +189,13 @@ def distance_of_means(
     return distance**2 / (2 * variance.to(x_t.dtype))
 
 
-def check_variance_at(schedule: Schedule, t: Tensor, variance: Tensor) -> None:
+def check_variance_at(schedule: Schedule, t: Tensor, variance: Tensor, zero: bool = False) -> None:
     """Refuses what is no variance (B, 1, 1, 1), or of each pixel, at steps t > 0.
 
     Raises:
         TypeError: something is no tensor. ValueError: a shape or value is another.
     """
-    check_variance(variance)
+    check_variance(variance, zero=zero)
     if variance.ndim != 4:
         raise ValueError(f"variance must be (B, 1, 1, 1) at least, not {tuple(variance.shape)}")
     check_t(schedule, t, len(variance))
@@ -229,13 +229,14 @@ def vlb_weight(schedule: Schedule, t: Tensor, variance: Tensor) -> Tensor:
     Args:
         schedule: the noise schedule; its fields are (T + 1,).
         t: (B,) whole numbers in 1..T.
-        variance: sigma_t^2, (B, 1, 1, 1) or of each pixel, above 0.
+        variance: sigma_t^2, (B, 1, 1, 1) or of each pixel; where it is 0 the weight is
+            infinite.
 
     Example:
         >>> vlb_weight(schedule, t, reverse_variance(schedule, t)).shape
         torch.Size([2, 1, 1, 1])
     """
-    check_variance_at(schedule, t, variance)
+    check_variance_at(schedule, t, variance, zero=True)
     beta, alpha, alpha_bar = schedule.beta[t], schedule.alpha[t], schedule.alpha_bar[t]
     weight = beta**2 / (2 * alpha * (1 - alpha_bar))
     return weight.to(variance.dtype).view(-1, 1, 1, 1) / variance
