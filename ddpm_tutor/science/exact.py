@@ -201,6 +201,10 @@ class ExactNoisePredictor(NoisePredictor):
         self.made_for = schedule.alpha_bar.cpu()
         self.image_shape = tuple(data.shape[1:])
 
+    def check_weights(self, x: Tensor, name: str = "x_t") -> None:
+        """Refuses images that are elsewhere than the data; they may be of another dtype."""
+        super().check_weights(x.to(self.data.dtype), name)
+
     def forward(self, x_t: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
         """`exact_eps`, shaped like x_t.
 

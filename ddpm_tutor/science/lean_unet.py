@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ddpm_tutor.science.checks import IMAGE_SHAPE
 from ddpm_tutor.science.diffusion import per_image
 from ddpm_tutor.science.noise_predictor import NoisePredictor, time_encoding
 from ddpm_tutor.science.schedule import linear_schedule
@@ -87,6 +88,7 @@ class LeanUNet(NoisePredictor):
         ValueError: `width` is not a positive multiple of 32.
     """
 
+    image_shape: tuple[int, ...] | None = IMAGE_SHAPE
     coef_v: Tensor  # (T + 1,) of v in the predicted noise, by t
     coef_x_t: Tensor  # (T + 1,) of x_t
 

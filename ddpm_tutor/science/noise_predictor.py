@@ -4,7 +4,6 @@ import torch
 from torch import Tensor, nn
 
 from ddpm_tutor.science.checks import (
-    IMAGE_SHAPE,
     UNLABELLED,
     check_alike,
     check_kind,
@@ -53,7 +52,7 @@ class NoisePredictor(nn.Module):
 
     # the order of its weights in memory in which it trains fastest
     training_memory_format = torch.contiguous_format
-    image_shape: tuple[int, ...] | None = IMAGE_SHAPE  # what it takes; None: sides that 8 divides
+    image_shape: tuple[int, ...] | None = None  # the only one that it takes, if any
     made_for: Tensor | None = None  # (T + 1,) the only alpha_bar that it is right for, if any
     learned_variance = False  # whether it gives sigma_t^2 as well, when called with both=True
 
@@ -89,14 +88,22 @@ class NoisePredictor(nn.Module):
             TypeError: it is no tensor. ValueError: they are.
         """
         check_alike(**{name: x})
-        if self.image_shape is not None:
-            fits = x.shape[1:] == self.image_shape
-            wants = f"(B, {', '.join(map(str, self.image_shape))})"
-        else:
-            fits = x.ndim == 4 and x.shape[1] == 1 and not any(side % 8 for side in x.shape[2:])
-            wants = "(B, 1, H, W), of sides that 8 divides"
-        if not fits:
-            raise ValueError(f"{name} must be images {wants}, not {tuple(x.shape)}")
+        if self.image_shape is not None and x.shape[1:] != self.image_shape:
+            wanted = ", ".join(map(str, self.image_shape))
+            raise ValueError(f"{name} must be images (B, {wanted}), not {tuple(x.shape)}")
+
+    def check_weights(self, x: Tensor, name: str = "x_t") -> None:
+        """Refuses images that are elsewhere than the network, or of another dtype.
+
+        Raises:
+            ValueError: they are.
+        """
+        weight = next(self.parameters(), x)
+        if x.device != weight.device:
+            raise ValueError(f"{name} is on {x.device}, and the network on {weight.device}")
+        if x.dtype != weight.dtype and not torch.is_autocast_enabled(x.device.type):
+            mine, theirs = (str(v.dtype).removeprefix("torch.") for v in (weight, x))
+            raise ValueError(f"{name} must be {mine}, as the network is, not {theirs}")
 
     def check(self, x_t: Tensor, t: Tensor, label: Tensor | None) -> None:
         """Refuses what the network cannot be called with; see `forward`.
@@ -105,12 +112,7 @@ class NoisePredictor(nn.Module):
             TypeError: something is of another kind. ValueError: a shape, dtype or value is.
         """
         self.check_shape(x_t)
-        weight = next(self.parameters())
-        if x_t.device != weight.device:
-            raise ValueError(f"x_t is on {x_t.device}, and the network on {weight.device}")
-        if x_t.dtype != weight.dtype and not torch.is_autocast_enabled(x_t.device.type):
-            kinds = (str(v.dtype).removeprefix("torch.") for v in (weight, x_t))
-            raise ValueError("x_t must be {}, as the network is, not {}".format(*kinds))
+        self.check_weights(x_t)
         check_whole_tensor(t, len(x_t), "t")
         if t.device.type == "cpu" and t.numel():
             low, high = (int(end) for end in t.aminmax())

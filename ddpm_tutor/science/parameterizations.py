@@ -184,7 +184,7 @@ class Predictor(LeanUNet):
         ValueError: `kind` is unknown, or the width is not a positive multiple of 32.
     """
 
-    image_shape = None  # half the size is quicker to learn
+    image_shape = None  # any that 8 divides: half the size is quicker to learn
 
     def __init__(
         self, kind: Kind, schedule: Schedule, width: int = 32, num_classes: int | None = None
@@ -197,6 +197,11 @@ class Predictor(LeanUNet):
         # the names of `LeanUNet`, whose layers give v; index 0 is never asked for
         self.coef_x_t = nn.functional.pad(a, (1, 0)).float()
         self.coef_v = nn.functional.pad(b, (1, 0)).float()
+
+    def check_shape(self, x: Tensor, name: str = "x_t") -> None:
+        super().check_shape(x, name)
+        if x.ndim != 4 or x.shape[1] != 1 or any(side % 8 for side in x.shape[2:]):
+            raise ValueError(f"{name} must be images (B, 1, H, W), of sides that 8 divides")
 
     def says(self, x_t: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
         """What the layers give, of the network's kind, shaped like x_t."""

@@ -428,11 +428,7 @@ def check_start(model: NoisePredictor, x: Tensor) -> None:
     if not len(x):
         raise ValueError(f"x_T must be images (B, 1, 32, 32), not {tuple(x.shape)}")
     if isinstance(model, NoisePredictor):
-        weight = next(model.parameters())
-        if x.device != weight.device:
-            raise ValueError(f"x_T is on {x.device}, and the network on {weight.device}")
-        if x.dtype != weight.dtype:
-            raise ValueError(f"x_T must be {weight.dtype}, as the network is, not {x.dtype}")
+        model.check_weights(x, "x_T")
     if not bool(x.isfinite().all()):
         raise ValueError("x_T must be finite: it has NaN, or infinity")
 

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ddpm_tutor.science.checks import IMAGE_SHAPE
 from ddpm_tutor.science.noise_predictor import NoisePredictor, time_encoding
 
 
@@ -104,6 +105,7 @@ class UNet(NoisePredictor):
     """
 
     training_memory_format = torch.channels_last
+    image_shape = IMAGE_SHAPE
 
     def __init__(self, width: int = 64, num_classes: int | None = None) -> None:
         super().__init__(width, num_classes)
