@@ -1,9 +1,10 @@
 """The equations of the paper, one function each.
 
 Everywhere: images are (B, 1, 32, 32) in [-1, 1]; t is an integer tensor (B,) in 1..T on the
-schedule's device, and 0 where index 0 is the identity; each function first refuses what is of another
-kind, shape or device, and on a CPU a t that is no step (see `checks`); noise is an argument, drawn by the caller from N(0, I). Names are the paper's:
-q for the forward process, p for the reverse. Equation numbers are those of Ho et al. 2020.
+schedule's device, or 0 where index 0 is the identity; noise is an argument, drawn by the caller
+from N(0, I). Each function first refuses what is of another kind, shape or device, and on a CPU a t
+that is no step; see `checks`. Names are the paper's: q for the forward process, p for the reverse.
+Equation numbers are those of Ho et al. 2020.
 """
 
 from collections.abc import Callable
