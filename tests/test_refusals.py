@@ -504,6 +504,7 @@ CASES: list[tuple[Any, ...]] = [
     ("schedule_from_beta([0.1, 2])", "between 0 and 1"),
     ("schedule_from_beta(['a'])", "between 0 and 1"),
     ("schedule_from_beta(0.5)", "between 0 and 1"),
+    ("schedule.to('toaster')", "toaster"),
     ("choose_device('toaster')", "toaster", U_),
     ("choose_device(3)", "No device 3", U_),
     # digits, files, scores

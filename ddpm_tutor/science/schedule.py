@@ -6,7 +6,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ddpm_tutor.science.checks import check_number, check_schedule, check_step, is_whole
+from ddpm_tutor.science.checks import (
+    check_device,
+    check_number,
+    check_schedule,
+    check_step,
+    is_whole,
+)
 
 
 @dataclass(frozen=True)
@@ -28,6 +34,7 @@ class Schedule:
 
     def to(self, device: torch.device | str) -> "Schedule":
         """The same schedule on `device`, in float64, or in float32 on MPS, which has no float64."""
+        device = check_device(device) if isinstance(device, str) else device
         dtype = torch.float32 if torch.device(device).type == "mps" else torch.float64
         return Schedule(*(v.to(device, dtype) for v in (self.beta, self.alpha, self.alpha_bar)))
 
