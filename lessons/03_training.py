@@ -934,7 +934,7 @@ ask_choice(
 # %%
 loops, took = {}, {500: [], 1000: []}  # seconds of each step
 for T in took:
-    start = TrainingState.start(LeanUNet(width=32).to(where), config)
+    start = TrainingState.start(UNet(width=8).to(where), config)
     loops[T] = train(start, linear_schedule(T), images, None, config)
 for _ in track(range(10), 10, "Training"):
     for T, times in took.items():
