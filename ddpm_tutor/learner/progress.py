@@ -15,13 +15,7 @@ from filelock import FileLock, Timeout
 from ddpm_tutor.course.courses import course_of
 from ddpm_tutor.course.exercise import Exercise
 from ddpm_tutor.errors import TutorError
-from ddpm_tutor.files import (
-    is_makeshift,
-    make_folder,
-    replacing,
-    set_aside,
-    user_folder,
-)
+from ddpm_tutor.files import is_makeshift, make_folder, replacing, set_aside, user_folder
 
 VERSION = 3
 READABLE = (1, 2, VERSION)  # version 1 had no exercises, version 2 no seconds
