@@ -14,7 +14,7 @@ from typing import TypeVar
 from ddpm_tutor.errors import TutorError
 from ddpm_tutor.files import came_along
 
-PARTS = ("lessons", "exercises")  # the folders of a course; its files may also lie in it directly
+FOLDERS = ("lessons", "exercises")  # the folders of a course; its files may also lie in it directly
 VARIABLE = "DDPM_TUTOR_COURSE"  # names the folder of a course for every command
 Page = TypeVar("Page")
 
@@ -39,7 +39,7 @@ def key_from_elsewhere(path: Path, *says: str) -> str:
 
 def folder_of_course(path: Path) -> Path:
     """The folder of the course that a lesson or exercise file belongs to."""
-    if path.absolute().parent.name not in PARTS:
+    if path.absolute().parent.name not in FOLDERS:
         return path.parent
     return path.parent.parent if path.parent.name else path.parent / ".."
 
@@ -73,7 +73,7 @@ def words_for(path: Path) -> list[object]:
 
 def files_of(folder: Path) -> list[Path]:
     """The files that may be lessons or exercises of the course in `folder`."""
-    places = (folder, *(folder / part for part in PARTS))
+    places = (folder, *(folder / part for part in FOLDERS))
     return [path for place in places for path in numbered(place) if not came_along(path)]
 
 

@@ -10,9 +10,8 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from ddpm_tutor.course.cells import Cell, cut, read_source
-from ddpm_tutor.course.courses import course_of
+from ddpm_tutor.course.courses import course_of, own_course
 from ddpm_tutor.course.exercise import Code, Exercise, Hint, problems_of_code, versions
-from ddpm_tutor.course.lesson import all_lessons
 from ddpm_tutor.course.questions import questions
 
 MIN_HINTS = 2
@@ -42,7 +41,7 @@ def problems_of_heading(exercise: Exercise) -> Iterator[str]:
     heading = cut(read_source(exercise.path))[0].source.splitlines()[0]
     if not re.fullmatch(rf"# Exercise {exercise.number} · \S.*", heading):
         yield f'the first heading is not like "# Exercise {exercise.number} · What it is about"'
-    lessons = [*course_of(exercise.path).lessons, *all_lessons()]
+    lessons = [*course_of(exercise.path).lessons, *own_course().lessons]
     if exercise.lesson not in [str(lesson.number) for lesson in lessons]:
         yield f"there is no lesson {exercise.lesson}"
     asked = [q.part for lesson in lessons for q in questions(lesson)]

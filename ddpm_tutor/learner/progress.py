@@ -16,13 +16,7 @@ from filelock import FileLock, Timeout
 from ddpm_tutor.course.courses import course_of
 from ddpm_tutor.course.exercise import Exercise
 from ddpm_tutor.errors import TutorError
-from ddpm_tutor.files import (
-    is_makeshift,
-    make_folder,
-    replacing,
-    set_aside,
-    user_folder,
-)
+from ddpm_tutor.files import is_makeshift, make_folder, replacing, set_aside, user_folder
 
 VERSION = 4
 # version 1 had no exercises, 2 no seconds, 3 only whether an answer was right
