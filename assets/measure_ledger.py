@@ -189,7 +189,8 @@ def in_pairs(a: list[float], b: list[float]) -> str:
     """The mean difference b - a of the same seeds, and its interval (Student's t)."""
     d = torch.tensor(b) - torch.tensor(a)
     reach = {2: 12.71, 3: 4.30}[len(d)] * float(d.std()) / math.sqrt(len(d))
-    return f"{float(d.mean()):+.4f} ± {reach:.4f}"
+    mean = f"{float(d.mean()):+.4f}"
+    return f"{mean.lstrip('+-') if float(mean) == 0 else mean} ± {reach:.4f}"
 
 
 def trainings(data: Path, **config: Any) -> tuple[str, str, str]:

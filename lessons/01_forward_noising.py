@@ -429,13 +429,12 @@ ask_choice(
 # %% [markdown]
 # ## Fine detail goes first
 #
-# Any picture is a sum of waves (its *Fourier transform*). Long waves make its shape,
+# Any picture is a sum of waves (its *Fourier transform*). Long ones make its shape,
 # short ones its fine detail, such as edges. Noise has as much of each, a digit far
-# less of the short ones. So they drown first.
+# less of the short ones. So they drown first. When, for 1,000 digits?
 #
-# When do the waves of 1,000 digits fall below the noise, in three groups by their
-# length in pixels? Compare the paper's growing β with a constant β that ends at the
-# same ᾱ_1000. On the way back, that many steps are left to draw these waves.
+# Compare the paper's growing β with a constant β that ends at the same ᾱ_1000. On the
+# way back, that many steps are left to draw these waves.
 
 # %%
 frequency = torch.fft.fftfreq(32)  # waves a pixel, from -1/2 to 1/2

@@ -34,16 +34,17 @@ device = "auto"  # auto, cpu, cuda or mps
 from pathlib import Path
 import torch
 from ddpm_tutor import (
-    SamplingOptions, TutorError, choose_device, draw, last, load_checkpoint,
-    normal, p_mean, p_step, q_posterior, q_sample, stream, to_unit_range,
+    TutorError, choose_device, load_checkpoint, load_digits, normal, stream,
 )
 from ddpm_tutor.classroom.tools import (
-    ask_choice, ask_number, say, show_images, show_table, track,
+    ask_choice, ask_number, say, show_download, show_images, show_table,
+    track,
 )
 
 # %%
 where = choose_device(device)
-print(f"computing on {where}")
+digits = load_digits(progress=show_download)
+print(f"{digits.source}; computing on {where}")
 trained = load_checkpoint(Path(checkpoint) if checkpoint else None, where)
 model, schedule = trained.model, trained.schedule.to(where)
 generator = stream(seed, "lesson 4")
@@ -66,6 +67,7 @@ def labels_if_taken(labels):  # None for weights that take no labels
 # The mean is a mix of both. How much of each?
 
 # %%
+from ddpm_tutor import q_posterior
 rows = []
 for t in (1, 2, 10, 100, 500, 1000):
     zero, one = torch.tensor([[0.0], [1.0]], device=where).split(1)
@@ -142,7 +144,7 @@ say("So a small step may be drawn from one bell curve. At t = 2 the centres are 
 # Do both ways agree? We try numbers, at every t.
 
 # %%
-from ddpm_tutor import predict_x_0
+from ddpm_tutor import p_mean, predict_x_0
 t = torch.arange(1, schedule.T + 1, device=where)
 noisy, eps = (normal((1000, 1, 4, 4), generator, where) for _ in range(2))
 guess = predict_x_0(schedule, noisy, t, eps)
@@ -183,22 +185,17 @@ ask_choice(
 # %% [markdown]
 # ## One step, taken apart
 #
-# We put noise on fifty 5s of the data, up to t = 300, and tell the network that they are
-# 5s. One step of Algorithm 2 takes a little noise out, then puts a little in. Both are too
-# little to see: the pictures of the first 5 show them 100 and 10 times as large. The
-# variance over all pixels of the fifty tells what they do to the spread.
+# We put noise on fifty 5s, up to t = 300, and tell the network that they are 5s. One
+# step of Algorithm 2 takes a little noise out, then puts a little in. The variance over
+# all pixels of the fifty tells what that does to the spread.
 
 # %%
-from ddpm_tutor import load_digits
-from ddpm_tutor.classroom.tools import show_download
-digits = load_digits(progress=show_download)
-print(digits.source)
-same = digits.of_class(5)
-which = torch.arange(seed, seed + 50) % len(same)
-x_0 = to_unit_range(same[which]).to(where)  # (50, 1, 32, 32)
+from ddpm_tutor import p_step, q_sample, to_unit_range
+fives = digits.of_class(5)
+fives = fives[torch.arange(seed, seed + 50) % len(fives)]
+x_0 = to_unit_range(fives).to(where)  # (50, 1, 32, 32)
 t = torch.full((50,), 300, device=where)
-noise = normal(x_0.shape, generator, where)
-z = normal(x_0.shape, generator, where)
+noise, z = (normal(x_0.shape, generator, where) for _ in range(2))
 x_300 = q_sample(schedule, x_0, t, noise)
 fives = labels_if_taken(torch.full((50,), 5))
 with torch.no_grad():
@@ -219,16 +216,11 @@ ask_choice(
 )
 
 # %%
-parts = {"x_300": x_300, "ε_θ": eps_300,
-         "taken out x100": 100 * (x_300 - mean),
-         "put in x10": 10 * (x_299 - mean), "x_299": x_299}
-first = torch.stack([part[0] for part in parts.values()])
-show_images(first, "one step", list(parts))
 target = q_sample(schedule, x_0, t - 1, noise)  # the same noise, up to 299
-rows = [(name, x.var().item()) for name, x in (
-    ("x_300", x_300), ("mean", mean), ("x_299 = mean + σ z", x_299),
-    ("the 5s with noise up to 299", target))]
-show_table("Spread", ["", "variance"], rows)
+rows = [("x_300", x_300), ("mean", mean), ("x_299 = mean + σ z", x_299),
+        ("the 5s with noise up to 299", target)]
+show_table("Spread", ["", "variance"],
+           [(name, x.var().item()) for name, x in rows])
 before_z, after_z = (abs(x.var() - target.var()) for x in (mean, x_299))
 ratio = (x_299 - mean).std() / (x_300 - mean).std()
 say("The mean is too narrow, and σ z makes up for it: x_299 is nearly as wide as it "
@@ -238,6 +230,18 @@ say("The mean is too narrow, and σ z makes up for it: x_299 is nearly as wide a
     if after_z < before_z else "Here σ z does not bring x_299 nearer to what it should be"
     + (": the noise is predicted so badly that the mean is wider than x_300."
        if mean.var() > x_300.var() else "."))
+
+# %% [markdown]
+# ## One step, in pictures
+#
+# What is taken out and put in is too little to see. For the first 5 it is shown here
+# 100 and 10 times as large.
+
+# %%
+put_in, taken_out = x_299 - mean, x_300 - mean
+first = [x_300, eps_300, 100 * taken_out, 10 * put_in, x_299]
+show_images(torch.stack([x[0] for x in first]), "one step",
+            ["x_300", "ε_θ", "out, x100", "in, x10", "x_299"])
 
 # %% [markdown]
 # ## Write line 4
@@ -299,6 +303,7 @@ say("The off-by-one hides at t = 300. At t = 2 it takes out "
 
 # %%
 from itertools import islice
+from ddpm_tutor import SamplingOptions, draw, last
 labels = labels_if_taken(torch.arange(10))
 chain = draw(model, schedule, labels, SamplingOptions(steps=chain_steps),
              seed=seed, indices=range(10))
@@ -541,16 +546,12 @@ def clamped(*inputs):  # line 4 with the mistake
 
 ways = {"not clipped": (False, p_step), "guess clipped": (True, p_step),
         "x_t clamped": (False, clamped)}
-label, pictures = labels_if_taken(torch.arange(5)), []
-most = 0.0  # by how much the guess leaves [-1, 1]
+label, chains = labels_if_taken(torch.arange(5)), []
 for name, (clip, step) in ways.items():
     how = SamplingOptions(steps=25, variance="beta", clip=clip)
     chain = draw(model, schedule, label, how, seed=seed, indices=range(5),
                  equations=Equations(p_step=step))
-    for state in track(chain, 26, name):
-        if name == "not clipped" and state.t > 0:
-            most = max(most, state.x_0_hat.abs().max().item() - 1)
-    pictures.append(state.x_t.cpu())
+    chains.append(list(track(chain, 26, name)))
 
 # %%
 ask_choice(
@@ -568,21 +569,20 @@ ask_choice(
 )
 
 # %%
-rows = []
-for name, drawn in zip(ways, pictures, strict=True):
+pictures, rows = [chain[-1].x_t.cpu() for chain in chains], []
+for name, chain, drawn in zip(ways, chains, pictures, strict=True):
+    guess = max(s.x_0_hat.abs().max().item() for s in chain[:-1])
     edge = to_uint8(drawn)[:, :, :4].float()  # upper four lines: background
-    rows.append((name, drawn.abs().max().item(), edge.mean().item(),
-                 edge.std().item()))
-show_images(torch.stack([drawn[3] for drawn in pictures]), "3", [*ways])
-show_table("25 steps", ["", "largest |x_0|", "background, of 255",
-                        "its spread"], rows)
+    rows.append((name, guess, edge.mean().item()))
+show_table("25 steps", ["", "largest |guess|", "background, of 255"], rows)
 grey, black = rows[2][2], rows[0][2]
 say(f"Clamping x_t made the background a little grey: {grey:.0f} of 255, not {black:.0f}."
     if black < 20 and grey > black + 2 else
     "With these weights the background is grey already where nothing is clamped.")
 change = (pictures[0] - pictures[1]).abs().mean()
-say(f"The guess left [-1, 1] by {most:.1f} at most. Clipping it changed a pixel of the "
-    f"pictures by {change:.2f} in the mean, of a range of 2.")
+say(f"Clipping the guess changed a pixel of the pictures by {change:.2f} in the mean, of a "
+    "range of 2.")
+show_images(torch.stack([drawn[3] for drawn in pictures]), "3", [*ways])
 
 # %% [markdown]
 # ## Ten runs from one x_T
@@ -625,6 +625,12 @@ print(f"from one x_T: {one_x_T:.1f}, from different x_T: {other_x_T:.1f}")
 say("x_T hardly counts." if one_x_T > 0.9 * other_x_T else
     "With these weights x_T still counts.")
 show_images(runs[0, :5], "five of ten runs from one x_T")
+
+# %% [markdown]
+# ## Why they differ
+#
+# The same weights, the same label, the same `x_T`: ten times the network is called first
+# with the very same input.
 
 # %%
 ask_choice(
@@ -797,9 +803,9 @@ print(f"std of x_500: {spread[500]:.2f}, forward: {forward_500:.2f}")
 # %% [markdown]
 # ## How many steps?
 #
-# We draw 80 digits, eight of each kind, with 10 steps in three ways: Algorithm 2 with
-# `σ² = β'`, with `σ² = β̃'`, and DDIM. Then with 50 steps, once. Which are as good as
-# real ones? The classifier (a small network that reads digits) judges:
+# We draw each digit equally often, with 10 steps in three ways: Algorithm 2 with `σ² = β'`,
+# with `σ² = β̃'`, and DDIM. Then with more steps, once. Which are as good as real ones?
+# The classifier (a small network that reads digits) judges:
 #
 # - *as asked*: how many it reads as the digit that was asked for;
 # - *precision*: how many lie as near to a real digit as real digits lie to each other,
@@ -844,8 +850,8 @@ show_images(torch.stack(examples), "number 2",
 # %% [markdown]
 # ## Which are as good?
 #
-# Eighty digits tell only so much. After each share stands how many points more it is
-# than that of real digits, as a 95 % interval. Where the interval holds 0, chance
+# So few digits tell only so much. After each share stands how many points more it is
+# than that of real ones, as a 95 % interval. Where the interval holds 0, chance
 # alone may make such a difference.
 #
 # More precision than real digits is no triumph. Real handwriting has its odd ones, far
@@ -867,7 +873,7 @@ for (n, name), scores in found.items():
     right = scores.read_as_asked  # None for weights without labels
     rows.append((f"{n}, {name}", f"{100 * right.value:.0f}" if right else "-",
                  *map(str, more)))
-show_table("Points more than real digits "
+show_table(f"{10 * each} digits each: points more than real digits "
            f"(precision {100 * card.precision.value:.0f} %, "
            f"coverage {100 * card.coverage.value:.0f} %)",
            ["steps", "as asked, %", "precision", "coverage"], rows)
@@ -906,17 +912,19 @@ ask_choice(
 
 # %%
 short, times = respaced(schedule, steps)
-def step_down(x, i, noise):  # Algorithm 2, line 4, with σ² = β̃'
-    at = torch.full((len(x),), i, device=where)
-    eps, z = model(x, times.to(where)[at]), normal(x.shape, noise, where)
-    return p_step(short, x, at, eps, z, "beta_tilde")
+def way_down(x, start, noise, name):  # Algorithm 2, with σ² = β̃'
+    levels = {start: x}
+    with torch.no_grad():
+        for i in track(range(start, 0, -1), start, name):
+            at = torch.full((len(x),), i, device=where)
+            eps = model(x, times.to(where)[at])
+            z = normal(x.shape, noise, where)
+            x = levels[i - 1] = p_step(short, x, at, eps, z, "beta_tilde")
+    return levels  # each x on the way
 
-noise, at_level = stream(seed, "shared"), {}
-x = normal((5, 1, 32, 32), noise, where)
-with torch.no_grad():
-    for i in track(range(steps, 0, -1), steps, "Shared"):
-        at_level[i] = x
-        x = step_down(x, i, noise)
+noise = stream(seed, "shared")
+x_T = normal((5, 1, 32, 32), noise, where)
+shared = way_down(x_T, steps, noise, "Shared")
 
 # %% [markdown]
 # ## Where they part
@@ -925,16 +933,13 @@ with torch.no_grad():
 # digit become the same?
 
 # %%
-forks = {t: steps * t // 1000 for t in (1000, 800, 600, 400, 200)}
 rows, ends = [], {}
 a, b = torch.combinations(torch.arange(4)).T  # the pairs of runs
-for t, start in forks.items():
-    apart = stream(seed, "apart", t)
-    x = at_level[start].repeat_interleave(4, 0)
-    with torch.no_grad():
-        for i in track(range(start, 0, -1), start, f"Parted at {t}"):
-            x = step_down(x, i, apart)
-    ends[t] = x.view(5, 4, 1, 32, 32).cpu()  # (chain, run, 1, 32, 32)
+for t in (1000, 800, 600, 400, 200):
+    start, apart = steps * t // 1000, stream(seed, "apart", t)
+    x = shared[start].repeat_interleave(4, 0)
+    x = way_down(x, start, apart, f"Parted at {t}")[0]
+    ends[t] = x.view(5, 4, 1, 32, 32).cpu()  # (chain, run, ...)
     read = read_digits(reader, to_uint8(x)).classes.view(5, 4)
     alike = (read[:, a] == read[:, b]).float().mean()
     rows.append((t, mean_distance(ends[t]).item(), f"{alike:.0%}"))
@@ -944,8 +949,8 @@ for t, start in forks.items():
         by_chance = (other.sum() - 20) / 80  # less each run beside itself
 
 # %%
-show_images(torch.cat([ends[t][0, :2] for t in (800, 200)]),
-            "one chain: two runs from t = 800, two from t = 200")
+show_images(torch.cat([ends[800][0, :2], ends[200][0, :3]]), "one chain",
+            ["from 800"] * 2 + ["from 200"] * 3)
 show_table("Two runs of one chain", ["shared down to t", "mean distance",
                                      "the same digit"], rows)
 near = {t: distance / strangers for t, distance, _ in rows}
@@ -1000,28 +1005,27 @@ say("The calls are what counts: seconds also depend on what else the computer do
 # ## See the picture, name the bug
 #
 # Whoever writes Algorithm 2 gets line 4 wrong once, and each mistake has a face of
-# its own. Here one was made on purpose. All else is the same: the network, `x_T`,
-# the noise.
-#
-# There are more of them: `ddpm-tutor gif --bug list`.
+# its own. Here is one. All else is the same: the network, `x_T`, the noise.
 
 # %%
-from ddpm_tutor.classroom.tools import find_bug
+from ddpm_tutor.classroom.tools import find_bug, show_runs
 names = ["sign", "no_noise", "jump"]
 pick = torch.randint(3, (1,), generator=stream(seed, "bug"))
 bug = find_bug(names[pick])
-label = labels_if_taken(torch.arange(5))
+label, runs = labels_if_taken(torch.tensor([0, 3])), {}
 for wrong, title in ((False, "line 4 as it is"), (True, "with the mistake")):
     chain = bug.draw(trained, label, SamplingOptions(steps=steps),
-                     wrong=wrong, seed=seed, indices=range(5))
-    show_images(last(track(chain, steps + 1, "Sampling")), title)
+                     wrong=wrong, seed=seed, indices=range(2))
+    states = track(chain, steps + 1, "Sampling")
+    runs[title] = list(frames_of(states, schedule))
+show_runs(runs)
 
 say("Line 4 as it is draws no good digits with these weights either, so the mistake may not "
     "show. How each looks with the shipped ones: ddpm-tutor gif --bug sign, no_noise or jump."
     if poor else "What is there too much of, or too little?")
 def reply(name):  # to whoever says that it is this one
-    leads_to = find_bug(name).mistake.leads_to
-    return ("Yes. " if name == bug.name else "Not here. ") + leads_to
+    so = "Yes. " if name == bug.name else "Not here. "
+    return so + find_bug(name).mistake.leads_to
 
 # %%
 ask_choice(
@@ -1033,6 +1037,7 @@ ask_choice(
     ],
     answer=names.index(bug.name),
 )
+say("There are more of them: ddpm-tutor gif --bug list.")
 
 # %% [markdown]
 # ## Recap

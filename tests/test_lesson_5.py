@@ -19,6 +19,8 @@ SHORT = {"steps": "4", "each": "2", "held_out": "100", "train_steps": "1", "devi
 CLAIMS = {
     "Over all t the loss is higher without a label, and with a wrong one too.":
         "these weights hardly listen",
+    "The right label saves most at t = 201 to 800":
+        "They have not learned what a label says, so the question was about others.",
     "The label decides the digit, the noise decides the handwriting.":
         "The label alone does not do it",
     "The label is told at every step, so it is hard to miss.":
@@ -26,7 +28,6 @@ CLAIMS = {
 }  # fmt: skip
 # what it says of weights that have learned nothing, and of no others
 OF_WEAK = [
-    "These weights have not learned what a label says, so well trained ones are meant",
     "by the Fréchet distance both are far from real digits",
     "is read as one digit, so there is nothing that x_T could tell",
 ]

@@ -152,9 +152,32 @@ def test_words_are_found_in_entries_lessons_exercises_and_functions() -> None:
     found = search(["clip"])
     assert {each.kind for each in found} >= {"lesson", "exercise"}
     assert all("clip" in f"{each.title} {each.excerpt}".lower() for each in found)
-    assert {each.kind for each in search(["Eq."])} == {"paper", "lesson", "exercise", "function"}
+    assert {each.kind for each in search(["Eq."])} >= {"paper", "lesson", "exercise", "function"}
     assert run("find", "zebra").exit_code == 2 and run("find").exit_code == 2
     assert "p_mean()" in run("find", "p_mean").output
+
+
+def test_symbols_and_lines_of_the_ledger_are_found_and_opened_by_what_is_shown() -> None:
+    named = {each.place for each in search(["alphas_cumprod"]) if each.kind == "symbol"}
+    assert ("paper", "symbols", "alpha_bar") in named
+    differing = {each.place for each in search(["clip"]) if each.kind == "ledger"}
+    assert ("paper", "ledger", "clip") in differing
+    for each in search(["alpha-bar"]) + search(["variance"]):
+        if each.kind in ("symbol", "ledger"):
+            assert run(*map(str, each.place[1:])).exit_code == 0, each.place
+
+
+def test_a_section_lists_the_pieces_of_its_subsections_and_names_the_first() -> None:
+    shown = run("§3").output
+    assert all(f"§3.{i}" in shown for i in range(1, 5)) and "Eq. 14" in shown
+    assert "Open the first: ddpm-tutor paper sec 3.1" in shown
+    assert "Open the first: ddpm-tutor paper eq 17" in run("app A").output
+
+
+def test_a_piece_that_another_entry_covers_opens_that_one() -> None:
+    assert all(find_entry(f"eq {number}").key == "eq 17" for number in range(17, 23))
+    assert all(find_entry(f"eq {number}").key == "eq 16" for number in range(23, 27))
+    assert run("eq", "27").exit_code == 2
 
 
 def test_symbols_are_each_there_once_and_found_by_any_name() -> None:

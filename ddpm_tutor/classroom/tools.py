@@ -12,6 +12,7 @@ from ddpm_tutor.classroom.session import (
     show_curves,
     show_download,
     show_images,
+    show_runs,
     show_table,
     track,
 )
@@ -45,6 +46,7 @@ __all__ = [
     "show_curves",
     "show_download",
     "show_images",
+    "show_runs",
     "show_table",
     "track",
 ]

@@ -15,7 +15,7 @@ from rich.text import Text
 from ddpm_tutor.cli.lesson import ask_for_trust, lesson_settings, open_stepper
 from ddpm_tutor.cli.shared_options import MAX_SEED, DataOption, Device, a_path
 from ddpm_tutor.commands import command
-from ddpm_tutor.errors import TutorError, UsageError, first_sentence
+from ddpm_tutor.errors import TutorError, UsageError, first_line
 from ddpm_tutor.files import bundled, check_target, make_folder, replacing
 from ddpm_tutor.screen.console import make_console, written
 
@@ -209,45 +209,62 @@ def make_site(console: Console, folder: Path, seed: int | None, device: Device |
     Raises:
         TutorError: some could not be made; all others are there.
     """
-    from ddpm_tutor.course.lesson import all_lessons, parameters
-    from ddpm_tutor.course.paper import all_entries
-    from ddpm_tutor.pages.page import Link
-    from ddpm_tutor.pages.site import index_page, ledger_page, symbols_page
+    from ddpm_tutor.pages.site import index_page, ledger_page, symbols_page, unlinked
 
     make_folder(folder)
-    lessons = all_lessons()
-    subjects = [*map(Subject, lessons), *(Subject(entry.page, entry) for entry in all_entries())]
-    needed = [expected(subject) for subject in subjects]
-    made, broken = [], []
-    began = time.perf_counter()
+    subjects = site_subjects()
+    needed, began = [expected(subject) for subject in subjects], time.perf_counter()
+    pages, broken = dict[str, str](), list[str]()
     for number, subject in enumerate(subjects):
-        beside = [
-            Link(f"{subjects[at].file}.html", subjects[at].lesson.steps[0].title, kind)
-            for at, kind in ((number - 1, "Before"), (number + 1, "Next"))
-            if 0 <= at < len(subjects) and bool(subjects[at].entry) == bool(subject.entry)
-        ]
-        known = parameters(subject.lesson)
-        fixed = None if device is None or "device" not in known else device
-        values = lesson_settings(subject.lesson, [], seed if "seed" in known else None, fixed)
         left = time_left(time.perf_counter() - began, needed, number)
         before = f"{subject.name} ({number + 1} of {len(subjects)}, {left}): "
-        started = time.perf_counter()
+        started, path = time.perf_counter(), folder / f"{subject.file}.html"
         try:
-            html = recorded_page(console, subject, values, links=beside, before=before)
-            path = folder / f"{subject.file}.html"
+            values = shared_settings(subject, seed, device)
+            links = neighbours(subjects, number)
+            html = recorded_page(console, subject, values, links=links, before=before)
             say_written(console, path, save(path, html), time.perf_counter() - started)
-            made.append(subject.file)
+            pages[subject.file] = html
         except Exception as error:  # one page stops no other
-            broken.append(f"{subject.name}: {first_sentence(error)}")
+            broken.append(f"{subject.name}: {first_line(error)}")
             console.print(Text(f"Not made: {broken[-1]}", "red"), soft_wrap=True)
-    pages = {"index": index_page(lessons, made), "symbols": symbols_page(), "ledger": ledger_page()}
-    for name, html in pages.items():
-        save(folder / f"{name}.html", html)
-    console.print(
-        written(folder / "index.html", "Site saved", f"  {len(made) + 3} pages"), soft_wrap=True
-    )
+    lessons = {subject.file: subject.lesson for subject in subjects if not subject.entry}
+    around = {"symbols": symbols_page(), "ledger": ledger_page(), "index": index_page(lessons)}
+    made = pages | around
+    for name, html in made.items():
+        save(folder / f"{name}.html", unlinked(html, made))
+    count = f"  {len(made)} pages"
+    console.print(written(folder / "index.html", "Site saved", count), soft_wrap=True)
     if broken:
         raise TutorError("\n".join([f"{len(broken)} of {len(subjects)} pages not made:", *broken]))
+
+
+def site_subjects() -> list[Subject]:
+    """What a site has pages of."""
+    from ddpm_tutor.course.lesson import all_lessons
+    from ddpm_tutor.course.paper import all_entries
+
+    return [*map(Subject, all_lessons()), *(Subject(entry.page, entry) for entry in all_entries())]
+
+
+def shared_settings(subject: Subject, seed: int | None, device: Device | None) -> dict[str, str]:
+    """Seed and device, as far as a lesson has such parameters."""
+    from ddpm_tutor.course.lesson import parameters
+
+    known = parameters(subject.lesson)
+    return lesson_settings(subject.lesson, [], seed if "seed" in known else None, device)
+
+
+def neighbours(subjects: list[Subject], number: int) -> "list[Link]":
+    """The lesson, or the entry, before it and after it."""
+    from ddpm_tutor.pages.page import Link
+
+    found = [Link("index.html", "lessons and paper", "Contents")]
+    for at, kind in ((number - 1, "Before"), (number + 1, "Next")):
+        other = subjects[at] if 0 <= at < len(subjects) else None
+        if other and bool(other.entry) == bool(subjects[number].entry):
+            found.append(Link(f"{other.file}.html", other.lesson.steps[0].title, kind))
+    return found
 
 
 def expected(subject: Subject) -> float:

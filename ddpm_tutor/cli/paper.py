@@ -230,18 +230,22 @@ def say_contents(console: Console, progress: "Progress") -> None:
 
 
 def say_section(console: Console, section: "Section", progress: "Progress") -> None:
-    """What a section is about, and its entries."""
-    from ddpm_tutor.course.paper import find_own_entry
+    """What a section is about, and its entries, with those of its subsections."""
+    from ddpm_tutor.course.paper import find_own_entry, sections
     from ddpm_tutor.screen.prose import Sentence
 
     console.print(Text(f"{section.name} {section.title}", "bold cyan"))
     console.print(Sentence(section.says))
-    if section.entries:
-        console.print()
-        console.print(Padding(rows_of(section, progress), (0, 0, 0, 2)))
-        if find_own_entry(section) is None:
-            typed = command("paper", *section.entries[0].split())
-            console.print(Text.assemble("\nOpen the first: ", (typed, "bold cyan")))
+    parts = [part for part in sections() if part.number.startswith(f"{section.number}.")]
+    for part in (section, *parts):
+        if part.entries:
+            heading = "" if part is section else f"\n{part.name} {part.title}"
+            console.print(Text(heading, "cyan"))
+            console.print(Padding(rows_of(part, progress), (0, 0, 0, 2)))
+    keys = [key for part in (section, *parts) for key in part.entries]
+    if keys and find_own_entry(section) is None:
+        typed = command("paper", *keys[0].split())
+        console.print(Text.assemble("\nOpen the first: ", (typed, "bold cyan")))
 
 
 def say_found(console: Console, words: list[str]) -> None:
@@ -261,7 +265,7 @@ def say_found(console: Console, words: list[str]) -> None:
         )
     for each in found[:SHOWN_FOUND]:
         open_it = command(*each.place) if each.kind != "function" else f"{each.place[0]}()"
-        line = Text.assemble((open_it, "bold"), "  ", each.title)
+        line = Text.assemble((open_it, "bold"), "  ", each.title.removeprefix(f"{each.place[0]}: "))
         console.print(line, soft_wrap=not console.is_terminal)
         if each.excerpt:
             console.print(Padding(Text(each.excerpt, "dim"), (0, 0, 0, 4)))

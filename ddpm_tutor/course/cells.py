@@ -5,7 +5,6 @@ A cell starts at a line `# %%` or `#%%`. It is prose where that line says `[mark
 here needs torch, so that lists are quick.
 """
 
-import hashlib
 import io
 import re
 import tokenize
@@ -43,6 +42,8 @@ def read_source(path: Path) -> str:
         TutorError: it cannot be read, or is no text.
     """
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():  # reading might never end
+            raise TutorError(f"Cannot read {path}: it is a pipe or a device.")
         content = path.read_bytes()
     except OSError as error:
         raise TutorError(f"Cannot read {path}: {error.strerror}.") from error
@@ -83,16 +84,6 @@ def cut(text: str) -> list[Cell]:
         else:
             cells.append(Cell(kind, title, body.rstrip(), start + 2))
     return cells
-
-
-def key_from_elsewhere(path: Path, *says: str) -> str:
-    """Under which name progress is kept in a file that did not come with the package.
-
-    Its file name, and what it says that it is: so it keeps its progress where it is moved, cloned
-    once more or corrected, and is never taken for another one whose file is called the same.
-    """
-    digest = hashlib.sha256("\n".join(says).encode(errors="replace")).hexdigest()[:12]
-    return f"elsewhere/{path.stem}-{digest}"
 
 
 def above(lines: list[str]) -> list[Cell]:

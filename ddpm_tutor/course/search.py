@@ -1,4 +1,5 @@
-"""Looking for words in all there is to read: entries, lessons, exercises, functions."""
+"""Looking for words in all there is to read: the paper's entries, symbols and ledger, lessons,
+exercises, functions."""
 
 import ast
 import re
@@ -8,7 +9,7 @@ from pathlib import Path
 
 from ddpm_tutor.course.exercise import all_exercises
 from ddpm_tutor.course.lesson import all_lessons
-from ddpm_tutor.course.paper import FACTS, all_entries, symbols
+from ddpm_tutor.course.paper import FACTS, all_entries, ledger, symbols
 
 SOURCES = ("science", "evaluation", "storage")  # the rooms whose functions can be shown
 AROUND = 36  # characters of an excerpt before and behind the word
@@ -18,7 +19,7 @@ AROUND = 36  # characters of an excerpt before and behind the word
 class Found:
     """A place that has the words."""
 
-    kind: str  # "paper", "lesson", "exercise" or "function"
+    kind: str  # "paper", "symbol", "ledger", "lesson", "exercise" or "function"
     place: tuple[object, ...]  # the words of the command that opens it; a function's name
     title: str
     excerpt: str  # of the text around the first word; "" where the title has them all
@@ -53,6 +54,13 @@ def documents() -> Iterator[tuple[str, tuple[object, ...], str, str]]:
     for entry in all_entries():
         text = "\n".join(step.prose for step in entry.page.steps)
         yield "paper", ("paper", *entry.key.split()), f"{entry.name} · {entry.title}", text
+    for symbol in symbols():
+        title = f"{symbol.symbol} · {symbol.meaning}"
+        names = dict.fromkeys((symbol.symbol, *symbol.names.values()))  # many codes share one
+        yield "symbol", ("paper", "symbols", symbol.key), title, ", ".join(names)
+    for line in ledger():
+        text = f"{line.paper} {line.code} {line.effect}"
+        yield "ledger", ("paper", "ledger", line.name), f"Ledger · {line.title}", text
     for lesson in all_lessons():
         for number, step in enumerate(lesson.steps, start=1):
             at = ("lesson", lesson.number, "--from", number)

@@ -122,6 +122,28 @@ def time_encoding(t, channels):
     return torch.cat([angle.sin(), angle.cos()], dim=1)
 
 
+# %% mistake an_angle_for_each_channel
+def time_encoding(t, channels):
+    """There are C angles where C/2 belong: each gives a sine and a cosine, so you get 2C numbers.
+
+    i runs up to C/2 - 1: `torch.arange(0, channels, 2)` gives the C/2 values of 2i.
+    """
+    exponent = torch.arange(channels, device=t.device) / channels
+    angle = t[:, None] * 10_000**-exponent
+    return torch.cat([angle.sin(), angle.cos()], dim=1)
+
+
+# %% mistake twice_the_angles
+def time_encoding(t, channels):
+    """i runs up to C - 1, and 2i with it: C angles. They should be C/2, as each gives two numbers.
+
+    i runs up to C/2 - 1: `torch.arange(0, channels, 2)` gives the C/2 values of 2i.
+    """
+    exponent = 2 * torch.arange(channels, device=t.device) / channels
+    angle = t[:, None] * 10_000**-exponent
+    return torch.cat([angle.sin(), angle.cos()], dim=1)
+
+
 # %% mistake inclusive
 def time_encoding(t, channels):
     """The exponents run up to 1 itself, as 2i / (C - 2); the last one is 2i / C < 1.

@@ -13,7 +13,7 @@ from ddpm_tutor.course.exercise import all_exercises, as_typed, read_answer
 from ddpm_tutor.errors import TutorError, line_in
 from ddpm_tutor.grading.judge import run_module
 from ddpm_tutor.grading.trials import in_a_line
-from ddpm_tutor.learner.progress import fingerprint, load_progress
+from ddpm_tutor.learner.progress import fingerprint, is_own, load_progress
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,13 @@ def own_code(
         path = folder / f"{exercise.name}.py"
         if not path.is_file():
             continue
-        source, last = read_answer(path), progress.exercise(exercise.key).passed
+        source, last = read_answer(path, exercise), progress.exercise(exercise.key).passed
         if passed is not None:
             last = passed.get(exercise.name, "")
         if last != fingerprint(source):
+            keeping = [] if is_own(exercise, path) else ["--progress"]
             why = "has changed since it passed" if last else "has not passed yet"
-            check = command("exercise", "check", as_typed(path))
+            check = command("exercise", "check", *as_typed(exercise, path), *keeping)
             found.left_out.append(f"{path} {why}: {check}")
             continue
         module = run_module(ast.parse(source, str(path)), path)

@@ -45,7 +45,7 @@ def check(exercise: Exercise, path: Path, seconds: float = MAX_SECONDS) -> Check
     Raises:
         TutorError: the file cannot be read.
     """
-    source = read_answer(path)
+    source = read_answer(path, exercise)
     with tempfile.TemporaryDirectory(prefix="ddpm-tutor-") as name:
         folder = Path(name)
         (folder / "answer.py").write_text(source, encoding="utf-8")

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from ddpm_tutor.course.exercise import Exercise, parts
+from ddpm_tutor.course.courses import course_of
+from ddpm_tutor.course.exercise import Exercise
 from ddpm_tutor.errors import TutorError
 from ddpm_tutor.files import (
-    came_along,
     is_makeshift,
     make_folder,
     replacing,
@@ -87,6 +87,7 @@ class Progress:
 
     lessons: dict[str, LessonProgress] = field(default_factory=dict)
     exercises: dict[str, ExerciseProgress] = field(default_factory=dict)
+    folders: list[str] = field(default_factory=list)  # in which the learner has started exercises
 
     def lesson(self, key: str) -> LessonProgress:
         """Progress in the lesson of this key."""
@@ -143,7 +144,9 @@ def read_progress(text: str) -> Progress:
         history = (exercise.checks, exercise.passed_when, exercise.passed_check)
         if tuple(map(type, history)) != (int, str, int):
             exercise.checks, exercise.passed_when, exercise.passed_check = 0, "", 0
-    return Progress(lessons, exercises)
+    folders = saved.get("folders", [])  # without them less counts, and that is said
+    known = isinstance(folders, list) and all(isinstance(folder, str) for folder in folders)
+    return Progress(lessons, exercises, folders if known else [])
 
 
 def _given_in(saved: object) -> Iterator[tuple[str, list[Answer]]]:
@@ -233,6 +236,22 @@ def fingerprint(source: str) -> str:
     return hashlib.sha256(source.encode()).hexdigest()[:16]
 
 
+def started_in(folder: Path) -> None:
+    """Keeps that files of exercises in `folder` are the learner's own."""
+    where = str(folder.resolve())
+    if where not in load_progress().folders:
+        change_progress(lambda progress: progress.folders.append(where))
+
+
+def is_own(exercise: Exercise, path: Path) -> bool:
+    """Whether an answer is the learner's own: it lies where exercises are written when no folder is
+    named, or where the learner has started one. What somebody has handed in does not.
+    """
+    where = path.resolve().parent
+    usual = exercise.file.resolve().parent
+    return where == usual or str(where) in load_progress().folders
+
+
 def exercise_failed(exercise: Exercise) -> None:
     """Keeps that a file of it was checked and has not passed."""
     change_progress(lambda progress: progress.exercise(exercise.key).checked())
@@ -240,7 +259,7 @@ def exercise_failed(exercise: Exercise) -> None:
 
 def exercise_passed(exercise: Exercise, source: str) -> None:
     """Keeps that this file has passed; its part of the assignment counts as answered rightly."""
-    part = parts().get(exercise.part) if came_along(exercise.path) else None
+    part = course_of(exercise.path).parts().get(exercise.part)
 
     def change(progress: Progress) -> None:
         mine = progress.exercise(exercise.key)

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ddpm_tutor.pages.words import code_words, words
 from ddpm_tutor.science.noise import normal, stream
 from ddpm_tutor.science.schedule import linear_schedule
 from ddpm_tutor.screen.images import Images
@@ -65,6 +66,7 @@ def live_forward(images: Tensor) -> str:
     }
     digits = "".join(f'<option value="{d}">{d}</option>' for d in range(len(images)))
     noises = "".join(f'<option value="{n}">{n + 1}</option>' for n in range(NOISES))
+    formula = code_words("x_t = √ᾱ_t x_0 + √(1 - ᾱ_t) ε")
     names = ("x_0", "eps", "x_t")
     canvases = {
         name: f'<canvas class="pixels" role="img" data-of="{name}" width="{data["side"]}" '
@@ -74,8 +76,7 @@ def live_forward(images: Tensor) -> str:
     return f"""\
 <section class="live" aria-labelledby="live-title">
 <h3 id="live-title">Try it: any t</h3>
-<p>You choose; this page computes <i>x</i><sub>t</sub> = √ᾱ<sub>t</sub> <i>x</i><sub>0</sub> + \
-√(1 - ᾱ<sub>t</sub>) ε (Eq. 4) as you move t.</p>
+<p>You choose; this page computes {formula} (Eq. 4) as you move t.</p>
 <div class="sum">
 <figure>{canvases["x_0"]}<figcaption><b data-say="signal"></b> <i>x</i><sub>0</sub></figcaption>
 </figure>
@@ -88,10 +89,10 @@ def live_forward(images: Tensor) -> str:
 max="1000" value="200" step="1"><output for="live-t"></output></div>
 <div class="controls"><label for="live-digit">Digit</label><select id="live-digit">{digits}</select>
 <label for="live-noise">Noise</label><select id="live-noise">{noises}</select></div>
-<dl class="numbers"><div><dt>ᾱ<sub>t</sub></dt><dd data-say="alpha_bar"></dd></div>
-<div><dt>√ᾱ<sub>t</sub></dt><dd data-say="signal"></dd></div>
-<div><dt>√(1 - ᾱ<sub>t</sub>)</dt><dd data-say="noise"></dd></div>
-<div><dt>signal to noise, ᾱ<sub>t</sub> / (1 - ᾱ<sub>t</sub>)</dt><dd data-say="snr"></dd></div>
+<dl class="numbers"><div><dt>{words("ᾱ_t")}</dt><dd data-say="alpha_bar"></dd></div>
+<div><dt>{words("√ᾱ_t")}</dt><dd data-say="signal"></dd></div>
+<div><dt>{words("√(1 - ᾱ_t)")}</dt><dd data-say="noise"></dd></div>
+<div><dt>{words("signal to noise, ᾱ_t / (1 - ᾱ_t)")}</dt><dd data-say="snr"></dd></div>
 </dl>
 <script type="application/json">{json.dumps(data)}</script>
 </section>

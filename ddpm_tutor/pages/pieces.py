@@ -2,7 +2,6 @@
 
 import io
 import json
-import math
 import re
 import zlib
 from collections.abc import Iterable
@@ -31,6 +30,7 @@ from ddpm_tutor.screen.shown import (
     Film,
     Printed,
     Question,
+    Runs,
     Said,
     SavedFile,
     Told,
@@ -60,7 +60,7 @@ def to_html(shown: Iterable[object]) -> str:
     for kind, alike in groupby(shown, key=type):
         if kind is Printed:
             lines = "\n".join(line.plain for line in alike if isinstance(line, Text))
-            pieces.append(f'<pre class="printed" tabindex="0">{escape(lines.rstrip())}</pre>\n')
+            pieces.append(f'<pre class="printed">{escape(lines.rstrip())}</pre>\n')
             continue
         for each in alike:
             if isinstance(each, FigureCurves):
@@ -83,7 +83,7 @@ def piece(shown: Any) -> str:
     with console.capture() as captured:
         console.print(shown, width=80)
     text = captured.get().rstrip()
-    return f'<pre class="printed" tabindex="0">{escape(text)}</pre>\n' if text else ""
+    return f'<pre class="printed">{escape(text)}</pre>\n' if text else ""
 
 
 @piece.register
@@ -117,7 +117,7 @@ def _(shown: Value) -> str:
     if isinstance(shown.value, Tensor):
         return _tensor(shown.value, shown.title or "", list(shown.captions or []))
     if isinstance(shown.value, str):
-        return f'<pre class="printed" tabindex="0">{escape(shown.value)}</pre>\n'
+        return f'<pre class="printed">{escape(shown.value)}</pre>\n'
     drawn: str = piece.dispatch(object)(shown)
     return drawn
 
@@ -186,7 +186,7 @@ def _(shown: DataTable) -> str:
         cells = [f"<td {k}>{words(cell)}</td>" for k, cell in zip(kinds, row, strict=True)]
         rows += f"<tr>{''.join(cells)}</tr>"
     return (
-        f'<div class="wide" tabindex="0" role="region" aria-label="{escape(shown.title)}"><table>'
+        f'<div class="wide" data-label="{escape(shown.title)}"><table>'
         f"<caption>{words(shown.title)}</caption><thead><tr>{heads}</tr></thead>"
         f"<tbody>{rows}</tbody></table></div>\n"
     )
@@ -207,7 +207,7 @@ def _figure(shown: SavedFile, described: str = "") -> str:
     """A figure that matplotlib drew, or a sheet."""
     assert isinstance(shown.picture, bytes)
     title = title_of(shown.name)
-    alt = escape(f"{title or shown.what}. {described}".strip())
+    alt = escape(" ".join(filter(None, (f"{title or shown.what}.", shown.about, described))))
     return (
         f'<figure class="sheet"><img src="{png_uri(shown.picture)}" alt="{alt}">'
         f"<figcaption>{words(title)}</figcaption></figure>\n"
@@ -233,8 +233,8 @@ def _(shown: SavedFile) -> str:
 
 
 @piece.register
-def _(shown: Film) -> str:
-    return film(shown)
+def _(shown: Runs) -> str:
+    return film(shown.film, f"Side by side: {', '.join(shown.film.views)}")
 
 
 def title_of(name: str) -> str:
@@ -257,11 +257,12 @@ def film(shown: Film, title: str = "") -> str:
             f"data-seen='{escape(json.dumps(seen))}' style=\"width:{wide * max(zoom, 1)}px\">"
             f"</canvas><figcaption>{words(name)}</figcaption></figure>"
         )
+    broad = " broad" if wide > 2 * high else ""  # stands below the others on a telephone
     captions = escape(json.dumps(list(shown.captions), ensure_ascii=False))
     name = f"<figcaption>{words(title)}</figcaption>" if title else ""
     last = len(shown.captions) - 1
     return (
-        f'<figure class="film" data-captions=\'{captions}\'>{name}<div class="views">'
+        f'<figure class="film{broad}" data-captions=\'{captions}\'>{name}<div class="views">'
         f'{"".join(views)}</div><div class="controls"><button type="button" class="play" '
         f'aria-label="Play {escape(title)}">▶</button><input type="range" min="0" max="{last}" '
         f'value="0" step="1" aria-label="Moment of the film {escape(title)}"><output></output>'
@@ -297,12 +298,12 @@ def _(shown: Question) -> str:
 
 def _choices(shown: Question, key: int) -> str:
     buttons = "".join(
-        f'<li><button type="button" value="{i}"><span class="letter">{letter}</span>'
-        f"<span>{words(option)}</span></button></li>"
+        f'<button type="button" value="{i}"><span class="letter">{letter}</span>'
+        f"<span>{words(option)}</span></button>"
         for i, (letter, (option, _)) in enumerate(zip(LETTERS, shown.options, strict=False))
     )
     return (
-        f'<ul class="options" role="group" aria-labelledby="a{key}">{buttons}</ul>'
+        f'<div class="options" role="group" aria-labelledby="a{key}">{buttons}</div>'
         '<button type="button" class="skip">Skip, and see the answer</button>'
     )
 
@@ -321,5 +322,8 @@ def _replies(shown: Question) -> str:
     replies = "".join(
         f'<p data-option="{i}">{words(reply)}</p>' for i, (_, reply) in enumerate(shown.options)
     )
-    rounded = float(number(shown.answer).replace(",", "")) if shown.kind == "number" else math.nan
-    return f'{replies}<p data-truth data-rounded="{rounded!r}">{words(shown.truth)}</p>'
+    if shown.kind == "choice":
+        return f"{replies}<p data-truth>{words(shown.truth)}</p>"
+    rounded = number(shown.answer).replace(",", "")  # a learner is off from what is shown
+    return f"""<p data-truth data-rounded="{rounded}"><span>{number(shown.answer)}.</span> \
+{words(shown.why)}</p>"""

@@ -1,6 +1,7 @@
 """The pages around the lessons: contents, the paper's entries, its symbols, the ledger."""
 
-from collections.abc import Collection, Iterable
+import re
+from collections.abc import Collection, Iterable, Mapping
 from html import escape
 
 from ddpm_tutor.course.lesson import Lesson
@@ -28,10 +29,18 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]], label: str) -> str
     heads = "".join(f'<th scope="col">{name}</th>' for name in head)
     body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
     return (
-        f'<div class="wide" tabindex="0" role="region" aria-label="{escape(label)}">'
+        f'<div class="wide" data-label="{escape(label)}">'
         f'<table class="entries"><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>'
         "</div>\n"
     )
+
+
+def facts_table(facts: Iterable[tuple[str, str]]) -> str:
+    """A table of names and what they stand for, as HTML; what is empty is left out."""
+    rows = "".join(
+        f'<tr><th scope="row">{name}</th><td>{what}</td></tr>' for name, what in facts if what
+    )
+    return f'<div class="wide"><table class="entries">{rows}</table></div>\n'
 
 
 def links_of(entry: Entry, lessons: dict[int, Lesson], *, linked: bool) -> str:
@@ -68,20 +77,15 @@ def links_of(entry: Entry, lessons: dict[int, Lesson], *, linked: bool) -> str:
         other = find_entry(key)
         text = f"{other.name}, {other.title}"
         facts.append(("See also", anchor(f"{other.page.path.stem}.html", text)))
-    items = "".join(f"<tr><th scope=row>{name}</th><td>{what}</td></tr>" for name, what in facts)
-    return f'{html}<div class="wide"><table class="entries">{items}</table></div>\n'
+    return html + facts_table(facts)
 
 
-def index_page(lessons: Collection[Lesson], made: Collection[str]) -> str:
-    """The contents of a site.
-
-    Args:
-        made: the names of the pages that there are.
-    """
+def index_page(lessons: Mapping[str, Lesson]) -> str:
+    """The contents of a site, with its lessons by the names of their pages."""
     rows = []
-    for lesson in lessons:
-        name, points = f"lesson_{lesson.number}", worth(lesson)
-        title = _linked(name, lesson.title, made)
+    for name, lesson in lessons.items():
+        points = worth(lesson)
+        title = _linked(name, lesson.title)
         asked = len(questions(lesson))
         about = f"{asked} questions" + f", {points:g} points" * bool(points)
         goal = lesson.fact("Goal").removeprefix("at the end you can ")
@@ -94,7 +98,7 @@ def index_page(lessons: Collection[Lesson], made: Collection[str]) -> str:
     paper = []
     for section in sections():
         mine = [by_key[key] for key in section.entries if key in by_key]
-        items = [(_linked(e.page.path.stem, e.name, made), words(e.title)) for e in mine]
+        items = [(_linked(e.page.path.stem, e.name), words(e.title)) for e in mine]
         head = f"<h3>{escape(section.name)} {words(section.title)}</h3><p>{words(section.says)}</p>"
         paper.append(head + (table(("Entry", "What it is"), items, section.name) if items else ""))
     main = f"""\
@@ -118,26 +122,37 @@ step by step</h1>
     return shell("index", "ddpm-tutor: contents", main, contents=contents, footer=_footer())
 
 
-def _linked(name: str, text: str, made: Collection[str]) -> str:
-    return f'<a href="{name}.html">{words(text)}</a>' if name in made else words(text)
+def _linked(name: str, text: str) -> str:
+    return f'<a href="{name}.html">{words(text)}</a>'
+
+
+def unlinked(html: str, made: Collection[str]) -> str:
+    """A page without its links to pages of the site that could not be made."""
+
+    def kept(link: re.Match[str]) -> str:
+        return link[0] if link["name"] in made else link["text"]
+
+    return re.sub(r'<a href="(?P<name>\w+)\.html(?:#[\w-]+)?">(?P<text>.*?)</a>', kept, html)
 
 
 def symbols_page() -> str:
     """Each symbol of the paper with its names in code."""
-    listed = symbols()
-    places = list(dict.fromkeys(place for symbol in listed for place in symbol.names))
     rows = []
-    for symbol in listed:
-        names = [
-            f"<code>{escape(symbol.names[p])}</code>" if p in symbol.names else "" for p in places
-        ]
+    for symbol in symbols():
+        places: dict[str, list[str]] = {}
+        for place, called in symbol.names.items():
+            places.setdefault(called, []).append("ddpm-tutor" if place == "here" else place)
+        names = "<br>".join(
+            f'{_code(called)} <span class="dim">{escape(", ".join(where))}</span>'
+            for called, where in places.items()
+        )
         shape = f'<br><span class="dim">{escape(symbol.shape)}</span>' if symbol.shape else ""
-        rows.append((words(symbol.symbol), f"{words(symbol.meaning)}{shape}", *names))
+        rows.append((words(symbol.symbol), f"{words(symbol.meaning)}{shape}", names))
     notes = "".join(f"<li>{words(line)}</li>" for line in conventions())
-    head = ("Symbol", "Meaning", *("ddpm-tutor" if p == "here" else escape(p) for p in places))
     main = (
-        f'<section class="step"><h1><span class="kind">The paper</span>Symbols</h1>'
-        f"{table(head, rows, 'Symbols')}<h2>How the codes count</h2><ul>{notes}</ul></section>"
+        '<section class="step"><h1><span class="kind">The paper</span>Symbols</h1>'
+        f"{table(('Symbol', 'Meaning', 'In code'), rows, 'Symbols')}"
+        f"<h2>How the codes count</h2><ul>{notes}</ul></section>"
     )
     return shell("symbols", "Symbols", main, where=f"{HOME}Symbols", footer=_footer())
 
@@ -146,25 +161,13 @@ def ledger_page() -> str:
     """Where code differs from the paper's text, with the effect that was measured."""
     parts = []
     for line in ledger():
-        facts = [
-            ("Paper", line.paper),
-            ("Code", line.code),
-            ("Effect", line.effect),
-            ("Measured", line.how),
-        ]
-        rows = "".join(
-            f"<tr><th scope=row>{name}</th><td>{words(what)}</td></tr>"
-            for name, what in facts
-            if what
-        )
-        see = ""
+        facts = {"Paper": words(line.paper), "Code": words(line.code),
+                 "Effect": words(line.effect), "Measured": words(line.how)}  # fmt: skip
         if line.see:
             other = find_entry(line.see)
-            see = f'<p>See <a href="{other.page.path.stem}.html">{escape(other.name)}</a>.</p>'
-        parts.append(
-            f'<h2 id="{escape(line.name)}">{words(line.title)}</h2>'
-            f'<table class="entries">{rows}</table>{see}'
-        )
+            facts["See"] = _linked(other.page.path.stem, f"{other.name}, {other.title}")
+        title = f'<h2 id="{escape(line.name)}">{words(line.title)}</h2>'
+        parts.append(title + facts_table(facts.items()))
     main = (
         '<section class="step"><h1><span class="kind">The paper</span>Where code differs from the '
         "text</h1><p>Each effect was measured with this tutor's weights, on digits.</p>"

@@ -142,14 +142,17 @@ say("IS asks whether pictures are clearly something: here that is \"read as aske
 # %%
 rows = [*PUBLISHED.items(),
         ("this network, as it is (1,000 test digits)", "at most 1.91 ± 0.01"),
-        ("  σ_1² = β_1, black moved below -1", "at most 1.32 ± 0.01")]
+        ("  σ_1² = β_1, black moved below -1", "at most 1.32 ± 0.01"),
+        ("  trained on L for two more epochs", "at most 1.10 ± 0.01")]
 show_table("bits/dim", ["8-bit MNIST", ""], rows)
 decoder = bits_per_dim(bounds[0].decoder).mean().item()
 whole = bits[0].mean().item()
 print(f"of the {whole:.2f} of the eight black digits L_0 has {decoder:.2f}")
 assert decoder > 0.4 * whole
-say("About half is in the last step, t = 1: which of 256 shades each pixel has. "
-    "Measure it: ddpm-tutor evaluate --bits")
+say("About half is in the last step, t = 1: which of 256 shades each pixel has. Training on L "
+    "learns just that: its row took off 0.63 there. And the Fréchet distance of 1,000 digits rose, "
+    "from 0.17 ± 0.04 to 0.34 ± 0.08: Table 1 in miniature. (In 100 steps; 98.4 % are read as "
+    "asked, 99.2 % before.) Measure yours: ddpm-tutor evaluate --bits")
 
 # %% [markdown]
 # ## What people get wrong
