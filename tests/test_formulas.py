@@ -181,6 +181,10 @@ def test_lines_stand_below_each_other_by_their_signs() -> None:
 def test_an_unknown_sign_is_said() -> None:
     with pytest.raises(Untranslatable, match="§"):
         latex("§ 3")
+    for other in ("x * y", "β = 100 %", "größe", "x_0 & ε", r"\alpha β"):
+        assert inline(other) is None
+        assert rows(f"    {other}") is None
+        assert display(f"    {other}") is None
 
 
 def test_a_picture_of_a_formula_says_its_line_and_takes_the_colour_around_it() -> None:

@@ -5,6 +5,7 @@ import json
 import re
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 
 from ddpm_tutor.classroom import notebook as cells
 from ddpm_tutor.classroom import session as sessions
+from ddpm_tutor.classroom.questions import ask_choice
 from ddpm_tutor.classroom.session import Session
 from ddpm_tutor.cli.app import app
 from ddpm_tutor.course.lesson import Lesson, all_lessons, hidden_pieces, pieces, shown_source
@@ -50,7 +52,6 @@ where = "auto"
 # %%
 import torch
 
-from ddpm_tutor import loads
 from ddpm_tutor.classroom.tools import ask_choice, ask_number, save_film, say, show
 print("before")
 x_0 = torch.linspace(-1, 1, 1024).view(1, 1, 32, 32)
@@ -61,7 +62,20 @@ show(x_0, "x_0")
 
 # %%
 ask_choice("Which?", [("this", "No, not this."), ("that", "Yes. Just that.")], answer=1)
-""".replace("from ddpm_tutor import loads\n", "")
+"""
+
+
+MORE = """
+# %%
+from ddpm_tutor.classroom.tools import figure, save_moments, show_curves, show_table
+show_table("A table", ["t", "x_t"], [(1, 0.5)])
+show_curves("Curves", {"one": [(0, 1), (1, 2)]})
+save_moments([x_0, -x_0], ["one", "two"], "film")
+with figure() as (picture, (axis,)):
+    axis.plot([0, 1])
+show(picture, "a figure")
+x_0
+"""
 
 
 @pytest.fixture
@@ -215,11 +229,12 @@ def sitting(
 def test_an_answer_in_a_cell_counts_in_the_progress(
     sitting: Session, small: Lesson, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    variables: dict[str, Any] = {"ask": cells.ask}
     with pytest.raises(TutorError, match="Run the cells above first: 'ask_number'"):
-        cells.ask(1)
+        exec("ask(1)", variables)
     for piece in pieces(small.steps[1].code[0])[:1] + pieces(small.steps[0].code[0]):
-        exec(piece.source, globals())
-    cells.ask(1)
+        exec(piece.source, variables)
+    exec("ask(1)", variables)
     shown = capsys.readouterr().out
     assert "✓ It is 41.5. As many as there are." in shown and "That it was." in shown
     kept = load_progress().lesson(small.path.stem)
@@ -232,8 +247,62 @@ def test_a_notebook_of_another_version_is_refused(small: Lesson) -> None:
         cells.begin(str(small.path), "nonsense")
 
 
+@pytest.fixture
+def typing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+    """A notebook's session, in whose cells somebody types; what its cells have shown so far."""
+    from ddpm_tutor.classroom import kernel
+
+    cells_show: list[str] = []
+    monkeypatch.setattr(kernel, "kernel", lambda: SimpleNamespace(_allow_stdin=True))
+    monkeypatch.setattr(kernel, "put", lambda html, text: cells_show.append(html + text))
+    monkeypatch.setattr(sessions, "_current", kernel.NotebookSession(tmp_path))
+    return cells_show
+
+
+def test_a_question_shows_its_replies_after_the_answer_alone(
+    typing: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def answered(prompt: str) -> str:
+        seen.append("".join(typing))
+        return ["q", "a", "a"][len(seen) - 1]
+
+    monkeypatch.setattr("builtins.input", answered)
+    ask_choice("Which x_0?", [("this", "Not this."), ("that", "Yes. It was.")], answer=1)
+    assert "Which <i>x</i><sub>0</sub>?" in seen[0]
+    assert "a) this" in seen[0] and "b) that" in seen[0]
+    assert "Not this." not in seen[1] and "It was." not in seen[1]
+    assert "Please type a or b" in seen[1]  # q leads nowhere in a notebook
+    shown = "".join(typing).removeprefix(seen[1])
+    assert "✗" in shown and "Not this." in shown and "It is b) that" in shown
+    ask_choice("Once more?", [("this", "Never."), ("that", "Yes. It was.")], answer=0)
+    assert "<details>" in typing[-1] and "Yes. It was." in typing[-1] and "Never" not in typing[-1]
+
+
+def test_a_loop_shows_a_bar_in_its_cell(typing: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    from ddpm_tutor.classroom import kernel
+
+    drawn: list[str] = []
+    handle = SimpleNamespace(update=lambda bundle, raw: drawn.append(bundle["text/html"]))
+
+    def put(html: str, text: str) -> Any:
+        drawn.append(html)
+        return handle
+
+    monkeypatch.setattr(kernel, "put", put)
+    monkeypatch.setattr(kernel, "MIN_SECONDS", 0.0)
+    monkeypatch.setattr(kernel, "SECONDS_A_FRAME", 0.0)
+    for item in sessions.track(range(3), 3, "Counting"):
+        sessions.note(f"loss {item}")
+    assert len(drawn) == 4
+    assert 'value="2" max="3"' in drawn[1] and "2 of 3" in drawn[1] and "loss 1" in drawn[1]
+    assert "Counting: 3 of 3" in drawn[3] and "<progress" not in drawn[3]
+
+
 @pytest.mark.slow
 def test_a_notebook_runs_in_a_kernel_and_shows_pictures_and_tables_but_no_answer(
+    small: Lesson,
     tmp_path: Path,
     nobody: dict[str, str],  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
@@ -242,21 +311,22 @@ def test_a_notebook_runs_in_a_kernel_and_shows_pictures_and_tables_but_no_answer
         if find_spec(needed) is None:
             pytest.skip(f"no {needed} here")
     monkeypatch.chdir(tmp_path)
-    done = CliRunner().invoke(app, ["notebook", "2", "--run", "--device", "cpu"])
+    small.path.write_text(SMALL + MORE, encoding="utf-8")
+    done = CliRunner().invoke(app, ["notebook", small.path.name, "--run", "--trust"])
     assert done.exit_code == 0, done.output
-    notebook = json.loads((tmp_path / "lesson_2.ipynb").read_text(encoding="utf-8"))
+    notebook = json.loads((tmp_path / "09_small.ipynb").read_text(encoding="utf-8"))
+    nbformat = pytest.importorskip("nbformat")
+    nbformat.validate(nbformat.from_dict(notebook))
     outputs = [out for cell in notebook["cells"] for out in cell.get("outputs", [])]
     assert not [out for out in outputs if out["output_type"] == "error"]
-    html = "\n".join("".join(o["data"].get("text/html", "")) for o in outputs if "data" in o)
-    assert html.count("data:image/png;base64,") > 5 and "<table>" in html
-    assert "lesson_2_batch.png" in html and "x_<" not in html
-    shown = "\n".join(
-        str(out) for cell in notebook["cells"] for out in cell.get("outputs", [])
-        if cell["id"].startswith("ask")
-    )  # fmt: skip
-    assert "Run this cell where you can type" in shown
-    lesson = all_lessons()[1]
-    for question in questions(lesson):
-        assert question.text[:20] in shown.replace("\xa0", " ")
-        assert not [words for words in secrets(question.call) if words in shown]
+    shown = "".join("".join(o["data"].get("text/html", "")) for o in outputs if "data" in o)
+    # a digit, a figure, a film, a table, curves; a tensor as the value of a cell
+    assert shown.count("data:image/png;base64,") == 3 and "data:image/gif;base64," in shown
+    assert "<table>" in shown and '<svg class="plot"' in shown
+    assert (tmp_path / "outputs" / "film.gif").stat().st_size > 100
+    assert "How many?" in shown and "Which?" in shown and "a) this" in shown
+    assert shown.count("Run this cell where you can type") == 2
+    text = json.dumps(notebook)
+    for secret in ("As many as there are", "That it was", "Not this", "Just that", "41.5"):
+        assert secret not in text
     assert load_progress().lessons == {}

@@ -8,7 +8,8 @@ stays. A block of Python or a table is no formula, and is said to be none.
 import re
 import textwrap
 import unicodedata
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 SIGNS = {
     "α": r"\alpha", "β": r"\beta", "δ": r"\delta", "ε": r"\varepsilon", "η": r"\eta",
@@ -141,8 +142,7 @@ class _Reader:
     def item(self, end: int, before: list[Item]) -> Item:
         """The next factor, sign or word, and whether a blank stands before it."""
         space = self.next().space
-        found = self._item(end, before)
-        return Item(found.latex, found.kind, found.bare, space)
+        return replace(self._item(end, before), space=space)
 
     def _item(self, end: int, before: list[Item]) -> Item:
         token = self.next()
@@ -316,7 +316,9 @@ def inline(code: str) -> str | None:
     called = re.match(r"(?!log)[a-z]{2,}\(|(?!L_simple)\w_[a-z]{3,}|\w_\w+_", code)
     if (not signs and (not named or WORD.search(letters))) or called or "--" in code:
         return None
-    return latex(code, fractions=False)
+    with suppress(Untranslatable):
+        return latex(code, fractions=False)
+    return None
 
 
 @dataclass(frozen=True)
@@ -328,7 +330,7 @@ class Row:
 
 
 def rows(block: str) -> list[Row] | None:
-    """The lines of an indented block, or None where it is a table or Python, no formula.
+    """The lines of an indented block, or None where it is no formula: a table, Python, other signs.
 
     Columns are where the lines have gaps of two blanks or more; a line that begins with a sign,
     such as `=`, stands below that sign in the line above.
@@ -344,7 +346,10 @@ def rows(block: str) -> list[Row] | None:
     for line, mine in zip(lines, starts, strict=True):
         mine |= {at for at, sign in begins if _may_be_cut(line, at, sign)}
     columns = _columns(lines, starts)
-    cells = [_cells(line, mine, columns) for line, mine in zip(lines, starts, strict=True)]
+    try:
+        cells = [_cells(line, mine, columns) for line, mine in zip(lines, starts, strict=True)]
+    except Untranslatable:
+        return None
     return [Row(c, n["number"] if n else "") for c, n in zip(cells, numbers, strict=True)]
 
 
