@@ -4,6 +4,7 @@ import inspect
 import io
 import json
 import os
+import re
 import select
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from ddpm_tutor.classroom.session import Session
+from ddpm_tutor.classroom.session import Session, so_far, using
 from ddpm_tutor.classroom.stepper import LessonError, Stepper
 from ddpm_tutor.course.cells import Cell
 from ddpm_tutor.course.lesson import (
@@ -588,7 +589,7 @@ def test_only_the_keys_that_do_something_are_offered_in_one_line(lesson: Lesson)
     offered = [line.strip() for line in text_of(console).splitlines() if "q quit" in line]
     assert offered == [
         "Enter next  p play  ? help  q quit",
-        "Enter next  b back  r again  p play  ? help  q quit",
+        "Enter next  b back  r again  c change  p play  ? help  q quit",
         "Enter next  b back  r again  p play  s source  ? help  q quit",
         "Enter next  b back  r again  o other replies  p play  s source  ? help  q quit",
     ]
@@ -922,3 +923,94 @@ def test_a_file_that_is_no_lesson(tmp_path: Path) -> None:
     (tmp_path / "plain.py").write_text("print(1)\n")
     with pytest.raises(TutorError, match="has no cells"):
         read_lesson(tmp_path / "plain.py")
+
+
+TRYING = """\
+# %% [markdown]
+# # Lesson 9 · To change
+
+# %% tags=["parameters"]
+seed = 1
+
+# %% [markdown]
+# ## Halving
+
+# %% tags=["change"]
+share = 0.5  # what is left
+
+# %%
+from ddpm_tutor.classroom.tools import ask_choice, show_table, so_far
+left = share * (10 + seed)
+ask_choice("Is more left than 6?", [("yes", "It IS."), ("no", "It is NOT.")],
+           answer=int(left <= 6))
+found = so_far("halving", f"share = {share}", left)
+show_table("left", ["with", "left"], list(found.items()))
+
+# %% [markdown]
+# ## After
+
+# %%
+print("after", share)
+"""
+
+
+@pytest.fixture
+def trying(tmp_path: Path) -> Lesson:
+    path = tmp_path / "09_trying.py"
+    path.write_text(TRYING, encoding="utf-8")
+    return read_lesson(path)
+
+
+def run_trying(trying: Lesson, keys: str, typed: list[str]) -> tuple[Stepper, str]:
+    console, lines = screen(), iter(typed)
+    session = Session(console, ask=lambda prompt: next(lines))
+    stepper = Stepper(trying, session, keys=keys_of(keys))
+    stepper.run()
+    return stepper, text_of(console)
+
+
+def test_a_learner_changes_a_value_predicts_and_sees_both_beside_each_other(
+    trying: Lesson,
+) -> None:
+    typed = ["b", "share = 0.8", "b", "0.9", "", "set seed=3"]
+    stepper, shown = run_trying(trying, "\rccb" + "c" + "\r\r\rq", [*typed, "a"])
+    assert shown.count("Is more left than 6?") == 4 and shown.count("set by you: share") >= 2
+    assert "✗ It is NOT." in shown and "✓ It is NOT." in shown  # the answer is computed anew
+    table = shown[: shown.index("set by you: seed")].rpartition("with")[2]
+    rows = [
+        (float(share), float(left)) for share, left in re.findall(r"= (\S+) │\s+(\S+) │", table)
+    ]
+    assert rows == [(0.5, 5.5), (0.8, 8.8), (0.9, 9.9)]
+    assert stepper.namespace["share"] == 0.9 and stepper.namespace["seed"] == 3
+    assert "after 0.9" in shown
+    assert list(stepper.session.tried["halving"]) == ["share = 0.5", "share = 0.8", "share = 0.9"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "says"),
+    [
+        ("share = much", "share must be a number, like 0.5"),
+        ("size = 3", "This step has no parameter 'size'. It has: share"),
+        ("", "share = 0.5"),
+    ],
+)
+def test_a_change_that_cannot_be_made_leaves_the_step_as_it_was(
+    trying: Lesson, typed: str, says: str
+) -> None:
+    stepper, shown = run_trying(trying, "\rcq", ["b", typed])
+    assert says in " ".join(shown.split())
+    assert stepper.namespace["share"] == 0.5 and shown.count("Is more left") == 1
+
+
+def test_a_step_without_a_value_to_change_says_so_and_offers_no_key(trying: Lesson) -> None:
+    _, shown = run_trying(trying, "\r\rcq", ["b"])
+    assert "nothing to change" in shown
+    hints = [line for line in shown.splitlines() if "Enter" in line and "next" in line]
+    assert ["c change" in line for line in hints] == [True, True, False, False]
+
+
+def test_the_first_value_and_the_last_ones_stand_together() -> None:
+    with using(Session(screen())):
+        for value in (1, 2, 3, 4, 5, 2, 1):
+            kept = so_far("step", f"n = {value}", value)
+    assert list(kept) == ["n = 1", "n = 4", "n = 5", "n = 2"]

@@ -37,6 +37,7 @@ T = TypeVar("T")
 # pictures beside a bar: not in a smaller window, of so many columns and lines
 WIDE, HIGH = 60, 30
 CAPTIONED_MS = 100  # of a frame whose caption is to be read
+MAX_TRIED = 4  # values of a step that stand beside each other
 SMALL, MAX_PICTURES = 15, 4  # columns of a small picture and the gap; pictures of each kind
 
 
@@ -68,6 +69,7 @@ class Session:
     saved: list[Path] = field(default_factory=list)  # files written by the lesson
     reveals: bool = True  # a question that nobody can answer is told with its answer
     has_keys: bool = True  # keys lead from a question to the step before, or out of the lesson
+    tried: dict[str, dict[str, Any]] = field(default_factory=dict)  # see `so_far`
     told_of_parts: bool = False  # the learner has read what a part of the assignment is
 
     def __post_init__(self) -> None:
@@ -196,6 +198,25 @@ def say(text: str) -> None:
     The code that a learner is shown leaves the call out, as it does a question.
     """
     current().print(Said(text))
+
+
+def so_far(what: str, name: str, value: T) -> dict[str, T]:
+    """What a step has found for each value that the learner has tried there, to show all together.
+
+    Args:
+        what: the step's own name for it; name: what was set, such as "beta_T = 0.02".
+        value: what came of it now.
+
+    Returns:
+        the values by name: the first, then the last ones that were tried.
+    """
+    tried: dict[str, T] = current().tried.setdefault(what, {})
+    if name != next(iter(tried), name):  # the first keeps its place
+        tried.pop(name, None)
+    tried[name] = as_it_is_now(value)
+    for old in list(tried)[1 : -(MAX_TRIED - 1)]:
+        del tried[old]
+    return dict(tried)
 
 
 def saved_file(file: SavedFile) -> Path:

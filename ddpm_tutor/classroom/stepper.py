@@ -21,6 +21,8 @@ from ddpm_tutor.course.cells import Cell
 from ddpm_tutor.course.lesson import (
     Lesson,
     Step,
+    changeable,
+    check_against,
     compile_cell,
     new_namespace,
     override_parameters,
@@ -45,6 +47,7 @@ HELP = """\
 Enter   go on to the next step; its code runs as it opens; also Space, →, ↓, Page Down
 b       back: the step before, as it was shown; also ←, ↑, Page Up
 r       run this step again
+c       change a value of this step, and run it again: say first what will become of it
 o       after a question: the replies to the other choices
 p       play: a Python with the lesson's variables; Ctrl-D comes back
 s       the source of a function that this step used
@@ -98,7 +101,8 @@ class Stepper:
     ) -> None:
         self.lesson, self.session, self.keys = lesson, session, keys
         self.at_step, self.at_end, self.took = at_step, at_end, took
-        self.settings, self.expected = settings or {}, expected or {}
+        self.settings, self.expected = dict(settings or {}), expected or {}
+        self.changed: dict[int, dict[str, str]] = {}  # line of a cell -> what the learner changed
         self.below, self.open_entry, self.other_keys = below or {}, open_entry, other_keys or {}
         self.named = named or {}
         self.namespace = new_namespace(lesson)
@@ -275,8 +279,7 @@ class Stepper:
         try:
             with self.session.bars.clock("Computing"), contextlib.redirect_stdout(output):
                 exec(statements, self.namespace)
-                if cell.is_parameters:
-                    override_parameters(self.namespace, self.settings)
+                override_parameters(self.namespace, chosen := self._chosen(cell))
                 value = eval(last, self.namespace) if last else None
         except (TutorError, KeyboardInterrupt):
             raise
@@ -284,11 +287,17 @@ class Stepper:
             raise LessonError(self._where(error)) from error
         finally:
             output.close()
-        if cell.is_parameters and self.settings:
-            chosen = ", ".join(f"{name} = {self.namespace[name]!r}" for name in self.settings)
-            self.session.print(Text(f"set by you: {chosen}", style="yellow"))
+        if chosen:
+            words = ", ".join(f"{name} = {self.namespace[name]!r}" for name in chosen)
+            self.session.print(Text(f"set by you: {words}", style="yellow"))
         if value is not None:
             show(value)
+
+    def _chosen(self, cell: Cell) -> dict[str, str]:
+        """What the learner has set of the names that a cell assigns, as text."""
+        if cell.is_parameters:
+            return self.settings
+        return self.changed.setdefault(cell.line, {})
 
     def _where(self, error: Exception) -> str:
         """The error, and the line of the lesson file that it came from."""
@@ -328,6 +337,8 @@ class Stepper:
             self._execute_or_explain(number)
         elif key == "r":
             console.print(Text("This step has no code to run.", style="dim"))
+        elif key == "c":
+            self._change(number)
         elif key == "o":
             self._show_other_replies(number)
         elif key == "p":
@@ -341,6 +352,34 @@ class Stepper:
         else:
             forget_keys()  # what came with an unknown key, such as a paste, is not for us
             console.print(Panel(Text(HELP), title="Keys", title_align="left", expand=False))
+
+    def _change(self, number: int) -> None:
+        """Asks for another value of what the step lets one change, and runs the step with it."""
+        step, console, ask = self.lesson.steps[number - 1], self.session.console, self.session.ask
+        if ask is None or not (known := changeable(self.lesson, step)):
+            console.print(Text("This step has nothing to change. p lets you try anything.", "dim"))
+            return
+        now = {name: self.namespace.get(name, default) for name, default in known.items()}
+        console.print(Text("  ".join(f"{name} = {value!r}" for name, value in now.items()), "cyan"))
+        try:
+            typed = ask("Change what? NAME=VALUE, Enter to leave it: ").strip()
+        except EOFError:
+            typed = ""
+        if not typed:
+            return
+        name, equals, value = (part.strip() for part in typed.removeprefix("set ").partition("="))
+        if not equals and len(known) == 1:  # the value alone
+            (name,), value = known, name
+        setting = {name: value}
+        try:
+            check_against(known, setting, "This step")
+        except UsageError as error:
+            console.print(Text(str(error), "yellow"))
+            return
+        for cell in step.code:
+            if name in changeable(self.lesson, Step("", (cell,))):
+                self._chosen(cell)[name] = value
+        self._execute_or_explain(number)
 
     def _play(self) -> None:
         """An interactive Python in the lesson's namespace."""
@@ -437,6 +476,7 @@ class Stepper:
             "Enter": "next",
             "b": "back" if number > 1 else "",
             "r": "again" if step.code else "",
+            "c": "change" if self.session.ask and changeable(self.lesson, step) else "",
             "o": "other replies" if self._unread(number) else "",
             "p": "play",
             "s": "source" if self._functions(step) else "",

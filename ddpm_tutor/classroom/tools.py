@@ -14,6 +14,7 @@ from ddpm_tutor.classroom.session import (
     show_images,
     show_runs,
     show_table,
+    so_far,
     track,
 )
 from ddpm_tutor.grading.known_mistakes import find_bug
@@ -48,5 +49,6 @@ __all__ = [
     "show_images",
     "show_runs",
     "show_table",
+    "so_far",
     "track",
 ]
