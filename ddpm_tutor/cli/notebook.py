@@ -32,7 +32,7 @@ def notebook(
         str | None,
         typer.Argument(
             metavar="[N]",
-            callback=lambda given: given and a_path(given),
+            callback=a_path,
             help="A lesson's number, or a lesson file.",
         ),
     ] = None,
