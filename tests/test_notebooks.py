@@ -162,11 +162,13 @@ def test_the_command_writes_one_notebook_or_all_and_replaces_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DDPM_TUTOR_DATA", str(tmp_path))
     done = CliRunner().invoke(app, ["notebook", "2", "--seed", "7", "--set", "digit=3"])
     assert done.exit_code == 0, done.output
     path = tmp_path / "lesson_2.ipynb"
     text = path.read_text(encoding="utf-8")
     assert re.search(r'"digit = 3 ', text) and "seed = 7 " in text and "Lesson 2 · " in text
+    assert "data=" not in text.split("begin(")[1][:80]
     assert json.loads(text)["metadata"]["kernelspec"]["name"] == "python3"
     path.write_text("mine")
     again = CliRunner().invoke(app, ["notebook", "2"])
@@ -176,8 +178,9 @@ def test_the_command_writes_one_notebook_or_all_and_replaces_none(
     names = {f"lesson_{lesson.number}.ipynb" for lesson in all_lessons()}
     assert {p.name for p in tmp_path.glob("*.ipynb")} == names
     assert path.read_text() == "mine"
-    into = CliRunner().invoke(app, ["notebook", "2", "--out", str(tmp_path / "other")])
-    assert into.exit_code == 0 and (tmp_path / "other.ipynb").exists()
+    words = ["notebook", "2", "--out", str(tmp_path / "other"), "--data", str(tmp_path)]
+    assert CliRunner().invoke(app, words).exit_code == 0
+    assert f"data='{tmp_path}')" in (tmp_path / "other.ipynb").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

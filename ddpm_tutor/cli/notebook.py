@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ddpm_tutor.cli.lesson import ask_for_trust, lesson_settings
-from ddpm_tutor.cli.shared_options import MAX_SEED, DataOption, Device, a_path
+from ddpm_tutor.cli.shared_options import MAX_SEED, DataOption, Device, a_path, given
 from ddpm_tutor.commands import command
 from ddpm_tutor.errors import TutorError, UsageError
 from ddpm_tutor.files import bundled, check_target, make_folder, replacing
@@ -28,10 +28,11 @@ NO_CLIENT = (
 
 
 def notebook(
+    ctx: typer.Context,
     name: Annotated[
         str | None,
         typer.Argument(
-            metavar="[N]",
+            metavar="N",
             callback=a_path,
             help="A lesson's number, or a lesson file.",
         ),
@@ -88,7 +89,8 @@ def notebook(
         check_target(path)
         if run and not trust:
             ask_for_trust(console, lesson)
-        text = written_notebook(lesson, values, data)
+        # a folder that is only set in the environment is this machine's own affair
+        text = written_notebook(lesson, values, data if given(ctx, "data") else None)
         if run:
             text = with_outputs(console, text, lesson, path.parent, data)
         save(console, path, text)
