@@ -129,7 +129,7 @@ def _named_entries(step: Step, name: str) -> str:
 
 def _where(title: str, links: Sequence[Link]) -> str:
     home = '<a href="index.html">Contents</a> &nbsp;·&nbsp; ' if links else ""
-    return home + escape(title)
+    return home + words(title)
 
 
 def _footer(typed: str, links: Sequence[Link]) -> str:
