@@ -16,9 +16,9 @@ from typer.testing import CliRunner
 from ddpm_tutor.cli import page as page_command
 from ddpm_tutor.cli.app import app
 from ddpm_tutor.cli.page import Subject
-from ddpm_tutor.course.lesson import read_lesson
+from ddpm_tutor.course.lesson import all_lessons, read_lesson
 from ddpm_tutor.course.paper import all_entries
-from ddpm_tutor.pages.live import noise, ten_digits
+from ddpm_tutor.pages.live import noise, place_of, ten_digits
 from ddpm_tutor.pages.pieces import to_html
 from ddpm_tutor.pages.pixels import in_words
 from ddpm_tutor.pages.plots import plot
@@ -29,6 +29,7 @@ from ddpm_tutor.science.lean_unet import LeanUNet
 from ddpm_tutor.science.pixels import to_unit_range
 from ddpm_tutor.science.schedule import Schedule
 from ddpm_tutor.screen.curves import Curves
+from ddpm_tutor.screen.images import Images
 from ddpm_tutor.screen.shown import Question, Said
 from ddpm_tutor.screen.values import DataTable, Value
 from ddpm_tutor.storage.digits import load_offline_digits
@@ -92,6 +93,7 @@ _ = save_grid(x_t, "lesson 9 grid", 5)
 show_table("Numbers", ["t", "x_t"], [(1, 0.5), (2, 0.25)])
 with figure() as (picture, (axis,)):
     axis.plot([1, 2], [3, 4])
+    axis.set(xlabel="n", ylabel="value")
 show(picture, "lines")
 """
 FETCHED = re.compile(
@@ -201,7 +203,8 @@ def test_all_that_is_shown_is_there(page: Path) -> None:
         "printed &lt;b&gt; &amp; [bold]", "<em>emphasis</em>", "&lt;angle&gt;",
         '<details class="code">',
         'class="histogram"', 'class="plot"', 'class="film"', 'class="live"', "<caption>Numbers",
-        "<i>x</i><sub>t-1</sub>", "Side by side: right, wrong", 'alt="Lines. ',
+        "<i>x</i><sub>t-1</sub>", "Side by side: right, wrong",
+        'alt="Lines. x: n; y: value. The curve: from 3 at 1 to 4 at 2."',
     ):  # fmt: skip
         assert part in html, part
     assert 'alt="x_t, t = 0: bright strokes on a dark ground"' in html
@@ -223,6 +226,7 @@ def test_pictures_are_said_in_words() -> None:
 def test_words_and_code_are_escaped_and_indices_are_set() -> None:
     assert words("x_0 < β_{t-1}") == "<i>x</i><sub>0</sub> &lt; <i>β</i><sub>t-1</sub>"
     assert words("by_digit x_0_hat save_film") == "by_digit x_0_hat save_film"
+    assert words("ε_θ(x_t) σ_t²").count("<sub>") == 3
     assert "<sub>500</sub>" in words("ᾱ_500") and "<sub>θ</sub>" in words("ε_θ")
     assert "<code>save_film(a &lt; b)</code>" in prose("Say `save_film(a < b)`.")
     assert 'aria-label="√ᾱ_t"' in prose("It is `√ᾱ_t`.") and "<svg" in prose("It is `√ᾱ_t`.")
@@ -251,6 +255,17 @@ def test_curves_have_scales_and_say_where_they_go() -> None:
     log = plot(Curves("", {"": [(1, 1e-3), (2, 1.0)]}.items(), log=True))
     assert ">0.001<" in log and ">0.1<" in log
     assert "<polyline" in plot(Curves("", {"": [(1.0, 2.0)]}.items()))  # a point alone
+
+
+def test_the_forward_process_stands_where_noising_is_shown_or_eq_4_stands() -> None:
+    noising = [Images(torch.zeros(5, 1, 8, 8), "x_t", [f"t = {t}" for t in range(0, 500, 100)])]
+    others = [Images(torch.zeros(2, 1, 8, 8), "x_t", ["t = 0", "t = 100"])]
+    by_number = {lesson.number: lesson for lesson in all_lessons()}
+    assert place_of(by_number[1], {7: noising}) == 7
+    assert place_of(by_number[2], {3: others, 8: noising}) == 8
+    assert place_of(by_number[1], {7: others}) == 0
+    entry = next(entry for entry in all_entries() if entry.key == "eq 4")
+    assert place_of(entry.to_read(), {2: others}) == 1
 
 
 def test_two_questions_in_a_row_open_one_after_the_other() -> None:
@@ -469,6 +484,10 @@ def test_there_is_no_serious_fault_for_who_cannot_see_or_use_a_mouse(tab: Any, s
 def test_a_telephone_needs_no_scrolling_sideways(tab: Any) -> None:
     tab.set_viewport_size({"width": 360, "height": 640})
     assert tab.evaluate("document.documentElement.scrollWidth") <= 360
+    # what is wider than its place can be reached by the keyboard, and only that
+    wider = "e => [e.scrollWidth > e.clientWidth, e.tabIndex === 0]"
+    found = [block.evaluate(wider) for block in tab.locator("pre, .formula, .wide").all()]
+    assert len(found) > 5 and all(wide == reached for wide, reached in found)
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ from rich.text import Text
 from torch import Tensor
 
 from ddpm_tutor.classroom.bars import Bars
-from ddpm_tutor.pictures.figures import save_figure_as
+from ddpm_tutor.pictures.figures import in_words, save_figure_as
 from ddpm_tutor.pictures.film_strips import captioned_moments, moment_name, save_film_strip
 from ddpm_tutor.pictures.films import NAMES, Frame, film
 from ddpm_tutor.pictures.grids import enlarged, grid
@@ -216,7 +216,8 @@ def save_figure(figure: Any, name: str) -> Path:
     """Saves a matplotlib figure as a PNG and prints its path."""
     path = output_path(name, ".png")
     save_figure_as(path, figure, dpi=120, bbox_inches="tight")
-    return saved_file(SavedFile(path, "Figure", name, picture=path.read_bytes()))
+    drawn, about = path.read_bytes(), in_words(figure)
+    return saved_file(SavedFile(path, "Figure", name, picture=drawn, about=about))
 
 
 def save_film(frames: Iterable[Frame], name: str) -> Path:
@@ -236,10 +237,14 @@ def show_runs(runs: Mapping[str, Iterable[Frame]]) -> None:
     """Shows runs of the chain that differ in one thing, each by its name, at the same t.
 
     A terminal shows how each ends, a page their ways beside each other on one slider.
+
+    Raises:
+        ValueError: they have frames at different t.
     """
     frames = {name: list(run) for name, run in runs.items()}
     (times, *others) = [tuple(frame.t for frame in run) for run in frames.values()]
-    assert all(other == times for other in others), "the runs have frames at other t"
+    if any(other != times for other in others):
+        raise ValueError("The runs have frames at other t: give them all the same steps.")
     views = {name: torch.stack([frame.x_t for frame in run]) for name, run in frames.items()}
     current().print(Runs(Film(captions_of(times), views, times)))
 

@@ -148,8 +148,9 @@ class Stepper:
         session, steps = self.session, self.lesson.steps
         session.recording = True
         seconds = [self.expected.get(step.title, QUICK_SECONDS) for step in steps]
-        with using(session), session.bars.bar("", sum(seconds)) as bar:
-            for number, needed in enumerate(seconds, start=1):
+        parts = seconds if self.expected else [1.0] * len(steps)
+        with using(session), session.bars.bar("", sum(parts)) as bar:
+            for number, part in enumerate(parts, start=1):
                 self.at_step(number)
                 if bar:
                     bar.change(description=f"{name}step {number} of {len(steps)}")
@@ -157,7 +158,7 @@ class Stepper:
                         bar.expect(sum(seconds[number - 1 :]))
                 self._execute(number)
                 if bar:
-                    bar.advance(needed)
+                    bar.advance(part)
         return self.shown
 
     def _unfinished(self, before: int) -> int | None:

@@ -162,7 +162,7 @@ def recorded_page(
     with tempfile.TemporaryDirectory(prefix="ddpm-tutor-page-") as folder:
         stepper = open_stepper(console, lesson, subject.name, values, Path(folder), None)
         from ddpm_tutor.course.lesson import all_lessons
-        from ddpm_tutor.pages.live import LiveForward, shows_noising, ten_digits
+        from ddpm_tutor.pages.live import LiveForward, place_of, ten_digits
         from ddpm_tutor.pages.page import page_of
         from ddpm_tutor.pages.site import links_of
         from ddpm_tutor.storage.digits import load_digits
@@ -171,7 +171,7 @@ def recorded_page(
         shown = stepper.record(before)
         stepper.namespace.clear()  # its tensors are in the memory of many pages else
     digits = None
-    if any(shows_noising(each) for each in shown.values()):
+    if place_of(lesson, shown):
         digits = LiveForward(ten_digits(load_digits(), int(values.get("seed", 0))))
     below = ""
     if subject.entry:

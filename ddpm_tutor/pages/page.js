@@ -170,7 +170,7 @@ all(".question").forEach((question) => {
     answered(question, near ?? possible.reduce((a, b) => (off(b) < off(a) ? b : a)));
   });
   const kept = answers[question.dataset.key];
-  if (kept) reveal(question, kept.given);
+  if (kept) kept.right = reveal(question, kept.given);  // the page may be of another run
 });
 tellScore();
 
@@ -290,6 +290,24 @@ if (live) {
 }
 
 // --- around the text -----------------------------------------------------------------------------
+
+/** What is wider than its place is scrolled by the arrow keys: so the keyboard has to get there. */
+function reachable() {
+  all(".formula, pre, .wide").forEach((block) => {
+    const wider = block.scrollWidth > block.clientWidth;
+    if (wider) block.tabIndex = 0;
+    else block.removeAttribute("tabindex");
+    const named = wider && block.dataset.label;
+    for (const [name, value] of [["role", "region"], ["aria-label", block.dataset.label]]) {
+      if (named) block.setAttribute(name, value);
+      else block.removeAttribute(name);
+    }
+  });
+}
+reachable();
+addEventListener("resize", reachable);
+document.addEventListener("toggle", reachable, true);
+document.addEventListener("click", () => setTimeout(reachable));
 
 if (matchMedia("(max-width: 66rem)").matches) {
   all(".contents details").forEach((contents) => { contents.open = false; });

@@ -60,7 +60,7 @@ def to_html(shown: Iterable[object]) -> str:
     for kind, alike in groupby(shown, key=type):
         if kind is Printed:
             lines = "\n".join(line.plain for line in alike if isinstance(line, Text))
-            pieces.append(f'<pre class="printed" tabindex="0">{escape(lines.rstrip())}</pre>\n')
+            pieces.append(f'<pre class="printed">{escape(lines.rstrip())}</pre>\n')
             continue
         for each in alike:
             if isinstance(each, FigureCurves):
@@ -80,10 +80,9 @@ def to_html(shown: Iterable[object]) -> str:
 def piece(shown: Any) -> str:
     """One piece; what is not known here as a terminal prints it."""
     console = make_console(file=io.StringIO())
-    with console.capture() as captured:
-        console.print(shown, width=80)
-    text = captured.get().rstrip()
-    return f'<pre class="printed" tabindex="0">{escape(text)}</pre>\n' if text else ""
+    lines = console.render_lines(shown, console.options.update(width=80), pad=False)
+    text = "\n".join("".join(part.text for part in line).rstrip() for line in lines).rstrip()
+    return f'<pre class="printed">{escape(text)}</pre>\n' if text else ""
 
 
 @piece.register
@@ -117,7 +116,7 @@ def _(shown: Value) -> str:
     if isinstance(shown.value, Tensor):
         return _tensor(shown.value, shown.title or "", list(shown.captions or []))
     if isinstance(shown.value, str):
-        return f'<pre class="printed" tabindex="0">{escape(shown.value)}</pre>\n'
+        return f'<pre class="printed">{escape(shown.value)}</pre>\n'
     drawn: str = piece.dispatch(object)(shown)
     return drawn
 
@@ -186,7 +185,7 @@ def _(shown: DataTable) -> str:
         cells = [f"<td {k}>{words(cell)}</td>" for k, cell in zip(kinds, row, strict=True)]
         rows += f"<tr>{''.join(cells)}</tr>"
     return (
-        f'<div class="wide" tabindex="0" role="region" aria-label="{escape(shown.title)}"><table>'
+        f'<div class="wide" data-label="{escape(shown.title)}"><table>'
         f"<caption>{words(shown.title)}</caption><thead><tr>{heads}</tr></thead>"
         f"<tbody>{rows}</tbody></table></div>\n"
     )
@@ -207,7 +206,7 @@ def _figure(shown: SavedFile, described: str = "") -> str:
     """A figure that matplotlib drew, or a sheet."""
     assert isinstance(shown.picture, bytes)
     title = title_of(shown.name)
-    alt = escape(f"{title or shown.what}. {described}".strip())
+    alt = escape(" ".join(filter(None, (f"{title or shown.what}.", shown.about, described))))
     return (
         f'<figure class="sheet"><img src="{png_uri(shown.picture)}" alt="{alt}">'
         f"<figcaption>{words(title)}</figcaption></figure>\n"
@@ -257,11 +256,12 @@ def film(shown: Film, title: str = "") -> str:
             f"data-seen='{escape(json.dumps(seen))}' style=\"width:{wide * max(zoom, 1)}px\">"
             f"</canvas><figcaption>{words(name)}</figcaption></figure>"
         )
+    broad = " broad" if wide > 2 * high else ""  # stands below the others on a telephone
     captions = escape(json.dumps(list(shown.captions), ensure_ascii=False))
     name = f"<figcaption>{words(title)}</figcaption>" if title else ""
     last = len(shown.captions) - 1
     return (
-        f'<figure class="film" data-captions=\'{captions}\'>{name}<div class="views">'
+        f'<figure class="film{broad}" data-captions=\'{captions}\'>{name}<div class="views">'
         f'{"".join(views)}</div><div class="controls"><button type="button" class="play" '
         f'aria-label="Play {escape(title)}">▶</button><input type="range" min="0" max="{last}" '
         f'value="0" step="1" aria-label="Moment of the film {escape(title)}"><output></output>'

@@ -19,7 +19,7 @@ from ddpm_tutor.course.questions import questions
 from ddpm_tutor.course.search import functions
 from ddpm_tutor.learner.points import worth
 from ddpm_tutor.pages.page import shell
-from ddpm_tutor.pages.words import words
+from ddpm_tutor.pages.words import one_line, words
 
 HOME = '<a href="index.html">Contents</a> &nbsp;·&nbsp; '
 
@@ -29,10 +29,23 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]], label: str) -> str
     heads = "".join(f'<th scope="col">{name}</th>' for name in head)
     body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
     return (
-        f'<div class="wide" tabindex="0" role="region" aria-label="{escape(label)}">'
+        f'<div class="wide" data-label="{escape(label)}">'
         f'<table class="entries"><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>'
         "</div>\n"
     )
+
+
+def facts_table(facts: Iterable[tuple[str, str]]) -> str:
+    """A table of names and what they stand for, as HTML; what has one name stands in one row."""
+    named: dict[str, list[str]] = {}
+    for name, what in facts:
+        if what:
+            named.setdefault(name, []).append(what)
+    rows = "".join(
+        f'<tr><th scope="row">{name}</th><td>{"<br>".join(whats)}</td></tr>'
+        for name, whats in named.items()
+    )
+    return f'<div class="wide"><table class="entries">{rows}</table></div>\n'
 
 
 def links_of(entry: Entry, lessons: dict[int, Lesson], *, linked: bool) -> str:
@@ -55,7 +68,7 @@ def links_of(entry: Entry, lessons: dict[int, Lesson], *, linked: bool) -> str:
 
     facts = [("In the paper", words(entry.page.fact("Where")))]
     for name in entry.listed("Function"):
-        facts.append(("Function", f"<code>{name}()</code> {words(summaries.get(name, ''))}"))
+        facts.append(("Function", f"<code>{name}()</code> {one_line(summaries.get(name, ''))}"))
     for number, title in entry.lessons:
         step = step_of(lessons[number], title)
         facts.append(
@@ -69,8 +82,7 @@ def links_of(entry: Entry, lessons: dict[int, Lesson], *, linked: bool) -> str:
         other = find_entry(key)
         text = f"{other.name}, {other.title}"
         facts.append(("See also", anchor(f"{other.page.path.stem}.html", text)))
-    items = "".join(f"<tr><th scope=row>{name}</th><td>{what}</td></tr>" for name, what in facts)
-    return f'{html}<div class="wide"><table class="entries">{items}</table></div>\n'
+    return html + facts_table(facts)
 
 
 def index_page(lessons: Mapping[str, Lesson]) -> str:
@@ -130,20 +142,22 @@ def unlinked(html: str, made: Collection[str]) -> str:
 
 def symbols_page() -> str:
     """Each symbol of the paper with its names in code."""
-    listed = symbols()
-    places = list(dict.fromkeys(place for symbol in listed for place in symbol.names))
     rows = []
-    for symbol in listed:
-        names = [
-            f"<code>{escape(symbol.names[p])}</code>" if p in symbol.names else "" for p in places
-        ]
+    for symbol in symbols():
+        places: dict[str, list[str]] = {}
+        for place, called in symbol.names.items():
+            places.setdefault(called, []).append("ddpm-tutor" if place == "here" else place)
+        names = "<br>".join(
+            f'{_code(called)} <span class="dim">{escape(", ".join(where))}</span>'
+            for called, where in places.items()
+        )
         shape = f'<br><span class="dim">{escape(symbol.shape)}</span>' if symbol.shape else ""
-        rows.append((words(symbol.symbol), f"{words(symbol.meaning)}{shape}", *names))
+        rows.append((words(symbol.symbol), f"{words(symbol.meaning)}{shape}", names))
     notes = "".join(f"<li>{words(line)}</li>" for line in conventions())
-    head = ("Symbol", "Meaning", *("ddpm-tutor" if p == "here" else escape(p) for p in places))
     main = (
-        f'<section class="step"><h1><span class="kind">The paper</span>Symbols</h1>'
-        f"{table(head, rows, 'Symbols')}<h2>How the codes count</h2><ul>{notes}</ul></section>"
+        '<section class="step"><h1><span class="kind">The paper</span>Symbols</h1>'
+        f"{table(('Symbol', 'Meaning', 'In code'), rows, 'Symbols')}"
+        f"<h2>How the codes count</h2><ul>{notes}</ul></section>"
     )
     return shell("symbols", "Symbols", main, where=f"{HOME}Symbols", footer=_footer())
 
@@ -152,25 +166,13 @@ def ledger_page() -> str:
     """Where code differs from the paper's text, with the effect that was measured."""
     parts = []
     for line in ledger():
-        facts = [
-            ("Paper", line.paper),
-            ("Code", line.code),
-            ("Effect", line.effect),
-            ("Measured", line.how),
-        ]
-        rows = "".join(
-            f"<tr><th scope=row>{name}</th><td>{words(what)}</td></tr>"
-            for name, what in facts
-            if what
-        )
-        see = ""
+        facts = {"Paper": words(line.paper), "Code": words(line.code),
+                 "Effect": words(line.effect), "Measured": words(line.how)}  # fmt: skip
         if line.see:
             other = find_entry(line.see)
-            see = f'<p>See <a href="{other.page.path.stem}.html">{escape(other.name)}</a>.</p>'
-        parts.append(
-            f'<h2 id="{escape(line.name)}">{words(line.title)}</h2>'
-            f'<table class="entries">{rows}</table>{see}'
-        )
+            facts["See"] = _linked(other.page.path.stem, f"{other.name}, {other.title}")
+        title = f'<h2 id="{escape(line.name)}">{words(line.title)}</h2>'
+        parts.append(title + facts_table(facts.items()))
     main = (
         '<section class="step"><h1><span class="kind">The paper</span>Where code differs from the '
         "text</h1><p>Each effect was measured with this tutor's weights, on digits.</p>"

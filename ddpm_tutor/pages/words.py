@@ -15,14 +15,17 @@ from ddpm_tutor.pictures.formulas import block_svg, formula_svg
 
 # a letter with an index: x_0, β_{t-1}, ᾱ_500; no name of code, such as x_0_hat
 INDEXED = re.compile(
-    r"(?<![\w.])([^\W\d_][\u0300-\u036f]?)_(\{[^{}]*\}|simple|\d+|[A-Za-zθφ][\u0300-\u036f]?)(?![\w(])"
+    r"(?<![\w.])([^\W\d_][\u0300-\u036f]?)_(\{[^{}]*\}|simple|\d+|[A-Za-zθφ][\u0300-\u036f]?)(?![^\W²])"
 )
-SIGNED = re.compile(r" ([-+=<>≈]) ")  # no line ends there
+# no line ends at these blanks
+SIGNED = re.compile(r" ([-+=≈]) ")
+NUMBERED = re.compile(r"\b(Eqs?\.|Alg\.|Fig\.|Table|Section|[Ll]essons?) (?=\d)")
 
 
 def words(text: str) -> str:
     """A sentence as HTML: letters with an index as such, lines kept."""
     held = SIGNED.sub("\u00a0\\1\u00a0", escape(text, quote=False))
+    held = NUMBERED.sub("\\1\u00a0", held)
     return INDEXED.sub(_indexed, held).replace("\n", "<br>")
 
 
@@ -39,8 +42,8 @@ def formula(block: str) -> str:
     except ValueError:  # a sign that the notation, or mathtext, does not have
         drawn = None
     if not drawn:
-        return f'<pre class="formula" tabindex="0">{escape(block.rstrip())}</pre>\n'
-    return f'<div class="formula" tabindex="0">{drawn}</div>\n'
+        return f'<pre class="formula">{escape(block.rstrip())}</pre>\n'
+    return f'<div class="formula">{drawn}</div>\n'
 
 
 def code_words(code: str) -> str:
@@ -77,6 +80,12 @@ def prose(markdown: str) -> str:
     return html
 
 
+def one_line(markdown: str) -> str:
+    """One line of prose, without a paragraph around it."""
+    html: str = _markdown.renderInline(markdown)
+    return html
+
+
 def code(source: str) -> str:
     """Python, folded: its lines are a click away."""
     lines = source.count("\n") + 1
@@ -84,5 +93,5 @@ def code(source: str) -> str:
     return (
         f'<details class="code"><summary>Code<span class="dim">, {lines} '
         f"line{'' if lines == 1 else 's'}</span></summary>"
-        f'<pre tabindex="0">{coloured}</pre></details>\n'
+        f"<pre>{coloured}</pre></details>\n"
     )

@@ -124,7 +124,7 @@ class SavedFile:
     """A file that a lesson wrote, and what is in it.
 
     Attributes:
-        what: such as "GIF".
+        what: such as "GIF"; about: what is to be seen on a figure, in words.
         picture: the images of a grid, (N, 1, H, W), in rows of `columns`; or a PNG.
         film: the moments of a film.
     """
@@ -135,6 +135,7 @@ class SavedFile:
     picture: Tensor | bytes | None = None
     columns: int | None = None
     film: Film | None = None
+    about: str = ""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         line = written(self.path, f"{self.what} saved")
