@@ -24,7 +24,7 @@ from ddpm_tutor.course.notebook import (
     notebook_of,
     typeset,
     version_of,
-    without_terminal,
+    without_keys,
 )
 from ddpm_tutor.course.questions import constant, keyword, questions
 from ddpm_tutor.errors import TutorError
@@ -151,8 +151,9 @@ def test_prose_is_markdown_with_typeset_formulas_and_without_keys(small: Lesson)
     assert typeset("x_1000, ᾱ_500 and exact_eps, `x_0_hat`") == (
         r"$x_{1000}$, $\bar{\alpha}_{500}$ and exact_eps, `x_0_hat`"
     )
-    assert without_terminal("One. (Press `s` to read it.) Two.") == "One. Two."
-    assert "`q_step??`" in without_terminal("All. From there, the key `s` shows it. More.")
+    assert without_keys("One. (Press `s` to read it.) Two.") == "One. Two."
+    told = without_keys("All. From there, the key `s` shows it. More.", "So. ")
+    assert told == "All. So. More."
     assert typeset("Code:\n\n    def hook(x):\n        return x\n\n`x_0`") == (
         "Code:\n\n```text\ndef hook(x):\n    return x\n```\n\n$x_{0}$"
     )
