@@ -24,7 +24,7 @@ from ddpm_tutor.course.notebook import (
     notebook_of,
     typeset,
     version_of,
-    without_terminal,
+    without_keys,
 )
 from ddpm_tutor.course.questions import constant, keyword, questions
 from ddpm_tutor.errors import TutorError
@@ -151,8 +151,9 @@ def test_prose_is_markdown_with_typeset_formulas_and_without_keys(small: Lesson)
     assert typeset("x_1000, ᾱ_500 and exact_eps, `x_0_hat`") == (
         r"$x_{1000}$, $\bar{\alpha}_{500}$ and exact_eps, `x_0_hat`"
     )
-    assert without_terminal("One. (Press `s` to read it.) Two.") == "One. Two."
-    assert "`q_step??`" in without_terminal("All. From there, the key `s` shows it. More.")
+    assert without_keys("One. (Press `s` to read it.) Two.") == "One. Two."
+    told = without_keys("All. From there, the key `s` shows it. More.", "So. ")
+    assert told == "All. So. More."
     assert typeset("Code:\n\n    def hook(x):\n        return x\n\n`x_0`") == (
         "Code:\n\n```text\ndef hook(x):\n    return x\n```\n\n$x_{0}$"
     )
@@ -162,11 +163,13 @@ def test_the_command_writes_one_notebook_or_all_and_replaces_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DDPM_TUTOR_DATA", str(tmp_path))
     done = CliRunner().invoke(app, ["notebook", "2", "--seed", "7", "--set", "digit=3"])
     assert done.exit_code == 0, done.output
     path = tmp_path / "lesson_2.ipynb"
     text = path.read_text(encoding="utf-8")
     assert re.search(r'"digit = 3 ', text) and "seed = 7 " in text and "Lesson 2 · " in text
+    assert "data=" not in text.split("begin(")[1][:80]
     assert json.loads(text)["metadata"]["kernelspec"]["name"] == "python3"
     path.write_text("mine")
     again = CliRunner().invoke(app, ["notebook", "2"])
@@ -176,8 +179,9 @@ def test_the_command_writes_one_notebook_or_all_and_replaces_none(
     names = {f"lesson_{lesson.number}.ipynb" for lesson in all_lessons()}
     assert {p.name for p in tmp_path.glob("*.ipynb")} == names
     assert path.read_text() == "mine"
-    into = CliRunner().invoke(app, ["notebook", "2", "--out", str(tmp_path / "other")])
-    assert into.exit_code == 0 and (tmp_path / "other.ipynb").exists()
+    words = ["notebook", "2", "--out", str(tmp_path / "other"), "--data", str(tmp_path)]
+    assert CliRunner().invoke(app, words).exit_code == 0
+    assert f"data='{tmp_path}')" in (tmp_path / "other.ipynb").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,9 @@ from typer.testing import CliRunner
 from ddpm_tutor.cli import page as page_command
 from ddpm_tutor.cli.app import app
 from ddpm_tutor.cli.page import Subject
-from ddpm_tutor.course.lesson import read_lesson
+from ddpm_tutor.course.lesson import all_lessons, read_lesson
 from ddpm_tutor.course.paper import all_entries
-from ddpm_tutor.pages.live import noise, ten_digits
+from ddpm_tutor.pages.live import noise, place_of, ten_digits
 from ddpm_tutor.pages.pieces import to_html
 from ddpm_tutor.pages.pixels import in_words
 from ddpm_tutor.pages.plots import plot
@@ -29,6 +29,7 @@ from ddpm_tutor.science.lean_unet import LeanUNet
 from ddpm_tutor.science.pixels import to_unit_range
 from ddpm_tutor.science.schedule import Schedule
 from ddpm_tutor.screen.curves import Curves
+from ddpm_tutor.screen.images import Images
 from ddpm_tutor.screen.shown import Question, Said
 from ddpm_tutor.screen.values import DataTable, Value
 from ddpm_tutor.storage.digits import load_offline_digits
@@ -254,6 +255,17 @@ def test_curves_have_scales_and_say_where_they_go() -> None:
     log = plot(Curves("", {"": [(1, 1e-3), (2, 1.0)]}.items(), log=True))
     assert ">0.001<" in log and ">0.1<" in log
     assert "<polyline" in plot(Curves("", {"": [(1.0, 2.0)]}.items()))  # a point alone
+
+
+def test_the_forward_process_stands_where_noising_is_shown_or_eq_4_stands() -> None:
+    noising = [Images(torch.zeros(5, 1, 8, 8), "x_t", [f"t = {t}" for t in range(0, 500, 100)])]
+    others = [Images(torch.zeros(2, 1, 8, 8), "x_t", ["t = 0", "t = 100"])]
+    by_number = {lesson.number: lesson for lesson in all_lessons()}
+    assert place_of(by_number[1], {7: noising}) == 7
+    assert place_of(by_number[2], {3: others, 8: noising}) == 8
+    assert place_of(by_number[1], {7: others}) == 0
+    entry = next(entry for entry in all_entries() if entry.key == "eq 4")
+    assert place_of(entry.to_read(), {2: others}) == 1
 
 
 def test_two_questions_in_a_row_open_one_after_the_other() -> None:

@@ -65,12 +65,12 @@ def begin(name: str, version: str, data: str | None = None) -> None:
         )
     if data is not None:
         os.environ["DDPM_TUTOR_DATA"] = data
-    bookmark = Bookmark(lesson.path.stem)
+    bookmark = Bookmark(lesson.key)
     _opened = Opened(lesson, name, hidden_pieces(lesson), bookmark)
     sessions.begin_with(sessions.new_session())
     current().on_answer = bookmark.answered
     show_tensors()
-    said = f"Lesson {lesson.number} · {lesson.title}. Your answers count in your progress."
+    said = f"{lesson.steps[0].title}. Your answers count in your progress."
     current().print(Text(said))
 
 

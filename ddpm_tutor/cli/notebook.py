@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.text import Text
 
 from ddpm_tutor.cli.lesson import ask_for_trust, lesson_settings
-from ddpm_tutor.cli.shared_options import MAX_SEED, DataOption, Device, a_path
+from ddpm_tutor.cli.shared_options import MAX_SEED, DataOption, Device, a_path, given
 from ddpm_tutor.commands import command
 from ddpm_tutor.errors import TutorError, UsageError
-from ddpm_tutor.files import bundled, check_target, make_folder, replacing
+from ddpm_tutor.files import came_along, check_target, make_folder, replacing
 from ddpm_tutor.screen.console import make_console, written
 
 if TYPE_CHECKING:
@@ -28,10 +28,11 @@ NO_CLIENT = (
 
 
 def notebook(
+    ctx: typer.Context,
     name: Annotated[
         str | None,
         typer.Argument(
-            metavar="[N]",
+            metavar="N",
             callback=a_path,
             help="A lesson's number, or a lesson file.",
         ),
@@ -88,7 +89,8 @@ def notebook(
         check_target(path)
         if run and not trust:
             ask_for_trust(console, lesson)
-        text = written_notebook(lesson, values, data)
+        # a folder that is only set in the environment is this machine's own affair
+        text = written_notebook(lesson, values, data if given(ctx, "data") else None)
         if run:
             text = with_outputs(console, text, lesson, path.parent, data)
         save(console, path, text)
@@ -117,8 +119,8 @@ def values_of(
 
 def file_name(lesson: "Lesson") -> str:
     """What its notebook is called."""
-    came_along = lesson.path.parent == bundled("lessons")
-    return f"lesson_{lesson.number}.ipynb" if came_along else f"{lesson.path.stem}.ipynb"
+    stem = f"lesson_{lesson.number}" if came_along(lesson.path) else lesson.path.stem
+    return f"{stem}.ipynb"
 
 
 def target(lesson: "Lesson", out: Path | None, folder: bool) -> Path:
@@ -138,8 +140,7 @@ def written_notebook(lesson: "Lesson", values: dict[str, Any], data: Path | None
     """The text of the notebook's file."""
     from ddpm_tutor.course.notebook import notebook_of
 
-    came_along = lesson.path.parent == bundled("lessons")
-    name = str(lesson.number) if came_along else str(lesson.path.resolve())
+    name = str(lesson.number) if came_along(lesson.path) else str(lesson.path.resolve())
     return as_text(notebook_of(lesson, name, values, data.resolve() if data else None))
 
 

@@ -16,7 +16,7 @@ from ddpm_tutor.cli.lesson import ask_for_trust, lesson_settings, open_stepper
 from ddpm_tutor.cli.shared_options import MAX_SEED, DataOption, Device, a_path
 from ddpm_tutor.commands import command
 from ddpm_tutor.errors import TutorError, UsageError, first_line
-from ddpm_tutor.files import bundled, check_target, make_folder, replacing
+from ddpm_tutor.files import came_along, check_target, make_folder, replacing
 from ddpm_tutor.screen.console import make_console, written
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Subject:
     @property
     def file(self) -> str:
         """The name of its page, without the ending."""
-        mine = self.entry is None and self.lesson.path.parent == bundled("lessons")
+        mine = self.entry is None and came_along(self.lesson.path)
         return f"lesson_{self.lesson.number}" if mine else self.lesson.path.stem
 
     @property
@@ -55,7 +55,7 @@ class Subject:
         """The command that opens it in the terminal."""
         if self.entry is not None:
             return command("paper", *self.entry.key.split())
-        mine = self.lesson.path.parent == bundled("lessons")
+        mine = came_along(self.lesson.path)
         return command("lesson", self.lesson.number if mine else self.lesson.path)
 
 
@@ -162,7 +162,7 @@ def recorded_page(
     with tempfile.TemporaryDirectory(prefix="ddpm-tutor-page-") as folder:
         stepper = open_stepper(console, lesson, subject.name, values, Path(folder), None)
         from ddpm_tutor.course.lesson import all_lessons
-        from ddpm_tutor.pages.live import LiveForward, shows_noising, ten_digits
+        from ddpm_tutor.pages.live import LiveForward, place_of, ten_digits
         from ddpm_tutor.pages.page import page_of
         from ddpm_tutor.pages.site import links_of
         from ddpm_tutor.storage.digits import load_digits
@@ -171,7 +171,7 @@ def recorded_page(
         shown = stepper.record(before)
         stepper.namespace.clear()  # its tensors are in the memory of many pages else
     digits = None
-    if any(shows_noising(each) for each in shown.values()):
+    if place_of(lesson, shown):
         digits = LiveForward(ten_digits(load_digits(), int(values.get("seed", 0))))
     below = ""
     if subject.entry:
@@ -186,7 +186,7 @@ def known_seconds(subject: Subject) -> dict[str, float]:
     """The seconds that its steps took when they ran before, by their titles."""
     from ddpm_tutor.learner.progress import load_progress
 
-    name = subject.entry.progress_name if subject.entry else subject.lesson.path.stem
+    name = subject.entry.progress_name if subject.entry else subject.lesson.key
     return dict(load_progress().lesson(name).seconds)
 
 

@@ -118,23 +118,25 @@ def markdown(step: Step) -> str:
     named = entries_named("\n".join([step.prose, *(cell.source for cell in step.code)]))
     typed = ", ".join(f"`{command('paper', *entry.key.split())}`" for entry in named)
     below = f"\n\n*In the paper:* {typed}" if named else ""
-    return typeset(without_terminal(step.prose)) + below
+    # what --set would set is an assignment here, for the cell of the parameters
+    return typeset(SET.sub(_assignment, without_keys(step.prose, SOURCE))) + below
 
 
-def without_terminal(prose: str) -> str:
-    """Prose where no keys are pressed: without its sentences on those of the terminal.
+def without_keys(prose: str, source: str = "") -> str:
+    """Prose for where no keys are pressed: without its sentences on those of the terminal.
 
-    What --set would set there is an assignment here, for the cell of the parameters.
+    Args:
+        source: a sentence in place of that on the key `s`, which shows the source of functions.
     """
 
     def instead(found: re.Match[str]) -> str:
-        return SOURCE if "the key `s`" in found[0] else ""
+        return source if "the key `s`" in found[0] else ""
 
     kept = []
     for paragraph in prose.split("\n\n"):
         line = " ".join(paragraph.split("\n"))
         kept.append(KEYS.sub(instead, line) if KEYS.search(line) else paragraph)
-    return SET.sub(_assignment, "\n\n".join(filter(None, kept)))
+    return "\n\n".join(filter(None, kept))
 
 
 def _assignment(found: re.Match[str]) -> str:

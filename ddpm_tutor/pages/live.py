@@ -3,7 +3,7 @@
 import base64
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ddpm_tutor.course.lesson import Lesson
 from ddpm_tutor.pages.words import code_words, words
 from ddpm_tutor.science.noise import normal, stream
 from ddpm_tutor.science.schedule import linear_schedule
@@ -19,6 +20,7 @@ from ddpm_tutor.storage.digits import Digits
 
 NOISES = 5
 FEWEST = 5  # times in a row of pictures that shows noising
+EQ_4 = re.compile(r"^    x_t = √ᾱ_t x_0 \+ √\(1 - ᾱ_t\) ε", re.MULTILINE)
 TIME = re.compile(r"t = (\d+)")
 
 
@@ -31,6 +33,16 @@ def shows_noising(shown: Iterable[object]) -> bool:
             if each.title == "x_t" and whole and times == sorted(times) and times[0] == 0:
                 return True
     return False
+
+
+def place_of(lesson: Lesson, shown: Mapping[int, Iterable[object]]) -> int:
+    """The number of the step where a page is to have the forward process; 0 for none.
+
+    That is where noising is shown; else where Eq. 4 stands as a formula.
+    """
+    noising = (number for number in sorted(shown) if shows_noising(shown[number]))
+    formula = (n for n, step in enumerate(lesson.steps, start=1) if EQ_4.search(step.prose))
+    return next(noising, 0) or next(formula, 0)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from string import Template
 from ddpm_tutor import __version__
 from ddpm_tutor.course.lesson import Lesson, Step
 from ddpm_tutor.course.paper import entries_named
-from ddpm_tutor.pages.live import LiveForward, shows_noising
+from ddpm_tutor.pages.live import LiveForward, place_of
 from ddpm_tutor.pages.pieces import to_html
 from ddpm_tutor.pages.words import prose, words
 from ddpm_tutor.screen.prose import without_title
@@ -69,16 +69,16 @@ def page_of(
     Args:
         shown: what each step with code has shown, by its number.
         name: of the page's file, without the ending; typed: the command that opens it.
-        digits: what the reader may add noise to, where the page shows noising.
+        digits: what the reader may add noise to, in a place that `place_of` finds.
         below: what stands below the prose of the first step.
         links: pages of the same site; none where this one stands alone.
     """
     first, sections = lesson.steps[0], []
+    live = place_of(lesson, shown) if digits else 0
     for number, step in enumerate(lesson.steps, start=1):
         mine: list[object] = list(shown.get(number, []))
-        if digits and shows_noising(mine):  # once a page
+        if number == live:
             mine.append(digits)
-            digits = None
         head = _heading(step, number)
         body = prose(without_title(step.prose))
         if number == 1:
@@ -129,7 +129,7 @@ def _named_entries(step: Step, name: str) -> str:
 
 def _where(title: str, links: Sequence[Link]) -> str:
     home = '<a href="index.html">Contents</a> &nbsp;·&nbsp; ' if links else ""
-    return home + escape(title)
+    return home + words(title)
 
 
 def _footer(typed: str, links: Sequence[Link]) -> str:

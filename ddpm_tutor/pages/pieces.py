@@ -80,9 +80,8 @@ def to_html(shown: Iterable[object]) -> str:
 def piece(shown: Any) -> str:
     """One piece; what is not known here as a terminal prints it."""
     console = make_console(file=io.StringIO())
-    with console.capture() as captured:
-        console.print(shown, width=80)
-    text = captured.get().rstrip()
+    lines = console.render_lines(shown, console.options.update(width=80), pad=False)
+    text = "\n".join("".join(part.text for part in line).rstrip() for line in lines).rstrip()
     return f'<pre class="printed">{escape(text)}</pre>\n' if text else ""
 
 

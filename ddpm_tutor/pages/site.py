@@ -19,7 +19,7 @@ from ddpm_tutor.course.questions import questions
 from ddpm_tutor.course.search import functions
 from ddpm_tutor.learner.points import worth
 from ddpm_tutor.pages.page import shell
-from ddpm_tutor.pages.words import words
+from ddpm_tutor.pages.words import one_line, words
 
 HOME = '<a href="index.html">Contents</a> &nbsp;·&nbsp; '
 
@@ -36,9 +36,14 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]], label: str) -> str
 
 
 def facts_table(facts: Iterable[tuple[str, str]]) -> str:
-    """A table of names and what they stand for, as HTML; what is empty is left out."""
+    """A table of names and what they stand for, as HTML; what has one name stands in one row."""
+    named: dict[str, list[str]] = {}
+    for name, what in facts:
+        if what:
+            named.setdefault(name, []).append(what)
     rows = "".join(
-        f'<tr><th scope="row">{name}</th><td>{what}</td></tr>' for name, what in facts if what
+        f'<tr><th scope="row">{name}</th><td>{"<br>".join(whats)}</td></tr>'
+        for name, whats in named.items()
     )
     return f'<div class="wide"><table class="entries">{rows}</table></div>\n'
 
@@ -63,7 +68,7 @@ def links_of(entry: Entry, lessons: dict[int, Lesson], *, linked: bool) -> str:
 
     facts = [("In the paper", words(entry.page.fact("Where")))]
     for name in entry.listed("Function"):
-        facts.append(("Function", f"<code>{name}()</code> {words(summaries.get(name, ''))}"))
+        facts.append(("Function", f"<code>{name}()</code> {one_line(summaries.get(name, ''))}"))
     for number, title in entry.lessons:
         step = step_of(lessons[number], title)
         facts.append(

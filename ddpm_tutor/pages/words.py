@@ -80,6 +80,12 @@ def prose(markdown: str) -> str:
     return html
 
 
+def one_line(markdown: str) -> str:
+    """One line of prose, without a paragraph around it."""
+    html: str = _markdown.renderInline(markdown)
+    return html
+
+
 def code(source: str) -> str:
     """Python, folded: its lines are a click away."""
     lines = source.count("\n") + 1
