@@ -241,7 +241,7 @@ def test_an_answer_in_a_cell_counts_in_the_progress(
     exec("ask(1)", variables)
     shown = capsys.readouterr().out
     assert "✓ It is 41.5. As many as there are." in shown and "That it was." in shown
-    kept = load_progress().lesson(small.path.stem)
+    kept = load_progress().lesson(small.key)
     assert kept.answers["How many?"] and kept.step == 2
     cells.finish()
 
