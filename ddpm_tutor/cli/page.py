@@ -63,7 +63,7 @@ def page(
     what: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[N]...",
+            metavar="N",
             help="A lesson's number, a lesson file, or a piece of the paper, such as eq 11.",
             callback=lambda given: [a_path(word) for word in given or []],
         ),
@@ -76,7 +76,7 @@ def page(
         Path | None,
         typer.Option(
             callback=a_path,
-            help="The HTML file to write, such as lesson_1.html; with --all the folder.",
+            help="The HTML file to write, as lesson_1.html; with --all the folder, as site.",
             show_default=False,
         ),
     ] = None,
