@@ -8,6 +8,7 @@ from string import Template
 
 from ddpm_tutor import __version__
 from ddpm_tutor.course.lesson import Lesson, Step
+from ddpm_tutor.course.notebook import without_keys
 from ddpm_tutor.course.paper import entries_named
 from ddpm_tutor.pages.live import LiveForward, place_of
 from ddpm_tutor.pages.pieces import to_html
@@ -80,7 +81,7 @@ def page_of(
         if number == live:
             mine.append(digits)
         head = _heading(step, number)
-        body = prose(without_title(step.prose))
+        body = prose(without_keys(without_title(step.prose)))
         if number == 1:
             body = body.replace("<p><strong>", '<p class="fact"><strong>') + below
         named = _named_entries(step, name) if links else ""
