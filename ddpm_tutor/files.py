@@ -29,6 +29,12 @@ def bundled(name: str) -> Path:
     return inside if inside.is_dir() else package.parent / name
 
 
+def came_along(path: Path) -> bool:
+    """Whether a lesson or exercise file is one that came with the package."""
+    home = path.resolve().parent
+    return any(home == bundled(name).resolve() for name in ("lessons", "exercises"))
+
+
 def user_folder(kind: str) -> Path:
     """Where this user's "data" or "cache" is kept.
 

@@ -205,6 +205,23 @@ def test_what_was_given_up_counts_again_after_a_reset(tutor, quick, folder: Path
     assert "✓ passed" in tutor("exercise")
 
 
+def test_the_checks_are_counted_and_the_first_that_passed_is_kept(tutor, quick, folder) -> None:
+    tutor("exercise", "start", "13")
+    for _ in range(2):
+        tutor("exercise", "check", "13", code=1)
+    assert load_progress().exercise("ex13_label_dropout").checks == 2
+    solve(13, folder)
+    tutor("exercise", "check", "13")
+    first = load_progress().exercise("ex13_label_dropout")
+    assert (first.checks, first.passed_check) == (3, 3) and first.passed_when
+    path = solve(13, folder)
+    path.write_text(f"{path.read_text()}# and another\n")
+    tutor("exercise", "check", "13")
+    again = load_progress().exercise("ex13_label_dropout")
+    assert (again.checks, again.passed_check) == (4, 3) and again.passed != first.passed
+    assert again.passed_when == first.passed_when
+
+
 def test_progress_of_an_earlier_version_is_kept(tutor, folder: Path) -> None:
     lesson = {"step": 3, "finished": True, "answers": {"11.2 a": True}}
     path = progress_file()

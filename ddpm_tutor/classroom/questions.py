@@ -63,11 +63,11 @@ def _tell(right: bool, text: str) -> None:
     current().print(Sentence(Text.assemble(mark, text)))
 
 
-def _close(question: str, part: str, points: float, right: bool) -> None:
+def _close(question: str, part: str, points: float, right: bool, answer: str = "") -> None:
     """Records the answer, and says so where a right one comes too late to count."""
     session = current()
     if session.on_answer:
-        earned = session.on_answer(part or question, right)
+        earned = session.on_answer(part or question, right, answer)
         if right and points and not earned:
             late = "The points are for the first answer. You can have them in another sitting."
             session.print(Sentence(late))
@@ -151,7 +151,7 @@ def ask_choice(
     _tell(right, options[chosen][1])
     if not right:
         session.print(Sentence(f"It is {truth}"))
-    _close(question, part, points, right)
+    _close(question, part, points, right, f"{given}) {options[chosen][0]}")
 
 
 def ask_number(
@@ -196,4 +196,4 @@ def ask_number(
     difference = abs(given - float(number(answer).replace(",", "")))  # as it is shown
     off = "" if right else f" You were {number(difference)} off."
     _tell(right, f"It is {number(answer)}.{off} {why}")
-    _close(question, part, points, right)
+    _close(question, part, points, right, text)

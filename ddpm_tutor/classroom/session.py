@@ -56,8 +56,9 @@ class Session:
     out: Path = Path("outputs")
     # asks the learner a question and returns the answer; None where nobody is there to ask
     ask: Callable[[str], str] | None = None
-    # told of each answer, and of a question skipped as of a wrong one; says whether it is earned
-    on_answer: Callable[[str, bool], bool] | None = None
+    # told of each answer: the question, whether it is right, and the text, "" for a question that
+    # was skipped; says whether the points are earned
+    on_answer: Callable[[str, bool, str], bool] | None = None
     thinking: float = 0.0  # seconds that the learner took to answer in this step
     silent: bool = False  # earlier steps run again without showing anything
     shown: list[RenderableType] = field(default_factory=list)  # by the step that is running

@@ -112,7 +112,7 @@ def show_list(console: Console) -> None:
     upcoming, done = None, 0
     listed = all_exercises()
     for exercise in listed:
-        mine = progress.exercise(exercise.name)
+        mine = progress.exercise(exercise.key)
         done += bool(mine.passed)
         if upcoming is None and not mine.passed:
             upcoming = exercise
@@ -264,6 +264,7 @@ def check_once(console: Console, exercise: "Exercise", path: Path) -> bool:
     """Checks the file, tells the verdict and keeps it; whether it has passed."""
     from ddpm_tutor.grading.report import print_verdict
     from ddpm_tutor.grading.sandbox import check
+    from ddpm_tutor.learner.progress import exercise_failed
 
     with console.status(Text(f"Checking {path} ...")):
         checked = check(exercise, path)
@@ -271,6 +272,7 @@ def check_once(console: Console, exercise: "Exercise", path: Path) -> bool:
     if checked.verdict.passed:
         keep(console, exercise, path, checked)
     else:
+        exercise_failed(exercise)
         say_help(console, exercise, path)
     return checked.verdict.passed
 
@@ -285,20 +287,20 @@ def keep(console: Console, exercise: "Exercise", path: Path, checked: "Checked")
     if part:
         word = "point" if part.points == 1 else "points"
         mine = f"part {part.name} of the assignment ({part.points:g} {word})"
-        open_ones = [n for n in part.exercises if not progress.exercise(n).counts]
-        if progress.exercise(exercise.name).given_up:
+        open_ones = [e for e in part.exercises if not progress.exercise(e.key).counts]
+        if progress.exercise(exercise.key).given_up:
             say = (
                 f"You have seen the solution, so it earns no points. After a reset it does: {mine}."
             )
         elif open_ones:
-            others = " and ".join(n.split("_")[0].replace("ex", "exercise ") for n in open_ones)
+            others = " and ".join(f"exercise {e.number}" for e in open_ones)
             say = f"Together with {others} it earns {mine}."
         else:
             say = f"It earns {mine}."
         console.print(Text(f"  {say}"))
-    elif progress.exercise(exercise.name).given_up:
+    elif progress.exercise(exercise.key).given_up:
         console.print(Text("  You have seen the solution. After a reset it counts."))
-    following = [e for e in all_exercises() if not progress.exercise(e.name).passed]
+    following = [e for e in all_exercises() if not progress.exercise(e.key).passed]
     later = [e for e in following if e.number > exercise.number] or following
     if later:
         console.print(Text(f"  Next: {going_on(later[0], path.parent)}", "dim"), soft_wrap=True)
@@ -310,7 +312,7 @@ def say_help(console: Console, exercise: "Exercise", path: Path) -> None:
     """Where help is to be had."""
     from ddpm_tutor.learner.progress import load_progress
 
-    shown = load_progress().exercise(exercise.name).hints
+    shown = load_progress().exercise(exercise.key).hints
     left = len(exercise.hints) - shown
     if left > 0:
         word = "A hint" if shown == 0 else "The next hint"
@@ -327,8 +329,8 @@ def hint(name: NameArgument) -> None:
 
     exercise, console = find_exercise(name), make_console()
     count = len(exercise.hints)
-    number = min(load_progress().exercise(exercise.name).hints + 1, count)
-    change_progress(lambda p: setattr(p.exercise(exercise.name), "hints", number))
+    number = min(load_progress().exercise(exercise.key).hints + 1, count)
+    change_progress(lambda p: setattr(p.exercise(exercise.key), "hints", number))
     shown = exercise.hints[number - 1]
     console.print(Text(f"Hint {number} of {count} · {exercise.title}", "bold"))
     console.print(Prose(shown.prose))
@@ -358,7 +360,7 @@ def solution(
     from ddpm_tutor.screen.prose import Code
 
     exercise, console = find_exercise(name), make_console()
-    progress = load_progress().exercise(exercise.name)
+    progress = load_progress().exercise(exercise.key)
     if not progress.passed and not give_up and not progress.given_up:
         raise UsageError(
             f"You have not passed exercise {exercise.number} yet. Ask for a hint, or add --give-up:"
@@ -366,7 +368,7 @@ def solution(
         )
     console.print(Code(exercise.solution.source))
     if not progress.passed:
-        change_progress(lambda p: setattr(p.exercise(exercise.name), "given_up", True))
+        change_progress(lambda p: setattr(p.exercise(exercise.key), "given_up", True))
         console.print()
         console.print(Text("Read it until you can say why each part is there. Then close it, and:"))
         again = command("exercise", "reset", typed_again(name, exercise))
@@ -395,6 +397,7 @@ def reset(name: NameArgument, folder: FolderOption = FOLDER) -> None:
         progress.hints = 0
         if progress.given_up:
             progress.given_up, progress.passed = False, ""
+            progress.passed_when, progress.passed_check = "", 0
 
-    change_progress(lambda p: forget(p.exercise(exercise.name)))
+    change_progress(lambda p: forget(p.exercise(exercise.key)))
     console.print(written(path, "Written"), soft_wrap=True)

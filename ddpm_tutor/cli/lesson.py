@@ -90,7 +90,7 @@ def lesson(
     bookmark = None
     if learner_is_there(pause):
         open_progress(console)
-        bookmark = Bookmark(chosen.path.stem)
+        bookmark = Bookmark(chosen.key)
     elif pause is not False:
         console.print(Text(NO_KEYS, "yellow"))
     if bookmark and start is None and 1 < bookmark.lesson.step <= count:
@@ -272,7 +272,7 @@ def say_points(console: Console, lesson: "Lesson", place: "LessonProgress", fini
         console.print(Text(f"Points in this lesson: {mine:g} of {of:g}."))
     if finished:
         progress = load_progress()
-        progress.lessons[lesson.path.stem] = place  # nothing is on the disk where none can be
+        progress.lessons[lesson.key] = place  # nothing is on the disk where none can be
         say_ways_to_earn(console, [lesson], progress)
 
 
@@ -325,7 +325,7 @@ def say_exercises(console: Console, lesson: "Lesson") -> None:
 
     progress = load_progress()
     mine = [e for e in all_exercises() if e.lesson == str(lesson.number)]
-    left = [e for e in mine if not progress.exercise(e.name).passed]
+    left = [e for e in mine if not progress.exercise(e.key).passed]
     if left:
         titles = "; ".join(f"{e.number}{HOLD}{e.title.replace(' ', HOLD)}" for e in left)
         console.print(Sentence(f"Exercises of this lesson: {titles}."))

@@ -39,7 +39,7 @@ def lessons() -> None:
     mine, all_points = 0.0, 0.0
     known = all_lessons()
     for lesson in known:
-        done = progress.lesson(lesson.path.stem)
+        done = progress.lesson(lesson.key)
         points, of = earned(lesson, done.answers), worth(lesson)
         mine, all_points = mine + points, all_points + of
         table.add_row(
@@ -52,7 +52,7 @@ def lessons() -> None:
     console.print(table)
     console.print(Text(f"Points: {mine:g} of {all_points:g}, {all_points - mine:g} to go."))
     listed = all_exercises()
-    passed = sum(bool(progress.exercise(exercise.name).passed) for exercise in listed)
+    passed = sum(bool(progress.exercise(exercise.key).passed) for exercise in listed)
     console.print(
         Text.assemble(
             f"Exercises: {passed} of {len(listed)} passed. ", ("ddpm-tutor exercise", "dim")
@@ -61,7 +61,7 @@ def lessons() -> None:
     if upcoming := next_lesson(known, progress):
         say, lesson = upcoming
         console.print(Text(f"{say}: ddpm-tutor lesson {lesson.number}", "dim"))
-    done_ones = [lesson for lesson in known if progress.lesson(lesson.path.stem).finished]
+    done_ones = [lesson for lesson in known if progress.lesson(lesson.key).finished]
     say_ways_to_earn(console, done_ones, progress)
 
 
@@ -74,19 +74,19 @@ def say_ways_to_earn(console: Console, lessons: "list[Lesson]", progress: "Progr
     missing = [
         (lesson, question)
         for lesson in lessons
-        for question in open_questions(lesson, progress.lesson(lesson.path.stem).answers)
+        for question in open_questions(lesson, progress.lesson(lesson.key).answers)
     ]
     if not missing:
         return
     earned_by = parts()
-    unpassed = [e for e in all_exercises() if not progress.exercise(e.name).counts]
+    unpassed = [e for e in all_exercises() if not progress.exercise(e.key).counts]
     ways = Table.grid(padding=(0, 2))
     for lesson, question in missing[:MAX_WAYS]:
         place = lesson.number if lesson.path.parent == bundled("lessons") else lesson.path
         how = command("lesson", place, "--from", question.step)
         ways.add_row("", Text(question.key), Text(how, "bold"))
         part = earned_by.get(question.part)
-        if left := [e for e in unpassed if part and e.name in part.exercises]:
+        if left := [e for e in unpassed if part and e in part.exercises]:
             ways.add_row("", "", Text(f"or {going_on_with(left)}", "dim"))
     console.print(Sentence(TO_BE_HAD))
     console.print(ways)

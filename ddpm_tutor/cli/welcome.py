@@ -28,8 +28,8 @@ def next_lesson(lessons: "list[Lesson]", progress: "Progress") -> "tuple[str, Le
 
     One that was left in the middle comes first.
     """
-    unfinished = [lesson for lesson in lessons if not progress.lesson(lesson.path.stem).finished]
-    begun = [lesson for lesson in unfinished if progress.lesson(lesson.path.stem).step > 1]
+    unfinished = [lesson for lesson in lessons if not progress.lesson(lesson.key).finished]
+    begun = [lesson for lesson in unfinished if progress.lesson(lesson.key).step > 1]
     if begun:
         return "Go on with", begun[0]
     if unfinished:
@@ -67,7 +67,7 @@ def welcome() -> None:
     listed = all_lessons()
     rows = Table.grid(padding=(0, 2))
     for lesson in listed:
-        mine = progress.lesson(lesson.path.stem)
+        mine = progress.lesson(lesson.key)
         rows.add_row(Text(str(lesson.number), "bold"), Text(lesson.title), state_of(lesson, mine))
     console.print(rows)
     console.print()

@@ -5,6 +5,7 @@ A cell starts at a line `# %%` or `#%%`. It is prose where that line says `[mark
 here needs torch, so that lists are quick.
 """
 
+import hashlib
 import io
 import re
 import tokenize
@@ -82,6 +83,16 @@ def cut(text: str) -> list[Cell]:
         else:
             cells.append(Cell(kind, title, body.rstrip(), start + 2))
     return cells
+
+
+def key_from_elsewhere(path: Path, *says: str) -> str:
+    """Under which name progress is kept in a file that did not come with the package.
+
+    Its file name, and what it says that it is: so it keeps its progress where it is moved, cloned
+    once more or corrected, and is never taken for another one whose file is called the same.
+    """
+    digest = hashlib.sha256("\n".join(says).encode(errors="replace")).hexdigest()[:12]
+    return f"elsewhere/{path.stem}-{digest}"
 
 
 def above(lines: list[str]) -> list[Cell]:

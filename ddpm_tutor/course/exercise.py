@@ -16,11 +16,11 @@ from types import ModuleType
 from typing import Any
 
 from ddpm_tutor.commands import command
-from ddpm_tutor.course.cells import Cell, cut, read_source
+from ddpm_tutor.course.cells import Cell, cut, key_from_elsewhere, read_source
 from ddpm_tutor.course.lesson import all_lessons
 from ddpm_tutor.course.questions import questions
 from ddpm_tutor.errors import TutorError, UsageError
-from ddpm_tutor.files import bundled
+from ddpm_tutor.files import bundled, came_along
 
 FOLDER = Path("exercises")  # the learner's files, in the folder they work in
 FACTS = ("Lesson", "Paper")  # what the first cell says in any case
@@ -94,6 +94,18 @@ class Exercise:
     def name(self) -> str:
         """What the learner's file is called, such as "ex2_closed_form"."""
         return f"ex{self.number}_{self.path.stem[3:]}"
+
+    @property
+    def key(self) -> str:
+        """The name under which progress in it is kept: that of the learner's file, where the
+        exercise came with the package.
+
+        Any other goes by its own file's name, its title, and the function that it asks for.
+        """
+        if came_along(self.path):
+            return self.name
+        asks = f"{self.function}({', '.join(self.arguments)})"
+        return key_from_elsewhere(self.path, self.title, asks)
 
     @property
     def file(self) -> Path:
@@ -244,18 +256,18 @@ class Part:
 
     name: str
     points: float
-    lesson: str  # the file name of the lesson that asks for it, without .py
-    exercises: tuple[str, ...]  # the names of those that earn it together
+    lesson: str  # the key of the lesson that asks for it
+    exercises: tuple[Exercise, ...]  # those that earn it together
 
 
 def parts() -> dict[str, Part]:
     """The parts of the assignment that exercises earn, by name."""
     exercises = all_exercises()
     return {
-        q.part: Part(q.part, q.points, lesson.path.stem, names)
+        q.part: Part(q.part, q.points, lesson.key, earning)
         for lesson in all_lessons()
         for q in questions(lesson)
-        if (names := tuple(e.name for e in exercises if q.part and e.part == q.part))
+        if (earning := tuple(e for e in exercises if q.part and e.part == q.part))
     }
 
 

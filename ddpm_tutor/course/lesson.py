@@ -14,9 +14,9 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
-from ddpm_tutor.course.cells import Cell, cut, read_source
+from ddpm_tutor.course.cells import Cell, cut, key_from_elsewhere, read_source
 from ddpm_tutor.errors import TutorError, UsageError
-from ddpm_tutor.files import bundled
+from ddpm_tutor.files import bundled, came_along
 
 # what --set may give to parameters that have these names in every lesson
 RANGES = {"digit": range(10), "seed": range(2**63)}
@@ -53,6 +53,16 @@ class Lesson:
     def title(self) -> str:
         """The first heading, without its "Lesson 3 ·"."""
         return re.sub(r"^Lesson \d+\W*", "", self.steps[0].title)
+
+    @property
+    def key(self) -> str:
+        """The name under which progress in it is kept: the file's, where it came with the package.
+
+        Any other lesson goes by its file's name, its title and its goal.
+        """
+        if came_along(self.path):
+            return self.path.stem
+        return key_from_elsewhere(self.path, self.title, self.fact("Goal"))
 
     def fact(self, name: str) -> str:
         """What the first step says behind `**name:**`, such as Paper or Time; "" if nothing."""

@@ -39,7 +39,7 @@ def own_code(folder: Path, names: Sequence[str], purpose: str) -> OwnCode:
         path = folder / f"{exercise.name}.py"
         if not path.is_file():
             continue
-        source, passed = read_answer(path), progress.exercise(exercise.name).passed
+        source, passed = read_answer(path), progress.exercise(exercise.key).passed
         if passed != fingerprint(source):
             why = "has changed since it passed" if passed else "has not passed yet"
             check = command("exercise", "check", as_typed(path))
