@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
 
 from ddpm_tutor.classroom.session import Session
 from ddpm_tutor.classroom.stepper import LessonError, Stepper
@@ -36,8 +38,12 @@ from ddpm_tutor.learner.progress import (
     read_progress,
 )
 from ddpm_tutor.science.schedule import linear_schedule
+from ddpm_tutor.screen.curves import Curves, FigureCurves
+from ddpm_tutor.screen.images import Images
 from ddpm_tutor.screen.keyboard import showing_keys
 from ddpm_tutor.screen.prose import HOLD, PROSE_WIDTH, Prose, Sentence, folded, used_functions
+from ddpm_tutor.screen.shown import Printed, Question, Said, SavedFile, Told
+from ddpm_tutor.screen.values import DataTable, Value
 
 LESSON = """\
 # %% [markdown]
@@ -112,6 +118,80 @@ def test_a_file_becomes_steps_of_prose_and_code(lesson: Lesson) -> None:
     assert [len(step.code) for step in lesson.steps] == [0, 1, 2, 1]
     assert (lesson.number, lesson.title) == (9, "A small one")
     assert (lesson.fact("Paper"), lesson.fact("Time")) == ("Eq. 4", "1 minute")
+
+
+RECORDED = """\
+# %% [markdown]
+# # Lesson 9 · All that can be shown
+
+# %%
+import torch
+from ddpm_tutor.classroom.tools import (
+    ask_choice, ask_number, figure, save_film, save_grid, save_moments, say, show, show_curves,
+    show_images, show_table,
+)
+from ddpm_tutor.pictures.films import Frame
+
+# %%
+x = torch.zeros(3, 1, 32, 32)
+show(x, "zeros", ["a", "b", "c"])
+x += 1  # what was shown stays
+show_images(x, "ones")
+print("printed [bold]")
+say("Said.")
+rows = [(1, 0.5), (2, 0.25)]
+show_table("Halves", ["n", "half"], rows)
+rows.clear()
+show_curves("Curve", {"up": enumerate([1.0, 2.0])}, "n", log=True)
+with figure() as (picture, (axis,)):
+    axis.plot([1, 2], [3, 4])
+show(picture, "lines")
+
+# %%
+_ = save_film([Frame(t, x[:1] * t, -x[:1]) for t in (5, 0)], "film")
+_ = save_moments([x, x], ["one", "two"], "moments")
+_ = save_grid(x, "grid", 2)
+ask_choice("Which?", [("this", "No, this."), ("that", "Yes. That.")], 1, part="1 a", points=2)
+ask_number("How many?", 3, tolerance=0.1, why="There are.")
+"""
+
+
+def test_a_recorded_run_keeps_the_data_and_shows_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "09_all.py"
+    path.write_text(RECORDED, encoding="utf-8")
+    console, lesson = screen(), read_lesson(path)
+    shown = Stepper(lesson, Session(console, out=tmp_path)).record()[1]
+    assert text_of(console) == ""
+    kinds = dict.fromkeys(type(each) for each in shown)
+    assert set(kinds) == {
+        Padding, Value, Images, Printed, Said, DataTable, Curves, FigureCurves, SavedFile, Text,
+        Question, Told,
+    }  # fmt: skip
+    by_kind = {kind: [each for each in shown if type(each) is kind] for kind in kinds}
+    (value,), (images,) = by_kind[Value], by_kind[Images]
+    assert (value.title, value.captions) == ("zeros", ["a", "b", "c"]) and not value.value.any()
+    assert images.title == "ones" and images.images.all()
+    assert [line.plain for line in by_kind[Printed]] == ["printed [bold]"]
+    assert by_kind[Said][0].text.plain == "Said." and len(by_kind[Told]) == 2
+    assert by_kind[DataTable][0].rows == [[1, 0.5], [2, 0.25]]
+    figure, film, moments, grid = by_kind[SavedFile]
+    assert figure.picture.startswith(b"\x89PNG") and figure.path.is_file()
+    assert film.film.times == (5, 0) and film.film.captions == ("t = 5", "t = 0")
+    assert film.film.views["x_t"].shape == (2, 1, 1, 32, 32)
+    assert film.film.views["x_t"][0].mean() == 5 and film.film.views["estimate of x_0"].mean() == -1
+    assert moments.film.captions == ("one", "two") and moments.film.views[""].shape[:2] == (2, 3)
+    assert grid.columns == 2 and grid.picture.shape == (3, 1, 32, 32)
+    choice, number = by_kind[Question]
+    assert choice.options == (("this", "No, this."), ("that", "Yes. That.")) and choice.answer == 1
+    assert (choice.part, choice.points, choice.kind) == ("1 a", 2, "choice")
+    assert (number.answer, number.tolerance, number.why) == (3, 0.1, "There are.")
+    # printed one after the other they are what a terminal shows
+    printed, straight = screen(), screen()
+    for each in shown:
+        Session(printed).show_again(each)
+    Stepper(lesson, Session(straight, out=tmp_path)).run()
+    assert "printed [bold]" in text_of(printed)
+    assert text_of(straight).endswith(text_of(printed))
 
 
 def test_cells_know_their_line_in_the_file(lesson: Lesson) -> None:

@@ -15,7 +15,7 @@ from rich.panel import Panel
 from rich.rule import Rule
 from rich.text import Text
 
-from ddpm_tutor.classroom.questions import LETTERS, Leave
+from ddpm_tutor.classroom.questions import Leave
 from ddpm_tutor.classroom.session import Asked, Session, ends_blank, show, using
 from ddpm_tutor.course.cells import Cell
 from ddpm_tutor.course.lesson import (
@@ -39,6 +39,7 @@ from ddpm_tutor.screen.prose import (
     used_functions,
     without_title,
 )
+from ddpm_tutor.screen.shown import LETTERS, Printed
 
 HELP = """\
 Enter   go on to the next step; its code runs as it opens; also Space, →, ↓, Page Down
@@ -131,6 +132,30 @@ class Stepper:
                     return seen_all
                 number = max(1, number + move)
         return True
+
+    def record(self) -> dict[int, list[RenderableType]]:
+        """Runs the whole lesson without showing anything but the bars; asks nothing.
+
+        Returns:
+            what each step with code has shown, by its number: it can be drawn in another form.
+
+        Raises:
+            LessonError: the lesson's code failed.
+        """
+        session, steps = self.session, self.lesson.steps
+        session.recording = True
+        seconds = [self.expected.get(step.title, QUICK_SECONDS) for step in steps]
+        with using(session), session.bars.bar("", sum(seconds)) as bar:
+            for number, (step, needed) in enumerate(zip(steps, seconds, strict=True), start=1):
+                self.at_step(number)
+                if bar:
+                    bar.change(description=f"Step {number} of {len(steps)}: {step.title}")
+                    if self.expected:
+                        bar.expect(sum(seconds[number - 1 :]))
+                self._execute(number)
+                if bar:
+                    bar.advance(needed)
+        return self.shown
 
     def _unfinished(self, before: int) -> int | None:
         """The first step before that number whose code was stopped, or left at a question."""
@@ -439,11 +464,11 @@ class _PrintedText(io.TextIOBase):
     def write(self, text: str) -> int:
         *lines, self.rest = (self.rest + text).split("\n")
         for line in lines:
-            self.session.print(Text(line))
+            self.session.print(Printed(line))
         return len(text)
 
     def close(self) -> None:
         if self.rest:
-            self.session.print(Text(self.rest))
+            self.session.print(Printed(self.rest))
             self.rest = ""
         super().close()
