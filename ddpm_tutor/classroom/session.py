@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from random import Random
 from typing import Any, TypeVar
 
 import torch
@@ -66,6 +67,9 @@ class Session:
     asked: list[Asked] = field(default_factory=list)  # by the step that is running
     saved: list[Path] = field(default_factory=list)  # files written by the lesson
     told_of_parts: bool = False  # the learner has read what a part of the assignment is
+    # deals the options of a question that is asked again, by itself: it earns no points there, and
+    # no step comes before it
+    again: Random | None = None
 
     def __post_init__(self) -> None:
         self.bars = Bars(self.console)
@@ -299,3 +303,8 @@ def drawn_beside(state: Any, console: Console) -> RenderableType:
 def note(text: str) -> None:
     """A few words beside the progress bar of the innermost `track`."""
     current().bars.note(text)
+
+
+def pick(choices: Sequence[T], generator: torch.Generator) -> T:
+    """One of these by chance: a number for a question that is asked with others each time."""
+    return choices[int(torch.randint(len(choices), (), generator=generator))]

@@ -24,6 +24,7 @@ from ddpm_tutor.cli.info import info
 from ddpm_tutor.cli.lesson import lesson
 from ddpm_tutor.cli.lessons import lessons
 from ddpm_tutor.cli.paper import paper
+from ddpm_tutor.cli.review import review
 from ddpm_tutor.cli.sample import sample
 from ddpm_tutor.cli.signals import signals_by_name
 from ddpm_tutor.cli.train import train
@@ -152,7 +153,7 @@ def welcome(
 app.command("lessons")(lessons)
 app.command("lesson")(lesson)
 app.add_typer(exercise.app, name="exercise")
-for command in (paper, gif, edit, sample, train, evaluate, info):
+for command in (paper, review, gif, edit, sample, train, evaluate, info):
     app.command()(command)
 
 

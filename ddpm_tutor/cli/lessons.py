@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ddpm_tutor.cli.exercise import going_on
-from ddpm_tutor.cli.welcome import next_lesson, open_progress, state_of
+from ddpm_tutor.cli.welcome import next_lesson, open_progress, say_due, state_of
 from ddpm_tutor.commands import command
 from ddpm_tutor.files import bundled
 from ddpm_tutor.screen.console import make_console
@@ -61,6 +61,7 @@ def lessons() -> None:
     if upcoming := next_lesson(known, progress):
         say, lesson = upcoming
         console.print(Text(f"{say}: ddpm-tutor lesson {lesson.number}", "dim"))
+    say_due(console, progress, "Review: ")
     done_ones = [lesson for lesson in known if progress.lesson(lesson.key).finished]
     say_ways_to_earn(console, done_ones, progress)
 

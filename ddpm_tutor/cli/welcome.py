@@ -47,6 +47,17 @@ def open_progress(console: Console) -> "Progress":
     return load_progress()
 
 
+def say_due(console: Console, progress: "Progress", label: str) -> None:
+    """One line where questions are due."""
+    from ddpm_tutor.learner.progress import at, now
+    from ddpm_tutor.learner.reviews import due_items
+
+    if waiting := len(due_items(progress, at(now()))):
+        due = "question is" if waiting == 1 else "questions are"
+        words = f"  {waiting} {due} due"
+        console.print(Text.assemble(label, ("ddpm-tutor review", "bold"), words))
+
+
 def welcome() -> None:
     """What this is, where the learner is, and what to type next."""
     from ddpm_tutor.course.lesson import all_lessons
@@ -77,6 +88,7 @@ def welcome() -> None:
         console.print(Text.assemble(f"{say}:".ljust(15), command))
     else:
         console.print(Text("You have done every lesson. Now read the code: it is short."))
+    say_due(console, progress, "Once more:     ")
     console.print(Text.assemble("Write it:      ", ("ddpm-tutor exercise", "bold")))
     console.print(Text.assemble("Draw a 7:      ", ("ddpm-tutor gif --digit 7", "bold")))
     console.print(Text.assemble("All commands:  ", ("ddpm-tutor --help", "bold")))

@@ -4,6 +4,7 @@ import ast
 from dataclasses import dataclass
 from typing import Any
 
+from ddpm_tutor.course.cells import Cell
 from ddpm_tutor.course.lesson import Lesson
 
 
@@ -16,6 +17,7 @@ class Question:
     points: float
     step: int  # of the lesson, from 1
     call: ast.Call
+    cell: Cell  # that it stands in
 
     @property
     def key(self) -> str:
@@ -35,7 +37,7 @@ def questions(lesson: Lesson) -> list[Question]:
                     text = constant(call.args[0] if call.args else None)
                     part = constant(keyword(call, "part"))
                     points = constant(keyword(call, "points"))
-                    found.append(Question(text or "", part or "", points or 0, number, call))
+                    found.append(Question(text or "", part or "", points or 0, number, call, cell))
     return found
 
 

@@ -81,12 +81,21 @@ class ExerciseProgress:
         self.checks += 1
 
 
+@dataclass(frozen=True)
+class Review:
+    """How well a question stays, as the reviews have shown."""
+
+    successes: int = 0  # since it was last missed
+    when: str = ""  # UTC: when it was asked last; "" where that is not known
+
+
 @dataclass
 class Progress:
     """The learner's progress in all lessons and exercises, kept in a small JSON file."""
 
     lessons: dict[str, LessonProgress] = field(default_factory=dict)
     exercises: dict[str, ExerciseProgress] = field(default_factory=dict)
+    reviews: dict[str, Review] = field(default_factory=dict)  # question -> how well it stays
 
     def lesson(self, key: str) -> LessonProgress:
         """Progress in the lesson of this key."""
@@ -100,6 +109,15 @@ class Progress:
 def now() -> str:
     """The time in UTC to the second, such as 2026-11-26T16:20:05Z."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def at(when: str) -> datetime:
+    """The moment that a time of `now` names.
+
+    Raises:
+        ValueError: it is none.
+    """
+    return datetime.strptime(when, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
 
 
 def progress_file() -> Path:
@@ -143,7 +161,17 @@ def read_progress(text: str) -> Progress:
         history = (exercise.checks, exercise.passed_when, exercise.passed_check)
         if tuple(map(type, history)) != (int, str, int):
             exercise.checks, exercise.passed_when, exercise.passed_check = 0, "", 0
-    return Progress(lessons, exercises)
+    return Progress(lessons, exercises, dict(_reviews_in(saved.get("reviews"))))
+
+
+def _reviews_in(saved: object) -> Iterator[tuple[str, Review]]:
+    """The reviews that a file holds; what is none is left out, and the question asked anew."""
+    for question, kept in saved.items() if isinstance(saved, dict) else ():
+        with contextlib.suppress(TypeError, ValueError):
+            review = Review(**kept)
+            at(review.when or now())
+            if type(review.successes) is int and review.successes >= 0:
+                yield question, review
 
 
 def _given_in(saved: object) -> Iterator[tuple[str, list[Answer]]]:
