@@ -213,15 +213,20 @@ def check_questions() -> None:
     Raises:
         TutorError: something is not.
     """
+    from ddpm_tutor.course.lesson import all_lessons
     from ddpm_tutor.course.options_lint import problems_of_all, tells_of
-    from ddpm_tutor.course.review import all_questions, review_pages
+    from ddpm_tutor.course.paper import all_entries
+    from ddpm_tutor.course.questions import questions
+    from ddpm_tutor.course.review import review_pages
     from ddpm_tutor.course.review_lint import problems_of_review
 
-    found = [
-        f"{p.path.name}: {problem}" for p in review_pages() for problem in problems_of_review(p)
-    ]
-    asked = [question for _, question in all_questions()]
-    found += problems_of_all(asked)
+    mine = review_pages()
+    others = [*all_lessons(), *(entry.page for entry in all_entries())]
+    made = [question for page in mine for question in questions(page)]
+    fixed = [question for page in others for question in questions(page)]
+    found = [f"{page.path.name}: {each}" for page in mine for each in problems_of_review(page)]
+    found += problems_of_all(fixed) + problems_of_all(made, dealt=True)
     if found:
         raise TutorError("\n".join(found))
-    typer.echo(f"In order: {len(asked)} questions. {tells_of(asked)}")
+    typer.echo(f"In order: {len(made)} questions made for review.")
+    typer.echo(f"Lessons and entries: {len(fixed)} questions. {tells_of(fixed)}")

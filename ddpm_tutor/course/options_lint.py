@@ -18,6 +18,7 @@ FAR_LONGER, FAR_MARGIN = 2.0, 25  # and in one question alone by these
 # of a statistic beyond which chance would go once in twenty sittings
 CHI_SQUARE = {1: 3.84, 2: 5.99, 3: 7.81}
 SIGMAS = 2.0
+FEWEST = 5  # questions of a lesson from which on one letter would be noticed
 YES_NO = re.compile(r"^(yes|no|none|neither)\b", re.IGNORECASE)
 
 
@@ -167,3 +168,13 @@ def problems_of_options(question: Question) -> list[str]:
     if mine > FAR_LONGER * max(lengths) and mine - max(lengths) > FAR_MARGIN:
         found.append("the right option is by far the longest")
     return found
+
+
+def problems_of_letters(questions: Iterable[Question]) -> list[str]:
+    """Whether one letter is right nearly always in these questions of one lesson."""
+    seen = tells_of(questions)
+    return [
+        f"{'abcdefgh'[letter]}) is right in {count} of {seen.count} questions"
+        for letter, count in seen.letters.items()
+        if seen.count >= FEWEST and count >= seen.count - 1
+    ]

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 from ddpm_tutor.course.lesson import Lesson, Step, all_lessons, parameters
 from ddpm_tutor.course.lesson_lint import problems_of
-from ddpm_tutor.course.options_lint import problems_of_options
 from ddpm_tutor.course.questions import questions
 from ddpm_tutor.course.review import lessons_of, place_of
 from ddpm_tutor.errors import UsageError
@@ -23,8 +22,7 @@ def problems_of_review(page: Lesson) -> list[str]:
         if number > 1:
             found += [f"{step.title}: {problem}" for problem in problems_of_step(step, len(mine))]
         for question in mine:
-            problems = [*problems_of(question), *problems_of_options(question)]
-            found += [f"{step.title}: {p}" for p in problems if p != NO_LITERAL]
+            found += [f"{step.title}: {p}" for p in problems_of(question) if p != NO_LITERAL]
     titles = [step.title for step in page.steps]
     return found + [f"{t}: two steps of this title" for t in {*titles} if titles.count(t) > 1]
 
