@@ -45,7 +45,7 @@ ask_choice(
     [
         (f"{true:.2f}", f"Yes. It is never below {exact:.2f}. It is exact at q = p(z | x), which "
          f"has p(z = 0 | x) = {best:.2f}. The gap is the KL divergence from there."),
-        (f"{2 * exact - true:.2f}", "That is below -log2 p(x), and an upper bound is never below."),
+        (f"{exact ** 2 / true:.2f}", "That is below -log2 p(x), and an upper bound is never below."),
         (f"{exact:.2f}", f"That takes q = p(z | x), and p(z = 0 | x) is {best:.2f}, not {q}."),
     ],
     answer=0,

@@ -249,14 +249,18 @@ name, other = pick((
 ), rng)
 true = int((other.alpha_bar < 0.5).nonzero()[0])
 right = round(true, -1)
-others = {right * 6 // 100 * 10, right * 15 // 100 * 10, 500}
+early, late = right * 6 // 100 * 10, right * 15 // 100 * 10
+middle = 500 if min(abs(right - 500), abs(late - 500)) > 50 else 850
 why = ("This schedule was made so: in the middle half is gone." if "cosine" in name else
        "β grows evenly, so -log ᾱ_t is about β_T t² / (2 T). It is 0.69 there.")
 ask_choice(
     f"T = 1000, with {name}. At about which t is ᾱ_t = 0.5?",
-    [(f"t = {right}", f"Yes. At t = {true} it falls below 0.5. {why}")] + [
-        (f"t = {t}", f"There ᾱ_t is {other.alpha_bar[t]:.2f}.")
-        for t in sorted(others) if abs(t - right) > 50],
+    [
+        (f"t = {right}", f"Yes. At t = {true} it falls below 0.5. {why}"),
+        (f"t = {early}", f"There ᾱ_t is {other.alpha_bar[early]:.2f}. The first β are small."),
+        (f"t = {late}", f"There ᾱ_t is {other.alpha_bar[late]:.2f} already."),
+        (f"t = {middle}", f"At t = {middle} ᾱ_t is {other.alpha_bar[middle]:.2f}: β has grown."),
+    ],
     answer=0,
 )
 show_table("ᾱ_t", ["t", "ᾱ_t"], [
