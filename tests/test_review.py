@@ -1,6 +1,7 @@
 """`ddpm-tutor review`: questions again, with other numbers, each when it is due."""
 
 import ast
+import io
 import json
 import math
 import re
@@ -16,7 +17,6 @@ from typer.testing import CliRunner
 from ddpm_tutor.classroom.questions import ask_choice
 from ddpm_tutor.classroom.session import Session, using
 from ddpm_tutor.classroom.stepper import Stepper
-from ddpm_tutor.cli import lesson as lesson_module
 from ddpm_tutor.cli import review as review_module
 from ddpm_tutor.cli.app import app
 from ddpm_tutor.course.cells import Cell
@@ -41,18 +41,14 @@ from ddpm_tutor.learner.progress import (
     load_progress,
     read_progress,
 )
-from ddpm_tutor.learner.reviews import DAYS, after, answered, due_items, in_order, is_due, learned
-from ddpm_tutor.science.schedule import linear_schedule
+from ddpm_tutor.learner.reviews import DAYS, after, answered, due_items, in_order, is_due
 from ddpm_tutor.screen import shown
 from ddpm_tutor.screen.console import make_console
 
 MADE = [item for page in review_pages() for item in items_of_review(page)]
+ITEMS = list(all_items())
 MONDAY = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 MAX_SECONDS = 5.0  # of one core, for a question
-
-
-def title(item: Item) -> str:
-    return item.question.cell and item.heading
 
 
 @pytest.fixture
@@ -77,9 +73,9 @@ def asked(item: Item, seed: int, folder: Path) -> shown.Question:
 # what is asked
 
 
-def bar(t: float, T: int = 1000, last: float = 0.02) -> float:
+def bar(t: float, T: int = 1000) -> float:
     """ᾱ_t of the linear schedule, multiplied out in plain Python."""
-    return math.prod(1 - (1e-4 + (last - 1e-4) * i / (T - 1)) for i in range(int(t)))
+    return math.prod(1 - (1e-4 + (0.02 - 1e-4) * i / (T - 1)) for i in range(int(t)))
 
 
 def beta(t: float) -> float:
@@ -210,7 +206,7 @@ def test_an_entry_asks_its_question_alone_and_shows_what_comes_after(
 
 
 def test_of_the_lessons_there_are_choices_that_point_at_nothing_on_the_screen() -> None:
-    items = [item for item in all_items() if item.place[0] == "lesson"]
+    items = [item for item in ITEMS if item.place[0] == "lesson"]
     assert len(items) >= 20
     for item in items:
         assert len(questions(item.page)) > 0 and "below" not in item.cell.source
@@ -226,7 +222,7 @@ def test_options_are_dealt_anew_where_a_question_is_asked_again() -> None:
     letters = set()
     for seed in range(20):
         told: list[bool] = []
-        session = Session(make_console(file=open("/dev/null", "w")), again=Random(seed))
+        session = Session(make_console(file=io.StringIO()), again=Random(seed))
         session.ask = lambda prompt: "a"
         session.on_answer = lambda question, right, text, told=told: told.append(right) or True
         with using(session):
@@ -240,7 +236,7 @@ def test_options_are_dealt_anew_where_a_question_is_asked_again() -> None:
 
 def test_no_step_comes_before_a_question_that_is_asked_alone() -> None:
     typed = iter(["back", "?", "a"])
-    session = Session(make_console(file=open("/dev/null", "w")), again=Random(0))
+    session = Session(make_console(file=io.StringIO()), again=Random(0))
     session.ask = lambda prompt: next(typed)
     with using(session):
         ask_choice("Which?", [("one", "Yes."), ("two", "No.")], 0)
@@ -296,7 +292,7 @@ def take(lesson: int, question: Question, right: bool, when: datetime) -> None:
 
 def item_of_lesson(number: int) -> Item:
     key = all_lessons()[number - 1].key
-    return next(item for item in all_items() if item.name == key)
+    return next(item for item in ITEMS if item.name == key)
 
 
 def keys_due(moment: datetime) -> list[str]:
@@ -447,7 +443,6 @@ def at_the_keyboard(monkeypatch: pytest.MonkeyPatch, typed: list[str], keys: str
     monkeypatch.setattr(review_module, "learner_is_there", lambda: True)
     monkeypatch.setattr(review_module, "asking", lambda console: ask)
     monkeypatch.setattr(review_module, "read_key", lambda: next(pressed))
-    assert lesson_module.asking is not ask
 
 
 def test_ctrl_c_keeps_what_was_answered(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -526,12 +521,7 @@ def test_letters_lengths_and_words_that_give_answers_away_are_found() -> None:
 
 
 def test_everything_can_be_asked_and_each_under_a_name_of_its_own() -> None:
-    keys = [item.key for item in all_items()]
+    keys = [item.key for item in ITEMS]
     assert len(keys) == len(set(keys)) and len(keys) > 80
     done = run("review", "--check")
     assert done.exit_code == 0 and "chi-square" in done.output
-
-
-def test_what_a_learner_has_come_to_is_known_by_what_was_done(kept: Path) -> None:
-    assert list(learned(load_progress())) == []
-    assert linear_schedule().alpha_bar[1000].item() == pytest.approx(bar(1000))

@@ -21,7 +21,7 @@ from ddpm_tutor.screen.values import number
 SKIPPING = "Enter alone skips the question: you read the answer, and it earns nothing."
 CHOICE_KEYS = "Type back to go to the step before, q to leave the lesson; b is an answer here."
 NUMBER_KEYS = "Type b to go back to the step before, q to leave the lesson."
-ALONE_KEYS = "Type q to leave."
+ALONE_KEYS = "Enter alone skips the question: you read the answer. Type q to leave."
 NO_STEP_BEFORE = "No step comes before this question. Enter alone skips it, q leaves."
 
 
@@ -94,6 +94,11 @@ def _asked(prompt: str, help: str, letters: str = "") -> str:
         session.console.print(Sentence(NO_STEP_BEFORE if back else help))
 
 
+def _ways_out(keys: str) -> str:
+    """How to leave a question; `keys` are those of a lesson."""
+    return ALONE_KEYS if current().again else f"{SKIPPING} {keys}"
+
+
 def _dealt(
     options: Sequence[tuple[str, str]], answer: int, again: Random
 ) -> tuple[Sequence[tuple[str, str]], int]:
@@ -131,8 +136,7 @@ def ask_choice(
         session.gap()
         return
     prompt = f"Your choice ({'/'.join(letters)}, ? for help, Enter to skip): "
-    keys = ALONE_KEYS if session.again else CHOICE_KEYS
-    help = f"Type {' or '.join(letters)} to answer. {SKIPPING} {keys}"
+    help = f"Type {' or '.join(letters)} to answer. {_ways_out(CHOICE_KEYS)}"
     while (given := _asked(prompt, help, letters).lower().strip("(). ")) != "":
         if given in list(letters):
             break
@@ -181,7 +185,7 @@ def ask_number(
         _tell(True, posed.truth)
         session.gap()
         return
-    help = f"{WANTED} {SKIPPING} {ALONE_KEYS if session.again else NUMBER_KEYS}"
+    help = f"{WANTED} {_ways_out(NUMBER_KEYS)}"
     while text := _asked("Your number (? for help, Enter to skip): ", help):
         try:
             given = read_number(text, answer, tolerance)

@@ -88,7 +88,7 @@ def welcome() -> None:
         console.print(Text.assemble(f"{say}:".ljust(15), command))
     else:
         console.print(Text("You have done every lesson. Now read the code: it is short."))
-    say_due(console, progress, "Once more:     ")
+    say_due(console, progress, "Review:        ")
     console.print(Text.assemble("Write it:      ", ("ddpm-tutor exercise", "bold")))
     console.print(Text.assemble("Draw a 7:      ", ("ddpm-tutor gif --digit 7", "bold")))
     console.print(Text.assemble("All commands:  ", ("ddpm-tutor --help", "bold")))

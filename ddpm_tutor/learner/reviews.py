@@ -69,8 +69,11 @@ def when_of(answer: Answer) -> str:
 
 def learned(progress: Progress) -> Iterator[tuple[Item, Review]]:
     """The questions that the learner has come to, and how well each stays."""
-    finished = {o.number for o in all_lessons() if progress.lesson(o.key).finished}
-    for item in all_items(lambda name: name in progress.lessons):
+    begun = {name for name, mine in progress.lessons.items() if mine.answers or mine.finished}
+    if not begun:
+        return
+    finished = {lesson.number for lesson in all_lessons() if progress.lesson(lesson.key).finished}
+    for item in all_items(lambda name: name in begun):
         review = standing(item, progress, finished)
         if review is not None:
             yield item, review

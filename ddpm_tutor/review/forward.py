@@ -112,11 +112,11 @@ ask_choice(
     answer=0,
 )
 chain = schedule_from_beta(torch.full((steps,), beta))
-x = torch.zeros(1, 1, 200, 200)
+x = torch.zeros(1, 1, 100, 100)
 for t in range(1, steps + 1):
     x = q_step(chain, x, torch.tensor([t]), normal(x.shape, rng, "cpu"))
-say(f"{steps} steps, really taken: the variance of 40,000 pixels is {x.var():.3f}.")
-assert abs(x.var().item() - true) < 0.05
+say(f"{steps} steps, really taken: the variance of 10,000 pixels is {x.var():.3f}.")
+assert abs(x.var().item() - true) < 0.08
 
 # %% [markdown]
 # ## Eq. 4 · How much noise is in x_t?

@@ -88,11 +88,11 @@ small, large = pick(range(5, 31), rng), pick(range(300, 901), rng)
 where = choose_device(device)
 model = load_checkpoint().model.to(where)
 on = schedule.to(where)
-x_0 = some_digits(32, rng).to(where)
+x_0 = some_digits(4, rng).to(where)
 eps = normal(x_0.shape, rng, where)
 with torch.no_grad():
     at_small, at_large = (loss_simple(
-        model, on, x_0, torch.full((32,), t, device=where), eps).item() for t in (small, large))
+        model, on, x_0, torch.full((4,), t, device=where), eps).item() for t in (small, large))
 ratio = at_small / at_large
 ask_choice(
     f"The network that comes with this tutor: is its loss larger at t = {small} or at t = {large}?",
@@ -107,7 +107,7 @@ ask_choice(
     ],
     answer=0 if ratio > 3 else 1 if ratio < 1 / 3 else 2,
 )
-show_table("Eq. 14 on 32 digits", ["t", "loss"], [
+show_table("Eq. 14 on 4 digits", ["t", "loss"], [
     (small, f"{at_small:.4f}"), (large, f"{at_large:.4f}")])
 
 # %% [markdown]
