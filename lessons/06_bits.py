@@ -275,7 +275,7 @@ rows += [("sum (Eq. 5)", by_terms), ("Eq. 3", narrow.mean().item())]
 ask_choice(
     "What is gained by Eq. 5?",
     [
-        ("a smaller L, nearer to -log p, than that of Eq. 3",
+        ("a smaller L than that of Eq. 3",
          "It is the same number, sorted. The table below has both."),
         ("each term needs one x_t alone",
          "Yes. And Eq. 4 makes any x_t in one jump. So a term can be drawn at random and "

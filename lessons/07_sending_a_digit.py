@@ -172,17 +172,17 @@ print(f"tried {place.float().mean() + 1:.0f} draws, sent {sent.mean():.1f} "
 ask_choice(
     "A step of the chain may take 100 bits, for all pixels. Can it be sent like this?",
     [
-        ("yes: the sender tries some 100 draws",
-         "A place among 100 needs 7 bits, as 2^7 is 128. The other way: 100 bits can name "
-         "a place among 2^100."),
-        ("yes, but the sender tries millions of draws for each picture",
-         "A place among a million takes 20 bits. Each bit more doubles the list."),
         ("no: it would have to try some 2^100 draws",
          "Yes. The list doubles with each bit. So nobody sends digits with this chain: we "
          "count the bits that it would take. The paper says so too (Section 4.3): the code "
          "is a way to read Eq. 5, not yet a practical one."),
+        ("yes: the sender tries a million draws",
+         "A place among a million takes 20 bits. Each bit more doubles the list."),
+        ("yes: the sender tries some 100 draws",
+         "A place among 100 needs 7 bits, as 2^7 is 128. The other way: 100 bits can name "
+         "a place among 2^100."),
     ],
-    answer=2,
+    answer=0,
 )
 
 # %% [markdown]
@@ -272,7 +272,7 @@ ask_choice(
     [
         ("a blur: one cannot tell which digit",
          "Its error would be near that of the first guess, more than 50 shades of 255."),
-        ("a digit, but with blurred strokes, or some in the wrong place",
+        ("a digit, but with blurred strokes",
          "Its error would be some 30 shades, as it is after 20 to 30 bits."),
         ("the digit, much as it was sent",
          "Yes. What comes later is the exact shade of each pixel."),

@@ -183,8 +183,8 @@ ratio = in_steps[10] / in_steps[100]
 ask_choice(
     "A hundred steps in place of ten. What becomes of the sum of the KLs?",
     [
-        ("about the same: ten times as many, and each a tenth",
-         "Each is far less than a tenth: see the table."),
+        ("about the same",
+         "There are ten times as many, but each is far less than a tenth: see the table."),
         ("about a tenth", "Then each would be a hundredth of what it was. It is less."),
         ("far less than a tenth", f"Yes. It is a {ratio:.0f}th: a step ten times as "
          "short is nearer to a bell by far more than ten times."),
@@ -489,7 +489,7 @@ ask_choice(
          "the draws. More steps would only draw others."),
         ("the cloud itself, sharp", "The score does not know that less noise is wanted: it is "
          "that of q(x_200)."),
-        ("a dot at each place where q(x_200) is highest", "Without z they would be. The noise "
+        ("a dot where q(x_200) is highest", "Without z they would be. The noise "
          "keeps them moving."),
     ],
     answer=0 if abs(walked / noisy - 1) < 0.4 else 1,
@@ -530,13 +530,13 @@ near = [from_cloud(x) for x in results[100]]
 ask_choice(
     "With 100 calls of the score each, which is nearer to the cloud?",
     [
-        ("Langevin: it follows the score and nothing else", "It does, at each t. But "
-         "the walk takes time to catch up with a density that changes with t."),
-        ("both the same: it is the same score", "The score is the same, and not the step. One "
-         "of the two steps knows that the noise is about to become less."),
         ("Algorithm 2", "Yes. Half of its step does nothing but lead to the next t."),
+        ("both the same", "The score is the same, and not the step. One "
+         "of the two steps knows that the noise is about to become less."),
+        ("Langevin", "It follows the score, at each t. But the walk takes time to catch up "
+         "with a density that changes with t."),
     ],
-    answer=2 if near[0] < 0.8 * near[1] else 0 if near[1] < 0.8 * near[0] else 1,
+    answer=0 if near[0] < 0.8 * near[1] else 2 if near[1] < 0.8 * near[0] else 1,
 )
 
 # %%
@@ -618,15 +618,15 @@ exact_unseen, network_unseen = errors[200, "unseen"]
 ask_choice(
     "On digits that neither has seen, at t = 200: which has the smaller error?",
     [
-        ("the exact denoiser: it is the best there is", "It is the best for the digits that it "
-         "knows. For it there are no others in the world."),
-        ("both about the same", "They are, at t = 700. At t = 200 much of the digit can be "
-         "seen, and it is none of those that are known."),
         ("the network", "Yes. The exact denoiser pulls every digit to the nearest that it "
          "knows. The network has learned how strokes look, not which digits there are."),
+        ("both about the same", "They are, at t = 700. At t = 200 much of the digit can be "
+         "seen, and it is none of those that are known."),
+        ("the exact denoiser", "It is the best for the digits that it knows. For it there are "
+         "no others in the world."),
     ],
-    answer=2 if network_unseen < 0.8 * exact_unseen else
-    0 if exact_unseen < 0.8 * network_unseen else 1,
+    answer=0 if network_unseen < 0.8 * exact_unseen else
+    2 if exact_unseen < 0.8 * network_unseen else 1,
 )
 
 # %%
@@ -712,17 +712,17 @@ say(("So it does not copy." if of_ours > 0.5 * of_unseen else
 ask_choice(
     "Why does the network not copy?",
     [
-        ("its loss makes copies expensive", "It does not: a network that copies would have a "
-         "smaller training loss than ours."),
+        ("it cannot hold so many digits, one by one", "Yes. It has far fewer weights than "
+         "there are pixels, and has seen each digit fewer than a hundred times. What it can "
+         "hold is what they have in common, and that goes for new digits as well."),
         ("the fresh noise z keeps it from copying", "The exact denoiser was drawn with fresh "
          "noise, too, and copies."),
         ("Algorithm 2 mixes what the network knows", "The exact denoiser went through the same "
          "Algorithm 2, and copies."),
-        ("it cannot hold so many digits, one by one", "Yes. It has far fewer weights than "
-         "there are pixels, and has seen each digit fewer than a hundred times. What it can "
-         "hold is what they have in common, and that goes for new digits as well."),
+        ("its loss makes copies expensive", "It does not: a network that copies would have a "
+         "smaller training loss than ours."),
     ],
-    answer=3 if of_ours > 0.5 * of_unseen else 2,
+    answer=0 if of_ours > 0.5 * of_unseen else 2,
 )
 
 # %% [markdown]

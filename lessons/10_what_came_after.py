@@ -112,7 +112,7 @@ ask_choice(
     "At t = 900, what does v look like?",
     [
         ("the noise", "That is so at small t: √ᾱ_t is nearly 1 there, and v nearly ε."),
-        ("the picture, black and white swapped",
+        ("the picture in negative",
          "Yes. √(1 - ᾱ_t) is nearly 1, so that v is nearly -x_0. To say v is to say what is "
          "hidden: the noise in a clear picture, the picture in noise."),
         ("x_t itself", "x_t is nearly all noise there. To say that would be no work at all."),
@@ -439,8 +439,9 @@ ask_choice(
         ("Heun, with few calls and with many",
          "A second look helps where the curve bends gently on the way. Over a long step it looks "
          "at a place to which the curve does not lead."),
-        ("Euler with both: it takes twice as many steps",
-         "They are shorter, but each is off to the same side of the bend, and that adds up."),
+        ("Euler, with few calls and with many",
+         "It takes twice as many steps. They are shorter, but each is off to the same side of "
+         "the bend, and that adds up."),
         (f"Euler with 3 calls, Heun with {calls}",
          "Yes. Twice as many steps, and Euler's error about halves. Heun's falls faster. But it "
          "begins with half as many steps, and these are long."),
@@ -568,14 +569,14 @@ def share_read(images):  # as the digit, in percent
 ask_choice(
     "What do the two draw in one step?",
     [
-        ("both a blur", "The flow does. But to get x_0 from ε, Eq. 15 divides by √ᾱ_1000 = 0.006."),
-        ("both snow", "The flow's one step is x_1 - u, and nothing in it is magnified."),
-        ("the flow digits, the other a blur", "Not even the best flow does: see above."),
         ("the flow a blur, the other snow",
          "Yes. At t = 1000 Eq. 15 makes any error in ε 157 times as large in x_0. A velocity "
          "has no such division."),
+        ("both snow", "The flow's one step is x_1 - u, and nothing in it is magnified."),
+        ("the flow digits, the other a blur", "Not even the best flow does: see above."),
+        ("both a blur", "The flow does. But to get x_0 from ε, Eq. 15 divides by √ᾱ_1000 = 0.006."),
     ],
-    answer=3 if rough["noise, 1"] > 2 * rough["flow, 1"] else 0,
+    answer=0 if rough["noise, 1"] > 2 * rough["flow, 1"] else 3,
 )
 
 # %%

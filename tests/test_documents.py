@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import typer
 from PIL import Image
-from test_rooms import FLOORS
+from test_rooms import CONTENT_FOLDERS, FLOORS
 from typer.testing import CliRunner
 
 from ddpm_tutor.cli.app import app, is_usage_error
@@ -147,7 +147,7 @@ def listed() -> list[str]:
 
 def test_the_list_of_files_is_that_of_the_files() -> None:
     package = ROOT / "ddpm_tutor"
-    modules = [p for p in package.rglob("*.py") if p.parent.name not in ("exercises", "paper")]
+    modules = [p for p in package.rglob("*.py") if p.parent.name not in CONTENT_FOLDERS]
     files = {str(p.relative_to(ROOT)) for p in modules if p.name != "__init__.py"}
     folders = {f"{p.parent.relative_to(ROOT)}/" for p in package.rglob("*.py")}
     assert len(listed()) == len(set(listed()))

@@ -19,8 +19,10 @@ FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 CONTENT = {
     "lessons": "classroom.tools",
     "ddpm_tutor/paper": "classroom.tools",
+    "ddpm_tutor/review": "classroom.tools",
     "ddpm_tutor/exercises": "grading.tools",
 }
+CONTENT_FOLDERS = [Path(folder).name for folder in CONTENT]
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
 
 
@@ -29,7 +31,7 @@ def room_of(path: Path) -> str:
 
 
 def modules() -> list[Path]:
-    return [p for p in sorted(PACKAGE.rglob("*.py")) if not {"exercises", "paper"} & {*p.parts}]
+    return [p for p in sorted(PACKAGE.rglob("*.py")) if p.parent.name not in CONTENT_FOLDERS]
 
 
 def imports(path: Path) -> Iterator[str]:

@@ -7,6 +7,7 @@ at the keyboard, the question and its answer are printed and nothing is scored.
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from random import Random
 
 from rich.text import Text
 
@@ -20,6 +21,8 @@ from ddpm_tutor.screen.values import number
 SKIPPING = "Enter alone skips the question: you read the answer, and it earns nothing."
 CHOICE_KEYS = "Type back to go to the step before, q to leave the lesson; b is an answer here."
 NUMBER_KEYS = "Type b to go back to the step before, q to leave the lesson."
+ALONE_KEYS = "Enter alone skips the question: you read the answer. Type q to leave."
+NO_STEP_BEFORE = "No step comes before this question. Enter alone skips it, q leaves."
 
 
 class Leave(BaseException):
@@ -82,11 +85,29 @@ def _asked(prompt: str, help: str, letters: str = "") -> str:
         word = text.lower()
         arrow = next(iter(keys_of(text)), "") if text.startswith("\x1b") else ""
         back = word == "back" or arrow in BACK or (word == "b" and "b" not in letters)
-        if session.has_keys and (back or word in ("q", "quit")):
-            raise Leave(-1 if back else 0)
-        if word not in ("?", "help"):
+        if session.has_keys and back and not session.again:
+            raise Leave(-1)
+        if session.has_keys and word in ("q", "quit"):
+            raise Leave(0)
+        no_way = back and session.has_keys
+        if not no_way and word not in ("?", "help"):
             return text
-        session.show_again(Sentence(help))
+        session.show_again(Sentence(NO_STEP_BEFORE if no_way else help))
+
+
+def _ways_out(keys: str) -> str:
+    """How to leave a question; `keys` are those of a lesson."""
+    session = current()
+    return ALONE_KEYS if session.again else f"{SKIPPING} {keys * session.has_keys}"
+
+
+def _dealt(
+    options: Sequence[tuple[str, str]], answer: int, again: Random
+) -> tuple[Sequence[tuple[str, str]], int]:
+    """The options in another order, so that nobody knows the right one by its letter."""
+    order = list(range(len(options)))
+    again.shuffle(order)
+    return [options[i] for i in order], order.index(answer)
 
 
 def ask_choice(
@@ -107,6 +128,8 @@ def ask_choice(
     session = current()
     if session.silent:
         return
+    if session.again:
+        (options, answer), part, points = _dealt(options, answer, session.again), "", 0
     posed = Question("choice", question, answer, tuple(options), part=part, points=points)
     _pose(posed)
     letters = LETTERS[: len(options)]
@@ -116,7 +139,7 @@ def ask_choice(
         session.gap()
         return
     prompt = f"Your choice ({'/'.join(letters)}, ? for help, Enter to skip): "
-    help = f"Type {' or '.join(letters)} to answer. {SKIPPING} {CHOICE_KEYS * session.has_keys}"
+    help = f"Type {' or '.join(letters)} to answer. {_ways_out(CHOICE_KEYS)}"
     while (given := _asked(prompt, help, letters).lower().strip("(). ")) != "":
         if given in list(letters):
             break
@@ -155,6 +178,8 @@ def ask_number(
     if session.silent:
         return
     answer = float(answer)
+    if session.again:
+        part, points = "", 0
     posed = Question(
         "number", question, answer, tolerance=tolerance, why=why, part=part, points=points
     )
@@ -164,7 +189,7 @@ def ask_number(
             _tell(True, posed.truth)
         session.gap()
         return
-    help = f"{WANTED} {SKIPPING} {NUMBER_KEYS * session.has_keys}"
+    help = f"{WANTED} {_ways_out(NUMBER_KEYS)}"
     while text := _asked("Your number (? for help, Enter to skip): ", help):
         try:
             given = read_number(text, answer, tolerance)

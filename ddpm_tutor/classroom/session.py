@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from random import Random
 from typing import Any, TypeVar
 
 import torch
@@ -71,6 +72,9 @@ class Session:
     has_keys: bool = True  # keys lead from a question to the step before, or out of the lesson
     tried: dict[str, dict[str, Any]] = field(default_factory=dict)  # see `so_far`
     told_of_parts: bool = False  # the learner has read what a part of the assignment is
+    # deals the options of a question that is asked again, by itself: it earns no points there, and
+    # no step comes before it
+    again: Random | None = None
 
     def __post_init__(self) -> None:
         self.bars = Bars(self.console)
@@ -363,3 +367,8 @@ def drawn_beside(state: Any, console: Console) -> RenderableType:
 def note(text: str) -> None:
     """A few words beside the progress bar of the innermost `track`."""
     current().bars.note(text)
+
+
+def pick(choices: Sequence[T], generator: torch.Generator) -> T:
+    """One of these by chance: a number for a question that is asked with others each time."""
+    return choices[int(torch.randint(len(choices), (), generator=generator))]

@@ -5,7 +5,7 @@ import contextlib
 import inspect
 import io
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import Any
 
@@ -136,6 +136,22 @@ class Stepper:
                     return seen_all
                 number = max(1, number + move)
         return True
+
+    def ask_alone(self, before: Iterable[Cell], cell: Cell) -> None:
+        """Runs cells without showing anything, and then one that asks a question.
+
+        Raises:
+            LessonError: a cell failed.
+            Leave: the learner has left the question.
+        """
+        with using(self.session):
+            self.session.silent = True
+            try:
+                for earlier in before:
+                    self._run_cell(earlier)
+            finally:
+                self.session.silent = False
+            self._run_cell(cell)
 
     def record(self, name: str = "") -> dict[int, list[RenderableType]]:
         """Runs the whole lesson without showing anything but the bars; asks nothing.

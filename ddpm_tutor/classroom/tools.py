@@ -3,6 +3,7 @@
 from ddpm_tutor.classroom.questions import ask_choice, ask_number
 from ddpm_tutor.classroom.session import (
     note,
+    pick,
     save_film,
     save_grid,
     save_moments,
@@ -37,6 +38,7 @@ __all__ = [
     "moment_name",
     "noising",
     "note",
+    "pick",
     "save_film",
     "save_grid",
     "save_moments",

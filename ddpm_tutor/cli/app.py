@@ -29,6 +29,7 @@ from ddpm_tutor.cli.notebook import notebook
 from ddpm_tutor.cli.page import page
 from ddpm_tutor.cli.paper import paper
 from ddpm_tutor.cli.report import report
+from ddpm_tutor.cli.review import review
 from ddpm_tutor.cli.sample import sample
 from ddpm_tutor.cli.signals import signals_by_name
 from ddpm_tutor.cli.train import train
@@ -161,7 +162,7 @@ app.command("lessons")(lessons)
 app.command("lesson")(lesson)
 app.add_typer(exercise.app, name="exercise")
 for command in (
-    paper, page, notebook, gif, edit, sample, train, evaluate, report, grade, info,
+    paper, page, notebook, review, gif, edit, sample, train, evaluate, report, grade, info,
 ):  # fmt: skip
     app.command()(command)
 

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -140,18 +141,24 @@ def open_stepper(
             choose_device(named)  # better to fail now
         make_folder(out)
 
-    def ask(prompt: str) -> str:
-        with showing_keys(True):
-            return console.input(prompt, markup=False, emoji=False)
-
     session = Session(console, out)
     session.told_of_parts = not came_along(page.path)  # its parts are none of the assignment
     stepper = Stepper(page, session, settings=values)
     if bookmark:
-        session.ask, session.on_answer = ask, bookmark.answered
+        session.ask, session.on_answer = asking(console), bookmark.answered
         stepper.keys, stepper.at_end = read_key, bookmark.finished
         stepper.took, stepper.expected = bookmark.took, dict(bookmark.lesson.seconds)
     return stepper
+
+
+def asking(console: Console) -> Callable[[str], str]:
+    """What asks a question of whoever is at the keyboard, and gives the answer as it was typed."""
+
+    def ask(prompt: str) -> str:
+        with showing_keys(True):
+            return console.input(prompt, markup=False, emoji=False)
+
+    return ask
 
 
 def read_beside(console: Console, values: dict[str, str], out: Path, entry: "Entry") -> None:

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from ddpm_tutor.cli.courses import CourseOption, courses_to_list, say_left_out
 from ddpm_tutor.cli.exercise import going_on
-from ddpm_tutor.cli.welcome import next_lesson, open_progress, state_of
+from ddpm_tutor.cli.welcome import next_lesson, open_progress, say_due, state_of
 from ddpm_tutor.commands import command
 from ddpm_tutor.course.elsewhere import naming, words_for
 from ddpm_tutor.screen.console import make_console
@@ -39,6 +39,7 @@ def lessons(course: CourseOption = None) -> None:
             say, lesson = upcoming
             typed = command("lesson", *words_for(lesson.path))
             console.print(Text(f"{say}: {typed}", "dim"), soft_wrap=True)
+    say_due(console, progress, "Review: ")
     for each in courses:
         done_ones = [lesson for lesson in each.lessons if progress.lesson(lesson.key).finished]
         say_ways_to_earn(console, done_ones, progress)

@@ -64,6 +64,17 @@ def courses_of_learner(named: str | None) -> "list[Course]":
     return courses
 
 
+def say_due(console: Console, progress: "Progress", label: str) -> None:
+    """One line where questions are due."""
+    from ddpm_tutor.learner.progress import at, now
+    from ddpm_tutor.learner.reviews import due_items
+
+    if waiting := len(due_items(progress, at(now()))):
+        due = "question is" if waiting == 1 else "questions are"
+        words = f"  {waiting} {due} due"
+        console.print(Text.assemble(label, ("ddpm-tutor review", "bold"), words))
+
+
 def welcome(course: str | None = None) -> None:
     """What this is, where the learner is, and what to type next.
 
@@ -102,6 +113,7 @@ def welcome(course: str | None = None) -> None:
         console.print(Text.assemble(f"{say}:".ljust(15), typed), soft_wrap=True)
     if not upcoming:
         console.print(Text("You have done every lesson. Now read the code: it is short."))
+    say_due(console, progress, "Review:        ")
     words = [word for each in courses if each.folder for word in naming(each.folder)]
     writing = Text.assemble("Write it:      ", (command("exercise", *words), "bold"))
     console.print(writing, soft_wrap=True)

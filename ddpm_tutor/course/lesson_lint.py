@@ -7,6 +7,7 @@ from collections import Counter
 from rich.cells import cell_len
 
 from ddpm_tutor.course.lesson import Lesson, parameters, shown_source
+from ddpm_tutor.course.options_lint import problems_of_letters, problems_of_options
 from ddpm_tutor.course.questions import Question, keyword, name_of, questions
 from ddpm_tutor.errors import TutorError
 
@@ -25,6 +26,7 @@ def lesson_problems(lesson: Lesson) -> list[str]:
         *problems_of_cells(lesson),
         *(f"{q.text!r}: {problem}" for q in questions(lesson) for problem in problems_of(q)),
         *problems_of_keys(lesson),
+        *problems_of_letters(questions(lesson)),
     ]
 
 
@@ -90,6 +92,7 @@ def problems_of(question: Question) -> list[str]:
             found.append("it needs at least two options, each with a reply of its own")
         elif len(set(replies)) < len(replies):
             found.append("two options have the same reply")
+        found += problems_of_options(question)
     return found
 
 

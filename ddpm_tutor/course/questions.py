@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from ddpm_tutor.course.cells import Cell
 from ddpm_tutor.course.lesson import Lesson
 
 
@@ -18,6 +19,7 @@ class Question:
     points: float
     step: int  # of the lesson, from 1
     call: ast.Call
+    cell: Cell  # that it stands in
 
     @property
     def key(self) -> str:
@@ -45,7 +47,7 @@ def _questions(lesson: Lesson) -> tuple[Question, ...]:
                 if name_of(call) in ("ask_choice", "ask_number"):
                     text = words(call.args[0] if call.args else None)
                     part, points = words(keyword(call, "part")), points_of(call)
-                    found.append(Question(text, part, points, number, call))
+                    found.append(Question(text, part, points, number, call, cell))
     return tuple(found)
 
 

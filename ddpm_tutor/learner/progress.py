@@ -75,6 +75,14 @@ class ExerciseProgress:
         self.checks += 1
 
 
+@dataclass(frozen=True)
+class Review:
+    """How well a question stays, as the reviews have shown."""
+
+    successes: int = 0  # since it was last missed
+    when: str = ""  # UTC: when it was asked last; "" where that is not known
+
+
 @dataclass
 class Progress:
     """The learner's progress in all lessons and exercises, kept in a small JSON file."""
@@ -82,6 +90,7 @@ class Progress:
     lessons: dict[str, LessonProgress] = field(default_factory=dict)
     exercises: dict[str, ExerciseProgress] = field(default_factory=dict)
     folders: list[str] = field(default_factory=list)  # in which the learner has started exercises
+    reviews: dict[str, Review] = field(default_factory=dict)  # question -> how well it stays
 
     def lesson(self, key: str) -> LessonProgress:
         """Progress in the lesson of this key."""
@@ -95,6 +104,15 @@ class Progress:
 def now() -> str:
     """The time in UTC to the second, such as 2026-11-26T16:20:05Z."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def at(when: str) -> datetime:
+    """The moment that a time of `now` names.
+
+    Raises:
+        ValueError: it is none.
+    """
+    return datetime.strptime(when, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
 
 
 def progress_file() -> Path:
@@ -140,7 +158,18 @@ def read_progress(text: str) -> Progress:
             exercise.checks, exercise.passed_when, exercise.passed_check = 0, "", 0
     folders = saved.get("folders", [])  # without them less counts, and that is said
     known = isinstance(folders, list) and all(isinstance(folder, str) for folder in folders)
-    return Progress(lessons, exercises, folders if known else [])
+    reviews = dict(_reviews_in(saved.get("reviews")))
+    return Progress(lessons, exercises, folders if known else [], reviews)
+
+
+def _reviews_in(saved: object) -> Iterator[tuple[str, Review]]:
+    """The reviews that a file holds; what is none is left out, and the question asked anew."""
+    for question, kept in saved.items() if isinstance(saved, dict) else ():
+        with contextlib.suppress(TypeError, ValueError):
+            review = Review(**kept)
+            at(review.when or now())
+            if type(review.successes) is int and review.successes >= 0:
+                yield question, review
 
 
 def _given_in(saved: object) -> Iterator[tuple[str, list[Answer]]]:

@@ -67,12 +67,12 @@ ask_choice(
     "What is wrong with one t for the whole batch?",
     [
         ("the loss is too low on average", "Each t comes as often. Compare the means."),
+        ("the network learns that one t alone", "The next batch has another t."),
         ("the gradient jumps about from batch to batch", "Yes. Right on average, and far from "
          "it each time. At small t the loss is many times that at large t, and all 128 have the "
          "same."),
-        ("the network learns that one t alone", "The next batch has another t."),
     ],
-    answer=1 if one.std() > 3 * each.std() else 0,
+    answer=2 if one.std() > 3 * each.std() else 0,
 )
 show_table("The loss of a batch of 128",
            ["", "mean", "std between batches"], [

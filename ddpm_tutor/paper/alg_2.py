@@ -57,12 +57,12 @@ ask_choice(
     [
         ("1.6 times", "That is 1/√α_t at the middle t, to the power of about a hundred. There are "
          "a thousand steps."),
+        ("no larger", "Then 1/√α_t would have to be 1. It is 1.005 at t = 500, and "
+         "a thousand such factors are multiplied."),
         ("157 times", "Yes. The factors make 1/√ᾱ_T, by which Eq. 15 divides too. All that "
          "keeps x_t small is the noise that the network finds in it."),
-        ("it would be as large", "Then 1/√α_t would have to be 1. It is 1.005 at t = 500, and "
-         "a thousand such factors are multiplied."),
     ],
-    answer=1 if 150 < grown < 165 else 2,
+    answer=2 if 150 < grown < 165 else 1,
 )
 bound = schedule.alpha_bar[-1].rsqrt().item()
 print(f"all 1/√α_t multiplied: {grown:.2f}, and 1/√ᾱ_T: {bound:.2f}")

@@ -65,8 +65,8 @@ ask_choice(
     [
         ("the first, x_T", "It is 1,024 real numbers, but they need not be any particular "
          "ones: q(x_T | x_0) is all but p(x_T). So any draw will do, and L_T is next to 0."),
-        ("one half way, where the digit takes shape", "There the bits count for most, but "
-         "each step takes a small part of one."),
+        ("one half way", "There the bits count for most, but each step takes a small part "
+         "of one."),
         ("the last, x_0", "Yes. A draw may be any draw. But x_0 must be this x_0, to the "
          "last of 256 shades, and that takes L_0 = -log2 p_θ(x_0 | x_1)."),
     ],

@@ -124,14 +124,14 @@ sure = reading.probabilities.amax(1).mean().item()
 ask_choice(
     "What does the receiver see at the end?",
     [
-        ("noise: random bits mean nothing", "They mean places in a list, and every draw on the "
-         "list is a fair draw from p_θ. None of them leads to noise."),
         ("a digit that nobody has sent", "Yes. Any place is a draw from p_θ, so this is "
          "Algorithm 2. The paper draws its Fig. 6 that way: decoding random bits."),
+        ("noise: random bits mean nothing", "They mean places in a list, and every draw on the "
+         "list is a fair draw from p_θ. None of them leads to noise."),
         ("the last digit that was sent", "Nothing of it is kept: the network was not changed, "
          "and x_T and the lists are noise."),
     ],
-    answer=1,
+    answer=0,
 )
 show_images(tossed, "by coins", [
     f"read as {c}" for c in reading.classes.tolist()])

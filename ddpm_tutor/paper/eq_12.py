@@ -67,10 +67,10 @@ plain = [0.01 * error[0].item(), 0.3 * error[99].item()]
 ask_choice(
     "Which of the two lowers L more?",
     [
-        ("A, at t = 5", "Yes. An error there weighs thirty times as much, and is larger too: in so "
-         "little noise it is hard to say which it is."),
-        ("B, at t = 500", "So it may be under L_simple, where all t weigh the same. Here an error "
-         "at t = 500 has a thirtieth of the weight."),
+        ("the one better at t = 5", "Yes. An error there weighs thirty times as much, and is "
+         "larger too: in so little noise it is hard to say which it is."),
+        ("the one better at t = 500", "So it may be under L_simple, where all t weigh the same. "
+         "Here an error at t = 500 has a thirtieth of the weight."),
         ("both about the same", "The weights at t = 5 and t = 500 differ by a factor of thirty. "
          "That would take errors which differ as much, the other way."),
     ],

@@ -113,14 +113,13 @@ best = {name: terms(name, back[name]) for name in forward}
 ask_choice(
     "Let p_θ be just q(x_{t-1} | x_t), in both chains. How large is L?",
     [
-        ("H(x_0) in both: nothing is left to lose", "One thing is. The flips do not quite reach "
-         "p(x_T), where each row is as likely as any other, in four steps."),
         ("H(x_0) with masks, more with flips", "Yes. All is hidden at the end, at both ends: the "
          "first KL is 0. The flips do not quite reach p(x_T), and pay for it."),
-        ("less than H(x_0) with masks: they tell a pixel a time", "Nothing goes below the "
-         "entropy: a KL is never negative."),
+        ("H(x_0) in both", "The flips do not quite reach p(x_T), where each row is as likely as "
+         "any other, in four steps. So they pay for the first KL."),
+        ("less than H(x_0) with masks", "Nothing goes below the entropy: a KL is never negative."),
     ],
-    answer=1 if best["flips"][0] > 1e-6 > abs(best["masks"][0]) else 0,
+    answer=0 if best["flips"][0] > 1e-6 > abs(best["masks"][0]) else 1,
 )
 show_table("Bits", ["chain", "KL at T", "KLs of the steps", "H(x_0)", "L"], [
     (name, *(f"{abs(v):.4f}" for v in parts), f"{sum(parts):.4f}")

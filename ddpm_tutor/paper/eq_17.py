@@ -102,13 +102,13 @@ assert apart < 1e-9
 ask_choice(
     "Why may x_0 be written into q(x_t | x_{t-1})?",
     [
-        ("it is a trick that makes the bound looser", "Nothing gets looser here: see the "
-         "numbers. The same walks give the same sum."),
         ("q has no memory", "Yes. Given x_{t-1}, the next step does not depend on x_0: "
          "q(x_t | x_{t-1}, x_0) = q(x_t | x_{t-1}). Turned around it does, and is Eq. 6."),
+        ("it makes the bound looser", "Nothing gets looser here: see the numbers. The same "
+         "walks give the same sum."),
         ("x_0 is known to the network", "The network never gets x_0. All this is about q."),
     ],
-    answer=1,
+    answer=0,
 )
 def by_bayes(t):  # the right side of Bayes' rule
     return q_back(t) + q_0(t) - q_0(t - 1)

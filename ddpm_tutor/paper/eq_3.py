@@ -76,12 +76,12 @@ ask_choice(
     [
         ("where -log p_θ(x_0) is lowest", "Another question: which model likes this x_0 best? "
          "The gap is about the path, not the end."),
+        ("nowhere: a bound is a bound", "It is never below. It may well be equal."),
         ("at w = 1", "Yes. Data from N(0, 1) stay N(0, 1) at every t, so the walks look the same "
          "forwards and back, and w = 1 is q itself read backwards. The gap is "
          "KL(q(x_1:T | x_0) || p_θ(x_1:T | x_0)), and that is 0."),
-        ("nowhere: a bound is a bound", "It is never below. It may well be equal."),
     ],
-    answer=1,
+    answer=2,
 )
 show_table("nats", ["w", "-log p_θ(x_0)", "L by Eq. 3", "±"],
            [(v, f"{e:.4f}", f"{b:.4f}", f"{s:.4f}") for v, e, b, s in rows])

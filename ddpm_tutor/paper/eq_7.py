@@ -49,12 +49,12 @@ of_x_t = alpha[t].sqrt() * (1 - before) / (1 - alpha_bar[t])
 ask_choice(
     "At t = 300, which is larger: the factor of x_0 or that of x_t?",
     [
-        ("that of x_0", "x_0 is far away: 300 steps of noise lie between. x_t is one step away."),
         ("that of x_t", "Yes, by far. One step changes little, so x_299 is nearly x_300. The "
          "small factor of x_0 pulls it a little towards the picture, 300 times in a row."),
+        ("that of x_0", "x_0 is far away: 300 steps of noise lie between. x_t is one step away."),
         ("they are equal", "They would be if both were as far away. x_t is one step off."),
     ],
-    answer=1,
+    answer=0,
 )
 sigma = beta_tilde(schedule, t).sqrt()
 show_table("Eq. 7", ["t", "factor of x_0", "factor of x_t", "√β̃_t", "√β_t"],

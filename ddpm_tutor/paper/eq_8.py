@@ -58,8 +58,8 @@ ask_choice(
     "Say that μ_θ is right at all t, and σ_t² = β_t. What do the 999 terms cost together, "
     "in bits a pixel of the digit? (Sent as they are, pixels take 8.)",
     [
-        ("0, as both means agree", "The distance is 0. C is not: the model's curves are too "
-         "wide, and a code made for too wide a curve wastes bits."),
+        ("0", "The distance is 0. C is not: the model's curves are too wide, and a code made "
+         "for too wide a curve wastes bits."),
         ("about 0.6", "Yes. And four fifths of it at the nine smallest t: there β̃_t and β_t "
          "differ most."),
         ("about 4", "It would take curves far wider than these. At t = 300 β_t is above β̃_t by "

@@ -62,7 +62,7 @@ ask_choice(
     [
         ("a grey blur", "So looks the network's estimate. Here the very ε that x_t was made "
          "with is taken out again."),
-        ("the digit, with some noise on it", "All of the noise is known, so none of it stays."),
+        ("the digit, noisy", "All of the noise is known, so none of it stays."),
         ("the digit, sharp", "Yes. Whoever trains has drawn ε, and knows all of it. The digit "
          "in x_t is faint, and dividing by √ᾱ_t brings it back to full size."),
     ],

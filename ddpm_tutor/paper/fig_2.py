@@ -69,14 +69,14 @@ back = factors(x_299, x_300, x_0)
 ask_choice(
     "Does it help if you are told x_0 as well? And the other way, to find x_299 from x_300?",
     [
-        ("in neither direction",
-         "Forward it does not. But back: x_0 says where the chain came from (Eq. 7)."),
         ("only to go back", "Yes. Forward, all that x_0 could say is in x_299. Back, x_0 says "
          "where the chain came from. The network has to do without."),
+        ("in neither direction",
+         "Forward it does not. But back: x_0 says where the chain came from (Eq. 7)."),
         ("in both directions", "Forward, x_300 is x_299 made smaller, plus fresh noise. x_0 "
          "knows nothing of that noise."),
     ],
-    answer=1,
+    answer=0,
 )
 show_table("The best mixture of what is known",
            ["to find", "of the neighbour", "of x_0"],

@@ -75,8 +75,8 @@ costs = list(halvings.values())
 ask_choice(
     "From 40 to 20 shades off takes some bits. And from 5 to 2.5?",
     [
-        ("as many: a halving is a halving", "So it would be if the same numbers were told all "
-         "along. At first there are few: where the strokes run. Then every pixel."),
+        ("as many", "So it would be if the same numbers were told all along. At first "
+         "there are few: where the strokes run. Then every pixel."),
         ("twice as many, or fewer", "The numbers that are told would hardly grow: but each "
          "stroke has an edge, and each pixel of the edge a shade."),
         ("more than twice as many", "Yes. At first a few tens of numbers say it all: where "

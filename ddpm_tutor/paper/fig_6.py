@@ -85,14 +85,14 @@ when = {k: next(t for t in states if share[t][k] > 0.5) for k in ends}
 ask_choice(
     "The coarse part has come half of its way at some t. When has the finest part?",
     [
-        ("at the same t: the picture gets clear as a whole", "It gets clear like a picture "
-         "that comes into focus: the blur shrinks, and edges are the last to be sharp."),
         ("later, at a smaller t", "Yes. Noise hides fine things first, so on the way back "
          "they are the last to be drawn."),
+        ("at the same t", "It gets clear like a picture that comes into focus: the blur "
+         "shrinks, and edges are the last to be sharp."),
         ("earlier, at a larger t", "Then there would be edges before it is known where the "
          "stroke runs."),
     ],
-    answer=1 if when["finest"] < when["coarse"] else 0,
+    answer=0 if when["finest"] < when["coarse"] else 1,
 )
 show_table("How far it has come", ["t", *ends], [
     (t, *(f"{v:.2f}" for v in share[t].values())) for t in shown])

@@ -96,14 +96,14 @@ one = sum(off(d, x_0_hat) for d in drawn[500]) / 16
 ask_choice(
     "Which is nearest to the mean of the sixteen?",
     [
-        ("x_0, from which x_500 was made", "The network does not know it. It knows x_500, from "
-         "which other digits could have led as well."),
         ("x̂_0, the guess of Eq. 15", "Yes. That is what x̂_0 is: the mean of Fig. 7. So it is "
          "blurred where they differ."),
+        ("x_0, from which x_500 was made", "The network does not know it. It knows x_500, from "
+         "which other digits could have led as well."),
         ("the first of the sixteen", "It is one of sixteen, and sharp. A mean of different "
          "sharp pictures is not."),
     ],
-    answer=1,
+    answer=0,
 )
 nearest = {"x_0": off(x_0.cpu(), mean), "x̂_0": off(x_0_hat, mean),
            "one of them": one}

@@ -95,11 +95,11 @@ ask_choice(
     [
         ("yes: the ghost is still in x̄_500", "It is, at 28 % of its strength. But a grey "
          "stroke is nothing that the network has seen: it draws a white one, or none."),
+        ("no, more: noise is left over", "The way back ends at t = 0, without noise."),
         ("no, less", "Yes. What the network draws has strokes that are there or not, as in "
          "its training pictures."),
-        ("no, more: noise is left over", "The way back ends at t = 0, without noise."),
     ],
-    answer=1 if middle["t = 500"] < middle["pixels"] else 0,
+    answer=2 if middle["t = 500"] < middle["pixels"] else 0,
 )
 titles = [f"λ = {s:.2f}" for s in share.tolist()]
 show(sheet(torch.cat([ghost, mixed]), titles, columns=7,

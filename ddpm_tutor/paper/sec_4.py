@@ -63,15 +63,15 @@ ours, left = L_T(schedule).item(), schedule.alpha_bar[-1].item()
 ask_choice(
     "The same T and betas, but digits. What is L_T, per pixel?",
     [
-        ("the same 0.00001: only the betas count",
-         "x_0 counts too: what is left of it at T is √ᾱ_T x_0. Look at the next step."),
         ("some three times as much",
          "Yes. What is left is √ᾱ_T x_0, and a digit's pixels are nearly all at -1 or 1, as "
          "far from 0 as they can be."),
+        ("the same 0.00001: only the betas count",
+         "x_0 counts too: what is left of it at T is √ᾱ_T x_0. Look at the next step."),
         ("a hundredth of it: digits are simpler",
          "How simple the data are does not enter L_T. How far from 0 they lie does."),
     ],
-    answer=1,
+    answer=0,
 )
 print(f"ᾱ_1000 = {left:.6f}, L_T = {ours:.6f} bits a pixel")
 assert 2e-5 < ours < 4e-5

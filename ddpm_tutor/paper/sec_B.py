@@ -59,8 +59,8 @@ ask_choice(
     [
         ("the last 70 or so", "That is 0.99."),
         ("the last 7,000 or so", "Yes. 0.9999 to the power of 6,931 is a half."),
-        ("all 800,000: it is an average", "It forgets. What was new n steps ago counts "
-         "0.9999^n as much as what is new now."),
+        ("all 800,000", "The average forgets. What was new n steps ago counts 0.9999^n as "
+         "much as what is new now."),
     ],
     answer=1,
 )

@@ -73,15 +73,15 @@ more = (bits[1] - bits[0]).mean().item()
 ask_choice(
     "What does that do to what a classifier reads, and to the bits/dim?",
     [
-        ("it reads other digits; the bits stay as they are",
-         "It reads strokes, and these are as they were."),
         ("it reads the same; the bits rise by one and more",
          "Yes. The bits are lossless: each invisible shade has to be sent. The classifier does "
          "not care, nor would you."),
+        ("it reads other digits; the bits stay as they are",
+         "It reads strokes, and these are as they were."),
         ("both hardly change: nobody sees it",
          "Nobody does. But the bits are those of the very pixels, all 256 shades of them."),
     ],
-    answer=1,
+    answer=0,
 )
 show_images(torch.cat([black[:2], dusty[:2]]), "which are dusty?",
             ["black", "black", "dusty", "dusty"])

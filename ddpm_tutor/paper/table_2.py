@@ -63,12 +63,12 @@ ask_choice(
     [
         ("about 1 % as well", "The weights of Eq. 12 differ a hundredfold, from 0.6 at t = 2 to "
          "0.005 in the middle."),
-        ("about a fifth", "Yes. At small t σ_t is tiny, so that a small error is many σ_t wide. "
-         "Training on L spends itself on the last shades, where no digit takes shape."),
         ("next to nothing", "That is so of a plain error in μ. In L it is divided by σ_t², which "
          "is tiny there."),
+        ("about a fifth", "Yes. At small t σ_t is tiny, so that a small error is many σ_t wide. "
+         "Training on L spends itself on the last shades, where no digit takes shape."),
     ],
-    answer=1,
+    answer=2,
 )
 show_table("Where a loss puts its weight, as errors in ε",
            ["", "t = 1 to 10", "11 to 100", "101 to 500", "501 to 1000"],

@@ -4,6 +4,7 @@ Beside these there are `Value` and `DataTable` (values.py), `Images` (images.py)
 (curves.py), and `Code` (prose.py).
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,12 +71,15 @@ class Question:
     def truth(self) -> str:
         """What is right, and why.
 
-        The reply to the right choice begins with "Yes."; told without one, it does not.
+        The reply to the right choice begins with "Yes"; told without one, it does not.
         """
         if self.kind == "number":
             return f"{number(self.answer)}. {self.why}"
         option, reply = self.options[int(self.answer)]
-        return f"{LETTERS[int(self.answer)]}) {option}\n{reply.removeprefix('Yes. ')}"
+        why = re.sub(r"^Yes[.:,] ", "", reply)
+        if re.match(r"[a-z]+\b(?!_)", why):  # but no symbol, such as x_0
+            why = why[0].upper() + why[1:]
+        return f"{LETTERS[int(self.answer)]}) {option}\n{why}"
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         off = f"  (±{HOLD}{number(self.tolerance)})" if self.kind == "number" else ""
