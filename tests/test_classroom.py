@@ -3,6 +3,7 @@
 import inspect
 import io
 import os
+import re
 import select
 import subprocess
 import sys
@@ -11,8 +12,10 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
 
-from ddpm_tutor.classroom.session import Session
+from ddpm_tutor.classroom.session import Session, so_far, using
 from ddpm_tutor.classroom.stepper import LessonError, Stepper
 from ddpm_tutor.course.cells import Cell
 from ddpm_tutor.course.lesson import (
@@ -27,8 +30,12 @@ from ddpm_tutor.errors import TutorError, UsageError
 from ddpm_tutor.learner import progress as progress_module
 from ddpm_tutor.learner.progress import Bookmark, LessonProgress, load_progress, read_progress
 from ddpm_tutor.science.schedule import linear_schedule
+from ddpm_tutor.screen.curves import Curves, FigureCurves
+from ddpm_tutor.screen.images import Images
 from ddpm_tutor.screen.keyboard import showing_keys
 from ddpm_tutor.screen.prose import HOLD, PROSE_WIDTH, Prose, Sentence, folded, used_functions
+from ddpm_tutor.screen.shown import Printed, Question, Said, SavedFile, Told
+from ddpm_tutor.screen.values import DataTable, Value
 
 LESSON = """\
 # %% [markdown]
@@ -103,6 +110,80 @@ def test_a_file_becomes_steps_of_prose_and_code(lesson: Lesson) -> None:
     assert [len(step.code) for step in lesson.steps] == [0, 1, 2, 1]
     assert (lesson.number, lesson.title) == (9, "A small one")
     assert (lesson.fact("Paper"), lesson.fact("Time")) == ("Eq. 4", "1 minute")
+
+
+RECORDED = """\
+# %% [markdown]
+# # Lesson 9 · All that can be shown
+
+# %%
+import torch
+from ddpm_tutor.classroom.tools import (
+    ask_choice, ask_number, figure, save_film, save_grid, save_moments, say, show, show_curves,
+    show_images, show_table,
+)
+from ddpm_tutor.pictures.films import Frame
+
+# %%
+x = torch.zeros(3, 1, 32, 32)
+show(x, "zeros", ["a", "b", "c"])
+x += 1  # what was shown stays
+show_images(x, "ones")
+print("printed [bold]")
+say("Said.")
+rows = [(1, 0.5), (2, 0.25)]
+show_table("Halves", ["n", "half"], rows)
+rows.clear()
+show_curves("Curve", {"up": enumerate([1.0, 2.0])}, "n", log=True)
+with figure() as (picture, (axis,)):
+    axis.plot([1, 2], [3, 4])
+show(picture, "lines")
+
+# %%
+_ = save_film([Frame(t, x[:1] * t, -x[:1]) for t in (5, 0)], "film")
+_ = save_moments([x, x], ["one", "two"], "moments")
+_ = save_grid(x, "grid", 2)
+ask_choice("Which?", [("this", "No, this."), ("that", "Yes. That.")], 1, part="1 a", points=2)
+ask_number("How many?", 3, tolerance=0.1, why="There are.")
+"""
+
+
+def test_a_recorded_run_keeps_the_data_and_shows_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "09_all.py"
+    path.write_text(RECORDED, encoding="utf-8")
+    console, lesson = screen(), read_lesson(path)
+    shown = Stepper(lesson, Session(console, out=tmp_path)).record()[1]
+    assert text_of(console) == ""
+    kinds = dict.fromkeys(type(each) for each in shown)
+    assert set(kinds) == {
+        Padding, Value, Images, Printed, Said, DataTable, Curves, FigureCurves, SavedFile, Text,
+        Question, Told,
+    }  # fmt: skip
+    by_kind = {kind: [each for each in shown if type(each) is kind] for kind in kinds}
+    (value,), (images,) = by_kind[Value], by_kind[Images]
+    assert (value.title, value.captions) == ("zeros", ["a", "b", "c"]) and not value.value.any()
+    assert images.title == "ones" and images.images.all()
+    assert [line.plain for line in by_kind[Printed]] == ["printed [bold]"]
+    assert by_kind[Said][0].text.plain == "Said." and len(by_kind[Told]) == 2
+    assert by_kind[DataTable][0].rows == [[1, 0.5], [2, 0.25]]
+    figure, film, moments, grid = by_kind[SavedFile]
+    assert figure.picture.startswith(b"\x89PNG") and figure.path.is_file()
+    assert film.film.times == (5, 0) and film.film.captions == ("t = 5", "t = 0")
+    assert film.film.views["x_t"].shape == (2, 1, 1, 32, 32)
+    assert film.film.views["x_t"][0].mean() == 5 and film.film.views["estimate of x_0"].mean() == -1
+    assert moments.film.captions == ("one", "two") and moments.film.views[""].shape[:2] == (2, 3)
+    assert grid.columns == 2 and grid.picture.shape == (3, 1, 32, 32)
+    choice, number = by_kind[Question]
+    assert choice.options == (("this", "No, this."), ("that", "Yes. That.")) and choice.answer == 1
+    assert (choice.part, choice.points, choice.kind) == ("1 a", 2, "choice")
+    assert (number.answer, number.tolerance, number.why) == (3, 0.1, "There are.")
+    # printed one after the other they are what a terminal shows
+    printed, straight = screen(), screen()
+    for each in shown:
+        Session(printed).show_again(each)
+    Stepper(lesson, Session(straight, out=tmp_path)).run()
+    assert "printed [bold]" in text_of(printed)
+    assert text_of(straight).endswith(text_of(printed))
 
 
 def test_cells_know_their_line_in_the_file(lesson: Lesson) -> None:
@@ -499,7 +580,7 @@ def test_only_the_keys_that_do_something_are_offered_in_one_line(lesson: Lesson)
     offered = [line.strip() for line in text_of(console).splitlines() if "q quit" in line]
     assert offered == [
         "Enter next  p play  ? help  q quit",
-        "Enter next  b back  r again  p play  ? help  q quit",
+        "Enter next  b back  r again  c change  p play  ? help  q quit",
         "Enter next  b back  r again  p play  s source  ? help  q quit",
         "Enter next  b back  r again  o other replies  p play  s source  ? help  q quit",
     ]
@@ -770,3 +851,94 @@ def test_a_file_that_is_no_lesson(tmp_path: Path) -> None:
     (tmp_path / "plain.py").write_text("print(1)\n")
     with pytest.raises(TutorError, match="has no cells"):
         read_lesson(tmp_path / "plain.py")
+
+
+TRYING = """\
+# %% [markdown]
+# # Lesson 9 · To change
+
+# %% tags=["parameters"]
+seed = 1
+
+# %% [markdown]
+# ## Halving
+
+# %% tags=["change"]
+share = 0.5  # what is left
+
+# %%
+from ddpm_tutor.classroom.tools import ask_choice, show_table, so_far
+left = share * (10 + seed)
+ask_choice("Is more left than 6?", [("yes", "It IS."), ("no", "It is NOT.")],
+           answer=int(left <= 6))
+found = so_far("halving", f"share = {share}", left)
+show_table("left", ["with", "left"], list(found.items()))
+
+# %% [markdown]
+# ## After
+
+# %%
+print("after", share)
+"""
+
+
+@pytest.fixture
+def trying(tmp_path: Path) -> Lesson:
+    path = tmp_path / "09_trying.py"
+    path.write_text(TRYING, encoding="utf-8")
+    return read_lesson(path)
+
+
+def run_trying(trying: Lesson, keys: str, typed: list[str]) -> tuple[Stepper, str]:
+    console, lines = screen(), iter(typed)
+    session = Session(console, ask=lambda prompt: next(lines))
+    stepper = Stepper(trying, session, keys=keys_of(keys))
+    stepper.run()
+    return stepper, text_of(console)
+
+
+def test_a_learner_changes_a_value_predicts_and_sees_both_beside_each_other(
+    trying: Lesson,
+) -> None:
+    typed = ["b", "share = 0.8", "b", "0.9", "", "set seed=3"]
+    stepper, shown = run_trying(trying, "\rccb" + "c" + "\r\r\rq", [*typed, "a"])
+    assert shown.count("Is more left than 6?") == 4 and shown.count("set by you: share") >= 2
+    assert "✗ It is NOT." in shown and "✓ It is NOT." in shown  # the answer is computed anew
+    table = shown[: shown.index("set by you: seed")].rpartition("with")[2]
+    rows = [
+        (float(share), float(left)) for share, left in re.findall(r"= (\S+) │\s+(\S+) │", table)
+    ]
+    assert rows == [(0.5, 5.5), (0.8, 8.8), (0.9, 9.9)]
+    assert stepper.namespace["share"] == 0.9 and stepper.namespace["seed"] == 3
+    assert "after 0.9" in shown
+    assert list(stepper.session.tried["halving"]) == ["share = 0.5", "share = 0.8", "share = 0.9"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "says"),
+    [
+        ("share = much", "share must be a number, like 0.5"),
+        ("size = 3", "This step has no parameter 'size'. It has: share"),
+        ("", "share = 0.5"),
+    ],
+)
+def test_a_change_that_cannot_be_made_leaves_the_step_as_it_was(
+    trying: Lesson, typed: str, says: str
+) -> None:
+    stepper, shown = run_trying(trying, "\rcq", ["b", typed])
+    assert says in " ".join(shown.split())
+    assert stepper.namespace["share"] == 0.5 and shown.count("Is more left") == 1
+
+
+def test_a_step_without_a_value_to_change_says_so_and_offers_no_key(trying: Lesson) -> None:
+    _, shown = run_trying(trying, "\r\rcq", ["b"])
+    assert "nothing to change" in shown
+    hints = [line for line in shown.splitlines() if "Enter" in line and "next" in line]
+    assert ["c change" in line for line in hints] == [True, True, False, False]
+
+
+def test_the_first_value_and_the_last_ones_stand_together() -> None:
+    with using(Session(screen())):
+        for value in (1, 2, 3, 4, 5, 2, 1):
+            kept = so_far("step", f"n = {value}", value)
+    assert list(kept) == ["n = 1", "n = 4", "n = 5", "n = 2"]

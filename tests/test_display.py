@@ -20,7 +20,14 @@ from ddpm_tutor.science.schedule import linear_schedule
 from ddpm_tutor.science.unet import UNet
 from ddpm_tutor.screen.curves import Curves
 from ddpm_tutor.screen.images import GLYPHS, SHADES, TERMINAL_GREYS, _mixed, render_images, resized
-from ddpm_tutor.screen.values import column_of, number, render, sparkline, table, tensor_panel
+from ddpm_tutor.screen.values import (
+    DataTable,
+    column_of,
+    number,
+    render,
+    sparkline,
+    tensor_panel,
+)
 
 
 def shown(value: object, width: int = 80, color: bool = False) -> str:
@@ -205,7 +212,7 @@ def test_a_column_of_very_different_numbers_keeps_their_digits():
 
 
 def test_numbers_stand_right_and_words_left():
-    text = shown(table("", ["t", "way", "mean"], [(5, "steps", 0.5), (300, "jump", -1.25)]))
+    text = shown(DataTable("", ["t", "way", "mean"], [(5, "steps", 0.5), (300, "jump", -1.25)]))
     rows = [line for line in text.splitlines() if "steps" in line or "jump" in line]
     assert rows == ["│   5 │ steps │  0.500 │", "│ 300 │ jump  │ -1.250 │"]
 

@@ -6,24 +6,20 @@ at the keyboard, the question and its answer are printed and nothing is scored.
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
-from rich.console import Group
-from rich.constrain import Constrain
-from rich.panel import Panel
-from rich.table import Table
 from rich.text import Text
 
 from ddpm_tutor.classroom.session import Asked, current
 from ddpm_tutor.classroom.typed_numbers import WANTED, read_number, understood
 from ddpm_tutor.screen.keyboard import BACK, keys_of
-from ddpm_tutor.screen.prose import HOLD, PROSE_WIDTH, Sentence
+from ddpm_tutor.screen.prose import Sentence
+from ddpm_tutor.screen.shown import LETTERS, Question, Told
 from ddpm_tutor.screen.values import number
 
-LETTERS = "abcdefgh"
 SKIPPING = "Enter alone skips the question: you read the answer, and it earns nothing."
 CHOICE_KEYS = "Type back to go to the step before, q to leave the lesson; b is an answer here."
 NUMBER_KEYS = "Type b to go back to the step before, q to leave the lesson."
-ON_PARTS = "{} is a part of a university assignment, of 42 points in all"
 
 
 class Leave(BaseException):
@@ -37,30 +33,18 @@ class Leave(BaseException):
         self.move = move
 
 
-def _heading(part: str, points: float) -> str:
-    """What stands on the question's frame: "Question 11.5 d, 1 point", or just "Question"."""
-    if not part:
-        return "Predict"
-    return f"Question {part}, {points:g} point{'' if points == 1 else 's'}"
-
-
-def _pose(text: str, part: str, points: float, options: Sequence[str] = ()) -> None:
-    listed = Table.grid(padding=(0, 1))
-    for letter, option in zip(LETTERS, options, strict=False):
-        listed.add_row(f"{letter})", Sentence(option))
-    content = Group(Sentence(text), listed) if options else Sentence(text)
-    panel = Panel(content, title=Text(_heading(part, points)), title_align="left", style="yellow")
+def _pose(question: Question) -> None:
     session = current()
-    if part and not session.told_of_parts:
-        panel.subtitle, panel.subtitle_align = Text(ON_PARTS.format(part), "dim"), "left"
+    if question.part and not session.told_of_parts:
+        question = replace(question, explains_parts=True)
         session.told_of_parts = True
     session.gap()
-    session.print(Constrain(panel, PROSE_WIDTH))
+    session.print(question)
 
 
 def _tell(right: bool, text: str) -> None:
     mark = ("✓ ", "bold green") if right else ("✗ ", "bold red")
-    current().print(Sentence(Text.assemble(mark, text)))
+    current().print(Told(Text.assemble(mark, text)))
 
 
 def _close(question: str, part: str, points: float, right: bool) -> None:
@@ -70,7 +54,7 @@ def _close(question: str, part: str, points: float, right: bool) -> None:
         earned = session.on_answer(part or question, right)
         if right and points and not earned:
             late = "The points are for the first answer. You can have them in another sitting."
-            session.print(Sentence(late))
+            session.print(Told(late))
     session.gap()
 
 
@@ -124,13 +108,11 @@ def ask_choice(
     session = current()
     if session.silent:
         return
-    _pose(question, part, points, [option for option, _ in options])
+    posed = Question("choice", question, answer, tuple(options), part=part, points=points)
+    _pose(posed)
     letters = LETTERS[: len(options)]
-    # the reply to the right choice begins with "Yes."; told without one, it does not
-    option, reply = options[answer]
-    truth = f"{letters[answer]}) {option}\n{reply.removeprefix('Yes. ')}"
     if session.ask is None:
-        _tell(True, truth)
+        _tell(True, posed.truth)
         session.gap()
         return
     prompt = f"Your choice ({'/'.join(letters)}, ? for help, Enter to skip): "
@@ -140,7 +122,7 @@ def ask_choice(
             break
         session.console.print(Sentence(f"Please type {' or '.join(letters)}, or ? for help."))
     if not given:
-        session.print(Sentence(f"It is {truth}"))
+        session.print(Told(f"It is {posed.truth}"))
         session.asked.append(Asked(question, options, frozenset({answer})))
         _close(question, part, points, right=False)
         return
@@ -150,7 +132,7 @@ def ask_choice(
     session.shown.append(Text(f"You said {given})"))
     _tell(right, options[chosen][1])
     if not right:
-        session.print(Sentence(f"It is {truth}"))
+        session.print(Told(f"It is {posed.truth}"))
     _close(question, part, points, right)
 
 
@@ -173,9 +155,12 @@ def ask_number(
     if session.silent:
         return
     answer = float(answer)
-    _pose(f"{question}  (±{HOLD}{number(tolerance)})", part, points)
+    posed = Question(
+        "number", question, answer, tolerance=tolerance, why=why, part=part, points=points
+    )
+    _pose(posed)
     if session.ask is None:
-        _tell(True, f"{number(answer)}. {why}")
+        _tell(True, posed.truth)
         session.gap()
         return
     help = f"{WANTED} {SKIPPING} {NUMBER_KEYS}"
@@ -186,7 +171,7 @@ def ask_number(
         except ValueError as error:
             session.console.print(Sentence(f"{error} ? helps."))
     if not text:
-        session.print(Sentence(f"It is {number(answer)}. {why}"))
+        session.print(Told(f"It is {posed.truth}"))
         _close(question, part, points, right=False)
         return
     said = understood(text, given)

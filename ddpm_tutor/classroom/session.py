@@ -13,22 +13,22 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 from torch import Tensor
 
 from ddpm_tutor.classroom.bars import Bars
 from ddpm_tutor.pictures.figures import save_figure_as
-from ddpm_tutor.pictures.film_strips import captioned_moments, save_film_strip
-from ddpm_tutor.pictures.films import Frame, film
+from ddpm_tutor.pictures.film_strips import captioned_moments, moment_name, save_film_strip
+from ddpm_tutor.pictures.films import NAMES, Frame, film
 from ddpm_tutor.pictures.grids import enlarged, grid
 from ddpm_tutor.pictures.picture_files import write_film, write_picture
-from ddpm_tutor.screen.console import make_console, written
+from ddpm_tutor.screen.console import make_console
 from ddpm_tutor.screen.curves import Curves, curves_of
-from ddpm_tutor.screen.images import render_images
-from ddpm_tutor.screen.prose import Sentence
-from ddpm_tutor.screen.values import render, table
+from ddpm_tutor.screen.images import Images, render_images
+from ddpm_tutor.screen.shown import Film, Said, SavedFile, captions_of
+from ddpm_tutor.screen.values import DataTable, Value
 from ddpm_tutor.storage.film_strip import FilmStrip
 
 T = TypeVar("T")
@@ -36,6 +36,7 @@ T = TypeVar("T")
 # pictures beside a bar: not in a smaller window, of so many columns and lines
 WIDE, HIGH = 60, 30
 CAPTIONED_MS = 100  # of a frame whose caption is to be read
+MAX_TRIED = 4  # values of a step that stand beside each other
 SMALL, MAX_PICTURES = 15, 4  # columns of a small picture and the gap; pictures of each kind
 
 
@@ -60,9 +61,11 @@ class Session:
     on_answer: Callable[[str, bool], bool] | None = None
     thinking: float = 0.0  # seconds that the learner took to answer in this step
     silent: bool = False  # earlier steps run again without showing anything
+    recording: bool = False  # what is shown is remembered, and nothing stands on the screen
     shown: list[RenderableType] = field(default_factory=list)  # by the step that is running
     asked: list[Asked] = field(default_factory=list)  # by the step that is running
     saved: list[Path] = field(default_factory=list)  # files written by the lesson
+    tried: dict[str, dict[str, Any]] = field(default_factory=dict)  # see `so_far`
     told_of_parts: bool = False  # the learner has read what a part of the assignment is
 
     def __post_init__(self) -> None:
@@ -71,7 +74,7 @@ class Session:
     def print(self, what: RenderableType) -> None:
         """Shows a renderable and remembers it, so that going back shows it again."""
         self.shown.append(what)
-        if not self.silent:
+        if not (self.silent or self.recording):
             self.show_again(what)
 
     def show_again(self, what: RenderableType) -> None:
@@ -80,7 +83,9 @@ class Session:
         A text that may not be wrapped, such as a path, and any text that goes into a file, keeps
         its line.
         """
-        whole = isinstance(what, Text) and (what.no_wrap or not self.console.is_terminal)
+        whole = isinstance(what, SavedFile) or (
+            isinstance(what, Text) and not self.console.is_terminal
+        )
         with self.bars.standing():
             self.console.print(what, soft_wrap=whole)
 
@@ -95,16 +100,6 @@ def ends_blank(shown: Sequence[RenderableType]) -> bool:
     last = shown[-1] if shown else None
     blank = isinstance(last, Text) and not last.plain
     return blank or (isinstance(last, Padding) and bool(last.bottom))
-
-
-class AsWideAsFits:
-    """What looks different in a narrow window: it is drawn each time that it is shown."""
-
-    def __init__(self, draw: Callable[[Console], RenderableType]) -> None:
-        self.draw = draw
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        yield self.draw(console)
 
 
 _current = Session()
@@ -140,15 +135,12 @@ def show(value: Any, title: str | None = None, captions: Sequence[str] | None = 
             session.print(curves)
         save_figure(value, title or "figure")
     else:
-        kept = as_it_is_now(value)
-        session.print(AsWideAsFits(lambda console: render(kept, console, title, captions)))
+        session.print(Value(as_it_is_now(value), title, captions))
 
 
 def show_images(images: Tensor, title: str, captions: Sequence[str] | None = None) -> None:
     """Shows a batch of images, (N, 1, H, W), under a title, without statistics."""
-    kept = as_it_is_now(images)
-    pictures = AsWideAsFits(lambda console: render_images(kept, console, captions))
-    current().print(Group(Text(title, style="bold"), pictures))
+    current().print(Images(as_it_is_now(images), title, captions))
 
 
 def as_it_is_now(value: Any) -> Any:
@@ -158,7 +150,7 @@ def as_it_is_now(value: Any) -> Any:
 
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Shows a table of numbers and words."""
-    current().print(table(title, columns, rows))
+    current().print(DataTable(title, list(columns), [list(row) for row in rows]))
 
 
 def show_curves(
@@ -178,17 +170,35 @@ def say(text: str) -> None:
 
     The code that a learner is shown leaves the call out, as it does a question.
     """
-    current().print(Sentence(text))
+    current().print(Said(text))
 
 
-def saved_file(path: Path, what: str) -> None:
-    """Tells the learner that `path` was written, and keeps it for the list at the end."""
+def so_far(what: str, name: str, value: T) -> dict[str, T]:
+    """What a step has found for each value that the learner has tried there, to show all together.
+
+    Args:
+        what: the step's own name for it; name: what was set, such as "beta_T = 0.02".
+        value: what came of it now.
+
+    Returns:
+        the values by name: the first, then the last ones that were tried.
+    """
+    tried: dict[str, T] = current().tried.setdefault(what, {})
+    if name != next(iter(tried), name):  # the first keeps its place
+        tried.pop(name, None)
+    tried[name] = as_it_is_now(value)
+    for old in list(tried)[1 : -(MAX_TRIED - 1)]:
+        del tried[old]
+    return dict(tried)
+
+
+def saved_file(file: SavedFile) -> Path:
+    """Tells the learner that a file was written, and keeps it for the list at the end."""
     session = current()
-    if path not in session.saved:
-        session.saved.append(path)
-    line = written(path, f"{what} saved")
-    line.no_wrap = True
-    session.print(line)
+    if file.path not in session.saved:
+        session.saved.append(file.path)
+    session.print(file)
+    return file.path
 
 
 def output_path(name: str, suffix: str) -> Path:
@@ -201,40 +211,47 @@ def save_figure(figure: Any, name: str) -> Path:
     """Saves a matplotlib figure as a PNG and prints its path."""
     path = output_path(name, ".png")
     save_figure_as(path, figure, dpi=120, bbox_inches="tight")
-    saved_file(path, "Figure")
-    return path
+    return saved_file(SavedFile(path, "Figure", name, picture=path.read_bytes()))
 
 
 def save_film(frames: Iterable[Frame], name: str) -> Path:
     """Saves moments of noising or denoising as a GIF and prints its path."""
-    path = output_path(name, ".gif")
-    write_film(path, film(list(frames)))
-    saved_file(path, "GIF")
-    return path
+    path, shown = output_path(name, ".gif"), list(frames)
+    write_film(path, film(shown))
+    times = tuple(frame.t for frame in shown)
+    views = [
+        torch.stack([frame.x_t for frame in shown]),
+        torch.stack([frame.x_0_hat for frame in shown]),
+    ]
+    moments = Film(captions_of(times), dict(zip(NAMES, views, strict=True)), times)
+    return saved_file(SavedFile(path, "GIF", name, film=moments))
 
 
 def save_strip(strip: FilmStrip) -> list[Path]:
     """Saves a film strip of a training as film_strip.png and .gif and prints their paths."""
-    paths = save_film_strip(strip, current().out)
-    for path, what in zip(paths, ("Picture", "GIF"), strict=True):
-        saved_file(path, what)
-    return paths
+    png, gif = save_film_strip(strip, current().out)
+    names = tuple(moment_name(epoch) for epoch in strip.epochs)
+    images = torch.stack([moment[:10] for moment in strip.images])
+    return [
+        saved_file(SavedFile(png, "Picture", "film strip", picture=png.read_bytes())),
+        saved_file(SavedFile(gif, "GIF", "film strip", film=Film(names, {"": images}))),
+    ]
 
 
 def save_moments(moments: Sequence[Tensor], captions: Sequence[str], name: str) -> Path:
     """Saves moments, ten images each, as a GIF with a caption below each, and prints its path."""
     path = output_path(name, ".gif")
     write_film(path, captioned_moments(moments, captions), frame_ms=CAPTIONED_MS)
-    saved_file(path, "GIF")
-    return path
+    images = torch.stack([moment[:10].cpu() for moment in moments])
+    return saved_file(SavedFile(path, "GIF", name, film=Film(tuple(captions), {"": images})))
 
 
 def save_grid(images: Tensor, name: str, columns: int | None = None) -> Path:
     """Saves images, (N, 1, H, W), in rows of `columns` as a PNG and prints its path."""
     path = output_path(name, ".png")
     write_picture(path, enlarged(grid(images, columns), 2))
-    saved_file(path, "Picture")
-    return path
+    kept = as_it_is_now(images).cpu()
+    return saved_file(SavedFile(path, "Picture", name, picture=kept, columns=columns))
 
 
 def show_download(done: int, total: int) -> None:

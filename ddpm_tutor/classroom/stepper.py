@@ -15,12 +15,14 @@ from rich.panel import Panel
 from rich.rule import Rule
 from rich.text import Text
 
-from ddpm_tutor.classroom.questions import LETTERS, Leave
+from ddpm_tutor.classroom.questions import Leave
 from ddpm_tutor.classroom.session import Asked, Session, ends_blank, show, using
 from ddpm_tutor.course.cells import Cell
 from ddpm_tutor.course.lesson import (
     Lesson,
     Step,
+    changeable,
+    check_against,
     compile_cell,
     new_namespace,
     override_parameters,
@@ -39,11 +41,13 @@ from ddpm_tutor.screen.prose import (
     used_functions,
     without_title,
 )
+from ddpm_tutor.screen.shown import LETTERS, Printed
 
 HELP = """\
 Enter   go on to the next step; its code runs as it opens; also Space, →, ↓, Page Down
 b       back: the step before, as it was shown; also ←, ↑, Page Up
 r       run this step again
+c       change a value of this step, and run it again: say first what will become of it
 o       after a question: the replies to the other choices
 p       play: a Python with the lesson's variables; Ctrl-D comes back
 s       the source of a function that this step used
@@ -97,7 +101,8 @@ class Stepper:
     ) -> None:
         self.lesson, self.session, self.keys = lesson, session, keys
         self.at_step, self.at_end, self.took = at_step, at_end, took
-        self.settings, self.expected = settings or {}, expected or {}
+        self.settings, self.expected = dict(settings or {}), expected or {}
+        self.changed: dict[int, dict[str, str]] = {}  # line of a cell -> what the learner changed
         self.below, self.open_entry, self.other_keys = below or {}, open_entry, other_keys or {}
         self.named = named or {}
         self.namespace = new_namespace(lesson)
@@ -131,6 +136,30 @@ class Stepper:
                     return seen_all
                 number = max(1, number + move)
         return True
+
+    def record(self) -> dict[int, list[RenderableType]]:
+        """Runs the whole lesson without showing anything but the bars; asks nothing.
+
+        Returns:
+            what each step with code has shown, by its number: it can be drawn in another form.
+
+        Raises:
+            LessonError: the lesson's code failed.
+        """
+        session, steps = self.session, self.lesson.steps
+        session.recording = True
+        seconds = [self.expected.get(step.title, QUICK_SECONDS) for step in steps]
+        with using(session), session.bars.bar("", sum(seconds)) as bar:
+            for number, (step, needed) in enumerate(zip(steps, seconds, strict=True), start=1):
+                self.at_step(number)
+                if bar:
+                    bar.change(description=f"Step {number} of {len(steps)}: {step.title}")
+                    if self.expected:
+                        bar.expect(sum(seconds[number - 1 :]))
+                self._execute(number)
+                if bar:
+                    bar.advance(needed)
+        return self.shown
 
     def _unfinished(self, before: int) -> int | None:
         """The first step before that number whose code was stopped, or left at a question."""
@@ -246,8 +275,7 @@ class Stepper:
         try:
             with self.session.bars.clock("Computing"), contextlib.redirect_stdout(output):
                 exec(statements, self.namespace)
-                if cell.is_parameters:
-                    override_parameters(self.namespace, self.settings)
+                override_parameters(self.namespace, chosen := self._chosen(cell))
                 value = eval(last, self.namespace) if last else None
         except (TutorError, KeyboardInterrupt):
             raise
@@ -255,11 +283,17 @@ class Stepper:
             raise LessonError(self._where(error)) from error
         finally:
             output.close()
-        if cell.is_parameters and self.settings:
-            chosen = ", ".join(f"{name} = {self.namespace[name]!r}" for name in self.settings)
-            self.session.print(Text(f"set by you: {chosen}", style="yellow"))
+        if chosen:
+            words = ", ".join(f"{name} = {self.namespace[name]!r}" for name in chosen)
+            self.session.print(Text(f"set by you: {words}", style="yellow"))
         if value is not None:
             show(value)
+
+    def _chosen(self, cell: Cell) -> dict[str, str]:
+        """What the learner has set of the names that a cell assigns, as text."""
+        if cell.is_parameters:
+            return self.settings
+        return self.changed.setdefault(cell.line, {})
 
     def _where(self, error: Exception) -> str:
         """The error, and the line of the lesson file that it came from."""
@@ -299,6 +333,8 @@ class Stepper:
             self._execute_or_explain(number)
         elif key == "r":
             console.print(Text("This step has no code to run.", style="dim"))
+        elif key == "c":
+            self._change(number)
         elif key == "o":
             self._show_other_replies(number)
         elif key == "p":
@@ -312,6 +348,34 @@ class Stepper:
         else:
             forget_keys()  # what came with an unknown key, such as a paste, is not for us
             console.print(Panel(Text(HELP), title="Keys", title_align="left", expand=False))
+
+    def _change(self, number: int) -> None:
+        """Asks for another value of what the step lets one change, and runs the step with it."""
+        step, console, ask = self.lesson.steps[number - 1], self.session.console, self.session.ask
+        if ask is None or not (known := changeable(self.lesson, step)):
+            console.print(Text("This step has nothing to change. p lets you try anything.", "dim"))
+            return
+        now = {name: self.namespace.get(name, default) for name, default in known.items()}
+        console.print(Text("  ".join(f"{name} = {value!r}" for name, value in now.items()), "cyan"))
+        try:
+            typed = ask("Change what? NAME=VALUE, Enter to leave it: ").strip()
+        except EOFError:
+            typed = ""
+        if not typed:
+            return
+        name, equals, value = (part.strip() for part in typed.removeprefix("set ").partition("="))
+        if not equals and len(known) == 1:  # the value alone
+            (name,), value = known, name
+        setting = {name: value}
+        try:
+            check_against(known, setting, "This step")
+        except UsageError as error:
+            console.print(Text(str(error), "yellow"))
+            return
+        for cell in step.code:
+            if name in changeable(self.lesson, Step("", (cell,))):
+                self._chosen(cell)[name] = value
+        self._execute_or_explain(number)
 
     def _play(self) -> None:
         """An interactive Python in the lesson's namespace."""
@@ -408,6 +472,7 @@ class Stepper:
             "Enter": "next",
             "b": "back" if number > 1 else "",
             "r": "again" if step.code else "",
+            "c": "change" if self.session.ask and changeable(self.lesson, step) else "",
             "o": "other replies" if self._unread(number) else "",
             "p": "play",
             "s": "source" if self._functions(step) else "",
@@ -439,11 +504,11 @@ class _PrintedText(io.TextIOBase):
     def write(self, text: str) -> int:
         *lines, self.rest = (self.rest + text).split("\n")
         for line in lines:
-            self.session.print(Text(line))
+            self.session.print(Printed(line))
         return len(text)
 
     def close(self) -> None:
         if self.rest:
-            self.session.print(Text(self.rest))
+            self.session.print(Printed(self.rest))
             self.rest = ""
         super().close()

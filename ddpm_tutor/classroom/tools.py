@@ -13,6 +13,7 @@ from ddpm_tutor.classroom.session import (
     show_download,
     show_images,
     show_table,
+    so_far,
     track,
 )
 from ddpm_tutor.grading.known_mistakes import find_bug
@@ -46,5 +47,6 @@ __all__ = [
     "show_download",
     "show_images",
     "show_table",
+    "so_far",
     "track",
 ]

@@ -405,7 +405,7 @@ def show(console: Console, work: Work, change: Change, made: "Tensor") -> None:
     from ddpm_tutor.evaluation.scorecard import load_real_digits
     from ddpm_tutor.science.pixels import to_uint8
     from ddpm_tutor.screen.images import render_images
-    from ddpm_tutor.screen.values import table
+    from ddpm_tutor.screen.values import DataTable
 
     console.print(Text(f"{change.words}; {work.options.steps} steps."))
     originals = {name: x for name, x in change.given.items() if name != "kept"}
@@ -426,7 +426,7 @@ def show(console: Console, work: Work, change: Change, made: "Tensor") -> None:
         for i, name in enumerate([*originals, *change.names])
     ]
     columns = ["", "read as", "sure", *(f"off {name}" for name in originals), "unlike real"]
-    console.print(table("What the classifier reads", columns, rows))
+    console.print(DataTable("What the classifier reads", columns, rows))
     console.print(
         Text(
             "off: RMS difference of the pixels. unlike real: to the nearest of 5,000 real digits, "

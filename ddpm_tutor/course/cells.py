@@ -16,7 +16,7 @@ from ddpm_tutor.errors import TutorError
 MARKER = re.compile(r"\s*#\s*%%+(?:\s(?P<rest>.*))?")
 KIND = re.compile(r"\[(markdown|md|raw)\]|^(md|raw)$")
 PROSE = ("markdown", "md")
-PARAMETERS = re.compile(r"""\btags["']?\s*[=:]\s*\[[^]]*["']parameters["']""")
+TAGS = re.compile(r"""\btags["']?\s*[=:]\s*\[([^]]*)\]""")
 QUOTED = re.compile(r"""\s*[rR]?(\"{3}|'{3})(?P<text>.*)\1\s*""", re.DOTALL)
 
 
@@ -31,8 +31,17 @@ class Cell:
 
     @property
     def is_parameters(self) -> bool:
-        """Whether it has the tag "parameters"."""
-        return bool(PARAMETERS.search(self.title))
+        """Whether it holds what --set changes: it has the tag "parameters"."""
+        return self._has_tag("parameters")
+
+    @property
+    def is_change(self) -> bool:
+        """Whether it holds what the learner may change at this step: it has the tag "change"."""
+        return self._has_tag("change")
+
+    def _has_tag(self, name: str) -> bool:
+        found = TAGS.search(self.title)
+        return bool(found and re.search(rf"""["']{name}["']""", found[1]))
 
 
 def read_source(path: Path) -> str:

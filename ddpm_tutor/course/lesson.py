@@ -220,12 +220,24 @@ def parameters(lesson: Lesson) -> dict[str, Any]:
     Raises:
         TutorError: one is not.
     """
+    cells = [cell for step in lesson.steps for cell in step.code if cell.is_parameters]
+    return _literals(lesson, cells)
+
+
+def changeable(lesson: Lesson, step: Step) -> dict[str, Any]:
+    """What the learner may change at a step, with the defaults: parameters, and cells for it.
+
+    Raises:
+        TutorError: a default is not a literal.
+    """
+    return _literals(lesson, [c for c in step.code if c.is_parameters or c.is_change])
+
+
+def _literals(lesson: Lesson, cells: Sequence[Cell]) -> dict[str, Any]:
     try:
         return {
             node.targets[0].id: ast.literal_eval(node.value)
-            for step in lesson.steps
-            for cell in step.code
-            if cell.is_parameters
+            for cell in cells
             for node in ast.parse(cell.source).body
             if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
         }
@@ -239,10 +251,19 @@ def check_settings(lesson: Lesson, settings: dict[str, str]) -> None:
     Raises:
         UsageError: naming the parameters that there are, or the type.
     """
-    known = parameters(lesson)
+    check_against(parameters(lesson), settings, lesson.path.stem)
+
+
+def check_against(known: dict[str, Any], settings: dict[str, str], whose: str) -> None:
+    """Refuses a name that is not among these, or a value of another type than its default's.
+
+    Args:
+        whose: what has these names, for the error.
+
+    Raises:
+        UsageError: naming those that there are, or the type.
+    """
     for name in settings:
         if name not in known:
-            raise UsageError(
-                f"{lesson.path.stem} has no parameter {name!r}. It has: {', '.join(known)}."
-            )
-    override_parameters(known, settings)
+            raise UsageError(f"{whose} has no parameter {name!r}. It has: {', '.join(known)}.")
+    override_parameters(dict(known), settings)

@@ -61,10 +61,10 @@ def print_line(console: Console, path: Path, source: str, line: int) -> None:
 
 def print_numbers(console: Console, verdict: Verdict) -> None:
     """What was expected, and what came."""
-    from ddpm_tutor.screen.values import table
+    from ddpm_tutor.screen.values import DataTable
 
     rows = with_enough_digits(verdict.rows)
-    numbers = table("", verdict.columns, rows).renderables[1]  # without its title
+    numbers = DataTable("", verdict.columns, rows).drawn()
     console.print(Padding(numbers, (0, 0, 0, 2)))
 
 

@@ -7,7 +7,7 @@ from operator import itemgetter
 from typing import Any
 
 from rich.columns import Columns
-from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from ddpm_tutor.screen.console import can_write
@@ -148,8 +148,21 @@ def _joined(places: list[tuple[float, float]]) -> Iterator[tuple[int, int]]:
             yield round(x + (to_x - x) * i / steps), round(y + (to_y - y) * i / steps)
 
 
-def curves_of(figure: Any) -> RenderableType | None:
-    """The curves of a matplotlib figure, those of each of its axes in a frame; None without any."""
+class FigureCurves:
+    """The curves of a matplotlib figure, those of each of its axes in a frame."""
+
+    def __init__(self, frames: list[Curves]) -> None:
+        self.frames = frames
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if len(self.frames) > 1:
+            yield Columns(self.frames, width=SIDE_BY_SIDE, padding=(0, 2))
+        else:
+            yield self.frames[0]
+
+
+def curves_of(figure: Any) -> FigureCurves | None:
+    """The curves of a matplotlib figure; None without any."""
     frames = []
     for axis in figure.axes:
         # not lines across the whole width, such as those of axhline
@@ -168,6 +181,4 @@ def curves_of(figure: Any) -> RenderableType | None:
                     span=None if axis.get_autoscaley_on() else axis.get_ylim(),
                 )
             )
-    if len(frames) > 1:
-        return Columns(frames, width=SIDE_BY_SIDE, padding=(0, 2))
-    return frames[0] if frames else None
+    return FigureCurves(frames) if frames else None

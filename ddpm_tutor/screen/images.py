@@ -5,13 +5,14 @@ that mix two: each pair of pixels gets the one that is nearest.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby, product
 from operator import itemgetter
 
 import torch
 import torch.nn.functional as F
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.text import Text
 from torch import Tensor
 
@@ -158,3 +159,16 @@ def render_images(
         if start + columns < len(pixels):
             rows.append(Text(""))
     return Group(*rows)
+
+
+@dataclass(frozen=True)
+class Images:
+    """A batch of images, (N, 1, H, W), under a title; drawn each time, as wide as fits."""
+
+    images: Tensor
+    title: str
+    captions: Sequence[str] | None = None
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield Text(self.title, style="bold")
+        yield render_images(self.images, console, self.captions)

@@ -1,12 +1,13 @@
-"""Showing values: a tensor as statistics and a picture, a figure as a file, the rest as itself."""
+"""Showing values: a tensor as statistics and a picture, the rest as itself; tables of them."""
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from rich.columns import Columns
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.panel import Panel
 from rich.pretty import Pretty
 from rich.table import Table
@@ -63,16 +64,34 @@ def tensor_panel(tensor: Tensor, title: str | None = None) -> Panel:
     return Panel(rows, title=Text(title) if title else None, title_align="left", expand=False)
 
 
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Group:
+@dataclass(frozen=True)
+class DataTable:
     """A table of numbers, which stand right, and words, which stand left."""
-    result = Table()
-    cells = [column_of(list(column)) for column in zip(*rows, strict=True)]
-    for name, column in zip(columns, cells, strict=True):
-        numeric = all(text[:1] in "-.0123456789" for text in column)
-        result.add_column(Text(name), justify="right" if numeric else "left")
-    for row in zip(*cells, strict=True):
-        result.add_row(*(Text(cell) for cell in row))
-    return Group(Text(title, style="bold"), result)
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[object]]
+
+    def by_column(self) -> list[tuple[str, list[str], bool]]:
+        """Each column: its name, its cells as they are written, whether all are numbers."""
+        cells = [column_of(list(column)) for column in zip(*self.rows, strict=True)]
+        return [
+            (name, column, all(text[:1] in "-.0123456789" for text in column))
+            for name, column in zip(self.columns, cells, strict=True)
+        ]
+
+    def drawn(self) -> Table:
+        """The table without its title."""
+        result, columns = Table(), self.by_column()
+        for name, _, numeric in columns:
+            result.add_column(Text(name), justify="right" if numeric else "left")
+        for row in zip(*(cells for _, cells, _ in columns), strict=True):
+            result.add_row(*(Text(cell) for cell in row))
+        return result
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield Text(self.title, style="bold")
+        yield self.drawn()
 
 
 def column_of(values: Sequence[object]) -> list[str]:
@@ -89,6 +108,18 @@ def column_of(values: Sequence[object]) -> list[str]:
     if max(before, 0) + 1 + decimals > MAX_DIGITS:
         return [number(v) if isinstance(v, float) else str(v) for v in values]
     return [f"{v:,.{decimals}f}" if isinstance(v, float) else str(v) for v in values]
+
+
+@dataclass(frozen=True)
+class Value:
+    """A value that is shown: drawn each time, for it looks different in a narrow window."""
+
+    value: Any
+    title: str | None = None
+    captions: Sequence[str] | None = None  # of each image of a batch
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield render(self.value, console, self.title, self.captions)
 
 
 def render(
