@@ -163,7 +163,8 @@ ask_choice(
 
 # %%
 found = so_far("the same cloud", f"{other}", far)
-show_table("Energy distance of one jump from 300 steps", ["to t =", "distance"],
+show_table("Energy distance of one jump from 300 steps",
+           ["to t =", "distance"],
            [("300, the largest of 5", near), *found.items()])
 say("What is left at t = 300 is chance: 300 steps and one jump make the same cloud.")
 
@@ -335,9 +336,10 @@ ask_choice(
 # %%
 found = so_far("almost", f"off = {off}", errors)
 a = schedule.alpha_bar[list(times)]
+factors = ((1 - a) / a).sqrt().tolist()
 show_table("How far the guess of x_0 is off (RMS)",
            ["t", "Eq. 15: times", *found],
-           zip(times, ((1 - a) / a).sqrt().tolist(), *found.values(), strict=True))
+           zip(times, factors, *found.values(), strict=True))
 show_images(torch.cat(pictures), f"the guesses with off = {off}",
             [f"t = {step}" for step in times])
 

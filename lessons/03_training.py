@@ -444,11 +444,11 @@ ask_choice(
 # A network that merely copies `x_t` has learned nothing. Of which goal would that be
 # nearly right? There only a small rest is left to be learned, and is easily missed.
 #
-# Then change it: the key `c`, such as `t = 500`. Say first which of ε and `x_0` will be
-# nearer to a copy of `x_t`.
+# Then change it: the key `c`, such as `t_here = 500`. Say first which of ε and `x_0`
+# will be nearer to a copy of `x_t`.
 
 # %% tags=["change"]
-t = 100  # from 1 to 1000
+t_here = 100  # from 1 to 1000
 
 # %%
 def copying(goal):  # what the best multiple of x_t leaves over
@@ -456,7 +456,7 @@ def copying(goal):  # what the best multiple of x_t leaves over
     return (rest.square().sum() / goal.square().sum()).item()
 
 x_0, left = to_unit_range(digits.train_images[:100]), {}
-for step in {10, t, 1000}:
+for step in {10, t_here, 1000}:
     noise, at = stream(seed, "copying"), torch.full((100,), step)
     eps = normal(x_0.shape, noise, "cpu")
     x_t = q_sample(schedule, x_0, at, eps)
@@ -468,12 +468,12 @@ ask_choice(
         ("of ε", "So it is at large t: x_t is nearly all noise there."),
         ("of x_0", "So it is at small t: x_t is nearly all picture there."),
     ],
-    answer=0 if left[t][0] < left[t][1] else 1,
+    answer=0 if left[t_here][0] < left[t_here][1] else 1,
 )
 
 # %%
-tried = so_far("copying", f"{t}", left[t])
-left |= {int(t): rests for t, rests in tried.items()}
+tried = so_far("copying", f"{t_here}", left[t_here])
+left |= {int(step): rests for step, rests in tried.items()}
 show_table("What copying leaves over, in squares",
            ["t", "of ε", "of x_0", "of the mean of x_{t-1}"],
            [(step, *(f"{rest:.2%}" for rest in left[step]))
