@@ -503,7 +503,8 @@ for steps, last in ((1000, 0.02), (T, beta_T)):  # the paper's, and this one
 ask_choice(
     "With this T and this beta_T, what is x_T?",
     [
-        ("more picture than noise: ᾱ_T is above 1/2", "For that the sum of all β must be below 0.7."),
+        ("more picture than noise: ᾱ_T is above 1/2",
+         "For that the sum of all β must be below 0.7."),
         ("noise with some picture in it: ᾱ_T is from 0.01 to 1/2",
          "With small β that takes a sum from 0.7 to 4.6."),
         ("nearly pure noise: ᾱ_T is below 0.01",

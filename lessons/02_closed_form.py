@@ -142,7 +142,7 @@ show_table("300 pictures: their mean, and the std over copies", [
 other = 250  # the t that we jump to in place of 300
 
 # %%
-generator = stream(seed, "clouds")
+generator = stream(seed, "clouds")  # the same noise for each t tried
 def energy(a, b):
     a, b = a.flatten(1), b.flatten(1)
     within = torch.pdist(a).mean() + torch.pdist(b).mean()

@@ -544,7 +544,7 @@ show_table("Three of the steps, by how many there are",
            ["steps", "step", "β'", "centres apart", "√β̃'", "√β'"],
            [(n, *row) for n, rows_of in found.items() for row in rows_of])
 way, _, apart, narrow, wide = rows[0]
-say("One step alone has no β̃': it would jump to the guess of x_0." if not narrow else
+say("The last step has no β̃': it lands on the guess of x_0." if not narrow else
     f"From {way} the bells of black and white lie {apart / narrow:.1f} widths apart"
     + (", and one bell stands for them only where x_t tells which. That is the price."
        if apart > 2 * narrow else ": nearly one bell.")

@@ -28,7 +28,6 @@ from ddpm_tutor.course.lesson import (
     Lesson,
     Step,
     all_lessons,
-    changeable,
     compile_cell,
     find_lesson,
     new_namespace,
