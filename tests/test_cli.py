@@ -29,6 +29,7 @@ from ddpm_tutor.cli.lesson import say_goodbye
 from ddpm_tutor.course.exercise import all_exercises
 from ddpm_tutor.course.lesson import all_lessons
 from ddpm_tutor.course.questions import questions
+from ddpm_tutor.files import fingerprint_of
 from ddpm_tutor.science.lean_unet import LeanUNet
 from ddpm_tutor.science.likelihood_unet import LikelihoodUNet
 from ddpm_tutor.science.unet import UNet
@@ -907,9 +908,14 @@ def test_evaluate_shows_own_weights_beside_the_shipped_ones(
         *EVALUATE[:-1], "--checkpoint", "mine.safetensors", "--data", str(tiny_mnist),
         "--out", str(out),
     ).stdout  # fmt: skip
-    *lines, grid, worst, nearest = shown.splitlines()
+    *lines, grid, worst, nearest, scores = shown.splitlines()
     assert "…" not in shown and max(map(len, lines)) <= 80
     assert [grid, worst, nearest] == [f"Saved: {path}" for path in pictures]
+    assert scores == f"Saved: {out / 'scores.json'}"
+    kept = json.loads((out / "scores.json").read_text())
+    assert (
+        kept["weights"] == fingerprint_of(empty / "mine.safetensors") and "yours" in kept["cards"]
+    )
     header = next(line for line in shown.splitlines() if "yours" in line)
     assert header.index("yours") < header.index("shipped") < header.index("real digits")
     times = next(line for line in shown.splitlines() if "times real" in line)

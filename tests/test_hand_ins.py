@@ -1,5 +1,6 @@
 """What a student hands in, and what a teacher makes of a hundred of them."""
 
+import base64
 import csv
 import dataclasses
 import json
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
+import imageio.v3 as iio
 import pytest
 import school_class
 from markdown_it import MarkdownIt
@@ -18,6 +20,7 @@ from typer.testing import CliRunner
 
 from ddpm_tutor.cli.app import app
 from ddpm_tutor.course.exercise import find_exercise
+from ddpm_tutor.files import fingerprint_of
 from ddpm_tutor.grading.strangers import Checker
 from ddpm_tutor.hand_ins.blocks import page_of
 from ddpm_tutor.hand_ins.collecting import assignment
@@ -28,6 +31,8 @@ from ddpm_tutor.hand_ins.html import to_html
 from ddpm_tutor.hand_ins.markdown import to_markdown, to_notebook
 from ddpm_tutor.hand_ins.reading import read_hand_in
 from ddpm_tutor.learner.progress import Answer, Bookmark, exercise_passed, progress_file
+from ddpm_tutor.science.validation_loss import Estimate
+from ddpm_tutor.storage.training_run import EpochReport, RunSettings
 
 FORMS = (".html", ".ipynb", ".md", ".json")
 DAY = "2026-11-20T10:00:00Z"
@@ -228,6 +233,48 @@ def test_a_report_says_what_of_ones_points_a_teacher_cannot_see(folder: Path) ->
     shown = tutor("report", "--no-draw", "--format", "md")
     assert "Points: 0 of 42" in shown and "You have earned 11.2 a earlier" in shown
     assert "No name is in it" in shown and (folder / "hand_in.md").exists()
+
+
+def test_pictures_are_drawn_with_ones_own_code(folder: Path) -> None:
+    (folder / "exercises").mkdir()
+    for exercise in (find_exercise("5"), find_exercise("8")):
+        (folder / exercise.file).write_text(exercise.solved())
+    shown = tutor("report", "--steps", "2", "--out", "a.html")
+    assert "Yours: predict_x_0, p_step" in shown
+    html = (folder / "a.html").read_text(encoding="utf-8")
+    assert "Own code: p_step, predict_x_0; the rest is the package" in Elements(html).text
+    png = base64.b64decode(html.partition("data:image/png;base64,")[2].partition('"')[0])
+    picture = iio.imread(png)
+    assert picture.shape[0] == 3 * 68 - 4 and picture.std() > 20  # t = 1000, 500 and 0
+
+
+def test_a_training_and_the_scores_of_its_very_weights_are_shown(folder: Path) -> None:
+    run, scores = folder / "runs" / "mnist", folder / "evaluation" / "scores.json"
+    for place in (run, scores.parent):
+        place.mkdir(parents=True)
+    losses = [(0.05, 0.04), (0.03, 0.025)]
+    reports = [
+        EpochReport(n, 10 * n, 100, train, Estimate(held_out, 0.001), None, 60, 100, "a <b> CPU")
+        for n, (train, held_out) in enumerate(losses, 1)
+    ]
+    (run / "config.json").write_text(RunSettings().to_json())
+    (run / "log.jsonl").write_text("".join(f"{report.to_json()}\n" for report in reports))
+    (run / "weights.safetensors").write_bytes(b"weights")
+    shares = {name: {"value": 97.0} for name in ("read_as_asked", "coverage", "precision")}
+    cards = {"yours": {"scores": {**shares, "frechet": {"mean": 3.21, "error": 0.1}}}}
+    saved = {"weights": fingerprint_of(run / "weights.safetensors"), "cards": cards}
+    scores.write_text(json.dumps(saved))
+    tutor("report", "--no-draw", "--out", "a.html")
+    html = (folder / "a.html").read_text(encoding="utf-8")
+    page = Elements(html)
+    for words in ("a <b> CPU", "0.0300", "0.0250", "Fréchet distance3.21", "after epoch 2"):
+        assert words in page.text, words
+    assert page.tags.count("img") == 1
+    (run / "weights.safetensors").write_bytes(b"others")
+    tutor("report", "--no-draw", "--out", "a.html")
+    assert "those of other weights" in (folder / "a.html").read_text(encoding="utf-8")
+    (run / "log.jsonl").write_text("{")
+    assert "is its log damaged?" in tutor("report", "--no-draw", code=1)
 
 
 @pytest.mark.parametrize(

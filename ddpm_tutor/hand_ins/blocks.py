@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from ddpm_tutor.hand_ins.hand_in import TOTAL, Asked, HandIn, Training, Written
 
 UNPROVEN = (
-    "Which answers were given, and when, is what the learner's own file of progress says: anybody "
-    "can edit it, and nothing here proves it. The code is here in full and can be checked again: "
-    "ddpm-tutor grade does so."
+    "Times are in UTC. Which answers were given, and when, is what the learner's own file of "
+    "progress says: anybody can edit it, and nothing here proves it. The code is here in full and "
+    "can be checked again: ddpm-tutor grade does so."
 )
 RIGHT, WRONG = "✓", "✗"
 

@@ -80,7 +80,7 @@ def written(
         if not (came_along(exercise.path) and path.exists()):
             continue
         say(f"Checking {path} ...")
-        code = read_answer(path)
+        code = read_answer(path, exercise)
         verdict = checker.check(exercise, path).verdict
         mine = progress.exercise(exercise.key)
         found.append(

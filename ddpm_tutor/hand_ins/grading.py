@@ -262,7 +262,8 @@ def remark_equal_code(grades: Sequence[Grade], exercises: dict[str, Exercise]) -
             if (exercise := exercises.get(written.name)) is None:
                 continue
             function = function_in(written, exercise)
-            if len("".join(function.split())) >= LONG_ENOUGH:
+            begun = function in exercise.start.source  # everybody is given it
+            if not begun and len("".join(function.split())) >= LONG_ENOUGH:
                 having.setdefault((written.name, function), []).append(grade)
     shared: dict[tuple[int, int], list[str]] = {}
     number = {id(grade): i for i, grade in enumerate(grades)}
