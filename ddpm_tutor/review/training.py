@@ -176,7 +176,8 @@ assert abs(by - true) < 0.01 * true + 1e-3
 # %%
 rng = stream(seed, "the weight that eq. 14 leaves out")
 early, late = pick(range(5, 21), rng), pick(range(500, 801), rng)
-weight = {t: vlb_weight(schedule, torch.tensor([t]), schedule.beta[t]).item()
+sigma_2 = schedule.beta.view(-1, 1, 1, 1, 1)
+weight = {t: vlb_weight(schedule, torch.tensor([t]), sigma_2[t]).item()
           for t in (early, late)}
 ratio = weight[early] / weight[late]
 ask_choice(
