@@ -84,9 +84,9 @@ ask_number(
 
 # %%
 by_chance = rows.shape[1] ** -0.5  # as far from 0 as random rows are
-found = so_far("rows", f"{label_1} and {label_2}", cosine)
+tried = so_far("rows", f"{label_1} and {label_2}", cosine)
 show_table("How alike", ["rows", "cosine"],
-           [(names, f"{value:.2f}") for names, value in found.items()])
+           [(names, f"{value:.2f}") for names, value in tried.items()])
 say(f"Random rows of {rows.shape[1]} numbers are unrelated, give or take {by_chance:.2f}. "
     + f"Those of {label_1} and {label_2} "
     + ("began so and have stayed so. The network must tell them apart, not find them alike."
@@ -505,10 +505,10 @@ off = (guided + (1 - a).sqrt() * slope).abs().max()
 favoured = 1.5**w
 odd = 100 / (1 + favoured)  # of the two pictures, if p(x) is the same
 row = (f"{favoured:.3g}", f"{odd:.2g} %", f"{off:.0e}")
-found = so_far("guidance", f"{w}", row)
+tried = so_far("guidance", f"{w}", row)
 show_table("Two pictures; and the two sides for one pixel at t = 500",
            ["w", "times favoured", "share of the other", "sides differ by"],
-           [(name, *row) for name, row in found.items()])
+           [(name, *row) for name, row in tried.items()])
 
 # %% [markdown]
 # ## Guidance
