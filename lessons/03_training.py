@@ -184,7 +184,7 @@ for other in (501, 510, 550, 1000):
 # We let one layer do its best, from t / 1000 and from the 128 waves. How far is
 # it from that noise level, at the t where it is worst?
 #
-# Then change it: the key `c`, such as `waves = 16`. Say first how far it will be off.
+# Then press `c` to change that. Try `waves = 16`, and say first how far it will be off.
 
 # %% tags=["change"]
 waves = 128  # sines and cosines, an even number
@@ -444,7 +444,7 @@ ask_choice(
 # A network that merely copies `x_t` has learned nothing. Of which goal would that be
 # nearly right? There only a small rest is left to be learned, and is easily missed.
 #
-# Then change it: the key `c`, such as `t_here = 500`. Say first which of ε and `x_0`
+# Then press `c` to change t. Try `t_here = 500`, and say first which of ε and `x_0`
 # will be nearer to a copy of `x_t`.
 
 # %% tags=["change"]

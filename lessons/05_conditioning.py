@@ -63,7 +63,7 @@ print(f"{digits.source}; computing on {where}")
 #
 # A 4 and a 9 look alike. Are their rows alike too?
 #
-# Then change it: the key `c`, such as `label_2 = 10`, the null label. Say first
+# Then press `c` to change them. Try `label_2 = 10`, the null label, and say first
 # how alike the two will be.
 
 # %% tags=["change"]
@@ -464,8 +464,8 @@ say(". ".join(verdicts) + "." + (
 #
 #     ε = ε(no label) + w · (ε(label) - ε(no label))
 #
-# w = 0 ignores the label, w = 1 is the plain conditional network. (Their Eq. 6 has 1 + w
-# for our w.) Then change it: the key `c`, such as `w = 1.0`. Say first what comes of it.
+# w = 0 ignores the label, w = 1 is the plain conditional network. Then press `c` to change
+# it. Try `w = 1.0`, and say first what comes of it. (Their Eq. 6 has 1 + w for our w.)
 #
 # Why does it work? The best prediction of the noise points down the slope of log p.
 # With Bayes' rule, `p(x_t | label) ∝ p(x_t) p(label | x_t)`:
