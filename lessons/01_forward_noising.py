@@ -510,7 +510,7 @@ ask_choice(
         ("nearly pure noise: ᾱ_T is below 0.01",
          "With small β that takes a sum of more than 4.6."),
     ],
-    answer=0 if a > 0.5 else 1 if a >= 0.01 else 2,
+    answer=1 if 0.01 <= a <= 0.5 else 0 if a > 0.5 else 2,
 )
 
 # %%

@@ -330,7 +330,7 @@ ask_choice(
         ("at small t and at large t",
          "At t = 10 Eq. 15 leaves a twentieth of the error, or less. So it must be huge."),
     ],
-    answer=0 if not any(large) else 3 if all(large) else 2,
+    answer=2 if any(large) and not all(large) else 3 if all(large) else 0,
 )
 
 # %%

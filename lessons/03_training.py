@@ -207,7 +207,7 @@ ask_choice(
         ("by 0.002 to 0.05", "For that the waves must be neither many nor very few."),
         ("by less than 0.002", "The more waves, the finer the curves that a layer can add up."),
     ],
-    answer=0 if by_waves > 0.05 else 1 if by_waves >= 0.002 else 2,
+    answer=2 if by_waves < 0.002 else 1 if by_waves <= 0.05 else 0,
 )
 
 # %%
@@ -468,7 +468,7 @@ ask_choice(
         ("of ε", "So it is at large t: x_t is nearly all noise there."),
         ("of x_0", "So it is at small t: x_t is nearly all picture there."),
     ],
-    answer=0 if left[t_here][0] < left[t_here][1] else 1,
+    answer=1 if left[t_here][0] > left[t_here][1] else 0,
 )
 
 # %%

@@ -95,7 +95,7 @@ ask_choice(
          "be small."),
         ("less than 0.02", "Then one step is short: it stays close to x_t."),
     ],
-    answer=0 if weight > 0.5 else 1 if weight >= 0.02 else 2,
+    answer=2 if weight < 0.02 else 1 if weight <= 0.5 else 0,
 )
 show_table("Eq. 7", ["t", "weight of x_0", "weight of x_t", "√β̃_t"], rows)
 say("The last step, t = 1, lands on x_0, and its β̃ is 0.")
@@ -818,7 +818,7 @@ ask_choice(
          "Then it is not x_T alone that counts, but the noise on the way as well. (Or the "
          "weights are poor.)"),
     ],
-    answer=0 if change == 0 else 1 if change < other_x_T / 4 else 2,
+    answer=1 if 0 < change < other_x_T / 4 else 0 if change == 0 else 2,
 )
 
 # %%
