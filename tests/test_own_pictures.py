@@ -153,7 +153,7 @@ def test_two_digits_side_by_side_are_doubted(folder: Path) -> None:
     assert "more than one digit" in done.output
     first, last = [line.split("│")[2].strip() for line in done.output.splitlines()
                    if line.startswith("│")]  # fmt: skip
-    nearer = f"Read as a {first}, as the first: 0 of 1. A smaller --t keeps more of it"
+    nearer = f"0 of 1 still read as a {first}. A smaller --t keeps more of it; --digit {first}"
     assert (nearer in " ".join(done.output.split())) == (first != last)
 
 

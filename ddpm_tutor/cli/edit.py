@@ -442,6 +442,6 @@ def show(console: Console, work: Work, change: Change, made: "Tensor") -> None:
     if work.labels is None and len(originals) == 1 and change.clean is not None:
         first, *others = reading.classes.tolist()
         if (same := others.count(first)) < work.count:
-            line = f"Read as a {first}, as the first: {same} of {work.count}. "
-            line += f"A smaller --t keeps more of it; --digit {first} asks for a {first}."
-            console.print(Text(line))
+            line = f"{same} of {work.count} still read as a {first}. A smaller --t keeps more of it"
+            asks = f"; --digit {first} asks for a {first}" if work.loaded.conditional else ""
+            console.print(Text(f"{line}{asks}."))

@@ -118,7 +118,8 @@ show_table("Seven mixes", ["", "grey ink, middle three", "read as"], [
     for name, x in (("pixels", ghost), ("t = 500", mixed))])
 ends = (mixed[::6] - ghost[::6]).square().mean().sqrt().item()
 became = read(mixed[::6])
-kept = ("each is still the digit that it was" if became == f"{first} {second}" else
+same = became == f"{first} {second}"
+kept = ("each is still the digit that it was" if same else
         "too little is left at t = 500 to keep every digit what it was")
 say(f"The ends, λ = 0 and 1, are the paper's reconstructions: {127.5 * ends:.0f} shades off. They "
     f"are drawn anew as well. A {first} and a {second} are now read as "
