@@ -601,3 +601,5 @@ say("These guesses are just right, so that each KL of Eq. 16 is 0. What is left 
 #   are exact, and arithmetic coding really sends them.
 # - So the paper calls a diffusion with noise a generalized order of bits (Section
 #   4.3): not pixel after pixel, but the rough before the fine, everywhere at once.
+#
+# The bits are yours to write: exercises 15 to 18. Lesson 8 asks what the best p_θ would do.

@@ -412,9 +412,9 @@ for name, x in by_label.items():
 # %% [markdown]
 # ## Filling in
 #
-# Now we know the lower half of a digit, and want the upper one. The network was never
-# trained for that. But after each step we can put the known half in, over what was
-# drawn there.
+# Now we know the lower half of a digit, and want the upper one (inpainting). The network
+# was never trained for that. But after each step we can put the known half in, over
+# what was drawn there.
 #
 # `draw` calls a *hook* in place of each step, if it is given one. `take(x_t)` is the
 # plain step, from t to t_prev; what the hook returns is the picture to go on with:

@@ -67,6 +67,19 @@ def photo() -> Image.Image:
     return Image.fromarray(np.clip(light * (1 - 0.7 * page) + grain, 0, 255).astype(np.uint8))
 
 
+def half_in_shadow() -> Image.Image:
+    """A thin pen on a page, and the shadow of a hand beside it, with a sharp edge."""
+    page = np.asarray(ink(width=7, size=(500, 340)), np.float32) / 255
+    light = np.where(np.arange(500) > 330, 110, 225)
+    return Image.fromarray((light * (1 - 0.7 * page)).astype(np.uint8))
+
+
+def red_on_green() -> Image.Image:
+    """Two colours that are one shade of grey."""
+    red, green = (Image.new("RGB", ink().size, colour) for colour in ((230, 90, 90), (90, 150, 90)))
+    return Image.composite(red, green, ink())
+
+
 def with_alpha(shade: int) -> Image.Image:
     picture = Image.new("RGBA", ink().size, (shade, shade, shade, 0))
     picture.putalpha(ink())
@@ -94,6 +107,8 @@ PICTURES: dict[str, Callable[[], Image.Image]] = {
     "16 bits.png": sixteen_bits,
     "palette.gif": palette,
     "photo.jpg": photo,
+    "shadow.png": half_in_shadow,
+    "red on green.png": red_on_green,
     "tiny.png": lambda: ink().resize((14, 16)),
     "cut close.png": lambda: ink().crop((80, 78, 225, 262)),
 }  # fmt: skip
@@ -127,8 +142,24 @@ def test_what_was_done_is_said(tmp_path: Path) -> None:
     assert "kept so" in done and "evened" not in done and "thickened" not in done
 
 
+def test_two_digits_side_by_side_are_doubted(folder: Path) -> None:
+    both = Image.new("L", (600, 340))
+    for left in (0, 240):
+        both.paste(ink().crop((60, 0, 300, 340)), (left, 0))
+    both.save("two.png")
+    ink().save("one.png")
+    assert not read_own_digit(Path("one.png")).doubt
+    done = tutor("edit", "two.png", "--t", "1000", "-n", "1", "--steps", "4")
+    assert "more than one digit" in done.output
+    first, last = [line.split("│")[2].strip() for line in done.output.splitlines()
+                   if line.startswith("│")]  # fmt: skip
+    nearer = f"0 of 1 still read as a {first}. A smaller --t keeps more of it; --digit {first}"
+    assert (nearer in " ".join(done.output.split())) == (first != last)
+
+
 def test_digits_of_the_data_come_back_as_they_are() -> None:
     digits = load_offline_digits().train_images[:40]
+    assert not any(like_mnist(d[0].float().numpy()).doubt for d in digits)
     back = torch.cat([like_mnist(d[0, 2:-2, 2:-2].float().numpy()).image for d in digits])
     inverted = torch.cat([like_mnist(255 - d[0, 2:-2, 2:-2].float().numpy()).image for d in digits])
     assert torch.equal(back, inverted)
@@ -223,6 +254,7 @@ def drawn(frame: np.ndarray) -> np.ndarray:
 def test_edit_leads_back_to_the_digit_from_a_small_t(folder: Path) -> None:
     Image.eval(ink(), lambda v: 255 - v).save("my.png")
     done = tutor("edit", "my.png", "--t", "200", "-n", "1", "--steps", "60")
+    assert "A smaller --t" not in done.output, "it is still a 7"
     assert "inverted" in done.output and "my_edited.png" in done.output
     assert done.output.count("100 %") + done.output.count("99 %") == 2  # before and after
     film = imageio.imread("my_edited.gif")
@@ -231,6 +263,12 @@ def test_edit_leads_back_to_the_digit_from_a_small_t(folder: Path) -> None:
     assert read(first) == read(last) == 7 and not torch.equal(first, last)
     with Image.open("my_edited.png") as sheet:
         assert sheet.width > 2 * sheet.height
+
+
+def test_edit_looks_for_both_pictures_before_it_begins(folder: Path) -> None:
+    ink().save("my.png")
+    done = tutor("edit", "my.png", "--with", "none.png", code=1)
+    assert "There is no picture none.png" in done.stderr and not done.stdout
 
 
 def test_edit_changes_the_label(folder: Path) -> None:

@@ -64,6 +64,12 @@ def test_a_film_of_several_of_each_digit_keeps_those_of_one_digit_in_one_row() -
     assert left[3 * 34 : 3 * 66, : 3 * 32].min() == 255
 
 
+def test_a_film_of_several_digits_is_no_larger_than_needs_be() -> None:
+    sides = {n: film([Frame(0, x := torch.zeros(n, 1, 32, 32), x)])[0].shape[0] - 72
+             for n in (1, 4, 10)}  # fmt: skip
+    assert sides == {1: 8 * 32, 4: 4 * 66, 10: 3 * 66}
+
+
 def test_a_film_that_runs_both_ways_says_which_way_it_runs() -> None:
     frames = [Frame(t, torch.zeros(1, 1, 32, 32), torch.zeros(1, 1, 32, 32)) for t in (5, 5)]
     there, back = film(frames, ways=["noise is added", "noise is taken out"])

@@ -140,8 +140,13 @@ def edit(
     console, started = make_console(), time.perf_counter()
     refuse_clashes(picture, t, digit, keep, resamples, other, draw, count)
     png, gif = targets(picture, other, out, keep, digit)
+    if other is not None and not is_digit(other):
+        from ddpm_tutor.pictures.picture_reading import check_file
+
+        check_file(Path(other))  # before the first one is drawn or shown
     if draw:
         draw_picture(console, Path(picture))
+        started = time.perf_counter()  # to draw is no computing
     x_0 = given_picture(console, picture, seed, data)
     x_0_other = None if other is None else given_picture(console, other, seed + 1, data)
     with console.status("Loading the model ..."):
@@ -434,3 +439,9 @@ def show(console: Console, work: Work, change: Change, made: "Tensor") -> None:
             "dim",
         )
     )
+    if work.labels is None and len(originals) == 1 and change.clean is not None:
+        first, *others = reading.classes.tolist()
+        if (same := others.count(first)) < work.count:
+            line = f"{same} of {work.count} still read as a {first}. A smaller --t keeps more of it"
+            asks = f"; --digit {first} asks for a {first}" if work.loaded.conditional else ""
+            console.print(Text(f"{line}{asks}."))

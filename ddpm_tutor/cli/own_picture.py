@@ -45,6 +45,8 @@ def own_picture(console: Console, path: Path) -> "Tensor":
     both = torch.cat([digit.before, digit.image])
     console.print(render_images(both, console, ["your picture", "as MNIST's"]))
     console.print(Text(f"{path}: {digit.done}.", "dim"))
+    if digit.doubt:
+        console.print(Text(digit.doubt, "yellow"))
     return to_unit_range(digit.image)
 
 

@@ -117,9 +117,13 @@ show_table("Seven mixes", ["", "grey ink, middle three", "read as"], [
     (name, f"{middle[name]:.0f} %", read(x))
     for name, x in (("pixels", ghost), ("t = 500", mixed))])
 ends = (mixed[::6] - ghost[::6]).square().mean().sqrt().item()
+became = read(mixed[::6])
+same = became == f"{first} {second}"
+kept = ("each is still the digit that it was" if same else
+        "too little is left at t = 500 to keep every digit what it was")
 say(f"The ends, λ = 0 and 1, are the paper's reconstructions: {127.5 * ends:.0f} shades off. They "
-    f"are drawn anew as well, and read as {read(mixed[::6]).replace(' ', ' and ')}: so much of a "
-    f"{first} and a {second} was left at t = 500. The paper's faces turn by and by. A digit has "
+    f"are drawn anew as well. A {first} and a {second} are now read as "
+    f"{became.replace(' ', ' and ')}: {kept}. The paper's faces turn by and by. A digit has "
     "little between: where one becomes another, it does so at once. For other t see Fig. 9.")
 assert middle["t = 500"] < middle["pixels"]
 

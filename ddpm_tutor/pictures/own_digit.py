@@ -28,6 +28,8 @@ NOISE = 3.5  # times the spread of the paper's grain: what is above it is no gra
 SPECK = 0.03  # of the largest piece: a smaller one is dirt
 # twice the area by the outline of strokes in 20x20: MNIST's thinnest, and about its mean
 MIN_WIDTH, WIDTH = 1.1, 1.6
+SHADOW = 0.4  # of its box: what comes in from the edge and fills more of it is no stroke
+GAP = 0.04  # of the strokes' height: columns without ink between what may be two digits
 MARGIN = 0.3  # of the strokes' size, left around when they are cut out
 
 
@@ -38,6 +40,7 @@ class OwnDigit:
     before: Tensor  # (1, 1, 32, 32) uint8: the whole picture, small
     image: Tensor  # (1, 1, 32, 32) uint8, like MNIST's
     done: str  # what was done, in words
+    doubt: str = ""  # what may be wrong with the picture, in words
 
 
 class Strokes(NamedTuple):
@@ -104,7 +107,19 @@ def like_mnist(picture: Greys) -> OwnDigit:
         f"scaled into {BOX}x{BOX}, centred by its mass in {FIELD}x{FIELD}, padded to 32x32",
     ]
     image = pad_to_32(torch.from_numpy(centred(small))[None])
-    return OwnDigit(thumbnail(picture), image, "; ".join(done))
+    return OwnDigit(thumbnail(picture), image, "; ".join(done), doubt_about(cut))
+
+
+def doubt_about(ink: Greys) -> str:
+    """What to say of strokes that stand side by side, each nearly as tall as all: two digits?"""
+    height = len(ink)
+    empty = ~(ink > 0).any(0)
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], empty, [False]]).astype(np.int8)))
+    for start, end in edges.reshape(-1, 2):
+        sides = ink[:, :start], ink[:, end:]
+        if end - start >= GAP * height and all(box_of(s > 0).height > 0.6 * height for s in sides):
+            return "This looks like more than one digit. Cut out one of them."
+    return ""
 
 
 class Part(NamedTuple):
@@ -218,9 +233,27 @@ def pieces_of(strokes: Strokes) -> NDArray[np.bool_]:
     edge = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
     inside = ~np.isin(names, edge)
     # a shadow, or the end of the sheet; a digit that is cut close is the largest, and stays
-    keep = inside if inside.any() and sizes[inside].max() >= 0.2 * sizes.max() else sizes > 0
+    keep = sizes > 0
+    if inside.any():
+        inner = names[inside][sizes[inside].argmax()]
+        shadow = is_solid(labels == names[sizes.argmax()]) and is_long(labels == inner)
+        if shadow or sizes[inside].max() >= 0.2 * sizes.max():
+            keep = inside
     keep = keep & (sizes >= SPECK * sizes[keep].max())
     return np.isin(labels, names[keep]) & mask
+
+
+def is_solid(piece: NDArray[np.bool_]) -> bool:
+    """Whether a piece is large and fills its box, as a shadow does and a digit does not."""
+    box = box_of(piece)
+    area = int(piece.sum())
+    return area > 0.1 * piece.size and area > SHADOW * box.height * box.width
+
+
+def is_long(piece: NDArray[np.bool_]) -> bool:
+    """Whether a piece reaches over a good part of the picture, as dirt does not."""
+    box = box_of(piece)
+    return bool(max(box.height, box.width) > 0.2 * max(piece.shape))
 
 
 def connected(mask: NDArray[np.bool_]) -> NDArray[np.int64]:

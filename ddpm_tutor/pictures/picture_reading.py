@@ -91,7 +91,18 @@ def grey(picture: Image.Image) -> Greys:
         return (values - low) * (255 / max(high - low, 1e-6))
     if "A" in picture.getbands() or "transparency" in picture.info:
         return on_paper(picture.convert("RGBA"))
-    return np.asarray(picture.convert("L"), np.float32)
+    return np.asarray(clearest(picture), np.float32)
+
+
+def clearest(picture: Image.Image) -> Image.Image:
+    """The greys of a picture; or its red, green or blue, if in grey there is little to see."""
+    greys = picture.convert("L")
+    small = picture.resize((128, 128))  # enough to tell, whatever the size
+    spread = np.asarray(small.convert("RGB"), np.float32).std((0, 1))
+    best = int(spread.argmax())
+    if np.asarray(small.convert("L"), np.float32).std() < 0.25 * spread[best]:
+        return picture.convert("RGB").getchannel(best)
+    return greys
 
 
 def on_paper(picture: Image.Image) -> Greys:
