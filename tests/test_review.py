@@ -234,6 +234,19 @@ def test_options_are_dealt_anew_where_a_question_is_asked_again() -> None:
     assert letters == {0, 1, 2}
 
 
+@pytest.mark.parametrize(
+    ("reply", "told"),
+    [
+        ("Yes. One t a picture.", "One t a picture."), ("Yes: all of it.", "All of it."),
+        ("Yes: x_0 is known.", "x_0 is known."), ("Yes, by far.", "By far."),
+        ("so it is", "so it is"), ("Yesterday.", "Yesterday."),
+    ],
+)  # fmt: skip
+def test_the_truth_after_a_wrong_answer_does_not_begin_with_yes(reply: str, told: str) -> None:
+    posed = shown.Question("choice", "Which?", 1, (("one", "No."), ("two", reply)))
+    assert posed.truth == f"b) two\n{told}"
+
+
 def test_no_step_comes_before_a_question_that_is_asked_alone() -> None:
     typed = iter(["back", "?", "a"])
     session = Session(make_console(file=io.StringIO()), again=Random(0))
@@ -373,14 +386,11 @@ def test_damaged_reviews_are_left_out_and_nothing_else_is_lost(damage: object) -
 
 def test_two_terminals_keep_what_both_were_told(kept: Path) -> None:
     first, second = MADE[:2]
-    known = Review()
-    answered(first, known, True, written(MONDAY))
-    answered(second, known, False, written(MONDAY))
-    answered(first, known, True, written(MONDAY + timedelta(days=9)))  # it knew nothing of that
-    assert load_progress().reviews == {
-        first.key: Review(2, written(MONDAY + timedelta(days=9))),
-        second.key: Review(0, written(MONDAY)),
-    }
+    old, today = Review(2, written(MONDAY - timedelta(days=20))), written(MONDAY)
+    answered(first, old, True, today)
+    answered(second, Review(), False, today)
+    answered(first, old, True, today)  # the other terminal had chosen it as well
+    assert load_progress().reviews == {first.key: Review(3, today), second.key: Review(0, today)}
 
 
 # the command

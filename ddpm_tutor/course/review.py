@@ -57,7 +57,7 @@ class Item:
 
     def settings(self, random: Random) -> dict[str, str]:
         """Numbers of their own for this time, as `--set` would give them."""
-        if "seed" not in parameters(self.page) or not self.before or self.before == (TOOLS,):
+        if "seed" not in parameters(self.page):
             return {}
         seed = random.choice(SEEDS_OF_ENTRIES) if self.name else random.randrange(MAX_SEED)
         return {"seed": str(seed)}
