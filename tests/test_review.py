@@ -21,7 +21,12 @@ from ddpm_tutor.cli import review as review_module
 from ddpm_tutor.cli.app import app
 from ddpm_tutor.course.cells import Cell
 from ddpm_tutor.course.lesson import all_lessons, parameters
-from ddpm_tutor.course.options_lint import problems_of_all, problems_of_letters, tells_of
+from ddpm_tutor.course.options_lint import (
+    problems_of_all,
+    problems_of_letters,
+    problems_of_options,
+    tells_of,
+)
 from ddpm_tutor.course.paper import all_entries, find_entry
 from ddpm_tutor.course.questions import Question, questions
 from ddpm_tutor.course.review import (
@@ -528,6 +533,14 @@ def test_letters_lengths_and_words_that_give_answers_away_are_found() -> None:
         assert "longest" in problems_of_all(some, dealt=True)[0]
     some = [made(["no: it", "yes: so", "yes: as"], "0")] * 30
     assert '"no"' in problems_of_all(some, dealt=True)[0]
+
+
+def test_a_yes_in_reply_to_another_option_than_the_right_one_is_found() -> None:
+    source = "ask_choice('Which?', [('this', 'No.'), ('that', 'Yes.')], answer=0)"
+    (statement,) = ast.parse(source).body
+    assert isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call)
+    question = Question("Which?", "", 0, 1, statement.value, Cell("code", "", source, 1))
+    assert "begins with Yes" in problems_of_options(question)[0]
 
 
 def test_everything_can_be_asked_and_each_under_a_name_of_its_own() -> None:
