@@ -21,7 +21,12 @@ from ddpm_tutor.cli import review as review_module
 from ddpm_tutor.cli.app import app
 from ddpm_tutor.course.cells import Cell
 from ddpm_tutor.course.lesson import all_lessons, parameters
-from ddpm_tutor.course.options_lint import problems_of_all, problems_of_letters, tells_of
+from ddpm_tutor.course.options_lint import (
+    problems_of_all,
+    problems_of_letters,
+    problems_of_options,
+    tells_of,
+)
 from ddpm_tutor.course.paper import all_entries, find_entry
 from ddpm_tutor.course.questions import Question, questions
 from ddpm_tutor.course.review import (
@@ -234,6 +239,19 @@ def test_options_are_dealt_anew_where_a_question_is_asked_again() -> None:
     assert letters == {0, 1, 2}
 
 
+@pytest.mark.parametrize(
+    ("reply", "told"),
+    [
+        ("Yes. One t a picture.", "One t a picture."), ("Yes: all of it.", "All of it."),
+        ("Yes: x_0 is known.", "x_0 is known."), ("Yes, by far.", "By far."),
+        ("so it is", "so it is"), ("Yesterday.", "Yesterday."),
+    ],
+)  # fmt: skip
+def test_the_truth_after_a_wrong_answer_does_not_begin_with_yes(reply: str, told: str) -> None:
+    posed = shown.Question("choice", "Which?", 1, (("one", "No."), ("two", reply)))
+    assert posed.truth == f"b) two\n{told}"
+
+
 def test_no_step_comes_before_a_question_that_is_asked_alone() -> None:
     typed = iter(["back", "?", "a"])
     session = Session(make_console(file=io.StringIO()), again=Random(0))
@@ -373,14 +391,11 @@ def test_damaged_reviews_are_left_out_and_nothing_else_is_lost(damage: object) -
 
 def test_two_terminals_keep_what_both_were_told(kept: Path) -> None:
     first, second = MADE[:2]
-    known = Review()
-    answered(first, known, True, written(MONDAY))
-    answered(second, known, False, written(MONDAY))
-    answered(first, known, True, written(MONDAY + timedelta(days=9)))  # it knew nothing of that
-    assert load_progress().reviews == {
-        first.key: Review(2, written(MONDAY + timedelta(days=9))),
-        second.key: Review(0, written(MONDAY)),
-    }
+    old, today = Review(2, written(MONDAY - timedelta(days=20))), written(MONDAY)
+    answered(first, old, True, today)
+    answered(second, Review(), False, today)
+    answered(first, old, True, today)  # the other terminal had chosen it as well
+    assert load_progress().reviews == {first.key: Review(3, today), second.key: Review(0, today)}
 
 
 # the command
@@ -518,6 +533,14 @@ def test_letters_lengths_and_words_that_give_answers_away_are_found() -> None:
         assert "longest" in problems_of_all(some, dealt=True)[0]
     some = [made(["no: it", "yes: so", "yes: as"], "0")] * 30
     assert '"no"' in problems_of_all(some, dealt=True)[0]
+
+
+def test_a_yes_in_reply_to_another_option_than_the_right_one_is_found() -> None:
+    source = "ask_choice('Which?', [('this', 'No.'), ('that', 'Yes.')], answer=0)"
+    (statement,) = ast.parse(source).body
+    assert isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call)
+    question = Question("Which?", "", 0, 1, statement.value, Cell("code", "", source, 1))
+    assert "begins with Yes" in problems_of_options(question)[0]
 
 
 def test_everything_can_be_asked_and_each_under_a_name_of_its_own() -> None:

@@ -5,6 +5,7 @@ import secrets
 import sys
 import tempfile
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Annotated
@@ -65,7 +66,7 @@ def review(
     with showing_keys(False) if there else nullcontext():
         answers = ask_each(console, chosen[:count], random, device, there)
     if there:
-        say_result(console, answers, max(0, len(chosen) - len(answers)))
+        say_result(console, answers, 0 if everything else len(chosen) - len(answers))
 
 
 def chosen_items(
@@ -91,11 +92,11 @@ def ask_each(
     random: Random,
     device: Device,
     there: bool,
-) -> "list[tuple[Item, bool, Review]]":
+) -> "list[tuple[Item, bool]]":
     """Asks one question after the other; each answer is kept as it comes.
 
     Returns:
-        each question that was answered or skipped, whether rightly, and what is kept of it now.
+        each question that was answered or skipped, and whether rightly.
     """
     with console.status(Text("Opening the review ...")):
         from ddpm_tutor.classroom.questions import Leave
@@ -105,18 +106,17 @@ def ask_each(
 
         if device != Device.auto:
             choose_device(device.value)  # better to fail now
-    answers: list[tuple[Item, bool, Review]] = []
+    answers: list[tuple[Item, bool]] = []
+
+    def keep(item: "Item", before: "Review", question: str, right: bool, text: str) -> bool:
+        answers.append((item, right))
+        answered(item, before, right)
+        return True
+
     with tempfile.TemporaryDirectory(prefix="ddpm-tutor-review-") as pictures:
         session = Session(console, Path(pictures), ask=asking(console) if there else None)
         for number, (item, before) in enumerate(chosen, start=1):
-
-            def keep(
-                question: str, right: bool, text: str, item: "Item" = item, was: "Review" = before
-            ) -> bool:
-                answers.append((item, right, answered(item, was, right)))
-                return True
-
-            session.on_answer = keep
+            session.on_answer = partial(keep, item, before)
             console.print()
             title = f"{number} of {len(chosen)} · {item.heading}"
             console.print(Rule(Text(title, style="bold"), align="left", style="cyan"))
@@ -167,15 +167,15 @@ def goes_on(console: Console, last: bool) -> bool:
     return True
 
 
-def say_result(console: Console, answers: "list[tuple[Item, bool, Review]]", waiting: int) -> None:
-    """How it went, and when the next question is due."""
+def say_result(console: Console, answers: "list[tuple[Item, bool]]", waiting: int) -> None:
+    """How it went, what to read again, and how many questions are still due."""
     console.print()
     if not answers:
         console.print(Text("Nothing was answered. Come back with: ddpm-tutor review"))
         return
-    right = sum(right for _, right, _ in answers)
+    right = sum(right for _, right in answers)
     console.print(Text(f"{right} of {len(answers)} right.", "bold"))
-    missed = [item for item, right, _ in answers if not right]
+    missed = [item for item, right in answers if not right]
     for item in missed:
         console.print(Text.assemble("  ", (command(*item.place), "bold"), f"  {item.heading}"))
     if missed:
@@ -201,7 +201,7 @@ def say_why_none(console: Console, progress: "Progress") -> None:
             Text.assemble("Ask all the same: ", (command("review", "--all"), "bold cyan"))
         )
         return
-    console.print(Text("A review asks again what you have done, and you have done nothing yet."))
+    console.print(Text("Nothing to ask yet. A review asks what you have met in lessons, again."))
     say, lesson = next_lesson(all_lessons(), progress) or ("Begin with", all_lessons()[0])
     typed = command("lesson", lesson.number)
     console.print(Text.assemble(f"{say}: ", (typed, "bold cyan")))

@@ -1,8 +1,8 @@
 """Do options give themselves away? The right one must not be known by its looks.
 
 Most people would take the longest option, the one with "no", or the letter that was right before.
-Which option is right is read from the file: a literal, the first branch of what computes it, or the
-only reply that begins with "Yes".
+Which option is right is read from the file: the only one whose reply begins with "Yes", else the
+literal that the question has for it, or the first branch of what computes it.
 """
 
 import ast
@@ -66,7 +66,7 @@ class Tells:
 
 
 def intended(answer: ast.expr | None) -> int | None:
-    """The index of the right option as the author means it; None where only a run can tell."""
+    """The index that a literal or the first branch has; None where only a run can tell."""
     if isinstance(answer, ast.IfExp):
         return intended(answer.body)
     value = constant(answer) if answer else None
@@ -80,12 +80,14 @@ def choice_of(question: Question) -> Choice | None:
         return None
     listed = call.args[1]
     pairs = [o.elts for o in getattr(listed, "elts", ()) if isinstance(o, ast.Tuple)]
-    right = intended(keyword(call, "answer") or (call.args[2] if len(call.args) > 2 else None))
-    if right is None:
-        confirmed = [i for i, (_, reply) in enumerate(pairs) if _text(reply).startswith("Yes")]
-        right = confirmed[0] if len(confirmed) == 1 else None
+    confirmed = [i for i, (_, reply) in enumerate(pairs) if _text(reply).startswith("Yes")]
+    right = confirmed[0] if len(confirmed) == 1 else intended(_answer(call))
     options = tuple(_text(option) for option, _ in pairs)
     return Choice(options, right) if right is not None and right < len(options) >= 2 else None
+
+
+def _answer(call: ast.Call) -> ast.expr | None:
+    return keyword(call, "answer") or (call.args[2] if len(call.args) > 2 else None)
 
 
 def _text(option: ast.expr) -> str:
@@ -163,6 +165,9 @@ def problems_of_options(question: Question) -> list[str]:
     if choice is None:
         return []
     found = []
+    said = constant(_answer(question.call) or question.call)
+    if type(said) is int and said != choice.right:
+        found.append("another option than the right one has the reply that begins with Yes")
     lengths = [len(option) for option in choice.options]
     mine = lengths.pop(choice.right)
     if mine > FAR_LONGER * max(lengths) and mine - max(lengths) > FAR_MARGIN:

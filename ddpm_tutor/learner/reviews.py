@@ -97,18 +97,17 @@ def in_order(
     return sorted(due, key=rank)
 
 
-def answered(item: Item, before: Review, right: bool, when: str = "") -> Review:
-    """Keeps that a question was answered in a review; what is kept of it now.
+def answered(item: Item, before: Review, right: bool, when: str = "") -> None:
+    """Keeps that a question was answered in a review.
 
     Args:
-        before: how well it stayed before, where no review has kept that.
+        before: how well it stayed when it was chosen; another terminal may have asked it since.
         when: UTC, as `now` gives it, which is also the default.
     """
     when = when or now()
 
     def change(progress: Progress) -> None:
-        known = progress.reviews.get(item.key, before)
+        known = progress.reviews.get(item.key, before) if before.when else before
         progress.reviews[item.key] = after(known, right, when)
 
     change_progress(change)
-    return after(before, right, when)
