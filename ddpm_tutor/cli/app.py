@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 from ddpm_tutor import __version__
 from ddpm_tutor.cli import exercise
 from ddpm_tutor.cli.advice import with_advice
+from ddpm_tutor.cli.doctor import doctor
 from ddpm_tutor.cli.edit import edit
 from ddpm_tutor.cli.evaluate import evaluate
 from ddpm_tutor.cli.gif import gif
@@ -152,7 +153,7 @@ def welcome(
 app.command("lessons")(lessons)
 app.command("lesson")(lesson)
 app.add_typer(exercise.app, name="exercise")
-for command in (paper, gif, edit, sample, train, evaluate, info):
+for command in (paper, gif, edit, sample, train, evaluate, doctor, info):
     app.command()(command)
 
 

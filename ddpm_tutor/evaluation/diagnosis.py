@@ -1,14 +1,14 @@
 """A diagnosis: the measures of drawn digits, beside those of what known mistakes draw.
 
 What each mistake's drawings measure was found once, by `assets/measure_symptoms.py`, and ships as
-`symptoms.json`, with some of the drawings in `symptoms.png`. Each group of mistakes is taken for a
-Gaussian in standardised measures. Mistakes whose drawings cannot be told apart are one group, and
+`symptoms.json`, with some of the drawings in `symptoms.png`. In each measure, a group of mistakes is
+taken for a Student's t distribution: like a Gaussian, but not so sure of what is far off. Mistakes whose drawings cannot be told apart are one group, and
 those that draw as well as the right equations are in the group of these.
 """
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,48 +17,73 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ddpm_tutor.evaluation.scores import Share
-from ddpm_tutor.evaluation.symptoms import Measures
+from ddpm_tutor.evaluation.classifier import load_classifier
+from ddpm_tutor.evaluation.scorecard import load_real_digits
+from ddpm_tutor.evaluation.symptoms import Measures, measures, same_pictures, step_of_noise
 from ddpm_tutor.files import bundled
+from ddpm_tutor.science.schedule import linear_schedule
 
 RIGHT = "right"  # the name of the cause that is none
 PICTURED = 6  # digits of each group that ship
 # networks differ, and ways to draw: a group's mean is known no better than to this share of the
 # spread of all groups, however many digits there are
-FLOOR = 0.15
+FLOOR = 0.3
+DEGREES = 4  # of freedom of Student's t
+# before anything is seen: right is as likely as so many groups of mistakes
+RIGHT_COUNTS = 10.0
 
 
 @dataclass(frozen=True)
 class Scale:
     """How a measure is compared: after `change`, which makes equal ratios equal distances."""
 
-    says: str  # of a picture that has much of it, in words
+    says: str  # of pictures that have much of it
     says_less: str
-    change: Callable[[Tensor], Tensor] = lambda value: value
+    least: float | None = None  # by its logarithm, where less than this is nothing
+    percent: bool = True  # whether it is shown as a share
 
+    def change(self, value: Tensor) -> Tensor:
+        """The measure as it is compared: by its logarithm, equal ratios are equal distances."""
+        return value if self.least is None else (value + self.least).log()
 
-def log_above(least: float) -> Callable[[Tensor], Tensor]:
-    """The logarithm of a measure, of which less than `least` is nothing."""
-    return lambda value: (value + least).log()
+    def words(self, changed: float) -> str:
+        """A measure that was changed, as it is shown."""
+        value = changed if self.least is None else max(0.0, math.exp(changed) - self.least)
+        if math.isnan(value):
+            return "-"
+        return f"{100 * value:.0f} %" if self.percent else f"{value:.2f}"
 
 
 SCALES = {
     "background": Scale("a bright background", "a dark background"),
-    "spread": Scale("an uneven background", "an even background", log_above(0.01)),
-    "noise": Scale("noise left in it", "no noise left", log_above(0.01)),
+    "spread": Scale("an uneven background", "an even background", 0.01, percent=False),
+    "noise": Scale("noise left in it", "no noise left", 0.01, percent=False),
     "black": Scale("many black pixels", "few black pixels"),
     "white": Scale("many white pixels", "few white pixels"),
     "grey": Scale("many grey pixels", "few grey pixels"),
     "mean": Scale("bright pictures", "dark pictures"),
     "top": Scale("bright strokes", "faded strokes"),
-    "smooth": Scale("neighbouring pixels alike", "neighbouring pixels unrelated"),
+    "specks": Scale("single specks", "no specks", 0.003),
+    "smooth": Scale("neighbouring pixels alike", "neighbouring pixels unrelated", percent=False),
     "ink": Scale("thick strokes", "little drawn"),
-    "confidence": Scale(
-        "clearly read as digits", "not read as any digit", lambda value: -(1.003 - value).log()
-    ),
-    "strange": Scale("unlike any real digit", "much like real digits", log_above(0.1)),
-    "likeness": Scale("each unlike the others", "all much the same", log_above(0.1)),
+    "doubt": Scale("a reader in doubt", "a reader that is sure", 0.003),
+    "strange": Scale("unlike any real digit", "much like real digits", 0.1, percent=False),
+    "variety": Scale("each unlike the others", "all much the same", 0.1, percent=False),
 }
+# those that are shown, and what they are called
+SHOWN = {
+    "background": "background, 0 is black",
+    "noise": "noise left, of 1 in x_T",
+    "black": "black pixels",
+    "white": "white pixels",
+    "grey": "grey pixels",
+    "top": "the strokes' shade",
+    "doubt": "the reader's doubt",
+    "strange": "distance to a real digit",
+    "variety": "distance to each other",
+}
+STRANGE = 3.5  # distance from real digits beyond which to read is to guess
+FAR = 3.0  # distance beyond which digits are not those of the group
 
 
 @dataclass(frozen=True)
@@ -80,7 +105,7 @@ class Table:
 
     groups: tuple[Group, ...]
     unit: Tensor  # (k,) the spread of the means of all causes: what a distance is counted in
-    sureness: float  # below 1 where the Gaussians are surer than they should be
+    sureness: float  # below 1, as measures that depend on one another say the same twice
     measured: dict[str, Any]  # how often it was right, by how many digits there were
 
 
@@ -90,6 +115,7 @@ class Suspect:
 
     group: Group
     probability: float
+    log: float  # of its likelihood, before it is made as sure as it may be
     distance: float  # root mean square of its standardised differences: about 1 where it is meant
     speaks: tuple[str, ...]  # the measures that speak most for it rather than for the next, in words
 
@@ -136,27 +162,40 @@ def surprise(group: Group, unit: Tensor, values: Tensor) -> Tensor:
     return torch.where(known, torch.stack([far, variance.log()]), torch.zeros(()))
 
 
+def log_likelihood(surprise: Tensor) -> Tensor:
+    """The logarithm of Student's t, (k,), but for a constant, from what `surprise` gives, (2, k)."""
+    return -0.5 * ((DEGREES + 1) * (surprise[0] / DEGREES).log1p() + surprise[1])
+
+
+def before_of(table: Table) -> Tensor:
+    """The logarithm of how likely each group is before anything is seen, but for a constant."""
+    right = [math.log(RIGHT_COUNTS) * (RIGHT in group.causes) for group in table.groups]
+    return torch.tensor(right, dtype=torch.float64)
+
+
 def suspects(table: Table, found: Measures) -> list[Suspect]:
     """The groups that digits like these may come from, the likeliest first.
 
-    Every group counts as equally likely beforehand. The probabilities are as sure as `sureness`
-    lets them be: with held-out drawings it is set so that they are right as often as they say.
+    Every group of mistakes counts as equally likely beforehand, and right as `RIGHT_COUNTS` of
+    them. The probabilities are as sure as `sureness` lets them be: with held-out drawings it was
+    set so that they are right about as often as they say.
     """
     values = scaled(found)
     parts = [surprise(group, table.unit, values) for group in table.groups]  # each (2, k)
-    logs = torch.stack([-0.5 * part.sum() for part in parts])
-    probabilities = (logs * table.sureness).softmax(0)
+    each = torch.stack([log_likelihood(part) for part in parts])  # (groups, k)
+    logs = each.sum(1)
+    probabilities = (logs * table.sureness + before_of(table)).softmax(0)
     order = probabilities.argsort(descending=True).tolist()
     listed = []
     for place, number in enumerate(order):
         other = order[1] if place == 0 else order[0]
         # what makes it likelier than the other, measure by measure
-        gain = 0.5 * (parts[other].sum(0) - parts[number].sum(0))
+        gain = each[number] - each[other]
         words = reasons(table.groups[number], table.groups[other], gain)
         count = max(1, int((~values.isnan().any(0)).sum()))
         listed.append(
             Suspect(
-                table.groups[number], float(probabilities[number]),
+                table.groups[number], float(probabilities[number]), float(logs[number]),
                 math.sqrt(float(parts[number][0].sum()) / count), words,
             )
         )  # fmt: skip
@@ -173,6 +212,96 @@ def reasons(group: Group, other: Group, gain: Tensor, most: int = 3) -> tuple[st
         more = float(group.mean[number]) > float(other.mean[number])
         said.append(scale.says if more else scale.says_less)
     return tuple(said)
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What was found in drawn digits."""
+
+    found: Measures
+    suspects: tuple[Suspect, ...]  # the likeliest first
+    right: Group
+    pictures: Tensor  # (PICTURED, 1, 28, 28) uint8, of the likeliest
+    right_pictures: Tensor  # the same of what the right equations draw
+    notes: tuple[str, ...]  # what the numbers say whatever the mistake is
+
+    @property
+    def likeliest(self) -> Suspect:
+        return self.suspects[0]
+
+    @property
+    def looks_right(self) -> bool:
+        return RIGHT in self.likeliest.group.causes
+
+    def others(self, least: float) -> list[Suspect]:
+        """Those behind the likeliest that have at least this probability."""
+        return [suspect for suspect in self.suspects[1:] if suspect.probability >= least]
+
+    @property
+    def verdict(self) -> str:
+        """What it is, and how sure that is, in a sentence."""
+        sure = f"{100 * self.likeliest.probability:.0f} %"
+        if self.looks_right:
+            return f"Looks right ({sure})."
+        if self.likeliest.distance > FAR:
+            return "Like no mistake that is known here. The nearest, which may well be another:"
+        many = len(self.likeliest.group.causes) > 1
+        return f"Likeliest ({sure}){', which of these the pictures do not tell' if many else ''}:"
+
+    def rows(self) -> list[tuple[str, tuple[str, str, str]]]:
+        """Some measures: their name, and yours, the likeliest mistake's, and right ones'."""
+        mine, theirs, right = (
+            dict(zip(SCALES, values.tolist(), strict=True))
+            for values in (scaled(self.found).nanmean(0), self.likeliest.group.mean, self.right.mean)
+        )
+        rows = []
+        for name, words in SHOWN.items():
+            scale = SCALES[name]
+            cells = (scale.words(values[name]) for values in (mine, theirs, right))
+            rows.append((words, tuple(cells)))
+        return rows
+
+
+def diagnose(images: Tensor) -> Diagnosis:
+    """Measures drawn digits, (n, 1, 32, 32) uint8, and compares them with what is known."""
+    found = measures(images, load_classifier().model, load_real_digits().training_features)
+    table = load_table()
+    listed = suspects(table, found)
+    pictures = load_pictures()
+    right = next(group for group in table.groups if RIGHT in group.causes)
+    return Diagnosis(
+        found, tuple(listed), right, pictures[listed[0].group.name], pictures[right.name],
+        tuple(remarks(images, found)),
+    )  # fmt: skip
+
+
+def remarks(images: Tensor, found: Measures) -> list[str]:
+    """What is to be said of some measures whatever the mistake is."""
+    said = []
+    noise = float(found.noise.median())
+    t = step_of_noise(linear_schedule(), noise)
+    if noise > 0.9:
+        said.append("Noise: as much as in x_t near t = T, where nothing else is left (Eq. 4).")
+    elif noise > 0.015:
+        said.append(f"Noise of {noise:.2f} is left, as much as x_t has at t = {t} (Eq. 4).")
+    count = len(found)
+    same = same_pictures(images)
+    if same:
+        said.append(f"{same} of {count} pictures are the same as another one.")
+    height = float(found.height.median())
+    if noise < 0.03 and 21.5 < height < 24.5:
+        said.append(
+            f"The digits are {height:.0f} pixels high, MNIST's 20: 28x28 was stretched to 32x32, "
+            "where a border of 2 belongs."
+        )
+    sure = found.doubt < 0.1
+    counts = found.classes[sure].bincount(minlength=10).tolist()
+    names = ", ".join(f"{number} of {digit}" for digit, number in enumerate(counts) if number)
+    if names and float(found.strange.median()) < STRANGE:
+        said.append(f"Read as digits: {names}.")
+    if count < 4:
+        said.append(f"{count} of them tell little: bring 16.")
+    return said
 
 
 # --- making the table

@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass, fields
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ddpm_tutor.evaluation.classifier import Classifier, read_digits
@@ -39,14 +40,15 @@ class Measures:
     grey: Tensor  # share of the pixels between a quarter and three quarters of the way to white
     mean: Tensor  # mean shade
     top: Tensor  # the shade that one pixel in fifty exceeds
+    specks: Tensor  # share of the pixels that are alone with their shade, as salt and pepper are
     smooth: Tensor  # correlation of pixels that are side by side
     ink: Tensor  # share of the pixels nearer to the brightest than to the background
     height: Tensor  # of the strokes, in pixels
     off_centre: Tensor  # distance of the strokes' centre of mass from the middle, in pixels
-    confidence: Tensor  # the probability that the classifier gives to the class that it reads
+    doubt: Tensor  # 1 less the probability that the classifier gives to the class that it reads
     entropy: Tensor  # of its ten probabilities, in nats
     strange: Tensor  # distance of its features to those of the nearest real digit
-    likeness: Tensor  # distance of its features to those of the nearest other one of these digits
+    variety: Tensor  # median distance of its features to those of the other digits
     classes: Tensor  # the class that is read
 
     def __len__(self) -> int:
@@ -85,14 +87,15 @@ def measures(images: Tensor, classifier: Classifier, real_features: Tensor) -> M
         grey=((shades > 0.25) & (shades < 0.75)).flatten(1).double().mean(1),
         mean=flat.mean(1),
         top=top,
+        specks=specks_of(shades),
         smooth=neighbours_correlation(shades),
         ink=strokes.flatten(1).double().mean(1),
         height=torch.tensor([height for height, _ in boxes], dtype=torch.float64),
         off_centre=torch.tensor([offset for _, offset in boxes], dtype=torch.float64),
-        confidence=probabilities.amax(1),
+        doubt=1 - probabilities.amax(1),
         entropy=-(probabilities * logs).sum(1),
         strange=distances(reading.features, real_features).amin(1).double(),
-        likeness=nearest_other(reading.features),
+        variety=from_others(reading.features),
         classes=reading.classes,
     )
 
@@ -123,7 +126,7 @@ def noise_of(images: Tensor) -> Tensor:
     places = (torch.arange(count, dtype=torch.float64) + 0.5) / count
     scores = torch.special.ndtri(places)
     fine = finest(values)
-    return torch.stack([noise_of_frame(row, places, scores, f) for row, f in zip(frame, fine)])
+    return torch.stack([noise_of_frame(row, places, scores, f) for row, f in zip(frame, fine, strict=True)])
 
 
 def noise_of_frame(frame: Tensor, places: Tensor, scores: Tensor, fine: Tensor) -> Tensor:
@@ -167,6 +170,13 @@ def neighbours_correlation(shades: Tensor) -> Tensor:
     return (left * right).sum(1) / size.clamp(min=1e-9)
 
 
+def specks_of(shades: Tensor) -> Tensor:
+    """The share of pixels half the way to white, or more, from the median of 3x3: (n,)."""
+    around = F.unfold(shades[:, None], 3)  # (n, 9, 26 * 26)
+    far = (around[:, 4] - around.median(1).values).abs() > 0.5
+    return far.double().mean(1)
+
+
 def strokes_of(shades: Tensor, background: Tensor) -> Tensor:
     """Which pixels of (n, H, W) are strokes: far brighter than the background, (n,)."""
     top = shades.flatten(1).amax(1)
@@ -184,13 +194,14 @@ def box_and_offset(mask: Tensor) -> tuple[float, float]:
     return height, math.hypot(float(rows.mean()) - middle, float(columns.mean()) - middle)
 
 
-def nearest_other(features: Tensor) -> Tensor:
-    """The distance of each of (n, d) to the nearest other row: (n,); NaN where there is none."""
-    if len(features) < 2:
-        return torch.full((len(features),), math.nan, dtype=torch.float64)
-    apart = distances(features, features).double()
-    apart.fill_diagonal_(math.inf)
-    return apart.amin(1)
+def from_others(features: Tensor) -> Tensor:
+    """The median distance of each of (n, d) to the other rows: (n,); NaN where there is none."""
+    count = len(features)
+    if count < 2:
+        return torch.full((count,), math.nan, dtype=torch.float64)
+    others = ~torch.eye(count, dtype=torch.bool)
+    apart = distances(features, features).double()[others].view(count, count - 1)
+    return apart.median(1).values
 
 
 def same_pictures(images: Tensor) -> int:
