@@ -129,7 +129,9 @@ class Drawing:
             return self.whole({function: bug.exercise.load(bug.mistake.code)})
         half = self.count // 2
         parts = []
-        for scale, part in zip(SCALES_OF_GUIDANCE, (range(half), range(half, self.count)), strict=True):
+        for scale, part in zip(
+            SCALES_OF_GUIDANCE, (range(half), range(half, self.count)), strict=True
+        ):
             options = SamplingOptions(steps=40 if function == "predict_x_0" else 20)
             if function == "guided_eps":
                 options = replace(options, guidance=scale)
@@ -159,7 +161,9 @@ class Drawing:
     def predicting(self, change: Callable[[Tensor, Tensor, Tensor], Tensor], steps: int) -> Tensor:
         """With another prediction than the network's: change(x_t, t, eps)."""
 
-        def predict(model: NoisePredictor, x_t: Tensor, t: Tensor, label: Tensor, w: float) -> Tensor:
+        def predict(
+            model: NoisePredictor, x_t: Tensor, t: Tensor, label: Tensor, w: float
+        ) -> Tensor:
             return change(x_t, t, guided_eps(model, x_t, t, label, w))
 
         return self.chain(plain(steps), Equations(guided_eps=predict))
@@ -243,7 +247,7 @@ class Trainings:
 
 
 def drawn_of(work: Path, seed: int) -> Drawn:
-    """All that was drawn with a seed, and what becomes of right digits when they are shown wrong."""
+    """All that was drawn with a seed, and right digits that are shown wrong."""
     found, floats = {}, {}
     for path in sorted((work / f"seed{seed}").glob("*.npz")):
         with np.load(path) as arrays:
@@ -350,7 +354,9 @@ def trial(table: Table, images: Tensor, truth: int, measuring: Measuring) -> Tri
     listed = suspects(replace(table, sureness=1.0), measuring(images))
     by_name = {suspect.group.name: suspect for suspect in listed}
     logs = torch.tensor([by_name[group.name].log for group in table.groups])
-    return Trial(truth, len(images), logs, before_of(table), by_name[table.groups[truth].name].distance)
+    return Trial(
+        truth, len(images), logs, before_of(table), by_name[table.groups[truth].name].distance
+    )
 
 
 def sureness_of(found: list[Trial]) -> float:
@@ -359,7 +365,11 @@ def sureness_of(found: list[Trial]) -> float:
 
     def cost(sureness: float) -> float:
         by_count = [
-            [-float(t.probabilities(sureness)[t.truth].clamp(min=1e-9).log()) for t in found if t.count == n]
+            [
+                -float(t.probabilities(sureness)[t.truth].clamp(min=1e-9).log())
+                for t in found
+                if t.count == n
+            ]
             for n in (1, 4, 16)
         ]
         return sum(sum(costs) / len(costs) for costs in by_count if costs)
@@ -423,7 +433,11 @@ def report(
     print(json.dumps(measured), "sureness", round(sureness, 3))
     for low, high in ((0, 0.3), (0.3, 0.5), (0.5, 0.7), (0.7, 0.9), (0.9, 1.01)):
         said = [t.probabilities(sureness) for t in found]
-        these = [(int(p.argmax()) == t.truth) for p, t in zip(said, found, strict=True) if low <= p.max() < high]
+        these = [
+            (int(p.argmax()) == t.truth)
+            for p, t in zip(said, found, strict=True)
+            if low <= p.max() < high
+        ]
         if these:
             print(f"said {low:.1f} to {high:.1f}: right in {sum(these)} of {len(these)}")
     for i, group in enumerate(groups):

@@ -12,7 +12,7 @@ from rich.text import Text
 from ddpm_tutor.cli.doctor_losses import look_at_losses
 from ddpm_tutor.cli.doctor_symptoms import ask_for_symptom
 from ddpm_tutor.cli.shared_options import a_path
-from ddpm_tutor.errors import TutorError, UsageError
+from ddpm_tutor.errors import UsageError
 from ddpm_tutor.files import check_target
 from ddpm_tutor.screen.console import going_on_without, make_console, written
 from ddpm_tutor.screen.prose import Sentence
@@ -150,11 +150,13 @@ def show_verdict(console: Console, found: "Diagnosis") -> None:
         return
     console.print(Text.assemble(("✗ ", "bold red"), (found.verdict, "bold")))
     for cause in causes[:NAMED]:
-        said = Text.assemble((f"{cause.name}: ", "bold cyan"), cause.what)
-        console.print(Padding(Sentence(said), (0, 0, 0, 2)))
+        what = Text.assemble((f"{cause.name}: ", "bold cyan"), cause.what)
+        console.print(Padding(Sentence(what), (0, 0, 0, 2)))
     if causes[NAMED:]:
         others = ", ".join(cause.name for cause in causes[NAMED:])
-        console.print(Padding(Sentence(Text(f"The same is drawn by {others}.", "dim")), (0, 0, 0, 2)))
+        console.print(
+            Padding(Sentence(Text(f"The same is drawn by {others}.", "dim")), (0, 0, 0, 2))
+        )
     if best.speaks:
         console.print(Padding(Sentence(f"For it speak: {', '.join(best.speaks)}."), (0, 0, 0, 2)))
     show_leads(console, causes[0])

@@ -100,7 +100,7 @@ def learning_rates(losses: "Losses") -> "Points":
 
 
 def config_of(settings: dict[str, Any]) -> Any:
-    """The training that a run's settings ask for; None where they are not known, or are nonsense."""
+    """The training that a run's settings ask for; None where they are not known, or nonsense."""
     from dataclasses import fields
 
     from ddpm_tutor.science.training import TrainingConfig

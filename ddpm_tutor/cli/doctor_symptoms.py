@@ -28,9 +28,9 @@ def ask_for_symptom(console: Console) -> None:
         from ddpm_tutor.grading.complaints import COMPLAINTS
     asks = is_terminal(sys.stdin) and console.is_terminal and not in_notebook()
     if not asks:
-        for number, complaint in enumerate(COMPLAINTS, 1):
-            console.print(Text(f"\n{number}  {complaint.title}", "bold"))
-            explain(console, complaint)
+        for number, each in enumerate(COMPLAINTS, 1):
+            console.print(Text(f"\n{number}  {each.title}", "bold"))
+            explain(console, each)
         console.print(Text(f"\n{THEN}", "dim"))
         return
     show_list(console, COMPLAINTS)

@@ -1,9 +1,10 @@
 """A diagnosis: the measures of drawn digits, beside those of what known mistakes draw.
 
 What each mistake's drawings measure was found once, by `assets/measure_symptoms.py`, and ships as
-`symptoms.json`, with some of the drawings in `symptoms.png`. In each measure, a group of mistakes is
-taken for a Student's t distribution: like a Gaussian, but not so sure of what is far off. Mistakes whose drawings cannot be told apart are one group, and
-those that draw as well as the right equations are in the group of these.
+`symptoms.json`, with some of the drawings in `symptoms.png`. In each measure a group of mistakes is
+taken for a Student's t distribution: like a Gaussian, but not so sure of what is far off. Mistakes
+whose drawings cannot be told apart are one group, and those that draw as well as the right
+equations are in the group of these.
 """
 
 import json
@@ -117,7 +118,9 @@ class Suspect:
     probability: float
     log: float  # of its likelihood, before it is made as sure as it may be
     distance: float  # root mean square of its standardised differences: about 1 where it is meant
-    speaks: tuple[str, ...]  # the measures that speak most for it rather than for the next, in words
+    speaks: tuple[
+        str, ...
+    ]  # the measures that speak most for it rather than for the next, in words
 
 
 def scaled(found: Measures) -> Tensor:
@@ -133,7 +136,10 @@ def load_table() -> Table:
 def table_of(written: dict[str, Any]) -> Table:
     """A table from what its file holds."""
     groups = [
-        Group(tuple(g["causes"]), *(torch.tensor(g[k], dtype=torch.float64) for k in ("mean", "spread")))
+        Group(
+            tuple(g["causes"]),
+            *(torch.tensor(g[k], dtype=torch.float64) for k in ("mean", "spread")),
+        )
         for g in written["groups"]
     ]
     unit = torch.tensor(written["unit"], dtype=torch.float64)
@@ -163,7 +169,7 @@ def surprise(group: Group, unit: Tensor, values: Tensor) -> Tensor:
 
 
 def log_likelihood(surprise: Tensor) -> Tensor:
-    """The logarithm of Student's t, (k,), but for a constant, from what `surprise` gives, (2, k)."""
+    """The logarithm of Student's t, (k,), less a constant, from what `surprise` gives, (2, k)."""
     return -0.5 * ((DEGREES + 1) * (surprise[0] / DEGREES).log1p() + surprise[1])
 
 
@@ -248,17 +254,20 @@ class Diagnosis:
         many = len(self.likeliest.group.causes) > 1
         return f"Likeliest ({sure}){', which of these the pictures do not tell' if many else ''}:"
 
-    def rows(self) -> list[tuple[str, tuple[str, str, str]]]:
+    def rows(self) -> list[tuple[str, list[str]]]:
         """Some measures: their name, and yours, the likeliest mistake's, and right ones'."""
         mine, theirs, right = (
             dict(zip(SCALES, values.tolist(), strict=True))
-            for values in (scaled(self.found).nanmean(0), self.likeliest.group.mean, self.right.mean)
+            for values in (
+                scaled(self.found).nanmean(0),
+                self.likeliest.group.mean,
+                self.right.mean,
+            )
         )
         rows = []
         for name, words in SHOWN.items():
             scale = SCALES[name]
-            cells = (scale.words(values[name]) for values in (mine, theirs, right))
-            rows.append((words, tuple(cells)))
+            rows.append((words, [scale.words(values[name]) for values in (mine, theirs, right)]))
         return rows
 
 

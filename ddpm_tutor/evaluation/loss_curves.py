@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import median
 from typing import Literal
 
@@ -23,7 +24,7 @@ Kind = Literal[
 # always predicting zero has a loss of 1, the variance of the noise
 NOTHING = 1.0
 MILESTONES = (0.1, 0.03, 0.02)
-MANY = 100  # a loss that begins above it is a sum, where it is that of Eq. 14
+SUM = 100  # a loss that begins above it is a sum, where it is that of Eq. 14
 PIXELS = (784, 1024)  # of pictures of 28x28 and of 32x32
 BATCHES = (1, 16, 32, 64, 100, 128, 256, 512)  # the usual ones
 USUAL_START = 1.4
@@ -38,7 +39,7 @@ TOO_LOW = 0.012
 TOO_SOON = {0.03: 250, 0.02: 350}
 # 0.22 with batches of 32 and a t for each picture, less with larger ones; 0.36 with one t for all
 ROUGH = 0.3
-FEW = 8  # losses: with fewer nothing is said of how they move
+FEW, MANY = 8, 100  # losses: with fewer nothing is said of how they move, or of where they stay
 LONG = 3000  # steps after which any training that was tried with no mistake is below HIGH
 LONG_EPOCHS = 5
 HIGH = 0.06
@@ -51,7 +52,9 @@ class Finding:
 
     kind: Kind
     says: str
-    causes: tuple[str, ...] = ()  # the names of known mistakes of exercises 3 and 6, "lr" among them
+    causes: tuple[
+        str, ...
+    ] = ()  # the names of known mistakes of exercises 3 and 6, "lr" among them
 
     @property
     def is_fault(self) -> bool:
@@ -65,7 +68,8 @@ class Shape:
 
     count: int
     start: float
-    least: float  # of the means of parts
+    least: float  # of the medians of parts
+    peak: float  # the largest of all
     end: float
     roughness: float  # median ratio of one loss to the next, as a logarithm
     falls: bool  # whether it still does, in its second half
@@ -89,12 +93,11 @@ def judge(train: Points, validation: Points, unit: str) -> list[Finding]:
     times, said = scale_of(values)
     found += said
     shape = shape_of([value / times for value in values])
-    last = points[-1][0]
     if not stopped:
         found += faults([(x, y / times) for x, y in points], shape, unit)
         found += held_out(train, validation)
     if not found:
-        found += progress(points, shape, unit, last)
+        found += progress(points, shape, unit)
     return found
 
 
@@ -103,32 +106,31 @@ def not_finite(points: Points, unit: str) -> list[Finding]:
     place = next((i for i, (_, loss) in enumerate(points) if not math.isfinite(loss)), None)
     if place is None:
         return []
-    where = f"{unit} {points[place][0]:,.0f}"
     before = [loss for _, loss in points[:place]]
     if not before:
-        return [
-            Finding(
-                "nan",
-                f"The loss is {points[place][1]} from the first {unit} on, before any step could do "
-                "harm: so it is the data or the equations, not the learning rate. Is there a NaN "
-                "in the pictures, a division by 1 - ᾱ_0 = 0 at t = 0, a root of a negative number?",
-                ("from_zero",),
-            )
-        ]
-    recent = before[-max(3, len(before) // 5) :]
-    peak, before_it = max(before), min(before[: before.index(max(before)) + 1])
-    if peak > 3 * before[0]:
-        rose = f"it had risen from {before_it:.3g} to {peak:.3g}"
-    elif max(before[-3:]) > 3 * min(recent):
-        rose = f"it had risen from {min(recent):.3g} to {max(before[-3:]):.3g}"
+        says = (
+            f"The loss is {points[place][1]} from the first {unit} on, before any step could do "
+            "harm: so it is the data or the equations, not the learning rate. Is there a NaN in "
+            "the pictures, a division by 1 - ᾱ_0 = 0 at t = 0, a root of a negative number?"
+        )
+        return [Finding("nan", says, ("from_zero",))]
+    if rise := rise_in(before):
+        how = f"it had risen from {rise[0]:.3g} to {rise[1]:.3g}: the learning rate is too high. "
+        how += "Take a third of it, warm it up, clip the gradient."
     else:
-        rose = ""
-    if rose:
-        why = "the learning rate is too high. Take a third of it, warm it up, clip the gradient"
-    else:
-        rose = f"it was {before[-1]:.3g} just before"
-        why = "a single step did it: a learning rate too high, or half precision. Clip the gradient"
-    return [Finding("nan", f"The loss is no number from {where} on; {rose}: {why}.", ("lr",))]
+        how = f"it was {before[-1]:.3g} just before: a single step did it. Clip the gradient; a "
+        how += "lower learning rate, or float32 in place of half precision."
+    where = f"{unit} {points[place][0]:,.0f}"
+    return [Finding("nan", f"The loss is no number from {where} on; {how}", ("lr",))]
+
+
+def rise_in(losses: list[float]) -> tuple[float, float] | None:
+    """Where losses have risen threefold, at any time or at last: from what, and to what."""
+    peak = max(losses)
+    if peak > 3 * losses[0]:
+        return min(losses[: losses.index(peak) + 1]), peak
+    recent, last = losses[-max(3, len(losses) // 5) :], max(losses[-3:])
+    return (min(recent), last) if last > 3 * min(recent) else None
 
 
 def scale_of(values: list[float]) -> tuple[float, list[Finding]]:
@@ -137,7 +139,7 @@ def scale_of(values: list[float]) -> tuple[float, list[Finding]]:
     A network that is random begins at 1 to 2, and so does a sum divided by what it is a sum over.
     """
     start, end = max(values[:2]), level(values[-max(1, len(values) // 10) :])
-    if start < MANY:
+    if start < SUM:
         return 1.0, []
     sums = [(pixels * batch, pixels, batch) for batch in BATCHES for pixels in PIXELS]
     times, pixels, batch = min(sums, key=lambda sum_: abs(math.log(start / sum_[0] / USUAL_START)))
@@ -160,11 +162,12 @@ def shape_of(values: list[float]) -> Shape:
     means = [level(values[i : i + part]) for i in range(0, count - part + 1, part)]
     half = means[len(means) // 2 :]
     logs = [math.log(max(v, 1e-9)) for v in values[count // 5 :]]
-    steps = [abs(b - a) for a, b in zip(logs, logs[1:], strict=False)]
+    steps = [abs(b - a) for a, b in pairwise(logs)]
     return Shape(
         count=count,
         start=values[0],
         least=min(means),
+        peak=max(values),
         end=means[-1],
         roughness=median(steps) if steps else 0.0,
         falls=len(half) > 2 and half[-1] < 0.93 * half[0],
@@ -177,89 +180,84 @@ def level(values: Sequence[float]) -> float:
 
 
 def faults(points: Points, shape: Shape, unit: str) -> list[Finding]:
-    """What is wrong with the way a curve goes; `shape` is its."""
-    last = points[-1][0]
-    if shape.count < FEW:
-        return []
-    start, end, least = shape.start, shape.end, shape.least
-    if end > 0.5 and end > 2 * least:
-        return [
-            Finding(
-                "diverged",
-                f"It fell to {least:.3g} and rose to {end:.3g} again: the steps are too long. Take a "
-                "third of the learning rate, and see that the gradients are set to zero.",
-                ("no_zero_grad", "lr"),
-            )
-        ]
-    if start > 0.7 and abs(end / start - 1) < 0.1 and least > 0.8 * start:
-        zero = abs(start - NOTHING) < 0.08
-        says = f"It stays where it began, at {start:.2f}: "
+    """What is wrong with the way a curve goes, the gravest alone; `shape` is its."""
+    if shape.count >= FEW:
+        for look in (gone_up, unmoved, says_zero, never_low, too_good, jumps, rises, stays_high):
+            if finding := look(points, shape, unit):
+                return [finding]
+    return []
+
+
+def gone_up(points: Points, shape: Shape, unit: str) -> Finding | None:
+    """A training that was lost after it had learned."""
+    what_to_do = "Take a third of the learning rate, and see that the gradients are set to zero."
+    if shape.peak > max(3.0, 3 * shape.start):
+        says = f"It rose from {shape.start:.3g} to {shape.peak:.3g}: the steps are too long. "
+    elif shape.end > max(0.5, 2 * shape.least):
+        says = f"It fell to {shape.least:.3g} and rose to {shape.end:.3g}: the steps are too long. "
+    else:
+        return None
+    return Finding("diverged", says + what_to_do, ("no_zero_grad", "lr"))
+
+
+def unmoved(points: Points, shape: Shape, unit: str) -> Finding | None:
+    """A loss that stays where it began."""
+    start = shape.start
+    if start <= 0.7 or abs(shape.end / start - 1) >= 0.1 or shape.least <= 0.8 * start:
+        return None
+    says = f"It stays where it began, at {start:.2f}: the weights are not changed"
+    causes: tuple[str, ...] = ("no_step", "zero_grad_too_late", "step_too_early", "detached", "lr")
+    if abs(start - NOTHING) < 0.08:
         says += (
-            "that is the loss of a network that says zero. Either the weights are not changed, "
-            "or there is nothing to learn: the noise to predict is not the one in x_t."
-            if zero
-            else "the weights are not changed."
+            ", or there is nothing to learn. 1 is the loss of a network that says zero: is the "
+            "noise to predict the one in x_t?"
         )
-        causes = ("no_step", "zero_grad_too_late", "step_too_early", "detached", "lr")
-        causes += ("fresh_noise", "clean_input", "other_noise") if zero else ()
-        return [Finding("unmoved", says, causes)]
-    if start > 0.7 and 0.9 < end < 1.08 and least > 0.9:
-        return [
-            Finding(
-                "nothing",
-                f"It falls from {start:.2f} to {end:.2f}, and stays: the loss of a network that has "
-                "learned to say zero. There is nothing to learn: the noise to predict is not the "
-                "one in x_t, or the network does not see x_t. Or the first steps were so long that "
-                "the network has died: try a tenth of the learning rate.",
-                ("fresh_noise", "clean_input", "other_noise", "lr"),
-            )
-        ]
-    if end > 0.5 and start > 0.7 and shape.count >= 100:
-        return [
-            Finding(
-                "swings",
-                f"It does not come below {least:.2f} in {shape.count:,} {unit}s: each step goes too "
-                "far, or along the gradients of all steps before. Set the gradients to zero, take a "
-                "smaller learning rate.",
-                ("no_zero_grad", "lr"),
-            )
-        ]
-    found = []
-    soon = start > 0.7 and unit == "step" and too_soon(points)
-    if end < TOO_LOW or soon:
-        found.append(too_good(start, end, soon or ""))
-    elif shape.roughness > ROUGH:
-        found.append(
-            Finding(
-                "swings",
-                f"It jumps by {100 * (math.exp(shape.roughness) - 1):.0f} % from one {unit} to the "
-                "next; in batches of 32 with a t for each picture by 24 %. Is one t drawn for the "
-                "whole batch, or is a batch very small?",
-                ("one_t", "lr"),
-            )
+        return Finding("unmoved", says, (*causes, "fresh_noise", "clean_input", "other_noise"))
+    return Finding("unmoved", f"{says}, or by next to nothing.", causes)
+
+
+def says_zero(points: Points, shape: Shape, unit: str) -> Finding | None:
+    """A loss that falls to 1 and stays."""
+    if shape.start <= 0.7 or not 0.9 < shape.end < 1.08 or shape.least <= 0.9:
+        return None
+    says = (
+        f"It falls from {shape.start:.2f} to {shape.end:.2f}, and stays: the network has learned "
+        "to say zero. There is nothing to learn: the noise to predict is not the one in x_t, or "
+        "the network does not see x_t. Or the first steps were so long that it has died: try a "
+        "tenth of the learning rate."
+    )
+    return Finding("nothing", says, ("fresh_noise", "clean_input", "other_noise", "lr"))
+
+
+def never_low(points: Points, shape: Shape, unit: str) -> Finding | None:
+    """A loss that has not come down after many steps."""
+    if shape.end <= 0.5 or shape.start <= 0.7 or shape.count < MANY:
+        return None
+    says = (
+        f"It does not come below {shape.least:.2f} in {shape.count:,} losses: each step goes too "
+        "far, or along the gradients of all steps before, or nowhere. Are the gradients set to "
+        "zero? Try a tenth of the learning rate, and ten times as much."
+    )
+    return Finding("swings", says, ("no_zero_grad", "lr"))
+
+
+def too_good(points: Points, shape: Shape, unit: str) -> Finding | None:
+    """A loss that no network can have, or not so soon."""
+    soon = too_soon(points) if unit == "step" and shape.start > 0.7 else ""
+    if soon:
+        says = f"{soon} That is too soon to be true: the weights that ship took more than 400. "
+    elif shape.end < TOO_LOW:
+        says = (
+            f"It comes to {shape.end:.2g}. That is too good to be true: the weights that ship have "
+            "0.016 after 88 epochs. "
         )
-    if not found and end > 1.25 * least and end - least > 0.003 and shape.count >= 20:
-        found.append(
-            Finding(
-                "rising",
-                f"It was {least:.3g}, and rises again, to {end:.3g}: a learning rate too high, or "
-                "one that was raised.",
-                ("lr",),
-            )
-        )
-    long_enough = last >= (LONG_EPOCHS if unit == "epoch" else LONG) and unit != "line"
-    stays = shape.count >= 100 and not shape.falls and start > 0.7
-    if not found and end > HIGH and (long_enough or stays):
-        found.append(
-            Finding(
-                "high",
-                f"It stays at {end:.3g}, where 0.03 is usual. Is the prediction compared with x_0, "
-                "or by another error, absolute or with a root? Does the network get t? Is the "
-                "learning rate far too low?",
-                ("target_x_0", "absolute", "root", "lr"),
-            )
-        )
-    return found
+    else:
+        return None
+    if shape.start < 0.3:
+        says += f"It begins at {shape.start:.2g}, where saying zero costs 1: is a mean squared?"
+        return Finding("leak", says, ("squared_mean",))
+    says += "Is the answer in the input, is t always large, is the noise the same in all pictures?"
+    return Finding("leak", says, ("target_x_t", "one_noise", "uniform_noise"))
 
 
 def too_soon(points: Points) -> str:
@@ -271,27 +269,48 @@ def too_soon(points: Points) -> str:
     return ""
 
 
-def too_good(start: float, end: float, soon: str) -> Finding:
-    """What to say of a loss that no network can have, or not so soon."""
-    if soon:
-        says = f"{soon} That is too soon to be true: the weights that ship took more than 400. "
-    else:
-        says = (
-            f"It comes to {end:.2g}. That is too good to be true: the weights that ship have 0.016 "
-            "after 88 epochs. "
-        )
-    if start < 0.3:
-        says += f"It begins at {start:.2g}, where saying zero costs 1: is a mean squared?"
-        return Finding("leak", says, ("squared_mean",))
-    says += "Is the answer in the input, is t always large, is the noise the same in all pictures?"
-    return Finding("leak", says, ("target_x_t", "one_noise", "uniform_noise"))
+def jumps(points: Points, shape: Shape, unit: str) -> Finding | None:
+    """A loss that differs much from one batch to the next."""
+    if shape.roughness <= ROUGH:
+        return None
+    says = (
+        f"It jumps by {100 * (math.exp(shape.roughness) - 1):.0f} % from one {unit} to the next; "
+        "in batches of 32 with a t for each picture by 24 %. Is one t drawn for the whole batch, "
+        "or is a batch very small?"
+    )
+    return Finding("swings", says, ("one_t", "lr"))
+
+
+def rises(points: Points, shape: Shape, unit: str) -> Finding | None:
+    """A loss that rises again."""
+    up = shape.end > 1.25 * shape.least and shape.end - shape.least > 0.003
+    if not up or shape.count < 20:
+        return None
+    says = (
+        f"It was {shape.least:.3g}, and rises again, to {shape.end:.3g}: a learning rate too high, "
+        "or one that was raised."
+    )
+    return Finding("rising", says, ("lr",))
+
+
+def stays_high(points: Points, shape: Shape, unit: str) -> Finding | None:
+    """A loss that has stopped falling far above the usual."""
+    last = points[-1][0]
+    long_enough = last >= (LONG_EPOCHS if unit == "epoch" else LONG) and unit != "line"
+    stays = shape.count >= MANY and not shape.falls and shape.start > 0.7
+    if shape.end <= HIGH or not (long_enough or stays):
+        return None
+    says = (
+        f"It stays at {shape.end:.3g}, where 0.03 is usual. Is the prediction compared with x_0, "
+        "or by another error, absolute or with a root? Does the network get t? Is the learning "
+        "rate far too low?"
+    )
+    return Finding("high", says, ("target_x_0", "absolute", "root", "lr"))
 
 
 def held_out(train: Points, validation: Points) -> list[Finding]:
     """Whether the loss of validation is far above that of training."""
-    ends = [
-        [loss for _, loss in points if math.isfinite(loss)] for points in (train, validation)
-    ]
+    ends = [[loss for _, loss in points if math.isfinite(loss)] for points in (train, validation)]
     if not all(ends):
         return []
     mine, other = (level(values[-max(1, len(values) // 10) :]) for values in ends)
@@ -309,39 +328,41 @@ def held_out(train: Points, validation: Points) -> list[Finding]:
     ]
 
 
-def progress(points: Points, shape: Shape, unit: str, last: float) -> list[Finding]:
+def progress(points: Points, shape: Shape, unit: str) -> list[Finding]:
     """What to say of a curve in which nothing is wrong."""
     found = []
     if START[0] <= shape.start <= START[1]:
-        found.append(
-            Finding("right", f"It begins at {shape.start:.2f}: about 1 is what zero costs, and a "
-                    "network that is random begins there or up to twice as high.")
-        )  # fmt: skip
+        says = (
+            f"It begins at {shape.start:.2f}: saying zero costs 1, and a network that is random "
+            "begins there, or up to twice as high."
+        )
+        found.append(Finding("right", says))
     elif LEAN_START[0] <= shape.start <= LEAN_START[1] and unit != "epoch":
-        found.append(
-            Finding("right", f"It begins at {shape.start:.2f}. A network of plain layers begins at 1 "
-                    "or above; one that predicts v, such as the lean one here, at 0.2 to 0.3.")
-        )  # fmt: skip
-    passed = [(m, first_below(points, m)) for m in MILESTONES]
-    done = [f"{m:g} at {unit} {step:,.0f}" for m, step in passed if step is not None]
+        says = (
+            f"It begins at {shape.start:.2f}. A network of plain layers begins at 1 or above; one "
+            "that predicts v, such as the lean one here, at 0.2 to 0.3."
+        )
+        found.append(Finding("right", says))
+    passed = [(value, first_below(points, value)) for value in MILESTONES]
+    done = [f"{value:g} at {unit} {place:,.0f}" for value, place in passed if place is not None]
     if done:
         found.append(Finding("right", f"It comes below {', '.join(done)}."))
+    return [*found, ending(shape)]
+
+
+def ending(shape: Shape) -> Finding:
+    """What to say of the end of a curve in which nothing is wrong."""
     if shape.count < FEW:
-        found.append(
-            Finding("short", f"These are {shape.count} losses: too few to see where it goes.")
+        return Finding("short", f"Only {shape.count} losses: too few to see where it goes.")
+    if shape.falls and shape.end > MILESTONES[2]:
+        return Finding("slow", f"At {shape.end:.3g} it still falls: go on training.")
+    if shape.end > MILESTONES[1]:
+        says = (
+            f"It ends at {shape.end:.3g}, where 0.03 and less is usual in time: more steps, a "
+            "higher learning rate, or a larger network."
         )
-    elif shape.falls and shape.end > 0.02:
-        found.append(Finding("slow", f"At {shape.end:.3g} it still falls: go on training."))
-    elif shape.end > MILESTONES[1]:
-        found.append(
-            Finding("slow", f"It ends at {shape.end:.3g}, where 0.03 and less is usual in time: more "
-                    "steps, a higher learning rate, or a larger network.")
-        )  # fmt: skip
-    else:
-        found.append(
-            Finding("trained", f"It ends at {shape.end:.3g}, which is what a trained network has.")
-        )
-    return found
+        return Finding("slow", says)
+    return Finding("trained", f"It ends at {shape.end:.3g}, which is what a trained network has.")
 
 
 def first_below(points: Points, value: float) -> float | None:
@@ -355,7 +376,7 @@ def first_below(points: Points, value: float) -> float | None:
 
 
 def known_curves() -> dict[str, list[float]]:
-    """The loss of each step of short trainings, by the name of the mistake made; "right" is none."""
+    """The loss of each step of short trainings, by the mistake made; "right" is none."""
     text = (bundled("assets") / "loss_curves.json").read_text(encoding="utf-8")
     curves: dict[str, list[float]] = json.loads(text)["curves"]
     return curves

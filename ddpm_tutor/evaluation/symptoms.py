@@ -126,7 +126,9 @@ def noise_of(images: Tensor) -> Tensor:
     places = (torch.arange(count, dtype=torch.float64) + 0.5) / count
     scores = torch.special.ndtri(places)
     fine = finest(values)
-    return torch.stack([noise_of_frame(row, places, scores, f) for row, f in zip(frame, fine, strict=True)])
+    return torch.stack(
+        [noise_of_frame(row, places, scores, f) for row, f in zip(frame, fine, strict=True)]
+    )
 
 
 def noise_of_frame(frame: Tensor, places: Tensor, scores: Tensor, fine: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ COMPLAINTS = (
     Complaint(
         "Grey background, or a veil",
         ("range_grey", "clamped", "x_0_not_rescaled"),
-        ("The schedule: ᾱ_T is to be 0.00004, not 0.03. A β from 1e-4 to 0.02 belongs to T = 1000.",),
+        ("The schedule: ᾱ_T is to be 0.00004. β from 1e-4 to 0.02 belongs to T = 1000.",),
     ),
     Complaint(
         "All black",
@@ -33,7 +33,7 @@ COMPLAINTS = (
         "Pure noise",
         ("no_step", "upwards", "always_T", "no_root"),
         (
-            "Are the trained weights loaded, in eval mode, the averaged ones after a thousand steps?",
+            "Are the trained weights loaded, in eval mode, and averaged over enough steps?",
             "Is t told as in training: counted from 1, one for each picture, not divided by T?",
         ),
     ),
@@ -55,7 +55,7 @@ COMPLAINTS = (
     Complaint(
         "Wrong digits: not those asked for",
         ("guidance_swapped", "away_from_the_label", "not_subtracted"),
-        ("Do the labels reach the network? Other labels from the same x_T must change its answer.",),
+        ("Do labels reach the network? Another one must change its answer to the same x_t.",),
     ),
     Complaint(
         "Blurred, faded or thin",
@@ -75,7 +75,7 @@ COMPLAINTS = (
 
 
 def groups_of(complaint: Complaint, pictures: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Drawings of the causes of a complaint, of each group that they are in, by the cause's name."""
+    """Drawings of each group that a complaint's causes are in, by the name of the first cause."""
     if not complaint.shows:
         return {}
     found: dict[str, Tensor] = {}

@@ -61,9 +61,7 @@ class Layout(NamedTuple):
 
     def starts(self, length: int) -> list[int]:
         """Where the tiles begin."""
-        return [
-            self.border + i * (self.side + self.gap) for i in range(self.count(length))
-        ]
+        return [self.border + i * (self.side + self.gap) for i in range(self.count(length))]
 
 
 def read_digits_of(path: Path) -> Sheet:

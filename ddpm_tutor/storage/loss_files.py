@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -94,9 +94,7 @@ def with_settings(found: Losses, path: Path) -> Losses:
         return found
     if not isinstance(settings, dict):
         return found
-    return Losses(
-        found.train, found.validation, found.unit, found.read_as, settings, found.images
-    )
+    return Losses(found.train, found.validation, found.unit, found.read_as, settings, found.images)
 
 
 # --- JSON
@@ -114,8 +112,8 @@ def of_json(text: str) -> Losses | None:
         value = value["log_history"]  # of a trainer of transformers
     if isinstance(value, dict):
         lists = {k: v for k, v in value.items() if isinstance(v, list) and v}
-        rows = longest_together(lists)
-        return of_records(rows, "named lists in JSON") if rows else None
+        records = longest_together(lists)
+        return of_records(records, "named lists in JSON") if records else None
     if not isinstance(value, list) or not value:
         return None
     if all(isinstance(row, dict) for row in value):
@@ -137,7 +135,7 @@ def longest_together(lists: dict[str, list[Any]]) -> list[dict[str, Any]]:
 
 def of_json_lines(text: str) -> Losses | None:
     """Losses in one record of JSON a line, as this package and many others log."""
-    records = []
+    records: list[dict[str, Any]] = []
     for line in lines_of(text):
         if not line.startswith("{"):
             if records:
@@ -155,12 +153,13 @@ def of_json_lines(text: str) -> Losses | None:
 def of_records(records: Sequence[dict[str, Any]], how: str) -> Losses | None:
     """Losses in records that name them."""
     names = list(dict.fromkeys(name for record in records[:1000] for name in record))
-    columns = {
-        name: [(i, as_number(record[name])) for i, record in enumerate(records) if name in record]
-        for name in names
-    }
-    rows = {n: [(i, v) for i, v in cells if v is not None] for n, cells in columns.items()}
-    return of_columns({name: cells for name, cells in rows.items() if cells}, how)
+    columns: dict[str, Points] = {name: [] for name in names}
+    for row, record in enumerate(records):
+        for name in names:
+            value = as_number(record.get(name))
+            if value is not None:
+                columns[name].append((row, value))
+    return of_columns({name: cells for name, cells in columns.items() if cells}, how)
 
 
 # --- tables
@@ -186,9 +185,7 @@ def of_table(text: str) -> Losses | None:
     columns: dict[str, Points] = {}
     for place, name in enumerate(first):
         cells = [
-            (i, as_number(row[place].strip()))
-            for i, row in enumerate(rows[1:])
-            if place < len(row)
+            (i, as_number(row[place].strip())) for i, row in enumerate(rows[1:]) if place < len(row)
         ]
         columns[name] = [(i, v) for i, v in cells if v is not None]
     return of_columns({n: c for n, c in columns.items() if c}, "a table")
@@ -209,8 +206,7 @@ def of_numbers(rows: list[list[float]], how: str) -> Losses | None:
 
 def is_count(values: list[float]) -> bool:
     """Whether a column counts steps or tells the time: it never falls, and does rise."""
-    pairs = zip(values, values[1:], strict=False)
-    return all(a <= b for a, b in pairs) and values[-1] > values[0]
+    return all(a <= b for a, b in pairwise(values)) and values[-1] > values[0]
 
 
 def of_columns(columns: dict[str, Points], how: str) -> Losses | None:
@@ -253,7 +249,7 @@ def rank(words: list[str]) -> int:
 
 def is_rising(values: list[float]) -> bool:
     """Whether each value is above the one before."""
-    return all(a < b for a, b in zip(values, values[1:], strict=False))
+    return all(a < b for a, b in pairwise(values))
 
 
 # --- words
