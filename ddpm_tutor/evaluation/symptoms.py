@@ -17,7 +17,7 @@ from ddpm_tutor.evaluation.scores import distances
 from ddpm_tutor.science.pixels import PADDING
 from ddpm_tutor.science.schedule import Schedule
 
-FRAME = 4  # pixels from the edge of 28x28: a digit of MNIST lies within the 20x20 inside
+FRAME = 3  # pixels from the edge of 28x28 that hardly a digit of MNIST reaches into
 NEARLY = 2  # shades from black, or from white, that count as such
 MIN_SEEN = 0.02  # of a frame's pixels between black and white: with fewer there is no noise to see
 UPPER = 0.9  # quantile of a frame beyond which a stroke may have come in
@@ -70,7 +70,7 @@ def measures(images: Tensor, classifier: Classifier, real_features: Tensor) -> M
     reading = read_digits(classifier, images)
     inner = inside(images)  # (n, 28, 28) in 0..255
     shades = inner / 255
-    frame = shades[:, frame_mask()]  # (n, 384)
+    frame = shades[:, frame_mask()]  # (n, 300)
     background = frame.median(1).values
     probabilities = reading.probabilities.double()
     logs = probabilities.clamp(min=1e-12).log()
@@ -106,7 +106,7 @@ def inside(images: Tensor) -> Tensor:
 
 
 def frame_mask() -> Tensor:
-    """Which pixels of 28x28 lie around the digit: (28, 28) booleans, 384 of them True."""
+    """Which pixels of 28x28 lie around the digit: (28, 28) booleans, 300 of them True."""
     mask = torch.ones(28, 28, dtype=torch.bool)
     mask[FRAME:-FRAME, FRAME:-FRAME] = False
     return mask
@@ -121,7 +121,7 @@ def noise_of(images: Tensor) -> Tensor:
     the finest structure has, it was a veil or a stroke, not noise, and that structure decides.
     """
     values = inside(images)
-    frame = values[:, frame_mask()].sort(1).values  # (n, 384)
+    frame = values[:, frame_mask()].sort(1).values  # (n, 300)
     count = frame.shape[1]
     places = (torch.arange(count, dtype=torch.float64) + 0.5) / count
     scores = torch.special.ndtri(places)

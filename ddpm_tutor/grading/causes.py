@@ -5,6 +5,7 @@ pictures, which no exercise is about, and too short a training.
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 from ddpm_tutor.commands import command
 from ddpm_tutor.course.exercise import Exercise, Mistake, all_exercises
@@ -88,6 +89,10 @@ OTHERS = {
 }
 
 
+exercises = cache(all_exercises)  # each is asked for by many causes
+lessons = cache(all_lessons)
+
+
 def find_cause(name: str) -> Cause:
     """The cause of that name.
 
@@ -96,13 +101,12 @@ def find_cause(name: str) -> Cause:
     """
     if name in OTHERS:
         return OTHERS[name]
-    exercises = all_exercises()
-    for exercise in exercises:
+    for exercise in exercises():
         for mistake in exercise.mistakes:
             if mistake.name == name and mistake.when == "draws":
                 return of_mistake(exercise, mistake)
     for number in OF_TRAINING:
-        exercise = next(e for e in exercises if e.number == number)
+        exercise = next(e for e in exercises() if e.number == number)
         for mistake in exercise.mistakes:
             if mistake.name == name:
                 return of_mistake(exercise, mistake)
@@ -117,6 +121,6 @@ def of_mistake(exercise: Exercise, mistake: Mistake) -> Cause:
 
 def lesson_command(number: int, title: str) -> str:
     """The command that opens a lesson at the step of that title, or at its start without one."""
-    lesson = next(lesson for lesson in all_lessons() if lesson.number == number)
+    lesson = next(lesson for lesson in lessons() if lesson.number == number)
     step = next((i for i, s in enumerate(lesson.steps, 1) if s.title == title), 1)
     return command("lesson", number, *(["--from", step] if step > 1 else []))
