@@ -23,7 +23,7 @@ from ddpm_tutor.cli import doctor_symptoms
 from ddpm_tutor.cli.app import app
 from ddpm_tutor.errors import TutorError
 from ddpm_tutor.evaluation.diagnosis import RIGHT, diagnose, load_pictures, load_table
-from ddpm_tutor.evaluation.loss_curves import judge, known_curves
+from ddpm_tutor.evaluation.loss_curves import judge
 from ddpm_tutor.evaluation.symptoms import noise_of, same_pictures, step_of_noise
 from ddpm_tutor.grading.causes import OTHERS, TAUGHT, find_cause, lesson_command
 from ddpm_tutor.grading.complaints import COMPLAINTS
@@ -254,7 +254,7 @@ def as_bytes(x: Tensor) -> Tensor:
         ("root_alpha_bar", lambda x_0: to_uint8(0 * x_0 - 1)),
         ("fresh_noise", lambda x_0: to_uint8(noisy(x_0, 150.0))),
         ("no_fading_back", lambda x_0: to_uint8(noisy(0.97 * x_0, 0.004))),
-        ("wrapped", lambda x_0: as_bytes(noisy(1.002 * x_0, 0.01))),
+        ("wrapped", lambda x_0: as_bytes(noisy(x_0, 0.004))),
         (RIGHT, lambda x_0: to_uint8(noisy(x_0, 0.005))),
     ],
 )
@@ -265,6 +265,21 @@ def test_a_fault_that_was_made_is_named(
     assert name in found.likeliest.group.causes, found.suspects[:3]
     assert 0.4 < found.likeliest.probability <= 1
     assert sum(suspect.probability for suspect in found.suspects) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        lambda x_0: torch.linspace(0, 255, 32).expand_as(x_0).to(torch.uint8),
+        lambda x_0: to_uint8(x_0 / 2 - 0.5),  # half as bright
+    ],
+)
+def test_what_no_mistake_draws_is_not_named(
+    real: Tensor, folder: Path, fault: Callable[[Tensor], Tensor]
+) -> None:
+    np.save("drawn.npy", fault(to_unit_range(real[:16])).numpy())
+    said = " ".join(tutor("drawn.npy").output.split())
+    assert "like no mistake that is known here" in said and "Furthest from right ones" in said
 
 
 @pytest.mark.parametrize("count", [1, 4, 16, 64])
@@ -309,6 +324,8 @@ def test_code_has_its_place(folder: Path) -> None:
 
 # --- losses
 
+ASSETS = Path(__file__).parents[1] / "assets"
+CURVES = json.loads((ASSETS / "loss_curves.json").read_text(encoding="utf-8"))["curves"]
 SAID = {
     "right": "slow", "right_again": "slow", "target_x_0": "high", "target_x_t": "leak",
     "no_zero_grad": "swings", "one_t": "swings", "squared_mean": "leak", "summed": "summed",
@@ -319,7 +336,7 @@ SAID = {
 
 @pytest.mark.parametrize(("name", "kind"), SAID.items())
 def test_a_training_with_a_mistake_is_seen_through(name: str, kind: str) -> None:
-    losses = known_curves()[name]
+    losses = CURVES[name]
     found = judge(list(enumerate(losses, 1)), [], "step")
     assert found[-1].kind == kind if kind == "slow" else found[0].kind == kind
     if name in ("no_zero_grad", "one_t", "squared_mean", "summed", "fresh_noise", "no_step"):
@@ -411,7 +428,7 @@ def test_the_log_of_a_run_is_drawn_beside_the_shipped_one(folder: Path) -> None:
 
 
 def test_a_loss_of_one_leads_to_the_exercise(folder: Path) -> None:
-    rows = [f"{i},{loss}" for i, loss in enumerate(known_curves()["fresh_noise"], 1)]
+    rows = [f"{i},{loss}" for i, loss in enumerate(CURVES["fresh_noise"], 1)]
     Path("loss.csv").write_text("step,loss\n" + "\n".join(rows))
     said = " ".join(tutor("loss.csv").output.split())
     assert "learned to say zero" in said and "fresh_noise" in said

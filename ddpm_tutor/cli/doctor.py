@@ -20,7 +20,7 @@ from ddpm_tutor.screen.prose import Sentence
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ddpm_tutor.evaluation.diagnosis import Diagnosis, Suspect
+    from ddpm_tutor.evaluation.diagnosis import Diagnosis
     from ddpm_tutor.grading.causes import Cause
     from ddpm_tutor.pictures.sheets import Sheet
 
@@ -113,7 +113,7 @@ def show_pictures(console: Console, images: "Tensor", found: "Diagnosis") -> Non
 
     rows = [images[:SHOWN, :, 2:-2, 2:-2]]
     captions = ["yours"] * len(rows[0])
-    if not found.looks_right:
+    if found.is_named:
         theirs = found.pictures[: len(rows[0])]
         rows.append(theirs)
         captions += [found.likeliest.group.name] * len(theirs)
@@ -123,7 +123,7 @@ def show_pictures(console: Console, images: "Tensor", found: "Diagnosis") -> Non
 def numbers(found: "Diagnosis") -> Padding:
     """The measures of the learner's digits, beside those of the likeliest mistake and the right."""
     table = Table.grid(padding=(0, 2))
-    likeliest = [] if found.looks_right else [found.likeliest.group.name]
+    likeliest = [found.likeliest.group.name] if found.is_named else []
     for heading in ("", "yours", *likeliest, "right"):
         table.add_column(justify="right" if heading else "left")
     table.add_row(*(Text(word, "dim") for word in ("", "yours", *likeliest, "right")))
@@ -147,8 +147,12 @@ def show_verdict(console: Console, found: "Diagnosis") -> None:
         if weak:
             said = f"These mistakes draw as well, and show only in a check: {', '.join(weak)}."
             console.print(Padding(Sentence(Text(said, "dim")), (0, 0, 0, 2)))
+        show_others(console, found)
         return
     console.print(Text.assemble(("✗ ", "bold red"), (found.verdict, "bold")))
+    if found.is_unknown:
+        show_unknown(console, found)
+        return
     for cause in causes[:NAMED]:
         what = Text.assemble((f"{cause.name}: ", "bold cyan"), cause.what)
         console.print(Padding(Sentence(what), (0, 0, 0, 2)))
@@ -160,13 +164,30 @@ def show_verdict(console: Console, found: "Diagnosis") -> None:
     if best.speaks:
         console.print(Padding(Sentence(f"For it speak: {', '.join(best.speaks)}."), (0, 0, 0, 2)))
     show_leads(console, causes[0])
+    show_others(console, found)
+
+
+def show_unknown(console: Console, found: "Diagnosis") -> None:
+    """What is to be said of digits that no known mistake draws."""
+    from ddpm_tutor.evaluation.diagnosis import RIGHT
+
+    odd = f"Furthest from right ones: {', '.join(found.odd)}."
+    console.print(Padding(Sentence(odd), (0, 0, 0, 2)))
+    near = next(s for s in found.suspects if RIGHT not in s.group.causes).group.causes
+    said = f"Nearest, and perhaps none of yours: {', '.join(near[:NAMED])}."
+    console.print(Padding(Sentence(Text(said, "dim")), (0, 0, 0, 2)))
+    console.print(Padding(Sentence("By what you see: ddpm-tutor doctor"), (0, 0, 0, 2)))
+
+
+def show_others(console: Console, found: "Diagnosis") -> None:
+    """The suspects behind the likeliest that are worth a line."""
+    from ddpm_tutor.evaluation.diagnosis import RIGHT
+
     for other in found.others(WORTH_SAYING):
-        console.print(Sentence(Text(second(other), "dim")))
-
-
-def second(other: "Suspect") -> str:
-    """What is said of a suspect that is not the likeliest."""
-    return f"Or, with {100 * other.probability:.0f} %: {', '.join(other.group.causes[:NAMED])}."
+        names = other.group.causes
+        said = "nothing is wrong" if RIGHT in names else ", ".join(names)
+        said = f"Or, with {100 * other.probability:.0f} %: {said}."
+        console.print(Padding(Sentence(Text(said, "dim")), (0, 0, 0, 2)))
 
 
 def show_leads(console: Console, cause: "Cause") -> None:
@@ -189,7 +210,7 @@ def save_beside(target: Path, images: "Tensor", found: "Diagnosis") -> None:
     yours = images[:SHOWN, :, 2:-2, 2:-2]
     blank = torch.zeros((SHOWN - len(yours), *yours.shape[1:]), dtype=torch.uint8)
     rows = {"yours": torch.cat([yours, blank])}
-    if not found.looks_right:
+    if found.is_named:
         rows[found.likeliest.group.name] = found.pictures
     rows["right"] = found.right_pictures
     figure = sheet(torch.cat(list(rows.values())), (), SHOWN, list(rows))

@@ -17,8 +17,8 @@ KEYS = "123456789"  # one a symptom
 PICTURES = 3  # of each mistake
 ASK = "What do you see? A number, or q to leave: "
 THEN = (
-    "With your pictures at hand: ddpm-tutor doctor samples.png (or .npz, .pt, a folder)\n"
-    "With your losses:           ddpm-tutor doctor loss.csv (or .jsonl, .json, .txt)"
+    "With your pictures:  ddpm-tutor doctor samples.png  (or .npz, .pt, a folder)\n"
+    "With your losses:    ddpm-tutor doctor loss.csv  (or .jsonl, .json, .txt)"
 )
 
 

@@ -84,7 +84,7 @@ SHOWN = {
     "variety": "distance to each other",
 }
 STRANGE = 3.5  # distance from real digits beyond which to read is to guess
-FAR = 2.5  # distance beyond which digits are not those of the group; nine in 412 had 1.4 and more
+FAR = 2.0  # distance from a group beyond which digits are not of it: 10 in 412 had 1.4 and more
 
 
 @dataclass(frozen=True)
@@ -229,6 +229,7 @@ class Diagnosis:
     right: Group
     pictures: Tensor  # (PICTURED, 1, 28, 28) uint8, of the likeliest
     right_pictures: Tensor  # the same of what the right equations draw
+    odd: tuple[str, ...]  # in what the digits are furthest from right ones, in words
     notes: tuple[str, ...]  # what the numbers say whatever the mistake is
 
     @property
@@ -237,7 +238,17 @@ class Diagnosis:
 
     @property
     def looks_right(self) -> bool:
-        return RIGHT in self.likeliest.group.causes
+        return RIGHT in self.likeliest.group.causes and not self.is_unknown
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether nothing that is known draws such digits, and the likeliest is but the nearest."""
+        return self.likeliest.distance > FAR
+
+    @property
+    def is_named(self) -> bool:
+        """Whether the likeliest is a mistake, and more than the nearest."""
+        return not (self.looks_right or self.is_unknown)
 
     def others(self, least: float) -> list[Suspect]:
         """Those behind the likeliest that have at least this probability."""
@@ -249,8 +260,8 @@ class Diagnosis:
         sure = f"{100 * self.likeliest.probability:.0f} %"
         if self.looks_right:
             return f"Looks right ({sure})."
-        if self.likeliest.distance > FAR:
-            return "Like no mistake that is known here. The nearest, which may well be another:"
+        if self.is_unknown:
+            return "Not right, and like no mistake that is known here."
         many = len(self.likeliest.group.causes) > 1
         return f"Likeliest ({sure}){', which of these the pictures do not tell' if many else ''}:"
 
@@ -280,8 +291,23 @@ def diagnose(images: Tensor) -> Diagnosis:
     right = next(group for group in table.groups if RIGHT in group.causes)
     return Diagnosis(
         found, tuple(listed), right, pictures[listed[0].group.name], pictures[right.name],
-        tuple(remarks(images, found)),
+        oddities(table, right, found), tuple(remarks(images, found)),
     )  # fmt: skip
+
+
+def oddities(table: Table, right: Group, found: Measures, most: int = 3) -> tuple[str, ...]:
+    """In what digits are furthest from right ones, and how far, in words; the furthest first."""
+    values = scaled(found)
+    far = surprise(right, table.unit, values)[0].sqrt()
+    mean, said = values.nanmean(0), []
+    for number in far.argsort(descending=True).tolist()[:most]:
+        if float(far[number]) < 2:
+            break
+        scale = list(SCALES.values())[number]
+        mine, theirs = float(mean[number]), float(right.mean[number])
+        words = scale.says if mine > theirs else scale.says_less
+        said.append(f"{words} ({scale.words(mine)}; right ones {scale.words(theirs)})")
+    return tuple(said)
 
 
 def remarks(images: Tensor, found: Measures) -> list[str]:

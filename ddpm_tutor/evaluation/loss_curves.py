@@ -2,18 +2,15 @@
 
 The loss is that of Eq. 14 with the paper's schedule: the squared error of the predicted noise, the
 mean over pixels. Its levels were measured, see `assets/measure_symptoms.py`: short trainings with
-each known mistake, which ship in `loss_curves.json`, and the log of the weights that ship.
+each known mistake, kept in `assets/loss_curves.json`, and the log of the weights that ship.
 """
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 from typing import Literal
-
-from ddpm_tutor.files import bundled
 
 Points = Sequence[tuple[float, float]]
 Kind = Literal[
@@ -52,9 +49,8 @@ class Finding:
 
     kind: Kind
     says: str
-    causes: tuple[
-        str, ...
-    ] = ()  # the names of known mistakes of exercises 3 and 6, "lr" among them
+    # names of mistakes of exercises 3 and 6, the likeliest first; "lr" is the learning rate
+    causes: tuple[str, ...] = ()
 
     @property
     def is_fault(self) -> bool:
@@ -373,10 +369,3 @@ def first_below(points: Points, value: float) -> float | None:
         if level(losses[i - window : i]) < value:
             return points[i - 1][0]
     return None
-
-
-def known_curves() -> dict[str, list[float]]:
-    """The loss of each step of short trainings, by the mistake made; "right" is none."""
-    text = (bundled("assets") / "loss_curves.json").read_text(encoding="utf-8")
-    curves: dict[str, list[float]] = json.loads(text)["curves"]
-    return curves

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ddpm_tutor.evaluation.diagnosis import load_table
+from ddpm_tutor.evaluation.diagnosis import RIGHT, load_table
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ COMPLAINTS = (
     ),
     Complaint(
         "Pure noise",
-        ("no_step", "upwards", "always_T", "no_root"),
+        ("always_T", "no_step", "upwards", "no_root"),
         (
             "Are the trained weights loaded, in eval mode, and averaged over enough steps?",
             "Is t told as in training: counted from 1, one for each picture, not divided by T?",
@@ -39,27 +39,31 @@ COMPLAINTS = (
     ),
     Complaint(
         "Digits, but noise is left in them",
-        ("stops_early", "x_0_no_root", "undertrained"),
+        ("x_0_no_root", "undertrained", "ddim_never_clean", "stops_early"),
         ("Where steps are skipped, σ² is β̃, not β: β puts back too much noise.",),
     ),
     Complaint(
-        "Blown out: black and white speckles",
-        ("sign", "fresh_noise", "wrapped", "off_by_one"),
+        "Blown out: all pixels black or white",
+        ("sign", "fresh_noise", "off_by_one"),
         ("Look at x.std() as t falls: it begins at 1, and never leaves 0.5 to 1.1.",),
     ),
     Complaint(
-        "All the same, or one digit only",
-        ("no_noise", "one_z", "variance_for_sigma"),
-        ("Is the seed set anew for each picture, or the same x_T used for all?",),
+        "Specks, or black on white",
+        ("wrapped", "inverted"),
+        ("Print the least and the greatest value of x_0: which of them is black, which white?",),
     ),
     Complaint(
-        "Wrong digits: not those asked for",
+        "Misshapen, faded or thin",
+        ("x_0_not_rescaled", "ddim_no_root", "ddim_jump", "no_noise"),
+    ),
+    Complaint(
+        "All the same, or other digits than those asked for",
         ("guidance_swapped", "away_from_the_label", "not_subtracted"),
-        ("Do labels reach the network? Another one must change its answer to the same x_t.",),
-    ),
-    Complaint(
-        "Blurred, faded or thin",
-        ("ddim_jump", "jump", "negative_cut"),
+        (
+            "Is the seed set anew for each picture, or one x_T used for all?",
+            "Do labels reach the network? Another one must change its answer to the same x_t.",
+        ),
+        shows=False,
     ),
     Complaint(
         "The loss is NaN, flat, or too high",
@@ -80,7 +84,8 @@ def groups_of(complaint: Complaint, pictures: Mapping[str, Tensor]) -> dict[str,
         return {}
     found: dict[str, Tensor] = {}
     seen = set()
-    groups = {cause: group.name for group in load_table().groups for cause in group.causes}
+    tell = [group for group in load_table().groups if RIGHT not in group.causes]
+    groups = {cause: group.name for group in tell for cause in group.causes}
     for cause in complaint.causes:
         group = groups.get(cause)
         if group is not None and group not in seen:

@@ -159,7 +159,8 @@ def cut(path: Path, picture: Greys) -> Sheet:
     boxes = [] if factor > 1 or (layout and layout.gap) else on_paper(picture)
     if boxes:
         tiles = np.stack([fitted(picture[box]) for box in boxes])
-        return sheet(tiles, f"{len(boxes)} pictures on plain paper, each made 28x28")
+        count = "one picture" if len(boxes) == 1 else f"{len(boxes)} pictures"
+        return sheet(tiles, f"{count} on plain paper, made 28x28")
     if layout:
         tiles = np.stack(list(tiles_of(small, layout)))
         where = f"{layout.count(small.shape[1])} x {layout.count(small.shape[0])} tiles"
