@@ -208,6 +208,8 @@ def broken(kind: str) -> Path:
             np.save(path, np.full((4, 28, 28), np.nan))
         case "oblong":
             Image.new("L", (300, 97)).save(path)
+        case "wide":
+            Image.new("L", (8000, 20)).save(path)
     return path
 
 
@@ -227,6 +229,7 @@ def broken(kind: str) -> Path:
         ("weights.pt", "no digits of 28x28"),
         ("nan.npy", "none of its numbers is finite"),
         ("oblong.png", "300x97 pixels"),
+        ("wide.png", "8,000 pixels a side"),
         ("nowhere.png", "no file"),
         ("huge.csv", "1,000 MB"),
         ("empty.csv", "empty file"),

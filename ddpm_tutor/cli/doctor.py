@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from ddpm_tutor.grading.causes import Cause
     from ddpm_tutor.pictures.sheets import Sheet
 
-SHOWN = 6  # digits of a row, as many as ship of each mistake
+SHOWN = 6  # digits of a row of the picture, as many as ship of each mistake
+IN_A_ROW = 5  # of the screen: at 80 columns
 NAMED = 4  # mistakes of a group that are told in full
 WORTH_SAYING = 0.1  # the probability of a second suspect that is named
 DPI = 150
@@ -34,7 +35,7 @@ def doctor(
     what: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[FILE]",
+            metavar="FILE",
             callback=a_path,
             help="Drawn digits (a picture, .npz, .pt, or a folder of pictures) or losses (.csv, "
             ".jsonl, .json, .txt). Without it: choose a symptom.",
@@ -106,18 +107,14 @@ def show_reading(console: Console, path: Path, sheet: "Sheet") -> None:
 
 
 def show_pictures(console: Console, images: "Tensor", found: "Diagnosis") -> None:
-    """A row of the learner's digits, and one of the likeliest mistake's."""
-    import torch
-
+    """A row of the learner's digits, and below it one of the likeliest mistake's."""
     from ddpm_tutor.screen.images import render_images
 
-    rows = [images[:SHOWN, :, 2:-2, 2:-2]]
-    captions = ["yours"] * len(rows[0])
+    rows = {"yours": images[:IN_A_ROW, :, 2:-2, 2:-2]}
     if found.is_named:
-        theirs = found.pictures[: len(rows[0])]
-        rows.append(theirs)
-        captions += [found.likeliest.group.name] * len(theirs)
-    console.print(render_images(torch.cat(rows), console, captions, 0.4))
+        rows[found.likeliest.group.name] = found.pictures[:IN_A_ROW]
+    for name, digits in rows.items():
+        console.print(render_images(digits, console, [name] * len(digits)))
 
 
 def numbers(found: "Diagnosis") -> Padding:

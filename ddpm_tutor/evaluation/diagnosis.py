@@ -79,7 +79,6 @@ SHOWN = {
     "white": "white pixels",
     "grey": "grey pixels",
     "top": "the strokes' shade",
-    "doubt": "the reader's doubt",
     "strange": "distance to a real digit",
     "variety": "distance to each other",
 }
@@ -257,7 +256,8 @@ class Diagnosis:
     @property
     def verdict(self) -> str:
         """What it is, and how sure that is, in a sentence."""
-        sure = f"{100 * self.likeliest.probability:.0f} %"
+        percent = f"{100 * self.likeliest.probability:.0f}"
+        sure = "over 99 %" if percent == "100" else f"{percent} %"
         if self.looks_right:
             return f"Looks right ({sure})."
         if self.is_unknown:

@@ -6,7 +6,7 @@ to 1, so that a picture x_t has the noise sqrt(1 - alpha_bar_t) of Eq. 4.
 """
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -53,10 +53,6 @@ class Measures:
 
     def __len__(self) -> int:
         return len(self.background)
-
-    def of(self, which: Tensor | slice) -> "Measures":
-        """The measures of some of the digits."""
-        return Measures(*(getattr(self, field.name)[which] for field in fields(self)))
 
 
 @torch.no_grad()

@@ -6,6 +6,7 @@ whose tiles are on plain paper and of any size. Arrays come as NumPy or PyTorch 
 Nothing of such a file is run, and no more is read than fits a small memory.
 """
 
+import contextlib
 import pickle
 import warnings
 import zipfile
@@ -28,7 +29,7 @@ from ddpm_tutor.science.pixels import pad_to_32
 MAX_BYTES = 100_000_000  # of a file, and of what is in it
 MAX_DIGITS = 256  # that are looked at
 MAX_FILES = 64  # of a folder
-MAX_SIDE = 6000  # pixels of a sheet; 64 digits of 32x32, enlarged 16 times, have 4400
+MAX_SIDE = 4500  # pixels of a sheet; 64 digits of 32x32, enlarged 16 times, have 4384
 SIDES = (28, 32)  # of a tile
 GAPS = (2, 0, 1, 3, 4, 5, 6, 8)  # between tiles, in pixels of a digit; the usual first
 MAX_FACTOR = 24  # of an enlargement
@@ -86,7 +87,7 @@ def read_digits_of(path: Path) -> Sheet:
                 f"{path} is HDF5, which is not read here. "
                 "Save the pictures as PNG, or with numpy.savez."
             )
-    return cut(path, read_picture(path))
+    return read_sheet(path)
 
 
 def check_size(path: Path) -> None:
@@ -130,7 +131,7 @@ def read_folder(folder: Path) -> Sheet:
     for file in files[:MAX_FILES]:
         try:
             check_size(file)
-            sheets.append(cut(file, read_picture(file)))
+            sheets.append(read_sheet(file))
         except TutorError as error:
             broken.append(str(error))
     if not sheets:
@@ -142,18 +143,30 @@ def read_folder(folder: Path) -> Sheet:
     return Sheet(images, said, tuple(notes))
 
 
+def read_sheet(path: Path) -> Sheet:
+    """The digits in a picture.
+
+    Raises:
+        TutorError: it cannot be read, is too large, or no digits can be cut out of it.
+    """
+    side = 0
+    with contextlib.suppress(Exception), Image.open(path) as picture:  # reading says what is wrong
+        side = max(picture.size)
+    if side > MAX_SIDE:
+        raise TutorError(
+            f"{path} has {side:,} pixels a side; at most {MAX_SIDE:,} are read. "
+            "Save the digits less enlarged, or fewer of them."
+        )
+    return cut(path, read_picture(path))
+
+
 def cut(path: Path, picture: Greys) -> Sheet:
     """The digits in a picture, (H, W) in shades of grey.
 
     Raises:
-        TutorError: it is too large, or no digits of 28 or 32 pixels can be cut out of it.
+        TutorError: no digits of 28 or 32 pixels can be cut out of it.
     """
     height, width = picture.shape
-    if max(height, width) > MAX_SIDE:
-        raise TutorError(
-            f"{path} has {width:,} x {height:,} pixels; at most {MAX_SIDE:,} a side are read. "
-            "Save the digits less enlarged."
-        )
     small, factor = unenlarged(picture)
     layout = layout_of(small)
     boxes = [] if factor > 1 or (layout and layout.gap) else on_paper(picture)
@@ -361,15 +374,14 @@ def tensors(path: Path) -> list[NDArray[Any]]:
 
 def as_arrays(value: Any) -> Iterator[NDArray[Any]]:
     """A tensor as an array, cut to what is looked at; a list of pictures of one shape as one."""
-    if isinstance(value, Tensor):
-        small = value.detach()[:MAX_DIGITS] if value.ndim > 2 or value.ndim == 2 else value.detach()
-        if small.numel() * 4 > MAX_BYTES or value.is_sparse:
-            return
-        yield (small.float() if small.is_floating_point() else small).numpy()
-    elif isinstance(value, list | tuple) and value and all(isinstance(v, Tensor) for v in value):
-        same = [v.detach() for v in value[:MAX_DIGITS] if v.shape == value[0].shape]
-        if same[0].numel() * 4 * len(same) <= MAX_BYTES:
-            yield torch.stack(same).float().numpy()
+    if isinstance(value, list | tuple) and value and all(isinstance(v, Tensor) for v in value):
+        same = [v for v in value[:MAX_DIGITS] if v.shape == value[0].shape]
+        value = torch.stack(same) if same[0].numel() * len(same) * 4 <= MAX_BYTES else None
+    if not isinstance(value, Tensor) or value.layout != torch.strided or value.is_quantized:
+        return
+    some = value.detach()[:MAX_DIGITS] if value.ndim > 1 else value.detach()
+    if some.numel() * 4 <= MAX_BYTES:  # a view may say that it is larger than its file
+        yield (some.float() if some.is_floating_point() else some).numpy()
 
 
 def check_unpacked(path: Path) -> None:
