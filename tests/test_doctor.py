@@ -285,6 +285,13 @@ def test_what_no_mistake_draws_is_not_named(
     assert "like no mistake that is known here" in said and "Furthest from right ones" in said
 
 
+def test_one_picture_again_and_again_is_not_right(real: Tensor, folder: Path) -> None:
+    images = torch.cat([real[:1].expand(14, -1, -1, -1), real[1:3]])
+    np.save("drawn.npy", images.numpy())
+    said = " ".join(tutor("drawn.npy").output.split())
+    assert "13 of 16 pictures are the same" in said and "one x_T used for all?" in said
+
+
 @pytest.mark.parametrize("count", [1, 4, 16, 64])
 def test_right_digits_look_right(real: Tensor, count: int) -> None:
     assert diagnose(real[:count]).looks_right

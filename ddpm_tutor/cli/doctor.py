@@ -147,7 +147,7 @@ def show_verdict(console: Console, found: "Diagnosis") -> None:
         show_others(console, found)
         return
     console.print(Text.assemble(("✗ ", "bold red"), (found.verdict, "bold")))
-    if found.is_unknown:
+    if not found.is_named:
         show_unknown(console, found)
         return
     for cause in causes[:NAMED]:
@@ -168,8 +168,9 @@ def show_unknown(console: Console, found: "Diagnosis") -> None:
     """What is to be said of digits that no known mistake draws."""
     from ddpm_tutor.evaluation.diagnosis import RIGHT
 
-    odd = f"Furthest from right ones: {', '.join(found.odd)}."
-    console.print(Padding(Sentence(odd), (0, 0, 0, 2)))
+    if found.odd:
+        odd = f"Furthest from right ones: {', '.join(found.odd)}."
+        console.print(Padding(Sentence(odd), (0, 0, 0, 2)))
     near = next(s for s in found.suspects if RIGHT not in s.group.causes).group.causes
     said = f"Nearest, and perhaps none of yours: {', '.join(near[:NAMED])}."
     console.print(Padding(Sentence(Text(said, "dim")), (0, 0, 0, 2)))

@@ -117,9 +117,7 @@ class Suspect:
     probability: float
     log: float  # of its likelihood, before it is made as sure as it may be
     distance: float  # root mean square of its standardised differences: about 1 where it is meant
-    speaks: tuple[
-        str, ...
-    ]  # the measures that speak most for it rather than for the next, in words
+    speaks: tuple[str, ...]  # what speaks most for it rather than for the next, in words
 
 
 def scaled(found: Measures) -> Tensor:
@@ -228,6 +226,7 @@ class Diagnosis:
     right: Group
     pictures: Tensor  # (PICTURED, 1, 28, 28) uint8, of the likeliest
     right_pictures: Tensor  # the same of what the right equations draw
+    same: int  # of the pictures that are nearly another one
     odd: tuple[str, ...]  # in what the digits are furthest from right ones, in words
     notes: tuple[str, ...]  # what the numbers say whatever the mistake is
 
@@ -237,7 +236,13 @@ class Diagnosis:
 
     @property
     def looks_right(self) -> bool:
-        return RIGHT in self.likeliest.group.causes and not self.is_unknown
+        fine = RIGHT in self.likeliest.group.causes and not self.is_unknown
+        return fine and not self.is_collapsed
+
+    @property
+    def is_collapsed(self) -> bool:
+        """Whether it is one picture again and again."""
+        return len(self.found) >= 4 and self.same >= len(self.found) / 2
 
     @property
     def is_unknown(self) -> bool:
@@ -247,7 +252,7 @@ class Diagnosis:
     @property
     def is_named(self) -> bool:
         """Whether the likeliest is a mistake, and more than the nearest."""
-        return not (self.looks_right or self.is_unknown)
+        return RIGHT not in self.likeliest.group.causes and not self.is_unknown
 
     def others(self, least: float) -> list[Suspect]:
         """Those behind the likeliest that have at least this probability."""
@@ -262,6 +267,8 @@ class Diagnosis:
             return f"Looks right ({sure})."
         if self.is_unknown:
             return "Not right, and like no mistake that is known here."
+        if self.is_collapsed and not self.is_named:
+            return "One picture again and again: is the seed set anew, or one x_T used for all?"
         many = len(self.likeliest.group.causes) > 1
         return f"Likeliest ({sure}){', which of these the pictures do not tell' if many else ''}:"
 
@@ -291,7 +298,7 @@ def diagnose(images: Tensor) -> Diagnosis:
     right = next(group for group in table.groups if RIGHT in group.causes)
     return Diagnosis(
         found, tuple(listed), right, pictures[listed[0].group.name], pictures[right.name],
-        oddities(table, right, found), tuple(remarks(images, found)),
+        same_pictures(images), oddities(table, right, found), tuple(remarks(images, found)),
     )  # fmt: skip
 
 
@@ -320,8 +327,7 @@ def remarks(images: Tensor, found: Measures) -> list[str]:
     elif noise > 0.015:
         said.append(f"Noise of {noise:.2f} is left, as much as x_t has at t = {t} (Eq. 4).")
     count = len(found)
-    same = same_pictures(images)
-    if same:
+    if same := same_pictures(images):
         said.append(f"{same} of {count} pictures are the same as another one.")
     height = float(found.height.median())
     if noise < 0.03 and 21.5 < height < 24.5:
