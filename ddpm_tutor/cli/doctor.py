@@ -82,10 +82,10 @@ def look_at_digits(console: Console, path: Path, out: Path) -> None:
     """Measures drawn digits, and says which known mistake draws such ones."""
     with console.status("Looking ..."):
         from ddpm_tutor.evaluation.diagnosis import diagnose
-        from ddpm_tutor.pictures.picture_files import picture_endings, with_ending
+        from ddpm_tutor.pictures.picture_files import with_ending
         from ddpm_tutor.pictures.sheets import read_digits_of
 
-        target = check_target(with_ending(out, picture_endings()))
+        target = check_target(with_ending(out, [".png"]))
         if path.resolve() == target.resolve():
             raise UsageError(f"{path} would be written over. Choose another name with --out.")
         sheet = read_digits_of(path)

@@ -265,10 +265,10 @@ class Diagnosis:
         sure = "over 99 %" if percent == "100" else f"{percent} %"
         if self.looks_right:
             return f"Looks right ({sure})."
+        if self.is_collapsed and RIGHT in self.likeliest.group.causes:
+            return "One picture again and again: is the seed set anew, or one x_T used for all?"
         if self.is_unknown:
             return "Not right, and like no mistake that is known here."
-        if self.is_collapsed and not self.is_named:
-            return "One picture again and again: is the seed set anew, or one x_T used for all?"
         many = len(self.likeliest.group.causes) > 1
         return f"Likeliest ({sure}){', which of these the pictures do not tell' if many else ''}:"
 
