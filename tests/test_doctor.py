@@ -19,7 +19,7 @@ from test_documents import parse
 from torch import Tensor
 from typer.testing import CliRunner, Result
 
-from ddpm_tutor.cli import doctor_symptoms
+from ddpm_tutor.cli import doctor_losses, doctor_symptoms
 from ddpm_tutor.cli.app import app
 from ddpm_tutor.errors import TutorError
 from ddpm_tutor.evaluation.diagnosis import RIGHT, diagnose, load_pictures, load_table
@@ -443,6 +443,10 @@ def test_a_loss_of_one_leads_to_the_exercise(folder: Path) -> None:
     said = " ".join(tutor("loss.csv").output.split())
     assert "learned to say zero" in said and "fresh_noise" in said
     assert "ddpm-tutor exercise start 6" in said
+    Path("loss.csv").write_text("step,loss\n1,1.0\n2,50.0\n3,nan\n")
+    said = " ".join(tutor("loss.csv").output.split())
+    assert "no number from step 3 on; it had risen from 1 to 50" in said
+    assert lesson_command(3, "Two losses") in said
 
 
 # --- symptoms
@@ -476,5 +480,9 @@ def test_every_lead_can_be_typed() -> None:
     # each --bug has its name from the list of them: one of them is parsed
     for words in {words.split(" --bug")[0] for words in typed}:
         parse(shlex.split(words)[1:])
-    for number, title in [*TAUGHT.values(), *(c.step for c in OTHERS.values() if c.step)]:
+    for number, title in [
+        doctor_losses.TAUGHT,
+        *TAUGHT.values(),
+        *(c.step for c in OTHERS.values() if c.step),
+    ]:
         assert "--from" in lesson_command(number, title), title

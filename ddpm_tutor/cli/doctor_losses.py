@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ddpm_tutor.storage.loss_files import Losses, Points
 
 MARKS = {True: ("✗ ", "bold red"), False: ("✓ ", "bold green")}
+TAUGHT = (3, "Two losses")  # how a curve is read: the number of a lesson, the title of a step
 MAX_DRAWN = 2000  # points of a curve
 
 
@@ -38,7 +39,8 @@ def look_at_losses(console: Console, path: Path) -> None:
         where, loss = shipped[-1]
         said = f"The shipped weights had {loss:.3g} after {where:,.0f} {losses.unit}s."
         console.print(Sentence(Text(said, "dim")))
-    show_causes(console, [name for finding in findings for name in finding.causes])
+    if any(finding.is_fault for finding in findings):
+        show_causes(console, [name for finding in findings for name in finding.causes])
     if say := rate_at_end(losses):
         console.print(Sentence(Text(say, "dim")))
 
@@ -134,7 +136,7 @@ def rate_at_end(losses: "Losses") -> str:
 def show_causes(console: Console, names: list[str]) -> None:
     """The known mistakes that make such a curve, and where to go on."""
     from ddpm_tutor.cli.doctor import show_leads
-    from ddpm_tutor.grading.causes import find_cause
+    from ddpm_tutor.grading.causes import find_cause, lesson_command
 
     causes = [find_cause(name) for name in dict.fromkeys(names) if name != "lr"]
     for cause in causes:
@@ -142,3 +144,6 @@ def show_causes(console: Console, names: list[str]) -> None:
         console.print(Padding(Sentence(said), (0, 0, 0, 2)))
     if causes:
         show_leads(console, causes[0])
+    else:
+        read = Text.assemble(("Read  ", "dim"), (lesson_command(*TAUGHT), "bold cyan"))
+        console.print(Padding(read, (0, 0, 0, 2)))
