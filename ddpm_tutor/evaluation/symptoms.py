@@ -32,7 +32,7 @@ class Measures:
     A field says nothing, NaN, where it takes more than one picture and there is one.
     """
 
-    background: Tensor  # the median shade of the frame around the digit
+    background: Tensor  # mean shade of the frame around the digit, less a quarter on either end
     spread: Tensor  # standard deviation of the shades of the frame
     noise: Tensor  # standard deviation of the noise of the frame, in [-1, 1]; see `noise_of`
     black: Tensor  # share of the pixels that are black
@@ -67,7 +67,9 @@ def measures(images: Tensor, classifier: Classifier, real_features: Tensor) -> M
     inner = inside(images)  # (n, 28, 28) in 0..255
     shades = inner / 255
     frame = shades[:, frame_mask()]  # (n, 300)
-    background = frame.median(1).values
+    quarter = frame.shape[1] // 4
+    # not the median, which is black or white by chance where half of the pixels are
+    background = frame.sort(1).values[:, quarter:-quarter].mean(1)
     probabilities = reading.probabilities.double()
     logs = probabilities.clamp(min=1e-12).log()
     flat = shades.flatten(1)
