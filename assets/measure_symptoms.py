@@ -65,7 +65,7 @@ FULL = ("p_step", "sample")  # functions whose mistakes depend on how many steps
 EXACT = ("root_beta", "no_root", "one_z", "off_by_one", "upwards")
 FEW = 4  # digits of these
 SCALES_OF_GUIDANCE = (1.5, 3.0)
-NOT_APART = 1.2  # Bhattacharyya's distance of two groups that are told apart too seldom
+NOT_APART = 1.05  # Bhattacharyya's distance of two groups that are told apart too seldom
 AT = 16  # digits
 APART = 125  # every so many of the right drawings that ship are taken
 # networks with random weights draw now this noise and now that, most often that of the other: they

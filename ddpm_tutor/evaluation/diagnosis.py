@@ -83,7 +83,7 @@ SHOWN = {
     "variety": "distance to each other",
 }
 STRANGE = 3.5  # distance from real digits beyond which to read is to guess
-FAR = 2.0  # distance from a group beyond which digits are not of it: 10 in 412 had 1.4 and more
+FAR = 2.0  # distance from a group beyond which digits are not of it: 10 in 387 had 1.4 and more
 
 
 @dataclass(frozen=True)
