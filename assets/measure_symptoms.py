@@ -223,7 +223,7 @@ class Trainings:
         self.once("t_large", of_t=lambda t: 700 + t % 300)
         self.once("always_T", of_t=lambda t: torch.full_like(t, 1000))
         self.once("t_small", of_t=lambda t: 1 + t % 50)
-        for lr, steps in ((0.1, 120), (1.0, 60), (1e-6, 80)):
+        for lr, steps in ((0.1, 120), (1.0, 60), (0.01, 150), (1e-6, 80)):
             self.once(f"lr_{lr:g}", steps, lr=lr)
 
     def once(
@@ -246,7 +246,7 @@ class Trainings:
         step = self.exercise.load(code)
         losses = []
         for i in range(steps):
-            generator = stream(seed, "symptoms", i)
+            generator = stream(seed, "doc", i)
             pick = torch.randint(len(self.images), (BATCH,), generator=generator)
             x_0 = scale(to_unit_range(self.images[pick]))
             t = of_t(torch.randint(1, schedule.T + 1, (BATCH,), generator=generator))
