@@ -18,6 +18,7 @@ from ddpm_tutor import __version__
 from ddpm_tutor.cli import exercise
 from ddpm_tutor.cli.advice import with_advice
 from ddpm_tutor.cli.courses import CourseOption, no_course_before
+from ddpm_tutor.cli.doctor import doctor
 from ddpm_tutor.cli.edit import edit
 from ddpm_tutor.cli.evaluate import evaluate
 from ddpm_tutor.cli.gif import gif
@@ -162,7 +163,7 @@ app.command("lessons")(lessons)
 app.command("lesson")(lesson)
 app.add_typer(exercise.app, name="exercise")
 for command in (
-    paper, page, notebook, review, gif, edit, sample, train, evaluate, report, grade, info,
+    paper, page, notebook, review, gif, edit, sample, train, evaluate, doctor, report, grade, info,
 ):  # fmt: skip
     app.command()(command)
 

@@ -1,0 +1,468 @@
+"""Sheets of drawn digits, as anybody's program saves them: cut into digits of 32x32.
+
+A picture holds tiles of 28 or 32 pixels, each perhaps enlarged by a whole factor, with gaps or
+without, as torchvision's `make_grid` or `ddpm_tutor.grid` lay them out; or a figure of matplotlib,
+whose tiles are on plain paper and of any size. Arrays come as NumPy or PyTorch write them.
+Nothing of such a file is run, and no more is read than fits a small memory.
+"""
+
+import contextlib
+import pickle
+import warnings
+import zipfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from ddpm_tutor.errors import TutorError, first_line
+from ddpm_tutor.pictures.picture_files import PICTURES
+from ddpm_tutor.pictures.picture_reading import Greys, read_picture
+from ddpm_tutor.science.pixels import pad_to_32
+
+MAX_BYTES = 100_000_000  # of a file, and of what is in it
+MAX_DIGITS = 256  # that are looked at
+MAX_FILES = 64  # of a folder
+MAX_SIDE = 4500  # pixels of a sheet; 64 digits of 32x32, enlarged 16 times, have 4384
+SIDES = (28, 32)  # of a tile
+GAPS = (2, 0, 1, 3, 4, 5, 6, 8)  # between tiles, in pixels of a digit; the usual first
+MAX_FACTOR = 24  # of an enlargement
+SAME = 3.0  # shades by which pixels that are the same may differ, as after a JPEG
+ARRAYS = (".npz", ".npy")
+TENSORS = (".pt", ".pth")
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Digits that were read from somewhere."""
+
+    images: Tensor  # (n, 1, 32, 32) uint8
+    read_as: str  # how they were read, in words
+    notes: tuple[str, ...] = ()  # what was odd about it
+
+
+class Layout(NamedTuple):
+    """How a sheet is laid out, in pixels of a digit."""
+
+    side: int  # of a tile
+    gap: int  # between two tiles
+    border: int  # around them all
+
+    def count(self, length: int) -> int:
+        """How many tiles fit such a length, or 0 where it does not come out even."""
+        room = length - 2 * self.border + self.gap
+        count, rest = divmod(room, self.side + self.gap)
+        return 0 if rest else max(0, count)
+
+    def starts(self, length: int) -> list[int]:
+        """Where the tiles begin."""
+        return [self.border + i * (self.side + self.gap) for i in range(self.count(length))]
+
+
+def read_digits_of(path: Path) -> Sheet:
+    """The drawn digits in a picture, in an array, or in a folder of pictures.
+
+    Raises:
+        TutorError: there are none, or they cannot be read.
+    """
+    if path.is_dir():
+        return read_folder(path)
+    check_size(path)
+    match path.suffix.lower():
+        case ending if ending in ARRAYS:
+            return of_values(path, numpy_arrays(path))
+        case ending if ending in TENSORS:
+            return of_values(path, tensors(path))
+        case ".safetensors":
+            raise TutorError(f"{path} holds weights, no pictures. Draw with them, and name those.")
+    with path.open("rb") as file:
+        if file.read(4) == b"\x89HDF":
+            raise TutorError(
+                f"{path} is HDF5, which is not read here. "
+                "Save the pictures as PNG, or with numpy.savez."
+            )
+    return read_sheet(path)
+
+
+def check_size(path: Path) -> None:
+    """Refuses what is no file, or too large a one, before any of it is read.
+
+    Raises:
+        TutorError: saying what it is.
+    """
+    if not path.exists():
+        raise TutorError(f"There is no file {path}.")
+    if not path.is_file():  # to read a pipe would wait for ever
+        raise TutorError(f"{path} is a pipe or a device. Name a file.")
+    size = path.stat().st_size
+    if size == 0:
+        raise TutorError(f"{path} is an empty file.")
+    if size > MAX_BYTES:
+        raise too_large(path, size)
+
+
+def too_large(path: Path, size: int) -> TutorError:
+    """What to say of too many bytes."""
+    return TutorError(
+        f"{path} holds {size / 1e6:,.0f} MB; at most {MAX_BYTES / 1e6:.0f} MB are read. "
+        f"Save fewer pictures: {MAX_DIGITS} digits are plenty."
+    )
+
+
+# --- pictures
+
+
+def read_folder(folder: Path) -> Sheet:
+    """All digits of the pictures in a folder.
+
+    Raises:
+        TutorError: it holds no picture that can be read.
+    """
+    files = sorted(p for p in folder.iterdir() if p.suffix.lower() in PICTURES and p.is_file())
+    if not files:
+        raise TutorError(f"{folder} holds no pictures, such as PNG. Name a folder that does.")
+    sheets, broken = [], []
+    for file in files[:MAX_FILES]:
+        try:
+            check_size(file)
+            sheets.append(read_sheet(file))
+        except TutorError as error:
+            broken.append(str(error))
+    if not sheets:
+        raise TutorError(broken[0])
+    images = torch.cat([sheet.images for sheet in sheets])[:MAX_DIGITS]
+    said = f"{len(images)} digits of {len(sheets)} pictures"
+    notes = [f"{len(files) - MAX_FILES} more pictures were left."] * (len(files) > MAX_FILES)
+    notes += [f"{len(broken)} could not be read: {broken[0]}"] if broken else []
+    return Sheet(images, said, tuple(notes))
+
+
+def read_sheet(path: Path) -> Sheet:
+    """The digits in a picture.
+
+    Raises:
+        TutorError: it cannot be read, is too large, or no digits can be cut out of it.
+    """
+    side = 0
+    with contextlib.suppress(Exception), Image.open(path) as picture:  # reading says what is wrong
+        side = max(picture.size)
+    if side > MAX_SIDE:
+        raise TutorError(
+            f"{path} has {side:,} pixels a side; at most {MAX_SIDE:,} are read. "
+            "Save the digits less enlarged, or fewer of them."
+        )
+    return cut(path, read_picture(path))
+
+
+def cut(path: Path, picture: Greys) -> Sheet:
+    """The digits in a picture, (H, W) in shades of grey.
+
+    Raises:
+        TutorError: no digits of 28 or 32 pixels can be cut out of it.
+    """
+    height, width = picture.shape
+    small, factor = unenlarged(picture)
+    layout = layout_of(small)
+    boxes = [] if factor > 1 or (layout and layout.gap) else on_paper(picture)
+    if boxes:
+        tiles = np.stack([fitted(picture[box]) for box in boxes])
+        count = "one picture" if len(boxes) == 1 else f"{len(boxes)} pictures"
+        return sheet(tiles, f"{count} on plain paper, made 28x28")
+    if layout:
+        tiles = np.stack(list(tiles_of(small, layout)))
+        where = f"{layout.count(small.shape[1])} x {layout.count(small.shape[0])} tiles"
+        said = f"{where} of {layout.side}x{layout.side} pixels" if len(tiles) > 1 else "one digit"
+        said += f" of {layout.side}x{layout.side} pixels" if len(tiles) == 1 else ""
+        said += f", gaps of {layout.gap}" if layout.gap and len(tiles) > 1 else ""
+        said += f", enlarged {factor} times" if factor > 1 else ""
+        return sheet(tiles, said)
+    if 0.8 < height / width < 1.25 and min(height, width) >= min(SIDES):
+        return sheet(fitted(picture)[None], f"one picture of {width}x{height}, made 28x28")
+    raise TutorError(
+        f"{path} has {width}x{height} pixels, which is no sheet of digits of 28x28 or 32x32, "
+        "enlarged by a whole factor or not. Save it with torchvision's save_image, or one digit a "
+        "file."
+    )
+
+
+def sheet(tiles: NDArray[Any], read_as: str, notes: Iterable[str] = ()) -> Sheet:
+    """Tiles (n, 28, 28) or (n, 32, 32), 0..255, as a sheet."""
+    notes = list(notes)
+    if len(tiles) > MAX_DIGITS:
+        notes.append(f"The first {MAX_DIGITS} of {len(tiles):,} digits are looked at.")
+    values = torch.from_numpy(np.clip(np.round(tiles[:MAX_DIGITS]), 0, 255).astype(np.uint8))
+    images = values[:, None] if values.shape[-1] == 32 else pad_to_32(values)
+    return Sheet(images, read_as, tuple(notes))
+
+
+def unenlarged(picture: Greys) -> tuple[Greys, int]:
+    """The picture with each block of equal pixels as one, and how large the blocks are.
+
+    The largest whole factor by which all of it is enlarged; 1 where it is not.
+    """
+    height, width = picture.shape
+    for factor in range(MAX_FACTOR, 1, -1):
+        if height % factor or width % factor or min(height, width) < factor * min(SIDES):
+            continue
+        blocks = picture.reshape(height // factor, factor, width // factor, factor)
+        means = blocks.mean((1, 3))
+        apart = np.abs(blocks - means[:, None, :, None])
+        steady = float(apart.mean()) < SAME / 3 and float(np.quantile(apart, 0.999)) < 8 * SAME
+        if steady and means.std() > 0:
+            return means.astype(np.float32), factor
+    return picture, 1
+
+
+def layout_of(picture: Greys) -> Layout | None:
+    """How a sheet is laid out; None where no layout of digits fits its size.
+
+    Of several that fit, one whose gaps are of one shade is it. Without gaps, the one whose tiles'
+    edges hold least.
+    """
+    height, width = picture.shape
+    fits = [
+        layout
+        for gap in GAPS
+        for side in SIDES
+        for border in dict.fromkeys((gap, 0))
+        if (layout := Layout(side, gap, border)).count(height) and layout.count(width)
+    ]
+    plain = [layout for layout in fits if layout.gap and gaps_are_plain(picture, layout)]
+    with_gaps = [x for x in plain if x.count(height) * x.count(width) > 1 or x.border]
+    bare = [layout for layout in fits if not layout.gap]
+    if with_gaps and not (height in SIDES and width in SIDES):
+        return min(with_gaps, key=lambda layout: unsteadiness(picture, layout))
+    return min(bare, key=lambda layout: unsteadiness(picture, layout), default=None)
+
+
+def gaps_are_plain(picture: Greys, layout: Layout) -> bool:
+    """Whether all that lies between the tiles is of one shade."""
+    outside = np.ones(picture.shape, bool)
+    for top in layout.starts(picture.shape[0]):
+        for left in layout.starts(picture.shape[1]):
+            outside[top : top + layout.side, left : left + layout.side] = False
+    values = picture[outside]
+    return values.size > 0 and mostly_one_shade(values)
+
+
+def mostly_one_shade(values: Greys) -> bool:
+    """Whether all but a twentieth of the pixels have one shade: a JPEG smears the edges."""
+    return float(np.quantile(np.abs(values - np.median(values)), 0.95)) <= 2 * SAME
+
+
+def unsteadiness(picture: Greys, layout: Layout) -> float:
+    """How much the outermost pixels of the tiles differ from their usual shade: digits do not
+    reach there, and where a cut goes through digits it is large."""
+    tiles = np.stack(list(tiles_of(picture, layout)))
+    edges = np.concatenate([tiles[:, 0], tiles[:, -1], tiles[:, :, 0], tiles[:, :, -1]], 1)
+    return float(np.abs(edges - np.median(edges)).mean())
+
+
+def tiles_of(picture: Greys, layout: Layout) -> Iterator[Greys]:
+    """The tiles, row by row; those at the end that are of one shade, and hold nothing, are left."""
+    found = [
+        picture[top : top + layout.side, left : left + layout.side]
+        for top in layout.starts(picture.shape[0])
+        for left in layout.starts(picture.shape[1])
+    ]
+    while len(found) > 1 and float(found[-1].max() - found[-1].min()) <= SAME:
+        found.pop()
+    yield from found
+
+
+def on_paper(picture: Greys) -> list[tuple[slice, slice]]:
+    """Where pictures lie on paper of one shade that is not black, as in a figure of matplotlib.
+
+    All of the same size and about square; words and numbers are not.
+    """
+    edges = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
+    paper = float(np.median(edges))
+    if paper < 40 or not mostly_one_shade(edges):
+        return []
+    differs = np.abs(picture - paper) > SAME
+    boxes = [
+        (slice(rows.start + part.start, rows.start + part.stop), columns)
+        for rows in runs(differs.any(1))
+        for columns in runs(differs[rows].any(0))
+        for part in runs(differs[rows, columns].any(1))  # a title may stand above one of them
+    ]
+    square = [
+        (rows, columns)
+        for rows, columns in boxes
+        if 0.9 < (rows.stop - rows.start) / (columns.stop - columns.start) < 1.1
+    ]
+    if not square:
+        return []
+    largest = max(rows.stop - rows.start for rows, _ in square)
+    kept = [box for box in square if box[0].stop - box[0].start > 0.9 * largest]
+    return kept if largest >= min(SIDES) else []
+
+
+def runs(there: NDArray[np.bool_]) -> list[slice]:
+    """The stretches of a row in which something is."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], there, [False]]).astype(np.int8)))
+    return [slice(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def fitted(picture: Greys) -> Greys:
+    """A picture of any size as 28x28."""
+    image = Image.fromarray(picture).resize((28, 28), Image.Resampling.BOX)
+    return np.asarray(image, np.float32)
+
+
+# --- arrays
+
+
+def numpy_arrays(path: Path) -> list[NDArray[Any]]:
+    """The arrays in a file of NumPy.
+
+    Raises:
+        TutorError: it cannot be read, or is too large.
+    """
+    try:
+        check_unpacked(path)
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return [loaded]
+        with loaded as arrays:
+            return [arrays[name] for name in arrays.files]
+    except TutorError:
+        raise
+    except Exception as error:  # NumPy has many words for it
+        if "allow_pickle" in str(error):
+            raise TutorError(
+                f"{path} holds Python objects, which could run code. Save the pictures as one "
+                "array of numbers."
+            ) from None
+        raise TutorError(f"{path} cannot be read: {first_line(error).rstrip('.')}.") from error
+
+
+def tensors(path: Path) -> list[NDArray[Any]]:
+    """The tensors in a file of PyTorch; nothing in it is run.
+
+    Raises:
+        TutorError: it cannot be read, holds more than tensors, or is too large.
+    """
+    try:
+        check_unpacked(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except TutorError:
+        raise
+    except pickle.UnpicklingError:
+        raise TutorError(
+            f"{path} holds more than tensors, and to read it would run its code. "
+            "Save the tensor of the pictures alone: torch.save(images, 'samples.pt')"
+        ) from None
+    except Exception as error:
+        raise TutorError(f"{path} cannot be read: {first_line(error).rstrip('.')}.") from error
+    if isinstance(loaded, Tensor):
+        found: list[Any] = [loaded]
+    elif isinstance(loaded, dict):
+        found = list(loaded.values())
+    else:
+        found = [loaded] if isinstance(loaded, list | tuple) else []
+    return [array for value in found for array in as_arrays(value)]
+
+
+def as_arrays(value: Any) -> Iterator[NDArray[Any]]:
+    """A tensor as an array, cut to what is looked at; a list of pictures of one shape as one."""
+    if isinstance(value, list | tuple) and value and all(isinstance(v, Tensor) for v in value):
+        same = [v for v in value[:MAX_DIGITS] if v.shape == value[0].shape]
+        value = torch.stack(same) if same[0].numel() * len(same) * 4 <= MAX_BYTES else None
+    if not isinstance(value, Tensor) or value.layout != torch.strided or value.is_quantized:
+        return
+    some = value.detach()[:MAX_DIGITS] if value.ndim > 1 else value.detach()
+    if some.numel() * 4 <= MAX_BYTES:  # a view may say that it is larger than its file
+        yield (some.float() if some.is_floating_point() else some).numpy()
+
+
+def check_unpacked(path: Path) -> None:
+    """Refuses a packed file that would be too large when it is unpacked.
+
+    Raises:
+        TutorError: it would.
+    """
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as parts:
+            size = sum(part.file_size for part in parts.infolist())
+        if size > MAX_BYTES:
+            raise too_large(path, size)
+
+
+def of_values(path: Path, arrays: list[NDArray[Any]]) -> Sheet:
+    """The digits among arrays: the first that has the shape of some.
+
+    Raises:
+        TutorError: none has, or its numbers are none.
+    """
+    for array in arrays:
+        tiles = as_tiles(array)
+        if tiles is not None:
+            return in_shades(path, tiles)
+    shapes = ", ".join(str(array.shape).replace(",)", ")") for array in arrays[:3]) or "nothing"
+    raise TutorError(
+        f"{path} holds no digits of 28x28 or 32x32: it holds {shapes}. "
+        "Save the pictures as one array (n, 28, 28), (n, 1, 32, 32) or the like."
+    )
+
+
+def as_tiles(array: NDArray[Any]) -> NDArray[Any] | None:
+    """An array as (n, side, side) where it has such a shape, in any usual order; else None."""
+    if array.dtype.kind not in "fiub" or array.size == 0:
+        return None
+    if array.ndim in (1, 2) and array.shape[-1] in (784, 1024) and array.shape[0] not in SIDES:
+        side = round(array.shape[-1] ** 0.5)
+        return array.reshape(-1, side, side)
+    if array.ndim == 5 and array.shape[0] == 1:
+        array = array[0]
+    if array.ndim in (3, 4) and array.shape[-1] in (1, 3, 4) and array.shape[-2] in SIDES:
+        array = np.moveaxis(array, -1, -3)
+    if array.ndim < 2 or array.shape[-1] not in SIDES or array.shape[-2] != array.shape[-1]:
+        return None
+    if array.ndim == 4 and array.shape[1] in (1, 3, 4):
+        return array[:MAX_DIGITS, :3].mean(1) if array.shape[1] > 1 else array[:, 0]
+    if array.ndim == 4:
+        return None
+    return array.reshape(-1, *array.shape[-2:])
+
+
+def in_shades(path: Path, tiles: NDArray[Any]) -> Sheet:
+    """Tiles of numbers in any usual range, (n, side, side), as shades 0..255.
+
+    Raises:
+        TutorError: none of the numbers is finite.
+    """
+    count, side = len(tiles), tiles.shape[-1]
+    notes = []
+    if count > MAX_DIGITS:
+        notes.append(f"The first {MAX_DIGITS} of {count:,} digits are looked at.")
+    values = tiles[:MAX_DIGITS].astype(np.float64)
+    finite = np.isfinite(values)
+    if not finite.all():
+        notes.append(
+            f"{(~finite).mean():.1%} of the numbers are NaN or infinite; they are shown black."
+        )
+    if not finite.any():
+        raise TutorError(f"{path}: none of its numbers is finite, all are NaN or infinite.")
+    low, high = float(values[finite].min()), float(values[finite].max())
+    scaled, taken = shades(values, low, high, tiles.dtype.kind)
+    scaled = np.where(finite, scaled, 0)
+    said = f"{len(values)} digits of {side}x{side}, {tiles.dtype}, {low:.3g} to {high:.3g}: {taken}"
+    return sheet(scaled, said, notes)
+
+
+def shades(values: NDArray[Any], low: float, high: float, kind: str) -> tuple[NDArray[Any], str]:
+    """Numbers as shades 0..255, and the range that they are taken to be in, in words."""
+    if kind == "b" or (kind in "iu" and low >= 0 and high <= 1) or (low >= -0.05 and high <= 1.5):
+        return values * 255, "taken for [0, 1]"
+    if low >= -0.5 and high > 8:
+        return values, "taken for 0 to 255"
+    return (values + 1) * 127.5, "taken for [-1, 1]"

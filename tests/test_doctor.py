@@ -1,0 +1,488 @@
+"""`doctor`: drawn digits measured and compared, losses judged, symptoms that lead somewhere."""
+
+import io
+import json
+import math
+import os
+import pickle
+import shlex
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from test_documents import parse
+from torch import Tensor
+from typer.testing import CliRunner, Result
+
+from ddpm_tutor.cli import doctor_losses, doctor_symptoms
+from ddpm_tutor.cli.app import app
+from ddpm_tutor.errors import TutorError
+from ddpm_tutor.evaluation.diagnosis import RIGHT, diagnose, load_pictures, load_table
+from ddpm_tutor.evaluation.loss_curves import judge
+from ddpm_tutor.evaluation.symptoms import noise_of, same_pictures, step_of_noise
+from ddpm_tutor.grading.causes import OTHERS, TAUGHT, find_cause, lesson_command
+from ddpm_tutor.grading.complaints import COMPLAINTS
+from ddpm_tutor.grading.known_mistakes import bugs
+from ddpm_tutor.pictures.grids import enlarged, grid
+from ddpm_tutor.pictures.sheets import read_digits_of
+from ddpm_tutor.science.diffusion import q_sample
+from ddpm_tutor.science.noise import normal, stream
+from ddpm_tutor.science.pixels import to_uint8, to_unit_range
+from ddpm_tutor.science.schedule import Schedule
+from ddpm_tutor.storage.digits import load_offline_digits
+from ddpm_tutor.storage.loss_files import read_losses
+
+
+@pytest.fixture(scope="module")
+def real() -> Tensor:
+    """64 right digits, (64, 1, 32, 32) uint8, none of which the table was made of."""
+    return load_offline_digits().validation_images[5:69]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to work in, on a screen of 80 columns."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    return tmp_path
+
+
+def tutor(*words: str, code: int = 0) -> Result:
+    done = CliRunner().invoke(app, ["doctor", *words])
+    assert done.exit_code == code, done.output
+    return done
+
+
+def noisy(x_0: Tensor, sigma: float, seed: int = 1) -> Tensor:
+    return x_0 + sigma * normal(x_0.shape, stream(seed, "doctor"), "cpu")
+
+
+# --- measures
+
+
+@pytest.mark.parametrize("t", [5, 10, 30, 100, 200, 300])
+def test_the_step_of_the_noise_is_found_within_a_tenth(
+    real: Tensor, schedule: Schedule, t: int
+) -> None:
+    x_0 = to_unit_range(real)
+    eps = normal(x_0.shape, stream(0, "doctor", t), "cpu")
+    x_t = q_sample(schedule, x_0, torch.full((64,), t), eps)
+    added = noisy(x_0, math.sqrt(1 - float(schedule.alpha_bar[t])))
+    for drawn in (x_t, added):
+        found = step_of_noise(schedule, float(noise_of(to_uint8(drawn)).median()))
+        assert abs(found - t) <= max(1, 0.1 * t)
+
+
+def test_what_is_no_noise_is_not_taken_for_it(real: Tensor) -> None:
+    assert float(noise_of(real).median()) < 0.005
+    x_0 = to_unit_range(real)
+    rising = torch.linspace(0, 0.4, 32).expand_as(x_0)  # a veil from left to right
+    assert float(noise_of(to_uint8(x_0 * 0.7 + rising)).median()) < 0.02
+
+
+def test_pictures_that_are_the_same_are_counted(real: Tensor) -> None:
+    assert same_pictures(real) == 0
+    assert same_pictures(torch.cat([real[:5], real[:3]])) == 3
+
+
+# --- sheets
+
+
+def make_grid(images: Tensor, gap: int, border: int, shade: int = 0) -> np.ndarray[Any, Any]:
+    """As torchvision's `make_grid` lays out eight in a row."""
+    side, rows = images.shape[-1], len(images) // 8
+    size = [n * (side + gap) - gap + 2 * border for n in (rows, 8)]
+    sheet = np.full(size, shade, np.uint8)
+    for i, image in enumerate(images[:, 0].numpy()):
+        top, left = (border + place * (side + gap) for place in divmod(i, 8))
+        sheet[top : top + side, left : left + side] = image
+    return sheet
+
+
+@pytest.mark.parametrize("side", [28, 32])
+@pytest.mark.parametrize(
+    ("gap", "border", "shade", "factor"),
+    [(2, 2, 0, 1), (0, 0, 0, 3), (1, 0, 255, 2), (5, 5, 128, 1)],
+)
+def test_a_sheet_is_cut_into_its_digits(
+    real: Tensor, folder: Path, side: int, gap: int, border: int, shade: int, factor: int
+) -> None:
+    images = real if side == 32 else real[..., 2:-2, 2:-2]
+    sheet = enlarged(make_grid(images, gap, border, shade), factor)
+    Image.fromarray(sheet).convert("RGB").save("sheet.png")
+    found = read_digits_of(Path("sheet.png"))
+    assert torch.equal(found.images[..., 2:-2, 2:-2], real[..., 2:-2, 2:-2])
+    assert f"{side}x{side} pixels" in found.read_as
+
+
+def test_other_sheets_are_cut(real: Tensor, folder: Path) -> None:
+    Image.fromarray(enlarged(grid(real[:10]), 2)).save("ours.png")
+    assert torch.equal(read_digits_of(Path("ours.png")).images, real[:10])
+    Image.fromarray(enlarged(make_grid(real, 2, 2), 4)).save("sheet.jpg", quality=85)
+    found = read_digits_of(Path("sheet.jpg")).images
+    assert len(found) == 64 and float((found.float() - real.float()).abs().mean()) < 4
+    paper = Image.new("L", (640, 480), 255)  # as matplotlib lays out subplots
+    for i in range(6):
+        digit = Image.fromarray(real[i, 0].numpy()).resize((123, 123), Image.Resampling.BILINEAR)
+        paper.paste(digit, (60 + 190 * (i % 3), 80 + 200 * (i // 3)))
+    paper.save("figure.png")
+    assert len(read_digits_of(Path("figure.png")).images) == 6
+    Image.fromarray(real[0, 0, 2:-2, 2:-2].numpy()).save("one.png")
+    assert read_digits_of(Path("one.png")).read_as == "one digit of 28x28 pixels"
+
+
+@pytest.mark.parametrize(
+    "arrange",
+    [
+        lambda x: x.numpy(),
+        lambda x: to_unit_range(x).numpy(),
+        lambda x: (x / 255).numpy()[:, 0],
+        lambda x: (x / 255).expand(-1, 3, -1, -1).numpy(),
+        lambda x: to_unit_range(x).permute(0, 2, 3, 1).numpy().astype(np.float16),
+        lambda x: x.flatten(1).double().numpy(),
+    ],
+)
+def test_arrays_of_any_usual_range_are_read(
+    real: Tensor, folder: Path, arrange: Callable[[Tensor], Any]
+) -> None:
+    array = arrange(real)
+    np.savez("drawn.npz", labels=np.arange(64), images=array)
+    torch.save({"samples": torch.from_numpy(array.astype(np.float32))}, "drawn.pt")
+    for name in ("drawn.npz", "drawn.pt"):
+        found = read_digits_of(Path(name)).images
+        assert int((found.int() - real.int()).abs().max()) <= 1
+
+
+def test_a_folder_of_pictures_is_read(real: Tensor, folder: Path) -> None:
+    for i in range(3):
+        Image.fromarray(real[i, 0].numpy()).save(f"{i}.png")
+    Path("notes.txt").write_text("none")
+    Path("9.png").write_bytes(b"\x89PNG")
+    found = read_digits_of(folder)
+    assert torch.equal(found.images, real[:3]) and "1 could not be read" in found.notes[0]
+
+
+class Code:
+    """What would leave a trace where it ran."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, ("ran",)
+
+
+def broken(kind: str) -> Path:
+    """A file, or a folder, that holds no digits."""
+    path = Path(kind)
+    match path.stem:
+        case "folder":
+            path.mkdir()
+        case "truncated":
+            whole = io.BytesIO()
+            Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8)).save(
+                whole, "PNG"
+            )
+            path.write_bytes(whole.getvalue()[:900])
+        case "hdf5":
+            path.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
+        case "code":
+            torch.save(Code(), path)
+        case "pickled":
+            path.write_bytes(pickle.dumps(Code()))
+        case "objects":
+            np.save(path, np.array([Code()], object), allow_pickle=True)
+        case "empty":
+            path.touch()
+        case "huge":
+            with path.open("wb") as file:
+                file.truncate(1_000_000_000)
+        case "bomb":
+            with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as parts:
+                parts.writestr("images.npy", bytes(101_000_000))
+        case "weights":
+            torch.save({"layer": torch.zeros(3, 5)}, path)
+        case "nan":
+            np.save(path, np.full((4, 28, 28), np.nan))
+        case "oblong":
+            Image.new("L", (300, 97)).save(path)
+        case "wide":
+            Image.new("L", (8000, 20)).save(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("folder", "holds no pictures"),
+        ("truncated.png", "cannot be read"),
+        ("hdf5.h5", "HDF5"),
+        ("code.pt", "more than tensors"),
+        ("pickled.pth", "more than tensors"),
+        ("objects.npy", "Python objects"),
+        ("empty.png", "empty file"),
+        ("huge.npz", "1,000 MB"),
+        ("huge.png", "1,000 MB"),
+        ("bomb.npz", "101 MB"),
+        ("weights.pt", "no digits of 28x28"),
+        ("nan.npy", "none of its numbers is finite"),
+        ("oblong.png", "300x97 pixels"),
+        ("wide.png", "8,000 pixels a side"),
+        ("nowhere.png", "no file"),
+        ("huge.csv", "1,000 MB"),
+        ("empty.csv", "empty file"),
+    ],
+)
+def test_what_cannot_be_read_gets_a_line_and_is_not_run(folder: Path, kind: str, says: str) -> None:
+    done = tutor(str(broken(kind)), code=1)
+    assert says in done.stderr and len(done.stderr.splitlines()) == 1
+    assert not Path("ran").exists() and not Path("doctor.png").exists()
+
+
+# --- the likeliest mistake
+
+
+def as_bytes(x: Tensor) -> Tensor:
+    """As `astype(uint8)` wraps what is beyond the range."""
+    return ((x + 1) * 127.5).round().to(torch.int32).remainder(256).to(torch.uint8)
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        ("inverted", lambda x_0: to_uint8(-x_0)),
+        ("range_grey", lambda x_0: to_uint8((x_0 + 1) / 2)),
+        ("root_alpha_bar", lambda x_0: to_uint8(0 * x_0 - 1)),
+        ("fresh_noise", lambda x_0: to_uint8(noisy(x_0, 150.0))),
+        ("no_fading_back", lambda x_0: to_uint8(noisy(0.97 * x_0, 0.004))),
+        ("wrapped", lambda x_0: as_bytes(noisy(x_0, 0.004))),
+        (RIGHT, lambda x_0: to_uint8(noisy(x_0, 0.005))),
+    ],
+)
+def test_a_fault_that_was_made_is_named(
+    real: Tensor, name: str, fault: Callable[[Tensor], Tensor]
+) -> None:
+    found = diagnose(fault(to_unit_range(real[:16])))
+    assert name in found.likeliest.group.causes, found.suspects[:3]
+    assert 0.4 < found.likeliest.probability <= 1
+    assert sum(suspect.probability for suspect in found.suspects) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        lambda x_0: torch.linspace(0, 255, 32).expand_as(x_0).to(torch.uint8),
+        lambda x_0: to_uint8(x_0 / 2 - 0.5),  # half as bright
+    ],
+)
+def test_what_no_mistake_draws_is_not_named(
+    real: Tensor, folder: Path, fault: Callable[[Tensor], Tensor]
+) -> None:
+    np.save("drawn.npy", fault(to_unit_range(real[:16])).numpy())
+    said = " ".join(tutor("drawn.npy").output.split())
+    assert "like no mistake that is known here" in said and "Furthest from right ones" in said
+
+
+def test_one_picture_again_and_again_is_not_right(real: Tensor, folder: Path) -> None:
+    images = torch.cat([real[:1].expand(14, -1, -1, -1), real[1:3]])
+    np.save("drawn.npy", images.numpy())
+    said = " ".join(tutor("drawn.npy").output.split())
+    assert "13 of 16 pictures are the same" in said and "one x_T used for all?" in said
+
+
+@pytest.mark.parametrize("count", [1, 4, 16, 64])
+def test_right_digits_look_right(real: Tensor, count: int) -> None:
+    assert diagnose(real[:count]).looks_right
+
+
+def test_every_mistake_that_draws_is_in_one_group() -> None:
+    table, pictures = load_table(), load_pictures()
+    names = [cause for group in table.groups for cause in group.causes]
+    assert len(names) == len(set(names))
+    assert {bug.name for bug in bugs()} | set(OTHERS) <= set(names)
+    assert list(pictures) == [group.name for group in table.groups]
+    right, of = (sum(table.measured["right"][n][i] for n in ("4", "16")) for i in (0, 1))
+    assert right / of > 0.75  # on drawings that it was not made of
+    wrong, sets = table.measured["false_alarms"]["drawn"]["16"]
+    assert wrong / sets < 0.05
+
+
+def test_the_doctor_shows_the_mistake_beside_what_was_drawn(real: Tensor, folder: Path) -> None:
+    Image.fromarray(make_grid(to_uint8((to_unit_range(real) + 1) / 2), 2, 2)).save("drawn.png")
+    said = " ".join(tutor("drawn.png").output.split())
+    assert "8 x 8 tiles of 32x32 pixels, gaps of 2" in said
+    assert "Likeliest" in said and "taken for [-1, 1]" in said
+    assert lesson_command(1, "From -1 to +1") in said
+    with Image.open("doctor.png") as picture:
+        assert picture.size[0] > 300
+    Path("drawn.png").rename("doctor.png")
+    assert "would be written over" in tutor("doctor.png", code=2).stderr
+
+
+def test_the_doctor_says_what_looks_right(real: Tensor, folder: Path) -> None:
+    np.savez("drawn.npz", images=real[:16])
+    said = tutor("drawn.npz", "--out", "beside.png").output
+    assert "Looks right" in said and "Saved: beside.png" in said
+
+
+def test_code_has_its_place(folder: Path) -> None:
+    Path("mine.py").write_text("raise SystemExit(3)")
+    assert "mine.py is code" in tutor("mine.py", code=2).stderr
+
+
+# --- losses
+
+ASSETS = Path(__file__).parents[1] / "assets"
+CURVES = json.loads((ASSETS / "loss_curves.json").read_text(encoding="utf-8"))["curves"]
+SAID = {
+    "right": "slow", "right_again": "slow", "target_x_0": "high", "target_x_t": "leak",
+    "no_zero_grad": "swings", "one_t": "swings", "squared_mean": "leak", "summed": "summed",
+    "fresh_noise": "nothing", "clean_input": "nothing", "no_step": "unmoved", "t_large": "leak",
+    "always_T": "leak", "lr_0.1": "nothing", "lr_1": "diverged", "lr_1e-06": "unmoved",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "kind"), SAID.items())
+def test_a_training_with_a_mistake_is_seen_through(name: str, kind: str) -> None:
+    losses = CURVES[name]
+    found = judge(list(enumerate(losses, 1)), [], "step")
+    assert found[-1].kind == kind if kind == "slow" else found[0].kind == kind
+    if name in ("no_zero_grad", "one_t", "squared_mean", "summed", "fresh_noise", "no_step"):
+        assert name in found[0].causes
+
+
+def falling(steps: int, end: float) -> list[tuple[float, float]]:
+    """A training as it should be: 1 at first, then a power of the step, down to `end`."""
+    noise = torch.randn(steps, generator=torch.Generator().manual_seed(0)).tolist()
+    power = math.log(1 / end) / math.log(steps / 10)
+    return [
+        (i, max(end, (5 / max(5, i)) ** power) * math.exp(0.1 * z)) for i, z in enumerate(noise, 1)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("train", "validation", "kind"),
+    [
+        (falling(3000, 0.02), [], "trained"),
+        ([(i, 784 * loss) for i, loss in falling(3000, 0.03)], [], "summed"),
+        ([(i, 1024 * 128 * loss) for i, loss in falling(3000, 0.03)], [], "summed"),
+        ([*falling(1500, 0.05), (1501, math.nan)], [], "nan"),
+        ([(1, math.nan), (2, math.nan)], [], "nan"),
+        ([(i, 1.0 + 0.01 * (i % 3)) for i in range(1, 300)], [], "unmoved"),
+        (falling(3000, 0.004), [], "leak"),
+        (falling(3000, 0.02), [(3000, 0.05)], "apart"),
+        ([(1, 1.0), (2, 0.5)], [], "short"),
+        ([(1, math.inf), (2, 1.0)], [], "nan"),
+    ],
+)
+def test_a_curve_is_judged(train: Any, validation: Any, kind: str) -> None:
+    found = judge(train, validation, "step")
+    assert kind in (found[0].kind, found[-1].kind), found
+
+
+FILES = {
+    "named.csv": "step,loss\n1,1.0\n2,nan\n3,0.5\n",
+    "plain.txt": "1.0\nnan\n0.5\n",
+    "pairs.csv": "1,1.0\n2,NaN\n3,0.5\n",
+    "board.csv": "Wall time,Step,Value\n1.5,1,1.0\n1.6,2,nan\n1.7,3,0.5\n",
+    "wandb.csv": '"Step","r - loss","r - loss__MIN"\n"1","1.0","7"\n"2","NaN","7"\n"3","0.5","7"\n',
+    "tabs.tsv": "iteration\ttrain_loss\tlr\n1\t1.0\t3\n2\tnan\t3\n3\t.5\t3\n",
+    "list.json": "[1.0, NaN, 0.5]",
+    "board.json": "[[9.1, 1, 1.0], [9.2, 2, NaN], [9.3, 3, 0.5]]",
+    "lists.json": '{"loss": [1.0, NaN, 0.5], "note": "x"}',
+    "history.json": json.dumps({"log_history": [{"step": s, "loss": v} for s, v in
+                                                ((1, 1.0), (2, float("nan")), (3, 0.5))]}),
+    "lines.jsonl": '{"step": 1, "loss": 1.0}\n{"step": 2, "loss": NaN}\n{"step": 3, "loss": 0.5}\n',
+    "words.log": "begin\nstep 1/9 loss: 1.0\nstep 2/9 loss: nan\nstep 3/9 loss: 0.5, 3 s\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_losses_are_read_however_they_are_written(folder: Path, name: str) -> None:
+    Path(name).write_text(FILES[name], encoding="utf-8")
+    train = read_losses(Path(name)).train
+    assert [step for step, _ in train] == [1, 2, 3]
+    assert str([loss for _, loss in train]) == "[1.0, nan, 0.5]"
+
+
+def test_validation_is_told_from_training(folder: Path) -> None:
+    Path("a.csv").write_text("epoch,train_loss,val_loss\n1,0.1,0.2\n2,0.05,0.1\n")
+    Path("b.log").write_text("epoch 1: loss 0.1, val_loss 0.2\nepoch 2: loss 0.05 val loss 0.1\n")
+    for name in ("a.csv", "b.log"):
+        found = read_losses(Path(name))
+        assert found.unit == "epoch"
+        assert (found.train, found.validation) == ([(1, 0.1), (2, 0.05)], [(1, 0.2), (2, 0.1)])
+
+
+@pytest.mark.parametrize("text", ["hello\nworld\n", "a,b\n1,2\n", "{}", "[]", '[{"a": 1}]', "\0\1"])
+def test_what_holds_no_losses_is_refused(folder: Path, text: str) -> None:
+    Path("a.csv").write_text(text)
+    with pytest.raises(TutorError, match=r"no losses|no text"):
+        read_losses(Path("a.csv"))
+
+
+def test_the_log_of_a_run_is_drawn_beside_the_shipped_one(folder: Path) -> None:
+    from ddpm_tutor.storage.checkpoints import load_checkpoint
+    from ddpm_tutor.storage.training_run import RunSettings
+
+    run = folder / "run"
+    run.mkdir()
+    lines = [json.dumps(entry) for entry in load_checkpoint().log[:12]]
+    (run / "log.jsonl").write_text("\n".join(lines) + "\n" + lines[0][:30])  # cut off as by a kill
+    (run / "config.json").write_text(RunSettings().to_json())
+    said = " ".join(tutor(str(run)).output.split())
+    assert "12 losses" in said and "that of the shipped weights" in said
+    assert "0.03 at epoch 2" in said and "Your learning rate: 0.0001, constant" in said
+
+
+def test_a_loss_of_one_leads_to_the_exercise(folder: Path) -> None:
+    rows = [f"{i},{loss}" for i, loss in enumerate(CURVES["fresh_noise"], 1)]
+    Path("loss.csv").write_text("step,loss\n" + "\n".join(rows))
+    said = " ".join(tutor("loss.csv").output.split())
+    assert "learned to say zero" in said and "fresh_noise" in said
+    assert "ddpm-tutor exercise start 6" in said
+    Path("loss.csv").write_text("step,loss\n1,1.0\n2,50.0\n3,nan\n")
+    said = " ".join(tutor("loss.csv").output.split())
+    assert "no number from step 3 on; it had risen from 1 to 50" in said
+    assert lesson_command(3, "Two losses") in said
+
+
+# --- symptoms
+
+
+def test_without_a_terminal_all_symptoms_are_printed_with_what_they_lead_to() -> None:
+    said = " ".join(tutor().output.split())
+    for complaint in COMPLAINTS:
+        assert complaint.title in said
+    assert said.count("ddpm-tutor exercise start") >= 6 and "ddpm-tutor gif --digit 7" in said
+
+
+def test_a_key_chooses_a_symptom(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ddpm_tutor.screen.console import Console
+
+    monkeypatch.setattr(doctor_symptoms, "is_terminal", lambda stream: True)
+    keys = iter(["x", "3"])
+    monkeypatch.setattr(doctor_symptoms, "read_key", lambda: next(keys))
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=80, height=40, color_system="256")
+    doctor_symptoms.ask_for_symptom(console)
+    said = out.getvalue()
+    assert "Pure noise" in said and "no_step" in said and "▀" in said
+
+
+def test_every_lead_can_be_typed() -> None:
+    causes = {name for complaint in COMPLAINTS for name in complaint.causes}
+    causes |= {cause for group in load_table().groups for cause in group.causes}
+    typed = {words for name in causes for words in find_cause(name).leads().values()}
+    assert any("--bug sign" in words for words in typed)
+    # each --bug has its name from the list of them: one of them is parsed
+    for words in {words.split(" --bug")[0] for words in typed}:
+        parse(shlex.split(words)[1:])
+    for number, title in [
+        doctor_losses.TAUGHT,
+        *TAUGHT.values(),
+        *(c.step for c in OTHERS.values() if c.step),
+    ]:
+        assert "--from" in lesson_command(number, title), title
