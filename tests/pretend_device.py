@@ -132,6 +132,10 @@ def dispatched(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     result = func(*map(on_the_cpu, args), **inner)
     if operation.reshapes:
         args[0].data = PretendTensor(args[0].inner)
+    for i, name in operation.written:  # `out` may have been given another shape
+        out = args[i] if i < len(args) else kwargs.get(name)
+        if isinstance(out, PretendTensor) and out.shape != out.inner.shape:
+            out.data = PretendTensor(out.inner)
     if any(operation.returns):
         changed = (args[i] if i < len(args) else kwargs[name] for i, name in operation.written)
         results = result if isinstance(result, list | tuple) else [result]

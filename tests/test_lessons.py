@@ -17,7 +17,7 @@ import torch
 from forks import HERE, end_of, forked
 from PIL import Image
 from rich.console import Console
-from survivor import command, shallow_command
+from survivor import command
 from typer.testing import CliRunner
 
 from ddpm_tutor.classroom.session import Session, using
@@ -341,10 +341,9 @@ def as_a_notebook(text: str, folder: Path, environment: dict[str, str]) -> str:
     return "\n".join(o.text if "text" in o else o.data["text/plain"] for o in outputs)
 
 
-# What the three forms share is tried with three lessons: 1 asks the network little; 5 draws, trains
-# and measures; 8 has next to no layers here. The next test runs the others, and 8, with all layers.
-IN_ALL_FORMS = [1, 5, 8]
-WHOLE = {1, 5}
+# What the three forms share is tried with two lessons: 1 asks the network little; 5 draws, trains
+# and measures. The next test runs the others.
+IN_ALL_FORMS = [1, 5]
 RUN_ELSEWHERE = {6}  # with all layers and the same settings: test_lesson_6.py
 
 
@@ -354,11 +353,7 @@ def test_a_lesson_shows_the_same_as_a_command_as_a_script_and_as_a_notebook(
     number: int, tmp_path: Path, nobody: dict[str, str]
 ) -> None:
     lesson, (settings, saved) = find_lesson(str(number)), SHORT[number]
-    text, whole = shortened(lesson, settings), lesson.number in WHOLE
-    if not whole:
-        cell = '# %% tags=["parameters"]\n'
-        assert text.count(cell) == 1
-        text = text.replace(cell, f"{cell}import shallow; shallow.set_up()\n")
+    text = shortened(lesson, settings)
     script = tmp_path / lesson.path.name
     script.write_text(text, encoding="utf-8")
     folders = [tmp_path / way for way in ("command", "script", "notebook")]
@@ -368,8 +363,7 @@ def test_a_lesson_shows_the_same_as_a_command_as_a_script_and_as_a_notebook(
         [sys.executable, str(script)], cwd=tmp_path / "script", env=nobody, text=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     ) as run:  # fmt: skip
-        way = command if whole else shallow_command
-        fork = forked(way, command_for(lesson), tmp_path / "command", nobody)
+        fork = forked(command, command_for(lesson), tmp_path / "command", nobody)
         in_notebook = as_a_notebook(text, tmp_path / "notebook", nobody)
         by_script, err = run.communicate(timeout=300)
     assert run.returncode == 0, err
@@ -393,7 +387,7 @@ def test_a_lesson_shows_the_same_as_a_command_as_a_script_and_as_a_notebook(
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "lesson",
-    [lesson for lesson in all_lessons() if lesson.number not in WHOLE | RUN_ELSEWHERE],
+    [lesson for lesson in all_lessons() if lesson.number not in {*IN_ALL_FORMS, *RUN_ELSEWHERE}],
     ids=lambda lesson: lesson.path.stem,
 )
 def test_a_lesson_runs_to_its_end_with_the_weights_that_ship(
