@@ -1,9 +1,40 @@
-"""The names that `from ddpm_tutor import ...` gives: the science, the digits and the weights."""
+"""The names that `from ddpm_tutor import ...` gives: the science, the digits and the weights.
+
+Every function's docstring has an example. They share these names, of two digits:
+
+    schedule    the paper's, T = 1000
+    images      (2, 1, 32, 32) uint8; label: (2,), their classes
+    x_0         the images in [-1, 1]; t: (2,), two steps; eps: noise; x_t: q_sample of these
+    tau         (2,), shares of noise
+    model       a small UNet that takes labels; lean: a LeanUNet that takes none
+    few         SamplingOptions(steps=2); config: a TrainingConfig of one step
+    generator   of random numbers
+    reader      load_classifier().model; real: load_real_digits(); twenty: 20 UnseenDigits
+
+Arguments come in one order: model, schedule, pictures, t, what is predicted or drawn. `label` is
+that of a batch, beside x_t; `labels` are those of a set of images.
+"""
 
 from ddpm_tutor.errors import TutorError
-from ddpm_tutor.evaluation.classifier import load_classifier, read_digits, read_features
-from ddpm_tutor.evaluation.scorecard import load_real_digits, real_card, score
-from ddpm_tutor.evaluation.scores import difference, share
+from ddpm_tutor.evaluation.classifier import (
+    Classifier,
+    Reading,
+    TrainedClassifier,
+    load_classifier,
+    read_digits,
+    read_features,
+)
+from ddpm_tutor.evaluation.scorecard import (
+    Card,
+    RealDigits,
+    Scores,
+    load_real_digits,
+    real_card,
+    score,
+)
+from ddpm_tutor.evaluation.scores import Difference, Share, difference, share
+from ddpm_tutor.pictures.grids import grid
+from ddpm_tutor.pictures.saving import save_gif, save_png
 from ddpm_tutor.science.bits import (
     Bound,
     ReverseProcess,
@@ -74,7 +105,7 @@ from ddpm_tutor.science.flow import (
 from ddpm_tutor.science.lean_unet import LeanUNet
 from ddpm_tutor.science.likelihood_unet import LikelihoodUNet
 from ddpm_tutor.science.noise import normal, stream
-from ddpm_tutor.science.noise_predictor import time_encoding
+from ddpm_tutor.science.noise_predictor import NoisePredictor, time_encoding
 from ddpm_tutor.science.ode import euler_step, heun_step, noise_to_signal, solve_ode
 from ddpm_tutor.science.parameterizations import (
     Predictor,
@@ -107,6 +138,8 @@ from ddpm_tutor.science.schedule import (
 )
 from ddpm_tutor.science.score import eps_from_score, langevin_step, score_from_eps
 from ddpm_tutor.science.training import (
+    Diverged,
+    StepReport,
     TrainingConfig,
     TrainingState,
     drop_labels,
@@ -115,8 +148,8 @@ from ddpm_tutor.science.training import (
     training_step,
 )
 from ddpm_tutor.science.unet import DoubleConv, Down, SelfAttention, UNet, Up
-from ddpm_tutor.science.validation_loss import losses_by_t, validation_loss
-from ddpm_tutor.storage.checkpoints import load_checkpoint, save_checkpoint
+from ddpm_tutor.science.validation_loss import Estimate, losses_by_t, validation_loss
+from ddpm_tutor.storage.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from ddpm_tutor.storage.digits import (
     Digits,
     UnseenDigits,
@@ -124,25 +157,41 @@ from ddpm_tutor.storage.digits import (
     load_offline_digits,
     load_unseen_digits,
 )
-from ddpm_tutor.storage.film_strip import load_film_strip
-from ddpm_tutor.storage.predictor_logs import load_predictor_logs
+from ddpm_tutor.storage.film_strip import FilmStrip, load_film_strip
+from ddpm_tutor.storage.predictor_logs import PredictorLog, PredictorLogs, load_predictor_logs
 
 __all__ = [
     "Bound",
+    "Card",
     "ChainState",
+    "Checkpoint",
+    "Classifier",
+    "Difference",
     "Digits",
+    "Diverged",
     "DoubleConv",
     "Down",
     "Equations",
+    "Estimate",
     "ExactNoisePredictor",
+    "FilmStrip",
     "LeanUNet",
     "LikelihoodUNet",
+    "NoisePredictor",
     "Predictor",
+    "PredictorLog",
+    "PredictorLogs",
+    "Reading",
+    "RealDigits",
     "Received",
     "ReverseProcess",
     "SamplingOptions",
     "Schedule",
+    "Scores",
     "SelfAttention",
+    "Share",
+    "StepReport",
+    "TrainedClassifier",
     "TrainingConfig",
     "TrainingState",
     "TutorError",
@@ -183,6 +232,7 @@ __all__ = [
     "flow_velocity",
     "flow_x_0",
     "for_sampling",
+    "grid",
     "guided_eps",
     "halved",
     "heun_step",
@@ -234,6 +284,8 @@ __all__ = [
     "reverse_variance",
     "sample",
     "save_checkpoint",
+    "save_gif",
+    "save_png",
     "schedule_from_beta",
     "score",
     "score_from_eps",

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import functools
 import glob
+import hashlib
 import os
 import re
 import stat
@@ -27,6 +28,12 @@ def bundled(name: str) -> Path:
     package = Path(__file__).parent
     inside = package / name
     return inside if inside.is_dir() else package.parent / name
+
+
+def came_along(path: Path) -> bool:
+    """Whether a lesson or exercise file is one that came with the package."""
+    home = path.resolve().parent
+    return any(home == bundled(name).resolve() for name in ("lessons", "exercises"))
 
 
 def user_folder(kind: str) -> Path:
@@ -81,6 +88,16 @@ def expanded(path: str) -> str:
 def pointed_at(path: Path) -> Path:
     """The file that `path` stands for: where a link leads, whether or not a file is there yet."""
     return Path(os.path.realpath(path)) if os.path.islink(path) else path
+
+
+def fingerprint_of(path: Path) -> str:
+    """A short name for just what the file holds.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def set_aside(path: Path, ending: str) -> Path:

@@ -934,7 +934,7 @@ ask_choice(
 # %%
 loops, took = {}, {500: [], 1000: []}  # seconds of each step
 for T in took:
-    start = TrainingState.start(LeanUNet(width=32).to(where), config)
+    start = TrainingState.start(UNet(width=8).to(where), config)
     loops[T] = train(start, linear_schedule(T), images, None, config)
 for _ in track(range(10), 10, "Training"):
     for T, times in took.items():
@@ -947,7 +947,7 @@ for T, times in took.items():  # the quickest was disturbed least
 # %% [markdown]
 # ## Appendix: a leaner network
 #
-# This step is about speed. No later one needs it; Enter goes past. A 3×3
+# This step is about speed. No later one needs it: you may skip it. A 3×3
 # convolution costs `2 · 9 · C_in · C_out · H · W` operations: half the side, or half
 # the channels in and out, leaves a quarter. So `LeanUNet` saves where maps are large
 # and channels many:

@@ -1008,17 +1008,17 @@ say("The calls are what counts: seconds also depend on what else the computer do
 # its own. Here is one. All else is the same: the network, `x_T`, the noise.
 
 # %%
-from ddpm_tutor.classroom.tools import find_bug
+from ddpm_tutor.classroom.tools import find_bug, show_runs
 names = ["sign", "no_noise", "jump"]
 pick = torch.randint(3, (1,), generator=stream(seed, "bug"))
 bug = find_bug(names[pick])
-label, drawn = labels_if_taken(torch.tensor([0, 3, 4])), []
-for wrong in (False, True):
+label, runs = labels_if_taken(torch.tensor([0, 3])), {}
+for wrong, title in ((False, "line 4 as it is"), (True, "with the mistake")):
     chain = bug.draw(trained, label, SamplingOptions(steps=steps),
-                     wrong=wrong, seed=seed, indices=range(3))
-    drawn += last(track(chain, steps + 1, "Sampling"))
-show_images(torch.stack(drawn[1:]), "line 4 as it is, and with the mistake",
-            ["as it is"] * 2 + ["mistake"] * 3)
+                     wrong=wrong, seed=seed, indices=range(2))
+    states = track(chain, steps + 1, "Sampling")
+    runs[title] = list(frames_of(states, schedule))
+show_runs(runs)
 
 say("Line 4 as it is draws no good digits with these weights either, so the mistake may not "
     "show. How each looks with the shipped ones: ddpm-tutor gif --bug sign, no_noise or jump."

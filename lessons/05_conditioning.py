@@ -670,6 +670,8 @@ ask_number(
 # Ten digits appear at once, each on request, with a little guidance, as a GIF.
 # Outside this lesson it is `ddpm-tutor gif`, and one digit is
 # `ddpm-tutor gif --digit 7`.
+#
+# Then five of them twice, from the same noises: with w = 1 and with w = 5.
 
 # %%
 from ddpm_tutor.classroom.tools import frames_of, save_film
@@ -678,6 +680,17 @@ chain = draw(model, schedule, torch.arange(10),
              indices=range(10))
 frames = frames_of(track(chain, 3 * steps + 1, "Filming"), schedule)
 _ = save_film(frames, "lesson 5 all ten digits")
+
+# %%
+from ddpm_tutor.classroom.tools import show_runs
+runs = {}
+for w in (1, 5):
+    chain = draw(model, schedule, torch.arange(5),
+                 SamplingOptions(guidance=w, steps=steps), seed=seed,
+                 indices=range(5))
+    frames = track(chain, steps + 1, f"w = {w}")
+    runs[f"w = {w}"] = list(frames_of(frames, schedule))
+show_runs(runs)
 
 # %% [markdown]
 # ## Recap

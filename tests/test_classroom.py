@@ -2,11 +2,14 @@
 
 import inspect
 import io
+import json
 import os
 import re
 import select
 import subprocess
 import sys
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -28,7 +31,13 @@ from ddpm_tutor.course.lesson import (
 )
 from ddpm_tutor.errors import TutorError, UsageError
 from ddpm_tutor.learner import progress as progress_module
-from ddpm_tutor.learner.progress import Bookmark, LessonProgress, load_progress, read_progress
+from ddpm_tutor.learner.progress import (
+    MAX_TEXT,
+    Bookmark,
+    LessonProgress,
+    load_progress,
+    read_progress,
+)
 from ddpm_tutor.science.schedule import linear_schedule
 from ddpm_tutor.screen.curves import Curves, FigureCurves
 from ddpm_tutor.screen.images import Images
@@ -321,7 +330,7 @@ def answering(lesson: Lesson, *answers: str) -> tuple[str, dict[str, bool]]:
     """Steps through the lesson giving these answers to its questions."""
     console, given, scored = screen(), iter(answers), {}
 
-    def on_answer(question: str, right: bool) -> bool:
+    def on_answer(question: str, right: bool, text: str) -> bool:
         scored[question] = right
         return right
 
@@ -642,14 +651,14 @@ def bookmark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 def test_the_first_answer_of_a_sitting_counts(bookmark) -> None:
     sitting = bookmark()
-    assert not sitting.answered("11.2 a", False)
-    assert not sitting.answered("11.2 a", True)  # the answer had been told
-    assert bookmark().answered("11.2 a", True)
+    assert not sitting.answered("11.2 a", False, "b) that")
+    assert not sitting.answered("11.2 a", True, "b) that")  # the answer had been told
+    assert bookmark().answered("11.2 a", True, "b) that")
 
 
 def test_what_was_earned_stays(bookmark) -> None:
-    assert bookmark().answered("11.2 a", True)
-    assert bookmark().answered("11.2 a", False)
+    assert bookmark().answered("11.2 a", True, "b) that")
+    assert bookmark().answered("11.2 a", False, "b) that")
     assert bookmark().lesson.answers == {"11.2 a": True}
 
 
@@ -697,18 +706,81 @@ def test_long_lines_of_source_are_broken_at_blanks_and_stand_deeper() -> None:
 
 def test_progress_is_kept(bookmark) -> None:
     bookmark().at_step(4)
-    bookmark().answered("11.2 b", True)
-    assert load_progress().lesson("02") == LessonProgress(4, False, {"11.2 b": True})
+    bookmark().answered("11.2 b", True, "b) that")
+    given = load_progress().lesson("02").given
+    kept = LessonProgress(4, False, {"11.2 b": True}, given=given)
+    assert load_progress().lesson("02") == kept
     bookmark().finished()
-    assert load_progress().lesson("02") == LessonProgress(1, True, {"11.2 b": True})
+    assert load_progress().lesson("02") == replace(kept, step=1, finished=True)
 
 
 def test_two_terminals_lose_no_answer(bookmark) -> None:
     one, other = bookmark(), bookmark()
-    one.answered("11.2 a", True)
-    other.answered("11.2 b", True)
+    one.answered("11.2 a", True, "b) that")
+    other.answered("11.2 b", True, "b) that")
     one.at_step(3)
-    assert bookmark().lesson == LessonProgress(3, False, {"11.2 a": True, "11.2 b": True})
+    kept = bookmark().lesson
+    assert kept.step == 3 and kept.answers == {"11.2 a": True, "11.2 b": True}
+    assert [len(kept.given[question]) for question in ("11.2 a", "11.2 b")] == [1, 1]
+
+
+def test_what_another_terminal_has_earned_meanwhile_stays(bookmark) -> None:
+    one, other = bookmark(), bookmark()
+    other.answered("11.2 a", True, "b) that")
+    one.answered("11.2 a", False, "a) this")
+    assert bookmark().lesson.answers == {"11.2 a": True}
+    assert [answer.text for answer in bookmark().lesson.given["11.2 a"]] == ["b) that", "a) this"]
+
+
+def test_every_answer_of_every_sitting_is_kept_as_it_was_given(bookmark) -> None:
+    sitting = bookmark()
+    sitting.answered("11.2 a", False, "")
+    sitting.answered("11.2 a", True, "b) that")  # too late: the answer had been told
+    bookmark().answered("11.2 a", True, "9" * 1000)
+    begun = datetime.now(UTC)
+    skipped, late, right = bookmark().lesson.given["11.2 a"]
+    assert (skipped.text, skipped.right, skipped.first) == ("", False, True)
+    assert (late.text, late.right, late.first) == ("b) that", True, False)
+    assert right.right and right.first and right.text == f"{'9' * MAX_TEXT} ..."
+    assert abs(datetime.fromisoformat(right.when) - begun) < timedelta(seconds=10)
+
+
+def test_what_was_typed_or_chosen_is_what_is_kept(lesson: Lesson, bookmark) -> None:
+    for answers in (("3,05", "b"), ("", "(A)")):
+        given = iter(answers)
+        session = Session(
+            screen(), ask=lambda _, given=given: next(given), on_answer=bookmark().answered
+        )
+        Stepper(lesson, session, keys=keys_of("\r" * 4)).run()
+    kept = bookmark().lesson.given
+    assert [(a.text, a.right) for a in kept["How many?"]] == [("3,05", True), ("", False)]
+    assert [(a.text, a.right) for a in kept["Which?"]] == [("b) that", True), ("a) this", False)]
+
+
+def test_the_file_of_the_version_before_is_read_without_loss_and_written_as_the_new_one(
+    bookmark, tmp_path: Path
+) -> None:
+    lesson = {"step": 4, "finished": True, "answers": {"11.2 a": True}, "seconds": {"Work": 2.5}}
+    exercise = {"hints": 2, "passed": "0123456789abcdef", "given_up": False}
+    text = json.dumps({"version": 3, "lessons": {"02": lesson}, "exercises": {"ex1": exercise}})
+    (tmp_path / "progress.json").write_text(text)
+    bookmark().answered("11.2 b", True, "b")
+    saved = json.loads((tmp_path / "progress.json").read_text())
+    assert saved["version"] == 4 and saved["lessons"]["02"]["given"]["11.2 b"][0]["text"] == "b"
+    earned = lesson["answers"] | {"11.2 b": True}
+    assert saved["lessons"]["02"].items() >= (lesson | {"answers": earned}).items()
+    more = {"checks": 0, "passed_when": "", "passed_check": 0}
+    assert saved["exercises"]["ex1"] == exercise | more
+
+
+@pytest.mark.parametrize(
+    "given", ["[]", "7", '{"q": 7}', '{"q": [{"text": "b"}, 7, null]}',
+              '{"q": [{"text": 7, "right": true, "when": "", "first": true}]}'],
+)  # fmt: skip
+def test_an_answer_that_cannot_be_read_costs_no_points(given: str) -> None:
+    lesson = f'{{"step": 4, "answers": {{"11.2 a": true}}, "given": {given}}}'
+    text = f'{{"version": 4, "lessons": {{"02": {lesson}}}, "exercises": {{}}}}'
+    assert read_progress(text).lesson("02") == LessonProgress(4, False, {"11.2 a": True})
 
 
 @pytest.mark.slow
@@ -717,7 +789,7 @@ def test_many_processes_lose_no_answer(tmp_path: Path) -> None:
         "import sys\nfrom pathlib import Path\nfrom ddpm_tutor.learner import progress\n"
         "progress.progress_file = lambda: Path(sys.argv[1])\n"
         "mine = progress.Bookmark('02')\n"
-        "for n in range(20): mine.answered(f'{sys.argv[2]} {n}', True)"
+        "for n in range(20): mine.answered(f'{sys.argv[2]} {n}', True, 'b')"
     )
     path = tmp_path / "progress.json"
     command = [sys.executable, "-c", script, str(path)]
@@ -775,7 +847,7 @@ def test_a_place_that_cannot_be_written_does_not_stop_a_lesson_and_is_named_once
     monkeypatch.setattr(progress_module, "progress_file", lambda: tmp_path / "file" / "p.json")
     place = Bookmark("02")
     place.at_step(5)
-    assert place.answered("11.2 a", True) and place.lesson.step == 5
+    assert place.answered("11.2 a", True, "b) that") and place.lesson.step == 5
     said = capsys.readouterr().err
     assert said.count("Your progress is not kept.") == 1 and str(tmp_path / "file") in said
 

@@ -324,7 +324,7 @@ def test_interpolation_is_a_mix_at_t_and_the_chain_from_there(schedule):
     model, share = gaussian(schedule, 0.3), torch.tensor([0.0, 0.5, 1.0])
     a, b = pictures(1), pictures(1, 1)
     options = SamplingOptions(steps=6)
-    states = list(interpolate(model, schedule, a, b, share, 300, options, seed=0))
+    states = list(interpolate(model, schedule, a, b, 300, share, options, seed=0))
     assert [state.t for state in states] == [300, 250, 200, 150, 100, 50, 0]
     start, end = states[0].x_t, states[-1].x_t
     # one noise for all, in x_t and in the steps: all that follows is as linear as the predictor
@@ -333,7 +333,7 @@ def test_interpolation_is_a_mix_at_t_and_the_chain_from_there(schedule):
     torch.testing.assert_close(noise[0], noise[2], rtol=0, atol=1e-5)
     assert noise.std().item() == pytest.approx((1 - schedule.alpha_bar[300].item()) ** 0.5, rel=0.1)
     assert (end[0] - end[2]).abs().max() > 0.1
-    own = list(interpolate(model, schedule, a, b, share, 300, options, seed=0, indices=range(3)))
+    own = list(interpolate(model, schedule, a, b, 300, share, options, seed=0, indices=range(3)))
     assert (own[0].x_t[1] - (own[0].x_t[0] + own[0].x_t[2]) / 2).abs().max() > 0.5
 
 
@@ -473,7 +473,7 @@ def call(schedule, what, **changes):
              "known": lower_known(), "first": every(4), "second": every(9), "seed": 0,
              "options": SamplingOptions(steps=4)}  # fmt: skip
     names = {
-        interpolate: ["x_0", "x_0_other", "share", "t", "seed", "options"],
+        interpolate: ["x_0", "x_0_other", "t", "share", "seed", "options"],
         noise_and_back: ["x_0", "t", "seed", "options"],
         inpaint: ["x_0", "known", "seed", "options"],
         change_label: ["first", "second", "t", "seed", "options"],
@@ -495,7 +495,7 @@ EDITS = [interpolate, noise_and_back, inpaint, change_label]
         (noise_and_back, {"x_0": pictures().to(torch.uint8)}, r"in \[-1, 1\]"),
         (noise_and_back, {"x_0": pictures().fill_(float("nan"))}, r"in \[-1, 1\]"),
         (inpaint, {"x_0": pictures().fill_(float("nan"))}, r"in \[-1, 1\]"),
-        (noise_and_back, {"label": every(3, 2)}, "labels of shape"),
+        (noise_and_back, {"label": every(3, 2)}, "each of 4"),
         (interpolate, {"x_0_other": pictures(3)}, "3 images for 4 mixes"),
         (inpaint, {"known": lower_known().float()}, "True where"),
         (inpaint, {"known": torch.ones(1, 1, 28, 28).bool()}, "does not fit"),
@@ -522,7 +522,7 @@ def test_another_device_changes_pictures_alike(schedule, device, in_float32):
         options = SamplingOptions(steps=2)
         x_0 = pictures(2)
         chains = [
-            interpolate(model, schedule, x_0[:1], x_0[1:], torch.rand(2).round(), 500, options,
+            interpolate(model, schedule, x_0[:1], x_0[1:], 500, torch.rand(2).round(), options,
                         seed=0),
             noise_and_back(model, schedule, x_0, 500, options, seed=0, label=every(3, 2)),
             inpaint(model, schedule, x_0, lower_known(), options, seed=0, resamples=2),

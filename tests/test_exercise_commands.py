@@ -104,7 +104,8 @@ def passed(number: int, folder: Path) -> Path:
 def test_from_start_to_solution(tutor, quick, folder: Path) -> None:
     shown = tutor("exercise")
     assert all(exercise.title in shown for exercise in all_exercises())
-    assert f"0 of {len(all_exercises())} passed" in shown and "15 of the 42 points" in shown
+    total = sum(part.points for part in parts().values())
+    assert f"0 of {len(all_exercises())} passed" in shown and f"{total:g} of the 42 points" in shown
     assert max(map(len, shown.splitlines())) <= 80
     assert "exercises/ex2_closed_form.py" in tutor("exercise", "start", "2")
     path = folder / "exercises" / "ex2_closed_form.py"
@@ -203,6 +204,23 @@ def test_what_was_given_up_counts_again_after_a_reset(tutor, quick, folder: Path
     assert "Points: 1 of 42" in tutor("lessons")
     tutor("exercise", "reset", "13")  # what has passed stays passed
     assert "✓ passed" in tutor("exercise")
+
+
+def test_the_checks_are_counted_and_the_first_that_passed_is_kept(tutor, quick, folder) -> None:
+    tutor("exercise", "start", "13")
+    for _ in range(2):
+        tutor("exercise", "check", "13", code=1)
+    assert load_progress().exercise("ex13_label_dropout").checks == 2
+    solve(13, folder)
+    tutor("exercise", "check", "13")
+    first = load_progress().exercise("ex13_label_dropout")
+    assert (first.checks, first.passed_check) == (3, 3) and first.passed_when
+    path = solve(13, folder)
+    path.write_text(f"{path.read_text()}# and another\n")
+    tutor("exercise", "check", "13")
+    again = load_progress().exercise("ex13_label_dropout")
+    assert (again.checks, again.passed_check) == (4, 3) and again.passed != first.passed
+    assert again.passed_when == first.passed_when
 
 
 def test_progress_of_an_earlier_version_is_kept(tutor, folder: Path) -> None:

@@ -129,9 +129,10 @@ def test_no_label_means_the_null_label(kind):
     assert torch.equal(model(x_t, t, None), model(x_t, t, torch.full((3,), 10)))
 
 
-def test_a_label_means_nothing_to_a_network_without_labels(kind):
+def test_a_network_without_labels_is_given_none(kind):
     model, (x_t, t) = small(kind, num_classes=None), inputs()
-    assert torch.equal(model(x_t, t, torch.tensor([1, 2, 3])), model(x_t, t))
+    with pytest.raises(ValueError, match="without labels"):
+        model(x_t, t, torch.tensor([1, 2, 3]))
     with pytest.raises(ValueError, match="without labels"):
         model.label_or_null(None, t)
 

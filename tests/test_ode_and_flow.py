@@ -165,7 +165,7 @@ def test_one_picture_alone_takes_one_step():
         states = list(flow_sampling(velocity, noise(1), steps))
         assert len(states) == steps + 1 and states[0][0] == 1 and states[-1][0] == 0
         torch.testing.assert_close(states[-1][1], x_0.expand(5, 1, 4, 4))
-    assert flow_loss(velocity, x_0.expand(5, 1, 4, 4), torch.rand(5) + 0.1, noise(1)) < 1e-20
+    assert flow_loss(velocity, x_0.expand(5, 1, 4, 4), 0.1 + 0.9 * torch.rand(5), noise(1)) < 1e-20
 
 
 def test_flow_sampling_of_a_gaussian_has_its_width():

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from shallow import layers
 from test_exercises import RIGHT, answer
-from test_lessons import SHORT
+from test_lessons import AS_IT_IS, SHORT
 from typer.testing import CliRunner
 
 from ddpm_tutor.cli.app import app
@@ -58,12 +58,13 @@ def shallow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("lesson", COMPUTING, ids=lambda lesson: lesson.path.stem)
 def test_every_lesson_runs(tutor: Tutor, shallow: None, tmp_path: Path, lesson: Lesson) -> None:
-    settings, saved = SHORT[lesson.number]
+    settings, saved = SHORT.get(lesson.number, AS_IT_IS)
     words = [word for setting in settings for word in ("--set", setting)]
     shown = tutor("lesson", str(lesson.number), "--no-pause", *words)
     assert "Lesson done" in shown
-    with Image.open(tmp_path / "outputs" / saved) as image:
-        assert min(image.size) > 60
+    if saved:
+        with Image.open(tmp_path / "outputs" / saved) as image:
+            assert min(image.size) > 60
 
 
 @pytest.mark.parametrize(

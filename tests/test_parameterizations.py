@@ -112,7 +112,7 @@ def test_the_weight_of_the_bound_is_that_of_eq_12(schedule, steps_1_to_T):
     lambda s: Predictor("noise", s),
 ])  # fmt: skip
 def test_nonsense_is_refused(schedule, call):
-    with pytest.raises(ValueError, match=r"a prediction is one of|t must be in 1"):
+    with pytest.raises(ValueError, match=r"a prediction is one of|weighed is|t must be in 1"):
         call(schedule)
 
 

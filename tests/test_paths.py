@@ -115,7 +115,8 @@ def parameters() -> Iterator[tuple[str, str, typing.Any, typing.Any]]:
 def test_whatever_names_a_file_takes_a_tilde() -> None:
     text = {  # names it a file?
         "bug": False, "settings": False, "start_from": True, "name": True, "what": False,
-        "picture": True, "other": True, "keep": False,
+        "picture": True, "other": True, "keep": False, "course": True, "student": False,
+        "group": False,
     }  # fmt: skip
     seen = set()
     for function, name, kind, info in parameters():
@@ -247,7 +248,7 @@ def test_when_all_is_done_the_command_draws(
         path = folder / "my work" / f"{exercise.name}.py"
         solve(exercise.number, path)
         exercise_passed(exercise, path.read_text(encoding="utf-8"))
-    draw = printed(tutor("exercise", "check", str(path)), "gif")
+    draw = printed(tutor("exercise", "check", str(path), "--progress"), "gif")
     assert "Yours: " in tutor(*draw, *QUICK)
     path = folder / "my work" / f"{find_exercise('14').name}.py"  # one that a drawing uses
     path.write_text(path.read_text() + "\n# changed\n")

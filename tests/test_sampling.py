@@ -408,7 +408,7 @@ def test_clip_changes_nothing_where_the_estimate_is_in_range(schedule):
 
 @pytest.mark.parametrize("steps", [0, -1, 1001])
 def test_steps_outside_1_to_T_are_refused(schedule, steps):
-    with pytest.raises(ValueError, match="1 to 1000"):
+    with pytest.raises(ValueError, match=r"1 to 1000|1 or more"):
         next(sample(gaussian(schedule), schedule, start(), SamplingOptions(steps=steps)))
 
 

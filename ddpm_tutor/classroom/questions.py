@@ -47,11 +47,11 @@ def _tell(right: bool, text: str) -> None:
     current().print(Told(Text.assemble(mark, text)))
 
 
-def _close(question: str, part: str, points: float, right: bool) -> None:
+def _close(question: str, part: str, points: float, right: bool, answer: str = "") -> None:
     """Records the answer, and says so where a right one comes too late to count."""
     session = current()
     if session.on_answer:
-        earned = session.on_answer(part or question, right)
+        earned = session.on_answer(part or question, right, answer)
         if right and points and not earned:
             late = "The points are for the first answer. You can have them in another sitting."
             session.print(Told(late))
@@ -81,13 +81,12 @@ def _asked(prompt: str, help: str, letters: str = "") -> str:
             session.thinking += time.perf_counter() - started
         word = text.lower()
         arrow = next(iter(keys_of(text)), "") if text.startswith("\x1b") else ""
-        if word == "back" or arrow in BACK or (word == "b" and "b" not in letters):
-            raise Leave(-1)
-        if word in ("q", "quit"):
-            raise Leave(0)
+        back = word == "back" or arrow in BACK or (word == "b" and "b" not in letters)
+        if session.has_keys and (back or word in ("q", "quit")):
+            raise Leave(-1 if back else 0)
         if word not in ("?", "help"):
             return text
-        session.console.print(Sentence(help))
+        session.show_again(Sentence(help))
 
 
 def ask_choice(
@@ -112,28 +111,29 @@ def ask_choice(
     _pose(posed)
     letters = LETTERS[: len(options)]
     if session.ask is None:
-        _tell(True, posed.truth)
+        if session.reveals:
+            _tell(True, posed.truth)
         session.gap()
         return
     prompt = f"Your choice ({'/'.join(letters)}, ? for help, Enter to skip): "
-    help = f"Type {' or '.join(letters)} to answer. {SKIPPING} {CHOICE_KEYS}"
+    help = f"Type {' or '.join(letters)} to answer. {SKIPPING} {CHOICE_KEYS * session.has_keys}"
     while (given := _asked(prompt, help, letters).lower().strip("(). ")) != "":
         if given in list(letters):
             break
-        session.console.print(Sentence(f"Please type {' or '.join(letters)}, or ? for help."))
+        session.show_again(Sentence(f"Please type {' or '.join(letters)}, or ? for help."))
     if not given:
         session.print(Told(f"It is {posed.truth}"))
-        session.asked.append(Asked(question, options, frozenset({answer})))
+        session.keep(Asked(question, options, frozenset({answer})))
         _close(question, part, points, right=False)
         return
     chosen = letters.index(given)
     right = chosen == answer
-    session.asked.append(Asked(question, options, frozenset({answer, chosen})))
     session.shown.append(Text(f"You said {given})"))
     _tell(right, options[chosen][1])
     if not right:
         session.print(Told(f"It is {posed.truth}"))
-    _close(question, part, points, right)
+    session.keep(Asked(question, options, frozenset({answer, chosen})))
+    _close(question, part, points, right, f"{given}) {options[chosen][0]}")
 
 
 def ask_number(
@@ -160,16 +160,17 @@ def ask_number(
     )
     _pose(posed)
     if session.ask is None:
-        _tell(True, posed.truth)
+        if session.reveals:
+            _tell(True, posed.truth)
         session.gap()
         return
-    help = f"{WANTED} {SKIPPING} {NUMBER_KEYS}"
+    help = f"{WANTED} {SKIPPING} {NUMBER_KEYS * session.has_keys}"
     while text := _asked("Your number (? for help, Enter to skip): ", help):
         try:
             given = read_number(text, answer, tolerance)
             break
         except ValueError as error:
-            session.console.print(Sentence(f"{error} ? helps."))
+            session.show_again(Sentence(f"{error} ? helps."))
     if not text:
         session.print(Told(f"It is {posed.truth}"))
         _close(question, part, points, right=False)
@@ -181,4 +182,4 @@ def ask_number(
     difference = abs(given - float(number(answer).replace(",", "")))  # as it is shown
     off = "" if right else f" You were {number(difference)} off."
     _tell(right, f"It is {number(answer)}.{off} {why}")
-    _close(question, part, points, right)
+    _close(question, part, points, right, text)

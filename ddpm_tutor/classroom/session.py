@@ -1,10 +1,11 @@
 """What a lesson talks to: a screen that remembers, a folder for pictures, a learner or none.
 
-The same lesson file runs under `ddpm-tutor lesson`, as a script and as a notebook. In the last two
-there is a plain session that prints and never asks.
+The same lesson file runs under `ddpm-tutor lesson`, as a script and as a notebook. As a script it
+has a plain session that prints and never asks; in a notebook one that shows in its cells.
 """
 
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,15 +20,15 @@ from rich.text import Text
 from torch import Tensor
 
 from ddpm_tutor.classroom.bars import Bars
-from ddpm_tutor.pictures.figures import save_figure_as
+from ddpm_tutor.pictures.figures import in_words, save_figure_as
 from ddpm_tutor.pictures.film_strips import captioned_moments, moment_name, save_film_strip
 from ddpm_tutor.pictures.films import NAMES, Frame, film
 from ddpm_tutor.pictures.grids import enlarged, grid
 from ddpm_tutor.pictures.picture_files import write_film, write_picture
 from ddpm_tutor.screen.console import make_console
 from ddpm_tutor.screen.curves import Curves, curves_of
-from ddpm_tutor.screen.images import Images, render_images
-from ddpm_tutor.screen.shown import Film, Said, SavedFile, captions_of
+from ddpm_tutor.screen.images import Images
+from ddpm_tutor.screen.shown import Film, Runs, Said, SavedFile, captions_of
 from ddpm_tutor.screen.values import DataTable, Value
 from ddpm_tutor.storage.film_strip import FilmStrip
 
@@ -57,8 +58,9 @@ class Session:
     out: Path = Path("outputs")
     # asks the learner a question and returns the answer; None where nobody is there to ask
     ask: Callable[[str], str] | None = None
-    # told of each answer, and of a question skipped as of a wrong one; says whether it is earned
-    on_answer: Callable[[str, bool], bool] | None = None
+    # told of each answer: the question, whether it is right, and the text, "" for a question that
+    # was skipped; says whether the points are earned
+    on_answer: Callable[[str, bool, str], bool] | None = None
     thinking: float = 0.0  # seconds that the learner took to answer in this step
     silent: bool = False  # earlier steps run again without showing anything
     recording: bool = False  # what is shown is remembered, and nothing stands on the screen
@@ -66,6 +68,8 @@ class Session:
     asked: list[Asked] = field(default_factory=list)  # by the step that is running
     saved: list[Path] = field(default_factory=list)  # files written by the lesson
     tried: dict[str, dict[str, Any]] = field(default_factory=dict)  # see `so_far`
+    reveals: bool = True  # a question that nobody can answer is told with its answer
+    has_keys: bool = True  # keys lead from a question to the step before, or out of the lesson
     told_of_parts: bool = False  # the learner has read what a part of the assignment is
 
     def __post_init__(self) -> None:
@@ -89,6 +93,10 @@ class Session:
         with self.bars.standing():
             self.console.print(what, soft_wrap=whole)
 
+    def keep(self, asked: Asked) -> None:
+        """Remembers a question that has been answered, for its other replies."""
+        self.asked.append(asked)
+
     def gap(self) -> None:
         """A blank line, unless there is one already."""
         if not ends_blank(self.shown):
@@ -102,12 +110,31 @@ def ends_blank(shown: Sequence[RenderableType]) -> bool:
     return blank or (isinstance(last, Padding) and bool(last.bottom))
 
 
-_current = Session()
+_current: Session | None = None
 
 
 def current() -> Session:
-    """The session that lesson code talks to."""
+    """The session that lesson code talks to: in a notebook one that shows in its cells."""
+    global _current
+    if _current is None:
+        _current = new_session()
     return _current
+
+
+def new_session() -> Session:
+    """A session for code that no stepper runs: a script's, or a notebook's."""
+    if "ipykernel" in sys.modules:
+        from ddpm_tutor.classroom.kernel import NotebookSession, kernel
+
+        if kernel():
+            return NotebookSession()
+    return Session()
+
+
+def begin_with(session: Session) -> None:
+    """Makes `session` the current one from now on."""
+    global _current
+    _current = session
 
 
 @contextmanager
@@ -211,7 +238,8 @@ def save_figure(figure: Any, name: str) -> Path:
     """Saves a matplotlib figure as a PNG and prints its path."""
     path = output_path(name, ".png")
     save_figure_as(path, figure, dpi=120, bbox_inches="tight")
-    return saved_file(SavedFile(path, "Figure", name, picture=path.read_bytes()))
+    drawn, about = path.read_bytes(), in_words(figure)
+    return saved_file(SavedFile(path, "Figure", name, picture=drawn, about=about))
 
 
 def save_film(frames: Iterable[Frame], name: str) -> Path:
@@ -225,6 +253,22 @@ def save_film(frames: Iterable[Frame], name: str) -> Path:
     ]
     moments = Film(captions_of(times), dict(zip(NAMES, views, strict=True)), times)
     return saved_file(SavedFile(path, "GIF", name, film=moments))
+
+
+def show_runs(runs: Mapping[str, Iterable[Frame]]) -> None:
+    """Shows runs of the chain that differ in one thing, each by its name, at the same t.
+
+    A terminal shows how each ends, a page their ways beside each other on one slider.
+
+    Raises:
+        ValueError: they have frames at different t.
+    """
+    frames = {name: list(run) for name, run in runs.items()}
+    (times, *others) = [tuple(frame.t for frame in run) for run in frames.values()]
+    if any(other != times for other in others):
+        raise ValueError("The runs have frames at other t: give them all the same steps.")
+    views = {name: torch.stack([frame.x_t for frame in run]) for name, run in frames.items()}
+    current().print(Runs(Film(captions_of(times), views, times)))
 
 
 def save_strip(strip: FilmStrip) -> list[Path]:
@@ -313,7 +357,7 @@ def drawn_beside(state: Any, console: Console) -> RenderableType:
     count = min(len(state.x_t), (console.width + 1) // (2 * SMALL), MAX_PICTURES)
     images = torch.cat([state.x_t[:count], state.x_0_hat[:count]]).cpu()
     captions = [f"x_t, t = {state.t}"] * count + ["guess of x_0"] * count
-    return render_images(images, console, captions)
+    return Images(images, "", captions)
 
 
 def note(text: str) -> None:

@@ -137,8 +137,11 @@ class Stepper:
                 number = max(1, number + move)
         return True
 
-    def record(self) -> dict[int, list[RenderableType]]:
+    def record(self, name: str = "") -> dict[int, list[RenderableType]]:
         """Runs the whole lesson without showing anything but the bars; asks nothing.
+
+        Args:
+            name: what stands before the number of the step beside the bar.
 
         Returns:
             what each step with code has shown, by its number: it can be drawn in another form.
@@ -149,16 +152,17 @@ class Stepper:
         session, steps = self.session, self.lesson.steps
         session.recording = True
         seconds = [self.expected.get(step.title, QUICK_SECONDS) for step in steps]
-        with using(session), session.bars.bar("", sum(seconds)) as bar:
-            for number, (step, needed) in enumerate(zip(steps, seconds, strict=True), start=1):
+        parts = seconds if self.expected else [1.0] * len(steps)
+        with using(session), session.bars.bar("", sum(parts)) as bar:
+            for number, part in enumerate(parts, start=1):
                 self.at_step(number)
                 if bar:
-                    bar.change(description=f"Step {number} of {len(steps)}: {step.title}")
+                    bar.change(description=f"{name}step {number} of {len(steps)}")
                     if self.expected:
                         bar.expect(sum(seconds[number - 1 :]))
                 self._execute(number)
                 if bar:
-                    bar.advance(needed)
+                    bar.advance(part)
         return self.shown
 
     def _unfinished(self, before: int) -> int | None:

@@ -17,13 +17,18 @@ from typer.core import TyperGroup
 from ddpm_tutor import __version__
 from ddpm_tutor.cli import exercise
 from ddpm_tutor.cli.advice import with_advice
+from ddpm_tutor.cli.courses import CourseOption, no_course_before
 from ddpm_tutor.cli.edit import edit
 from ddpm_tutor.cli.evaluate import evaluate
 from ddpm_tutor.cli.gif import gif
+from ddpm_tutor.cli.grade import grade
 from ddpm_tutor.cli.info import info
 from ddpm_tutor.cli.lesson import lesson
 from ddpm_tutor.cli.lessons import lessons
+from ddpm_tutor.cli.notebook import notebook
+from ddpm_tutor.cli.page import page
 from ddpm_tutor.cli.paper import paper
+from ddpm_tutor.cli.report import report
 from ddpm_tutor.cli.sample import sample
 from ddpm_tutor.cli.signals import signals_by_name
 from ddpm_tutor.cli.train import train
@@ -143,16 +148,21 @@ def welcome(
             "--version", callback=show_version, is_eager=True, help="Show the version and exit."
         ),
     ] = False,
+    course: CourseOption = None,
 ) -> None:
     """Step through Denoising Diffusion Probabilistic Models with a real model."""
     if ctx.invoked_subcommand is None:
-        show_welcome()
+        show_welcome(course)
+    else:
+        no_course_before(ctx)
 
 
 app.command("lessons")(lessons)
 app.command("lesson")(lesson)
 app.add_typer(exercise.app, name="exercise")
-for command in (paper, gif, edit, sample, train, evaluate, info):
+for command in (
+    paper, page, notebook, gif, edit, sample, train, evaluate, report, grade, info,
+):  # fmt: skip
     app.command()(command)
 
 

@@ -304,7 +304,7 @@ def mixing(work: Work, both: list[str], x_0: "Tensor", x_0_other: "Tensor") -> C
     share = torch.linspace(0, 1, work.count)
     model, schedule = work.loaded.model, work.loaded.schedule
     states = interpolate(
-        model, schedule, x_0, x_0_other, share, work.t, work.options, seed=work.seed
+        model, schedule, x_0, x_0_other, work.t, share, work.options, seed=work.seed
     )
     weight = share.view(-1, 1, 1, 1)
     pixels = (1 - weight) * x_0 + weight * x_0_other  # with one noise for both: lesson 9

@@ -27,13 +27,15 @@ from ddpm_tutor.cli.shared_options import (
     take_device,
 )
 from ddpm_tutor.errors import UsageError
-from ddpm_tutor.files import check_target
+from ddpm_tutor.files import check_target, fingerprint_of, replacing
 from ddpm_tutor.screen.console import make_console, written
 
 if TYPE_CHECKING:
     from ddpm_tutor.evaluation.scorecard import Card, Drawn
     from ddpm_tutor.evaluation.scores import Share
 
+FOLDER = Path("evaluation")
+SCORES = "scores.json"  # in that folder: what --json prints
 IN_TERMINAL = 5  # of the worst digits
 
 
@@ -53,9 +55,9 @@ def evaluate(
     sampler: SamplerOption = Sampler.ddpm,
     steps: StepsOption = 100,
     as_json: Annotated[bool, typer.Option("--json", help="Print the scores as JSON.")] = False,
-    out: Annotated[Path, typer.Option(callback=a_path, help="Folder for the pictures.")] = Path(
-        "evaluation"
-    ),
+    out: Annotated[
+        Path, typer.Option(callback=a_path, help="Folder for the pictures and scores.json.")
+    ] = FOLDER,
     checkpoint: CheckpointOption = None,
     data: DataOption = None,
     device: DeviceOption = Device.auto,
@@ -76,6 +78,7 @@ def evaluate(
         from ddpm_tutor.science.sampling import SamplingOptions
         from ddpm_tutor.screen.console import going_on_without
         from ddpm_tutor.screen.scorecard import REAL, save_pictures
+        from ddpm_tutor.storage.checkpoints import weights_file
         from ddpm_tutor.storage.digits import find_mnist
 
         networks = {"shipped": open_checkpoint(None, device, steps)}
@@ -106,17 +109,22 @@ def evaluate(
     settings: dict[str, Any] = {"n": n, "steps": steps, "sampler": sampler.value, "seed": seed}
     if first.asked is not None:
         settings["guidance"] = guidance
-    if not as_json:
-        show(console, settings, cards, classifier.test, first, pictures)
-        return
     report = {
         **settings,
         "checkpoint": str(checkpoint) if checkpoint else "shipped",
+        "weights": fingerprint_of(weights_file(checkpoint)),
         "classifier": plain(classifier.test),
         "cards": {name: plain(card) for name, card in cards.items()},
         "pictures": [str(path) for path in pictures],
     }
-    typer.echo(json.dumps(report, indent=2))
+    text = json.dumps(report, indent=2)
+    with going_on_without(console, "the scores"), replacing(out / SCORES) as temporary:
+        temporary.write_text(f"{text}\n", encoding="utf-8")
+        pictures.append(out / SCORES)
+    if as_json:
+        typer.echo(text)
+    else:
+        show(console, settings, cards, classifier.test, first, pictures)
 
 
 def show(

@@ -11,15 +11,17 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from ddpm_tutor.cli.courses import CourseOption, chosen_course
 from ddpm_tutor.cli.shared_options import MAX_SEED, DataOption, Device, a_path, given
 from ddpm_tutor.commands import command
 from ddpm_tutor.errors import TutorError, UsageError
-from ddpm_tutor.files import bundled
+from ddpm_tutor.files import came_along
 from ddpm_tutor.screen.console import make_console
 from ddpm_tutor.screen.keyboard import in_notebook, is_terminal, read_key, showing_keys
 
 if TYPE_CHECKING:
     from ddpm_tutor.classroom.stepper import Stepper
+    from ddpm_tutor.course.exercise import Exercise
     from ddpm_tutor.course.lesson import Lesson
     from ddpm_tutor.course.paper import Entry
     from ddpm_tutor.learner.progress import Bookmark, LessonProgress
@@ -60,6 +62,7 @@ def lesson(
         Path, typer.Option(callback=a_path, help="Folder for pictures and GIFs.")
     ] = Path("outputs"),
     data: DataOption = None,
+    course: CourseOption = None,
     trust: Annotated[
         bool,
         typer.Option("--trust", help="Run a lesson file from elsewhere without asking first."),
@@ -69,10 +72,10 @@ def lesson(
     ] = False,
 ) -> None:
     """Step through a lesson."""
-    from ddpm_tutor.course.lesson import find_lesson
+    from ddpm_tutor.course.courses import lesson_called
     from ddpm_tutor.learner.progress import Bookmark
 
-    chosen = find_lesson(name)
+    chosen = lesson_called(name, chosen_course(course))
     if check:
         check_file(chosen)
         return
@@ -90,7 +93,7 @@ def lesson(
     bookmark = None
     if learner_is_there(pause):
         open_progress(console)
-        bookmark = Bookmark(chosen.path.stem)
+        bookmark = Bookmark(chosen.key)
     elif pause is not False:
         console.print(Text(NO_KEYS, "yellow"))
     if bookmark and start is None and 1 < bookmark.lesson.step <= count:
@@ -142,6 +145,7 @@ def open_stepper(
             return console.input(prompt, markup=False, emoji=False)
 
     session = Session(console, out)
+    session.told_of_parts = not came_along(page.path)  # its parts are none of the assignment
     stepper = Stepper(page, session, settings=values)
     if bookmark:
         session.ask, session.on_answer = ask, bookmark.answered
@@ -167,23 +171,26 @@ def learner_is_there(pause: bool | None = None) -> bool:
     return at_terminal and (not in_notebook() if pause is None else pause)
 
 
-def ask_for_trust(console: Console, lesson: "Lesson") -> None:
-    """Asks before the code of a lesson file is run that did not come with the package.
+def ask_for_trust(console: Console, page: "Lesson | Exercise") -> None:
+    """Asks before the code of a lesson or an exercise is run that did not come with the package.
 
     Raises:
         TutorError: nobody is there to ask, or the answer was no.
     """
-    path = lesson.path.resolve()
-    if path.parent == bundled("lessons").resolve():
+    if came_along(page.path):
         return
+    path, what = page.path.resolve(), type(page).__name__.lower()
+    a_page = f"{'an' if what[0] in 'aeiou' else 'a'} {what}"
     if not learner_is_there():
         raise UsageError(
-            f"{path} did not come with ddpm-tutor, and a lesson runs its code on this machine.\n"
+            f"{path} did not come with ddpm-tutor, and {a_page} runs its code on this machine.\n"
             "Read it first; if you trust it, add --trust."
         )
-    console.print(Text("This lesson did not come with ddpm-tutor:", "bold yellow"))
+    console.print(Text(f"This {what} did not come with ddpm-tutor:", "bold yellow"))
     console.print(Text(f"  {path}"), soft_wrap=True)
-    console.print(Text("A lesson is Python: it can do on this machine whatever you can."))
+    console.print(
+        Text(f"{a_page.capitalize()} is Python: it can do on this machine whatever you can.")
+    )
     if console.input("Run it? Type yes: ").strip().lower() not in ("yes", "y"):
         raise TutorError("Not run. Read the file first; then run this again, or add --trust.")
 
@@ -272,7 +279,7 @@ def say_points(console: Console, lesson: "Lesson", place: "LessonProgress", fini
         console.print(Text(f"Points in this lesson: {mine:g} of {of:g}."))
     if finished:
         progress = load_progress()
-        progress.lessons[lesson.path.stem] = place  # nothing is on the disk where none can be
+        progress.lessons[lesson.key] = place  # nothing is on the disk where none can be
         say_ways_to_earn(console, [lesson], progress)
 
 
@@ -280,7 +287,8 @@ def say_goodbye(
     console: Console, lesson: "Lesson", saved: list[Path], finished: bool, options: list[object]
 ) -> None:
     """The files that were saved, and the next command; the same lesson keeps its options."""
-    from ddpm_tutor.course.lesson import all_lessons
+    from ddpm_tutor.course.courses import course_of
+    from ddpm_tutor.course.elsewhere import naming, words_for
 
     console.print()
     if saved:
@@ -289,16 +297,21 @@ def say_goodbye(
             console.print(Text(f"  {path}", "green"), soft_wrap=True)
         console.print()
     if not finished:
-        name = lesson.number if lesson.path.parent == bundled("lessons") else lesson.path
-        again = command("lesson", name, *options)
+        again = command("lesson", *words_for(lesson.path), *options)
         console.print(Text(f"See you. Go on with: {again}"), soft_wrap=True)
         return
-    following = [other for other in all_lessons() if other.number == lesson.number + 1]
-    if following:
-        say, typed = "Next", command("lesson", following[0].number)
-    else:
-        say, typed = "Your points", command("lessons")
-    console.print(Text.assemble(f"Lesson done. {say}: ", (typed, "bold cyan")))
+    course = course_of(lesson.path)
+    listed = any(other.key == lesson.key for other in course.lessons)
+    following = [other for other in course.lessons if other.number == lesson.number + 1]
+    if following and listed:
+        typed = command("lesson", *words_for(following[0].path))
+        console.print(Text.assemble("Lesson done. Next: ", (typed, "bold cyan")), soft_wrap=True)
+    elif listed:
+        typed = command("lessons", *(naming(course.folder) if course.folder else []))
+        done = Text.assemble("Lesson done. Your points: ", (typed, "bold cyan"))
+        console.print(done, soft_wrap=True)
+    else:  # it has no number, and stands in no list
+        console.print(Text("Lesson done."))
     say_exercises(console, lesson)
     say_entries(console, lesson)
 
@@ -308,6 +321,8 @@ def say_entries(console: Console, lesson: "Lesson") -> None:
     from ddpm_tutor.course.paper import all_entries
     from ddpm_tutor.screen.prose import HOLD, Sentence
 
+    if not came_along(lesson.path):
+        return
     mine = [e for e in all_entries() if any(n == lesson.number for n, _ in e.lessons)]
     if mine:
         names = ", ".join(entry.name.replace(" ", HOLD) for entry in mine)
@@ -319,13 +334,15 @@ def say_entries(console: Console, lesson: "Lesson") -> None:
 def say_exercises(console: Console, lesson: "Lesson") -> None:
     """Which exercises have the learner write what this lesson has taught."""
     from ddpm_tutor.cli.exercise import going_on
-    from ddpm_tutor.course.exercise import FOLDER, all_exercises
+    from ddpm_tutor.course.courses import course_of
+    from ddpm_tutor.course.exercise import FOLDER
     from ddpm_tutor.learner.progress import load_progress
     from ddpm_tutor.screen.prose import HOLD, Sentence
 
     progress = load_progress()
-    mine = [e for e in all_exercises() if e.lesson == str(lesson.number)]
-    left = [e for e in mine if not progress.exercise(e.name).passed]
+    exercises = course_of(lesson.path).exercises
+    mine = [e for e in exercises if e.lesson == str(lesson.number)]
+    left = [e for e in mine if not progress.exercise(e.key).passed]
     if left:
         titles = "; ".join(f"{e.number}{HOLD}{e.title.replace(' ', HOLD)}" for e in left)
         console.print(Sentence(f"Exercises of this lesson: {titles}."))

@@ -1,6 +1,6 @@
 """Drawing and training with other functions: the learner's own, or a known mistake."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -90,11 +90,16 @@ def own_drawing(
     options: "SamplingOptions",
     seed: int,
     numbers: range,
+    passed: Mapping[str, str] | None = None,
 ) -> "Iterator[ChainState]":
-    """Sampling with the learner's functions; says which they are, and which are the package's."""
+    """Sampling with the learner's functions; says which they are, and which are the package's.
+
+    Args:
+        passed: see `own_code`.
+    """
     from ddpm_tutor.grading.drawing import draw_with, used_in
 
-    mine = taken_from(console, folder, used_in(options.method), "drawing")
+    mine = taken_from(console, folder, used_in(options.method), "drawing", passed)
     if "p_step" in mine.functions and options.steps_of(loaded.schedule.T) < loaded.schedule.T:
         say = "Your p_step takes σ² = β. Where steps are skipped the package's takes β̃."
         console.print(Text(say, "dim"))
@@ -113,11 +118,17 @@ def own_training(
     return partial(train_with, mine.functions)
 
 
-def taken_from(console: Console, folder: Path, names: Sequence[str], purpose: str) -> "OwnCode":
+def taken_from(
+    console: Console,
+    folder: Path,
+    names: Sequence[str],
+    purpose: str,
+    passed: Mapping[str, str] | None = None,
+) -> "OwnCode":
     """The learner's functions of these names; says which are theirs, and which the package's."""
     from ddpm_tutor.grading.own_functions import own_code
 
-    mine = own_code(folder, names, purpose)
+    mine = own_code(folder, names, purpose, passed)
     theirs = [name for name in names if name not in mine.functions]
     console.print(Text.assemble(("Yours: ", "bold green"), ", ".join(mine.functions)))
     if theirs:

@@ -1,5 +1,6 @@
 """The welcome: what this is, where the learner is, and what to type next."""
 
+import sys
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -7,9 +8,14 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from ddpm_tutor.cli.courses import courses_to_list, say_left_out
+from ddpm_tutor.commands import command
+from ddpm_tutor.course.elsewhere import naming, words_for
+from ddpm_tutor.errors import UsageError
 from ddpm_tutor.screen.console import make_console
 
 if TYPE_CHECKING:
+    from ddpm_tutor.course.courses import Course
     from ddpm_tutor.course.lesson import Lesson
     from ddpm_tutor.learner.progress import LessonProgress, Progress
 
@@ -28,8 +34,8 @@ def next_lesson(lessons: "list[Lesson]", progress: "Progress") -> "tuple[str, Le
 
     One that was left in the middle comes first.
     """
-    unfinished = [lesson for lesson in lessons if not progress.lesson(lesson.path.stem).finished]
-    begun = [lesson for lesson in unfinished if progress.lesson(lesson.path.stem).step > 1]
+    unfinished = [lesson for lesson in lessons if not progress.lesson(lesson.key).finished]
+    begun = [lesson for lesson in unfinished if progress.lesson(lesson.key).step > 1]
     if begun:
         return "Go on with", begun[0]
     if unfinished:
@@ -47,10 +53,23 @@ def open_progress(console: Console) -> "Progress":
     return load_progress()
 
 
-def welcome() -> None:
-    """What this is, where the learner is, and what to type next."""
-    from ddpm_tutor.course.lesson import all_lessons
+def courses_of_learner(named: str | None) -> "list[Course]":
+    """The courses to list; what is wrong with one is said on stderr, and no more."""
+    try:
+        courses = courses_to_list(named, brief=True)
+    except UsageError as error:
+        print(error, file=sys.stderr)
+        courses = courses_to_list(None, brief=True)
+    say_left_out(courses)
+    return courses
 
+
+def welcome(course: str | None = None) -> None:
+    """What this is, where the learner is, and what to type next.
+
+    Args:
+        course: the folder of a course to list as well.
+    """
     console = make_console()
     progress = open_progress(console)
     console.print(
@@ -64,19 +83,27 @@ def welcome() -> None:
             padding=(1, 2),
         )
     )
-    listed = all_lessons()
+    courses = courses_of_learner(course)
     rows = Table.grid(padding=(0, 2))
-    for lesson in listed:
-        mine = progress.lesson(lesson.path.stem)
-        rows.add_row(Text(str(lesson.number), "bold"), Text(lesson.title), state_of(lesson, mine))
+    for each in courses:
+        if each.folder:
+            rows.add_row("", Text(each.name, "cyan"))
+        for lesson in each.lessons:
+            mine = progress.lesson(lesson.key)
+            number = Text(str(lesson.number), "bold")
+            rows.add_row(number, Text(lesson.title), state_of(lesson, mine))
+        if each.folder:
+            rows.add_row("", Text("ddpm-tutor itself", "cyan"))
     console.print(rows)
     console.print()
-    if upcoming := next_lesson(listed, progress):
-        say, lesson = upcoming
-        command = (f"ddpm-tutor lesson {lesson.number}", "bold")
-        console.print(Text.assemble(f"{say}:".ljust(15), command))
-    else:
+    upcoming = [found for each in courses if (found := next_lesson(list(each.lessons), progress))]
+    for say, lesson in upcoming:
+        typed = (command("lesson", *words_for(lesson.path)), "bold")
+        console.print(Text.assemble(f"{say}:".ljust(15), typed), soft_wrap=True)
+    if not upcoming:
         console.print(Text("You have done every lesson. Now read the code: it is short."))
-    console.print(Text.assemble("Write it:      ", ("ddpm-tutor exercise", "bold")))
+    words = [word for each in courses if each.folder for word in naming(each.folder)]
+    writing = Text.assemble("Write it:      ", (command("exercise", *words), "bold"))
+    console.print(writing, soft_wrap=True)
     console.print(Text.assemble("Draw a 7:      ", ("ddpm-tutor gif --digit 7", "bold")))
     console.print(Text.assemble("All commands:  ", ("ddpm-tutor --help", "bold")))

@@ -51,6 +51,8 @@ def read_source(path: Path) -> str:
         TutorError: it cannot be read, or is no text.
     """
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():  # reading might never end
+            raise TutorError(f"Cannot read {path}: it is a pipe or a device.")
         content = path.read_bytes()
     except OSError as error:
         raise TutorError(f"Cannot read {path}: {error.strerror}.") from error

@@ -6,8 +6,9 @@ what is right. See CONTRIBUTING.md. Nothing here needs torch, so that lists are 
 """
 
 import ast
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -17,10 +18,21 @@ from typing import Any
 
 from ddpm_tutor.commands import command
 from ddpm_tutor.course.cells import Cell, cut, read_source
-from ddpm_tutor.course.lesson import all_lessons
+from ddpm_tutor.course.elsewhere import (
+    folder_of_course,
+    key_from_elsewhere,
+    name_of_course,
+    naming,
+    number_of,
+    numbered,
+    read_all,
+    refuse_left_out,
+    words_for,
+)
+from ddpm_tutor.course.lesson import Lesson, all_lessons
 from ddpm_tutor.course.questions import questions
 from ddpm_tutor.errors import TutorError, UsageError
-from ddpm_tutor.files import bundled
+from ddpm_tutor.files import bundled, came_along
 
 FOLDER = Path("exercises")  # the learner's files, in the folder they work in
 FACTS = ("Lesson", "Paper")  # what the first cell says in any case
@@ -88,17 +100,34 @@ class Exercise:
     @property
     def number(self) -> int:
         """The number that its file name starts with."""
-        return int(self.path.name[:2])
+        return number_of(self.path)
 
     @property
     def name(self) -> str:
         """What the learner's file is called, such as "ex2_closed_form"."""
-        return f"ex{self.number}_{self.path.stem[3:]}"
+        return f"ex{self.number}_{self.path.stem.partition('_')[2]}"
+
+    @property
+    def key(self) -> str:
+        """The name under which progress in it is kept: that of the learner's file, where the
+        exercise came with the package.
+
+        Any other goes by its own file's name, its title, and the function that it asks for.
+        """
+        if came_along(self.path):
+            return self.name
+        asks = f"{self.function}({', '.join(self.arguments)})"
+        return key_from_elsewhere(self.path, self.title, asks)
+
+    @property
+    def course(self) -> str:
+        """The name of the course that it belongs to; "" where it came with the package."""
+        return "" if came_along(self.path) else name_of_course(folder_of_course(self.path))
 
     @property
     def file(self) -> Path:
-        """The learner's file, where no other place is named."""
-        return FOLDER / f"{self.name}.py"
+        """The learner's file, where no other place is named; each course has a folder there."""
+        return FOLDER / self.course / f"{self.name}.py"
 
     @property
     def function(self) -> str:
@@ -126,17 +155,18 @@ class Exercise:
 
     def starter(self, path: Path | None = None) -> str:
         """The file that the learner is given, to be written to `path`."""
-        what, where = as_typed(path or self.file), ""
-        if isinstance(what, Path):
-            what, where = Path(what.name), ", in the folder of this file"
-        check = command("exercise", "check", what)
-        check = check.encode(errors="replace").decode()  # a name may be no text
-        check = check.replace("\\", r"\\").replace('"', r"\"")
+        named, where = as_typed(self, path or self.file), ""
+        if isinstance(named[0], Path) and named[0] == path:
+            named[0], where = Path(path.name), ", in the folder of this file"
+            named[1:] = [os.path.abspath(w) if isinstance(w, Path) else w for w in named[1:]]
+        check = command("exercise", "check", *named)
+        of = f" of {self.course}" if self.course else ""
+        title, paper = in_docstring(f"{of} · {self.title}"), in_docstring(self.facts["Paper"])
         return (
-            f'"""Exercise {self.number} · {self.title}\n\n'
-            f"Lesson {self.lesson}; {self.facts['Paper']}.\n"
+            f'"""Exercise {self.number}{title}\n\n'
+            f"Lesson {in_docstring(self.lesson)}; {paper}.\n"
             f"Put your code where the `...` stands. Then{where}:\n\n"
-            f'    {check}\n"""\n\n{self.start.source}\n'
+            f'    {in_docstring(check)}\n"""\n\n{self.start.source}\n'
         )
 
     def solved(self) -> str:
@@ -163,6 +193,12 @@ class Exercise:
         return module.__dict__
 
 
+def in_docstring(text: str) -> str:
+    """A text as it stands in a docstring; what a file is called may hold anything."""
+    text = text.encode(errors="replace").decode()  # a name may be no text
+    return text.replace("\\", r"\\").replace('"', r"\"")
+
+
 def read_exercise(path: Path) -> Exercise:
     """Cuts the file at `path` into its cells.
 
@@ -171,11 +207,13 @@ def read_exercise(path: Path) -> Exercise:
     """
     try:
         prose, *cells = cut(read_source(path)) or [Cell("code", "", "", 1)]
-        if not re.match(r"\d\d_\w", path.name):
+        if not re.match(r"[0-9]+_\w", path.name):
             raise ValueError("its name is not like 15_my_function.py")
         if prose.kind != "markdown" or not prose.source:
             raise ValueError("it does not begin with a cell of prose")
-        title = re.sub(r"^# Exercise \d+\W*", "", prose.source.splitlines()[0])
+        heading = re.match(r"# *(?:Exercise [0-9]+\W*)?(\S.*)", prose.source)
+        if not heading:
+            raise ValueError("it does not begin with a heading")
         facts = dict(re.findall(r"\*\*(\w+):\*\* *(.+)", prose.source))
         for fact in FACTS:
             if fact not in facts:
@@ -195,14 +233,46 @@ def read_exercise(path: Path) -> Exercise:
             for name, code in codes
             if (words := name.split()) and words[0] == "mistake" and words[1:]
         ]
+        title = heading[1]
         return Exercise(path, title, facts, hints=tuple(hints), mistakes=tuple(mistakes), **named)
     except ValueError as error:
         raise TutorError(f"{path} is not an exercise ({error}). See CONTRIBUTING.md.") from error
 
 
 def all_exercises() -> list[Exercise]:
-    """The exercises that come with the package, in order."""
-    return [read_exercise(path) for path in sorted(bundled("exercises").glob("[0-9]*.py"))]
+    """The exercises that come with the package, in order; a file that is none is left out."""
+    return read_all(numbered(bundled("exercises")), read_exercise)[0]
+
+
+def versions(exercise: Exercise) -> Iterator[tuple[str, Code]]:
+    """What fills the gap, rightly or not, each with what to call it."""
+    yield "the solution", exercise.solution
+    yield from ((f"hint {i}", hint.code) for i, hint in enumerate(exercise.hints, 1))
+    yield from ((f"mistake {mistake.name}", mistake.code) for mistake in exercise.mistakes)
+
+
+def problems_of_code(exercise: Exercise) -> Iterator[str]:
+    """Cells that are not Python, or define no function."""
+    cells = (("start", exercise.start), *versions(exercise), ("check", exercise.check))
+    for name, code in cells:
+        try:
+            _ = code.definition
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            line = code.line - 1 + (getattr(error, "lineno", None) or 1)
+            yield f"{name}, line {line}: {getattr(error, 'msg', error)}"
+        except StopIteration:
+            yield f"{name}, line {code.line}: no function is defined here"
+
+
+def checked_code(exercise: Exercise) -> Exercise:
+    """The exercise, if its code is Python and defines what it has to.
+
+    Raises:
+        TutorError: it does not.
+    """
+    for problem in problems_of_code(exercise):
+        raise TutorError(f"{exercise.path} is not an exercise ({problem}). See CONTRIBUTING.md.")
+    return exercise
 
 
 def find_exercise(name: str) -> Exercise:
@@ -222,20 +292,25 @@ def find_exercise(name: str) -> Exercise:
         what = "a folder" if path.is_dir() else "not a .py file"
         raise UsageError(f"{name} is {what}. Give an exercise's number, or your .py file for it.")
     found = re.match(r"(?:ex)?(\d+)", path.name)
-    exercises = all_exercises()
+    exercises, left_out = read_all(numbered(bundled("exercises")), read_exercise)
     for exercise in exercises:
         if found and int(found[1]) == exercise.number:
-            return exercise
+            return checked_code(exercise)
+    refuse_left_out(found[1] if found else "", left_out)
     raise UsageError(
         f"There is no exercise {name}. Choose from 1 to {exercises[-1].number}; "
         "see: ddpm-tutor exercise"
     )
 
 
-def as_typed(path: Path) -> str | Path:
-    """What to call the learner's file at `path` in a command: its number where that will do."""
-    number = next((str(e.number) for e in all_exercises() if e.file == path), None)
-    return number or path
+def as_typed(exercise: Exercise, path: Path) -> list[object]:
+    """What names the learner's file at `path` in a command: the exercise's number, where that will
+    do.
+    """
+    named = words_for(exercise.path)
+    if path == exercise.file:
+        return named
+    return [path, *([] if came_along(exercise.path) else naming(folder_of_course(exercise.path)))]
 
 
 @dataclass(frozen=True)
@@ -244,34 +319,42 @@ class Part:
 
     name: str
     points: float
-    lesson: str  # the file name of the lesson that asks for it, without .py
-    exercises: tuple[str, ...]  # the names of those that earn it together
+    lesson: str  # the key of the lesson that asks for it
+    exercises: tuple[Exercise, ...]  # those that earn it together
 
 
 def parts() -> dict[str, Part]:
-    """The parts of the assignment that exercises earn, by name."""
-    exercises = all_exercises()
+    """The parts of the assignment that the package's exercises earn, by name."""
+    return parts_of(all_lessons(), all_exercises())
+
+
+def parts_of(lessons: Iterable[Lesson], exercises: Sequence[Exercise]) -> dict[str, Part]:
+    """The parts for which these lessons ask and that these exercises earn, by name."""
     return {
-        q.part: Part(q.part, q.points, lesson.path.stem, names)
-        for lesson in all_lessons()
+        q.part: Part(q.part, q.points, lesson.key, earning)
+        for lesson in lessons
         for q in questions(lesson)
-        if (names := tuple(e.name for e in exercises if q.part and e.part == q.part))
+        if (earning := tuple(e for e in exercises if q.part and e.part == q.part))
     }
 
 
-def read_answer(path: Path) -> str:
+def read_answer(path: Path, exercise: Exercise | None = None) -> str:
     """The learner's file.
+
+    Args:
+        exercise: the one that it is for, if that is known: an error then says what to type.
 
     Raises:
         TutorError: it is not there, or is no text of a sensible size.
     """
+    named = as_typed(exercise, path) if exercise else [path]
     try:
         if path.stat().st_size > MAX_BYTES:
-            again = command("exercise", "reset", as_typed(path))
+            again = command("exercise", "reset", *named)
             raise TutorError(f"{path} is larger than any answer. Start over with: {again}")
         return read_source(path)
     except FileNotFoundError:
-        write = command("exercise", "start", as_typed(path))
+        write = command("exercise", "start", *named)
         raise TutorError(f"There is no {path}. Write it with: {write}") from None
     except OSError as error:
         raise TutorError(f"Cannot read {path}: {error.strerror}.") from error

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from ddpm_tutor.course.cells import Cell, cut, read_source
-from ddpm_tutor.course.exercise import Code, Exercise, Hint
-from ddpm_tutor.course.lesson import all_lessons
+from ddpm_tutor.course.courses import course_of, own_course
+from ddpm_tutor.course.exercise import Code, Exercise, Hint, problems_of_code, versions
 from ddpm_tutor.course.questions import questions
 
 MIN_HINTS = 2
@@ -36,31 +36,12 @@ def exercise_problems(exercise: Exercise) -> list[str]:
     ]
 
 
-def versions(exercise: Exercise) -> Iterator[tuple[str, Code]]:
-    """What fills the gap, rightly or not, each with what to call it."""
-    yield "the solution", exercise.solution
-    yield from ((f"hint {i}", hint.code) for i, hint in enumerate(exercise.hints, 1))
-    yield from ((f"mistake {mistake.name}", mistake.code) for mistake in exercise.mistakes)
-
-
-def problems_of_code(exercise: Exercise) -> Iterator[str]:
-    """Cells that are not Python, or define no function."""
-    cells = (("start", exercise.start), *versions(exercise), ("check", exercise.check))
-    for name, code in cells:
-        try:
-            _ = code.definition
-        except SyntaxError as error:
-            yield f"{name}, line {code.line - 1 + (error.lineno or 1)}: {error.msg}"
-        except StopIteration:
-            yield f"{name}, line {code.line}: no function is defined here"
-
-
 def problems_of_heading(exercise: Exercise) -> Iterator[str]:
     """Its number, and what it says of the lesson and the assignment."""
     heading = cut(read_source(exercise.path))[0].source.splitlines()[0]
     if not re.fullmatch(rf"# Exercise {exercise.number} · \S.*", heading):
         yield f'the first heading is not like "# Exercise {exercise.number} · What it is about"'
-    lessons = all_lessons()
+    lessons = [*course_of(exercise.path).lessons, *own_course().lessons]
     if exercise.lesson not in [str(lesson.number) for lesson in lessons]:
         yield f"there is no lesson {exercise.lesson}"
     asked = [q.part for lesson in lessons for q in questions(lesson)]

@@ -8,15 +8,22 @@ import ast
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
 from ddpm_tutor.course.cells import Cell, cut, read_source
+from ddpm_tutor.course.elsewhere import (
+    key_from_elsewhere,
+    number_of,
+    numbered,
+    read_all,
+    refuse_left_out,
+)
 from ddpm_tutor.errors import TutorError, UsageError
-from ddpm_tutor.files import bundled
+from ddpm_tutor.files import bundled, came_along
 
 # what --set may give to parameters that have these names in every lesson
 RANGES = {"digit": range(10), "seed": range(2**63)}
@@ -46,13 +53,22 @@ class Lesson:
     @property
     def number(self) -> int:
         """The number that its file name starts with; 0 if none."""
-        digits = re.match(r"\d+", self.path.name)
-        return int(digits.group()) if digits else 0
+        return number_of(self.path)
 
     @property
     def title(self) -> str:
         """The first heading, without its "Lesson 3 ·"."""
         return re.sub(r"^Lesson \d+\W*", "", self.steps[0].title)
+
+    @property
+    def key(self) -> str:
+        """The name under which progress in it is kept: the file's, where it came with the package.
+
+        Any other lesson goes by its file's name, its title and its goal.
+        """
+        if came_along(self.path):
+            return self.path.stem
+        return key_from_elsewhere(self.path, self.title, self.fact("Goal"))
 
     def fact(self, name: str) -> str:
         """What the first step says behind `**name:**`, such as Paper or Time; "" if nothing."""
@@ -66,10 +82,10 @@ def read_lesson(path: Path) -> Lesson:
     Raises:
         TutorError: it cannot be read, or has no cells.
     """
-    cells = cut(read_source(path))
-    if not cells:
+    steps = _steps(cut(read_source(path)))
+    if not steps:
         raise TutorError(f"{path} has no cells. A lesson's cells start with a line `# %%`.")
-    return Lesson(path, _steps(cells))
+    return Lesson(path, steps)
 
 
 def _steps(cells: list[Cell]) -> tuple[Step, ...]:
@@ -88,8 +104,8 @@ def _steps(cells: list[Cell]) -> tuple[Step, ...]:
 
 
 def all_lessons() -> list[Lesson]:
-    """The lessons that come with the package, in order."""
-    return [read_lesson(path) for path in sorted(bundled("lessons").glob("[0-9]*.py"))]
+    """The lessons that come with the package, in order; a file that is none is left out."""
+    return read_all(numbered(bundled("lessons")), read_lesson)[0]
 
 
 def find_lesson(name: str) -> Lesson:
@@ -101,10 +117,11 @@ def find_lesson(name: str) -> Lesson:
     """
     if name.endswith(".py") and Path(name).is_file():
         return check_syntax(read_lesson(Path(name)))
-    lessons = all_lessons()
+    lessons, left_out = read_all(numbered(bundled("lessons")), read_lesson)
     for lesson in lessons:
         if name == str(lesson.number):
-            return lesson
+            return check_syntax(lesson)
+    refuse_left_out(name, left_out)
     near = nearest_lesson(name, lessons)
     numbers = ", ".join(str(lesson.number) for lesson in lessons)
     raise UsageError(
@@ -160,7 +177,37 @@ def shown_source(cell: Cell) -> str:
 
     So would an assertion behind a question. The words that `say` says stand below it in any case.
     """
-    lines, hidden, asked = cell.source.splitlines(), set[int](), False
+    hidden = _hidden_lines(cell)
+    lines = cell.source.splitlines()
+    return "\n".join(line for i, line in enumerate(lines) if i not in hidden).strip("\n")
+
+
+def pieces(cell: Cell) -> list[Cell]:
+    """The cell cut at its questions: what is shown, of kind "code", and what is not, "hidden"."""
+    hidden, found = _hidden_lines(cell), list[Cell]()
+    for i, line in enumerate(cell.source.splitlines()):
+        kind = "hidden" if i in hidden else "code"
+        if found and (found[-1].kind == kind or not line.strip()):
+            found[-1] = replace(found[-1], source=f"{found[-1].source}\n{line}")
+        elif line.strip():
+            found.append(Cell(kind, cell.title, line, cell.line + i))
+    return [replace(piece, source=piece.source.rstrip()) for piece in found]
+
+
+def hidden_pieces(lesson: Lesson) -> list[tuple[int, Cell]]:
+    """What a learner is not shown of a lesson's code, in order; each with its step's number."""
+    return [
+        (number, piece)
+        for number, step in enumerate(lesson.steps, start=1)
+        for cell in step.code
+        for piece in pieces(cell)
+        if piece.kind == "hidden"
+    ]
+
+
+def _hidden_lines(cell: Cell) -> set[int]:
+    """The lines, from 0, of the questions, of what is said, and of assertions behind a question."""
+    hidden, asked = set[int](), False
     for node in ast.parse(cell.source).body:
         call = node.value if isinstance(node, ast.Expr) else None
         name = call.func if isinstance(call, ast.Call) else None
@@ -169,8 +216,7 @@ def shown_source(cell: Cell) -> str:
         told = called.startswith("ask_") or called == "say"
         if told or (asked and isinstance(node, ast.Assert)):
             hidden.update(range(node.lineno - 1, node.end_lineno or node.lineno))
-    shown = "\n".join(line for i, line in enumerate(lines) if i not in hidden)
-    return shown.strip("\n")
+    return hidden
 
 
 def new_namespace(lesson: Lesson) -> dict[str, Any]:
@@ -241,7 +287,7 @@ def _literals(lesson: Lesson, cells: Sequence[Cell]) -> dict[str, Any]:
             for node in ast.parse(cell.source).body
             if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
         }
-    except ValueError as error:
+    except (ValueError, TypeError) as error:  # such as a list for a key
         raise TutorError(f"{lesson.path}: a parameter's default is not a literal.") from error
 
 

@@ -74,6 +74,10 @@ def problems_of(question: Question) -> list[str]:
     call, found = question.call, []
     if not question.text:
         found.append("its text is not a literal")
+    if keyword(call, "points") is not None and not question.points:
+        found.append("its points are not a number above 0")
+    if question.points and not question.part:
+        found.append("it has points, but no `part` under which they are kept")
     if keyword(call, "answer") is None and len(call.args) < (3 if "choice" in name_of(call) else 2):
         found.append("it has no answer")
     if name_of(call) == "ask_number":

@@ -1,7 +1,9 @@
 """What a lesson asks, read from its file."""
 
 import ast
+import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from ddpm_tutor.course.lesson import Lesson
@@ -24,7 +26,16 @@ class Question:
 
 
 def questions(lesson: Lesson) -> list[Question]:
-    """The questions of a lesson, in order."""
+    """The questions of a lesson, in order.
+
+    Raises:
+        SyntaxError: its code is not Python.
+    """
+    return list(_questions(lesson))
+
+
+@lru_cache(maxsize=100)
+def _questions(lesson: Lesson) -> tuple[Question, ...]:
     found = []
     for number, step in enumerate(lesson.steps, start=1):
         for cell in step.code:
@@ -32,11 +43,10 @@ def questions(lesson: Lesson) -> list[Question]:
             calls = [node for node in nodes if isinstance(node, ast.Call)]
             for call in sorted(calls, key=lambda node: node.lineno):
                 if name_of(call) in ("ask_choice", "ask_number"):
-                    text = constant(call.args[0] if call.args else None)
-                    part = constant(keyword(call, "part"))
-                    points = constant(keyword(call, "points"))
-                    found.append(Question(text or "", part or "", points or 0, number, call))
-    return found
+                    text = words(call.args[0] if call.args else None)
+                    part, points = words(keyword(call, "part")), points_of(call)
+                    found.append(Question(text, part, points, number, call))
+    return tuple(found)
 
 
 def name_of(call: ast.Call) -> str:
@@ -47,6 +57,19 @@ def name_of(call: ast.Call) -> str:
 def keyword(call: ast.Call, name: str) -> ast.expr | None:
     """The keyword argument of that name."""
     return next((k.value for k in call.keywords if k.arg == name), None)
+
+
+def words(node: ast.expr | None) -> str:
+    """The text of a literal; "" for anything else."""
+    text = constant(node)
+    return text if isinstance(text, str) else ""
+
+
+def points_of(call: ast.Call) -> float:
+    """What a question is worth; 0 where that is no number."""
+    points = constant(keyword(call, "points"))
+    is_number = isinstance(points, int | float) and math.isfinite(points)
+    return points if is_number else 0
 
 
 def constant(node: ast.expr | None) -> Any:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ddpm_tutor.evaluation.scores import Share
 from ddpm_tutor.files import bundled, replacing
+from ddpm_tutor.science.checks import check_alike, check_device, check_kind, check_pixels
 from ddpm_tutor.science.pixels import PADDING, to_unit_range
 
 FEATURES = 64
@@ -69,9 +70,29 @@ class Reading(NamedTuple):
     probabilities: Tensor  # (n, 10)
 
 
+def check_classifier(model: Classifier) -> None:
+    """Refuses what is no classifier.
+
+    Raises:
+        TypeError: it is none.
+    """
+    check_kind(model, Classifier, "model", "a Classifier, such as load_classifier().model")
+
+
 @torch.no_grad()
 def read_digits(model: Classifier, images: Tensor) -> Reading:
-    """Reads images, (n, 1, 32, 32) uint8, on the model's device; the result is on the CPU."""
+    """Reads images, (n, 1, 32, 32) uint8, on the model's device; the result is on the CPU.
+
+    Args:
+        model: the classifier, `load_classifier().model`.
+        images: (N, 1, 32, 32) uint8.
+
+    Example:
+        >>> read_digits(reader, images).classes.shape
+        torch.Size([2])
+    """
+    check_classifier(model)
+    check_pixels(images)
     device = next(model.parameters()).device
     parts = [model.features(to_unit_range(part).to(device)) for part in images.split(BATCH_SIZE)]
     return read_features(model, torch.cat(parts))
@@ -79,7 +100,21 @@ def read_digits(model: Classifier, images: Tensor) -> Reading:
 
 @torch.no_grad()
 def read_features(model: Classifier, features: Tensor) -> Reading:
-    """Reads images whose features, (n, 64), are known already."""
+    """Reads images whose features, (n, 64), are known already.
+
+    Args:
+        model: the classifier, `load_classifier().model`.
+        features: (N, 64), as `read_digits` finds them.
+
+    Example:
+        >>> found = read_digits(reader, images)
+        >>> read_features(reader, found.features).classes.equal(found.classes)
+        True
+    """
+    check_classifier(model)
+    check_alike(features=features)
+    if features.shape[1:] != (FEATURES,):
+        raise ValueError(f"features must be (N, {FEATURES}), not {tuple(features.shape)}")
     probabilities = model.decide(features.to(next(model.parameters()))).softmax(dim=1)
     return Reading(features.float().cpu(), probabilities.argmax(1).cpu(), probabilities.cpu())
 
@@ -105,9 +140,18 @@ def save_classifier(path: Path, model: Classifier, metadata: dict[str, Any]) -> 
 
 
 def load_classifier(device: torch.device | str = "cpu") -> TrainedClassifier:
-    """The classifier that ships, ready to read."""
+    """The classifier that ships, ready to read.
+
+    Args:
+        device: where it shall compute.
+
+    Example:
+        >>> load_classifier().test.of
+        10000
+    """
     from safetensors import safe_open
 
+    device = check_device(device)
     with safe_open(bundled("assets") / "classifier.safetensors", framework="pt") as file:
         metadata = json.loads(file.metadata()["figures"])
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

@@ -25,9 +25,12 @@ from ddpm_tutor.evaluation.scores import (
     share,
 )
 from ddpm_tutor.files import bundled
+from ddpm_tutor.science.checks import check_kind, check_labels, is_whole
 from ddpm_tutor.science.validation_loss import Estimate, validation_loss
 from ddpm_tutor.storage.checkpoints import Checkpoint
 from ddpm_tutor.storage.digits import Digits
+
+CLASSES = 10  # of digits
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,12 @@ class RealDigits:
 
 
 def load_real_digits() -> RealDigits:
-    """The statistics of real digits that ship."""
+    """The statistics of real digits that ship.
+
+    Example:
+        >>> load_real_digits().test_features.shape
+        torch.Size([5000, 64])
+    """
     with np.load(bundled("assets") / "real_digits.npz") as arrays:
         known = {name: torch.from_numpy(arrays[name]) for name in arrays.files}
     return RealDigits(
@@ -91,13 +99,22 @@ def score(reading: Reading, asked: Tensor | None, real: RealDigits, lot: int = 0
     """Scores a set of digits by what the classifier makes of them.
 
     Args:
+        reading: as `read_digits` gives it.
         asked: (n,) the class that each should be, or None.
+        real: as `load_real_digits` gives it.
         lot: which n of the training features coverage and precision compare with.
+
+    Example:
+        >>> scores = score(read_digits(reader, twenty.images), twenty.labels, real)
+        >>> scores.read_as_asked.of
+        20
     """
+    check_kind(reading, Reading, "reading", "a Reading, as of read_digits")
     n = len(reading.features)
+    check_labels(asked, n, CLASSES, "asked")
     by_digit = []
     if asked is not None:
-        by_digit = [share(reading.classes[asked == c] == c) for c in range(10)]
+        by_digit = [share(reading.classes[asked == c] == c) for c in range(CLASSES)]
     reference = real.training_features[lot * n : (lot + 1) * n]
 
     def distance(features: Tensor) -> float:
@@ -124,8 +141,21 @@ def nearness(distances: Tensor, real: RealDigits) -> Nearness:
 
 
 def real_card(model: Classifier, real: RealDigits, n: int) -> Card:
-    """The same measures of real test digits: the mean over as many lots of `n` as ship."""
-    labels = torch.arange(len(real.test_features)) % 10
+    """The same measures of real test digits: the mean over as many lots of `n` as ship.
+
+    Args:
+        model: the classifier, `load_classifier().model`.
+        real: as `load_real_digits` gives it.
+        n: digits in a lot, 1..5000.
+
+    Example:
+        >>> real_card(reader, real, 500).scores.n
+        500
+    """
+    most = len(real.test_features)
+    if not is_whole(n) or not 1 <= n <= most:
+        raise ValueError(f"n must be from 1 to {most}, the real digits that ship, not {n!r}")
+    labels = torch.arange(most) % CLASSES
     scores = []
     for lot in range(len(labels) // n):
         these = slice(lot * n, (lot + 1) * n)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ddpm_tutor.science.checks import check_kind, said
 from ddpm_tutor.science.validation_loss import Estimate
 
 # k, each as its authors recommend
@@ -73,7 +74,17 @@ def difference(a: Share, b: Share) -> Difference:
 
     Compare shares by this, not by whether their own intervals overlap: 66 and 80 of 100 do, and
     yet differ. The interval is Newcombe's method 10, made of the two Wilson intervals.
+
+    Args:
+        a: a share of one sample.
+        b: a share of another.
+
+    Example:
+        >>> difference(Share(80, 100), Share(66, 100)).is_clear
+        True
     """
+    for name, one in (("a", a), ("b", b)):
+        check_kind(one, Share, name, "a Share, as of share(hits)")
     (low_a, high_a), (low_b, high_b) = a.interval, b.interval
     value = a.value - b.value
     below = math.hypot(a.value - low_a, high_b - b.value)
@@ -82,7 +93,18 @@ def difference(a: Share, b: Share) -> Difference:
 
 
 def share(hits: Tensor) -> Share:
-    """The share of True in a tensor of booleans, (n,)."""
+    """The share of True in a tensor of booleans, (n,).
+
+    Args:
+        hits: (n,) True or False.
+
+    Example:
+        >>> share(label == 3)
+        Share(count=1, of=2)
+    """
+    check_kind(hits, Tensor, "hits", "a tensor (n,) of True and False")
+    if hits.dtype != torch.bool or hits.ndim != 1:
+        raise ValueError(f"hits must be (n,), True or False each, not {said(hits)}")
     return Share(int(hits.sum()), len(hits))
 
 

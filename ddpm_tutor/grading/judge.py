@@ -419,17 +419,25 @@ class Trial:
         both = [{n: v for n, v in o.values.items() if n == name} for o in (one.got, one.expected)]
         return alike(Outcome(both[0]), Outcome(both[1]))
 
-    def borrowed(self, inputs: dict[str, Any]) -> tuple[str, int] | None:
-        """The package's function that the learner's calls instead of writing it out, and where."""
+    def borrowed(self, inputs: dict[str, Any]) -> tuple[str, int | None] | None:
+        """The package's function that the learner's calls, or is, instead of writing it out, and
+        the line where it is called.
+        """
         right = self.checking["right"]
         theirs = self.checking.get("written_out", (right,))
         codes = {f.__code__: f.__name__ for f in theirs if inspect.isfunction(f)}
-        found: list[tuple[str, int]] = []
-        last_line = 0
+        found: list[tuple[str, int | None]] = []
+        last_line: int | None = None
+        inside = False
 
         def watched(*given: Any, **named: Any) -> Any:
             """A generator that is returned runs later, when no line of the learner's is left."""
-            result = self.function(*given, **named)
+            nonlocal inside
+            inside = True
+            try:
+                result = self.function(*given, **named)
+            finally:
+                inside = False
             code = getattr(result, "gi_code", None)
             if code in codes:
                 found.append((codes[code], last_line))
@@ -444,8 +452,8 @@ class Trial:
             caller = frame.f_back
             while caller is not None and caller.f_code.co_filename != str(self.path):
                 caller = caller.f_back
-            if caller is not None:
-                found.append((codes[frame.f_code], caller.f_lineno))
+            if caller is not None or inside:  # with no line of the learner's: it was only imported
+                found.append((codes[frame.f_code], caller and caller.f_lineno))
 
         before = sys.getprofile()
         sys.setprofile(see)

@@ -2,7 +2,7 @@
 
 import ast
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from ddpm_tutor.course.exercise import all_exercises, as_typed, read_answer
 from ddpm_tutor.errors import TutorError, line_in
 from ddpm_tutor.grading.judge import run_module
 from ddpm_tutor.grading.trials import in_a_line
-from ddpm_tutor.learner.progress import fingerprint, load_progress
+from ddpm_tutor.learner.progress import fingerprint, is_own, load_progress
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,15 @@ class OwnCode:
     left_out: list[str]  # files that are there and not used, and why
 
 
-def own_code(folder: Path, names: Sequence[str], purpose: str) -> OwnCode:
+def own_code(
+    folder: Path, names: Sequence[str], purpose: str, passed: Mapping[str, str] | None = None
+) -> OwnCode:
     """Those functions in the learner's folder that have one of these names and that have passed.
 
     Args:
         purpose: what for, such as "drawing".
+        passed: the fingerprint of the file of each exercise that has passed, by its name; None
+            goes by the learner's progress.
 
     Raises:
         TutorError: there are none.
@@ -39,10 +43,13 @@ def own_code(folder: Path, names: Sequence[str], purpose: str) -> OwnCode:
         path = folder / f"{exercise.name}.py"
         if not path.is_file():
             continue
-        source, passed = read_answer(path), progress.exercise(exercise.name).passed
-        if passed != fingerprint(source):
-            why = "has changed since it passed" if passed else "has not passed yet"
-            check = command("exercise", "check", as_typed(path))
+        source, last = read_answer(path, exercise), progress.exercise(exercise.key).passed
+        if passed is not None:
+            last = passed.get(exercise.name, "")
+        if last != fingerprint(source):
+            keeping = [] if is_own(exercise, path) else ["--progress"]
+            why = "has changed since it passed" if last else "has not passed yet"
+            check = command("exercise", "check", *as_typed(exercise, path), *keeping)
             found.left_out.append(f"{path} {why}: {check}")
             continue
         module = run_module(ast.parse(source, str(path)), path)

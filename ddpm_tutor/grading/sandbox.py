@@ -11,9 +11,10 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import NoReturn, TextIO
 
 from ddpm_tutor.course.exercise import Exercise, read_answer, read_exercise
 from ddpm_tutor.errors import TutorError
@@ -44,7 +45,7 @@ def check(exercise: Exercise, path: Path, seconds: float = MAX_SECONDS) -> Check
     Raises:
         TutorError: the file cannot be read.
     """
-    source = read_answer(path)
+    source = read_answer(path, exercise)
     with tempfile.TemporaryDirectory(prefix="ddpm-tutor-") as name:
         folder = Path(name)
         (folder / "answer.py").write_text(source, encoding="utf-8")
@@ -147,12 +148,20 @@ def main(exercise_file: str, path: str, folder: str) -> None:
         torch.ones(1000, 1000, device=device) @ torch.ones(1000, 1000, device=device)
     exercise = read_exercise(Path(exercise_file))
     source = (Path(folder) / "answer.py").read_text(encoding="utf-8")
+
+    def verdict() -> Verdict:
+        return judge(exercise, source, Path(path), first=lambda found: leave(found, folder))
+
+    end_with(verdict, folder, float(os.environ["DDPM_TUTOR_SECONDS"]))
+
+
+def end_with(judge: Callable[[], Verdict], folder: str, seconds: float) -> NoReturn:
+    """Judges within the limits, leaves the verdict in `folder`, and ends this process."""
     limit_memory()
-    seconds = float(os.environ["DDPM_TUTOR_SECONDS"])
     with open(Path(folder) / TRACE, "w") as trace:
         limit_time(seconds, trace)
         (Path(folder) / READY).touch()
-        verdict = judge(exercise, source, Path(path), first=lambda found: leave(found, folder))
+        verdict = judge()
         faulthandler.cancel_dump_traceback_later()
         faulthandler.disable()
         leave(verdict, folder)

@@ -1,4 +1,4 @@
-"""What the learner has done: where each lesson was left, and which answers were right."""
+"""What the learner has done: where each lesson was left, what was answered and what has passed."""
 
 import contextlib
 import functools
@@ -6,21 +6,35 @@ import hashlib
 import json
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from ddpm_tutor.course.exercise import Exercise, parts
+from ddpm_tutor.course.courses import course_of
+from ddpm_tutor.course.exercise import Exercise
 from ddpm_tutor.errors import TutorError
 from ddpm_tutor.files import is_makeshift, make_folder, replacing, set_aside, user_folder
 
-VERSION = 3
-READABLE = (1, 2, VERSION)  # version 1 had no exercises, version 2 no seconds
+VERSION = 4
+# version 1 had no exercises, 2 no seconds, 3 only whether an answer was right
+READABLE = (1, 2, 3, VERSION)
+MAX_TEXT = 300  # characters kept of an answer; what is longer was no number
 UNREADABLE = "Your progress could not be read, so it starts anew."
 NO_HOME = "There is no home folder to write to. Until HOME names one, progress is kept in {}."
 LOCK_SECONDS = 5.0  # how long to wait for another terminal that is writing
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer to a question."""
+
+    text: str  # as it was typed, or the option that was chosen; "" where it was skipped
+    right: bool
+    when: str  # UTC, as `now` gives it
+    first: bool  # of its sitting; after it the answer was told, and a later one does not count
 
 
 @dataclass
@@ -29,8 +43,15 @@ class LessonProgress:
 
     step: int = 1  # where to go on, from 1
     finished: bool = False
-    answers: dict[str, bool] = field(default_factory=dict)  # question -> answered rightly
+    answers: dict[str, bool] = field(default_factory=dict)  # question -> its points are earned
     seconds: dict[str, float] = field(default_factory=dict)  # title of a step -> took last time
+    given: dict[str, list[Answer]] = field(default_factory=dict)  # question -> every answer
+
+    def take(self, question: str, answer: Answer) -> None:
+        """Keeps an answer; what was earned stays."""
+        self.given.setdefault(question, []).append(answer)
+        if answer.first:
+            self.answers[question] = self.answers.get(question, False) or answer.right
 
 
 @dataclass
@@ -40,11 +61,18 @@ class ExerciseProgress:
     hints: int = 0  # shown so far
     passed: str = ""  # the fingerprint of the file that passed last; "" before
     given_up: bool = False  # the solution was shown before it passed
+    checks: int = 0  # of a file of it, so far
+    passed_when: str = ""  # UTC: when a file passed first
+    passed_check: int = 0  # which of the checks that was, from 1; 0 where that was not kept
 
     @property
     def counts(self) -> bool:
         """Whether it earns its points: it has passed, and was not given up."""
         return bool(self.passed) and not self.given_up
+
+    def checked(self) -> None:
+        """Counts a check."""
+        self.checks += 1
 
 
 @dataclass
@@ -53,14 +81,20 @@ class Progress:
 
     lessons: dict[str, LessonProgress] = field(default_factory=dict)
     exercises: dict[str, ExerciseProgress] = field(default_factory=dict)
+    folders: list[str] = field(default_factory=list)  # in which the learner has started exercises
 
-    def lesson(self, name: str) -> LessonProgress:
-        """Progress in the lesson whose file is called `name`."""
-        return self.lessons.setdefault(name, LessonProgress())
+    def lesson(self, key: str) -> LessonProgress:
+        """Progress in the lesson of this key."""
+        return self.lessons.setdefault(key, LessonProgress())
 
-    def exercise(self, name: str) -> ExerciseProgress:
-        """Progress in the exercise whose file is called `name`."""
-        return self.exercises.setdefault(name, ExerciseProgress())
+    def exercise(self, key: str) -> ExerciseProgress:
+        """Progress in the exercise of this key."""
+        return self.exercises.setdefault(key, ExerciseProgress())
+
+
+def now() -> str:
+    """The time in UTC to the second, such as 2026-11-26T16:20:05Z."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def progress_file() -> Path:
@@ -96,11 +130,32 @@ def read_progress(text: str) -> Progress:
             raise ValueError("not a progress file")
         if not _are_seconds(lesson.seconds):
             lesson.seconds = {}  # only an estimate rests on them
+        lesson.given = dict(_given_in(lesson.given))
     for exercise in exercises.values():
         kinds = (type(exercise.hints), type(exercise.passed), type(exercise.given_up))
         if kinds != (int, str, bool):
             raise ValueError("not a progress file")
-    return Progress(lessons, exercises)
+        history = (exercise.checks, exercise.passed_when, exercise.passed_check)
+        if tuple(map(type, history)) != (int, str, int):
+            exercise.checks, exercise.passed_when, exercise.passed_check = 0, "", 0
+    folders = saved.get("folders", [])  # without them less counts, and that is said
+    known = isinstance(folders, list) and all(isinstance(folder, str) for folder in folders)
+    return Progress(lessons, exercises, folders if known else [])
+
+
+def _given_in(saved: object) -> Iterator[tuple[str, list[Answer]]]:
+    """The answers to each question that a file holds; no points rest on them, so what is no
+    answer is left out.
+    """
+    for question, answers in saved.items() if isinstance(saved, dict) else ():
+        good = []
+        for answer in answers if isinstance(answers, list) else ():
+            with contextlib.suppress(TypeError):
+                answer = Answer(**answer)
+                if tuple(map(type, vars(answer).values())) == (str, bool, str, bool):
+                    good.append(answer)
+        if good:
+            yield question, good
 
 
 def _are_seconds(seconds: object) -> bool:
@@ -175,13 +230,38 @@ def fingerprint(source: str) -> str:
     return hashlib.sha256(source.encode()).hexdigest()[:16]
 
 
+def started_in(folder: Path) -> None:
+    """Keeps that files of exercises in `folder` are the learner's own."""
+    where = str(folder.resolve())
+    if where not in load_progress().folders:
+        change_progress(lambda progress: progress.folders.append(where))
+
+
+def is_own(exercise: Exercise, path: Path) -> bool:
+    """Whether an answer is the learner's own: it lies where exercises are written when no folder is
+    named, or where the learner has started one. What somebody has handed in does not.
+    """
+    where = path.resolve().parent
+    usual = exercise.file.resolve().parent
+    return where == usual or str(where) in load_progress().folders
+
+
+def exercise_failed(exercise: Exercise) -> None:
+    """Keeps that a file of it was checked and has not passed."""
+    change_progress(lambda progress: progress.exercise(exercise.key).checked())
+
+
 def exercise_passed(exercise: Exercise, source: str) -> None:
     """Keeps that this file has passed; its part of the assignment counts as answered rightly."""
-    part = parts().get(exercise.part)
+    part = course_of(exercise.path).parts().get(exercise.part)
 
     def change(progress: Progress) -> None:
-        progress.exercise(exercise.name).passed = fingerprint(source)
-        if part and all(progress.exercise(name).counts for name in part.exercises):
+        mine = progress.exercise(exercise.key)
+        mine.checked()
+        if not mine.passed:
+            mine.passed_when, mine.passed_check = now(), mine.checks
+        mine.passed = fingerprint(source)
+        if part and all(progress.exercise(e.key).counts for e in part.exercises):
             progress.lesson(part.lesson).answers[part.name] = True
 
     change_progress(change)
@@ -191,7 +271,7 @@ class Bookmark:
     """A learner's place in one lesson; each step and each answer is kept as it comes."""
 
     def __init__(self, name: str) -> None:
-        """The place in the lesson whose file is called `name`."""
+        """The place in the lesson of this key."""
         self.name = name
         self.lesson = load_progress().lesson(name)
         self.told: set[str] = set()  # questions whose answer was shown in this sitting
@@ -216,20 +296,22 @@ class Bookmark:
         """A step has run; that is kept with whatever is kept next."""
         self.timed[title] = round(seconds, 2)
 
-    def answered(self, question: str, right: bool) -> bool:
+    def answered(self, question: str, right: bool, text: str = "") -> bool:
         """The learner has answered, or skipped the question, which tells the answer as well.
 
         The first answer of a sitting counts, and what was earned stays.
 
+        Args:
+            text: the answer, as it was typed or chosen; "" where it was skipped.
+
         Returns:
             whether the question's points are earned.
         """
-        earned = self.lesson.answers.get(question, False)
-        if question not in self.told:
-            self.told.add(question)
-            earned = earned or right
-            self.keep(lambda lesson: lesson.answers.update({question: earned}))
-        return earned
+        text = text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]} ..."
+        answer = Answer(text, right, now(), first=question not in self.told)
+        self.told.add(question)
+        self.keep(lambda lesson: lesson.take(question, answer))
+        return self.lesson.answers[question]
 
     def finished(self) -> None:
         """The learner has come to the end: the next time starts over."""

@@ -81,7 +81,7 @@ assert off < 1e-5
 
 # %%
 options = SamplingOptions(steps=20)
-mixed = last(interpolate(model, schedule, a, b, share, 500, options,
+mixed = last(interpolate(model, schedule, a, b, 500, share, options,
                          seed=seed)).cpu()
 ghost = ghost.cpu()
 

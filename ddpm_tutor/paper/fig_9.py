@@ -61,7 +61,7 @@ weight = share.view(-1, 1, 1, 1)
 rows = {0: ((1 - weight) * a + weight * b).cpu()}
 for t in track((250, 500, 750, 1000), 4, "Mixing"):
     options = SamplingOptions(steps=t // 50)
-    rows[t] = last(interpolate(model, schedule, a, b, share, t, options,
+    rows[t] = last(interpolate(model, schedule, a, b, t, share, options,
                                seed=seed)).cpu()
 
 # %%

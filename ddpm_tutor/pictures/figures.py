@@ -91,6 +91,22 @@ def save_figure_as(path: Path, figure: "Figure", dpi: int, **options: Any) -> No
         figure.savefig(temporary, format="png", dpi=dpi, **options)
 
 
+def in_words(figure: "Figure") -> str:
+    """What the axes of a figure are, and how many pictures it has, for who cannot see it."""
+    pictured = [axis for axis in figure.axes if axis.get_images()]
+    titles = ", ".join(title for axis in figure.axes if (title := axis.get_title()))
+    if pictured:
+        titled = f", called {titles}" if titles else ""
+        return f"{len(pictured)} picture{'s' * (len(pictured) > 1)}{titled}."
+    labels = {
+        f"{name}: {label}"
+        for axis in figure.axes
+        for name, label in (("x", axis.get_xlabel()), ("y", axis.get_ylabel()))
+        if label
+    }
+    return " ".join(f"{part}." for part in (titles, "; ".join(sorted(labels))) if part)
+
+
 def sheet(
     images: Tensor, titles: Sequence[str], columns: int = 10, rows_are: Sequence[str] = ()
 ) -> "Figure":

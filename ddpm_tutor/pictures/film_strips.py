@@ -46,19 +46,23 @@ def strip_rows(strip: FilmStrip) -> tuple[list[str], list[Tensor]]:
 
 def save_film_strip(strip: FilmStrip, folder: Path) -> list[Path]:
     """Writes film_strip.png, a row of digits for each moment, and film_strip.gif."""
+    png, gif = folder / "film_strip.png", folder / "film_strip.gif"
+    write_picture(png, named_rows(*strip_rows(strip)))
+    write_film(gif, film_of(strip), frame_ms=MOMENT_MS)
+    return [png, gif]
+
+
+def named_rows(names: Sequence[str], rows: Sequence[Tensor]) -> Pixels:
+    """Rows of images, (N, 1, H, W) each, and on the left of each its name."""
     font = ImageFont.load_default(size=16)
-    names, rows = strip_rows(strip)
-    digits = enlarged(grid(torch.cat(rows), columns=10), 2)
+    digits = enlarged(grid(torch.cat(list(rows)), columns=len(rows[0])), 2)
     sheet = Image.new("L", (LEGEND + digits.shape[1], digits.shape[0]), 16)
     sheet.paste(Image.fromarray(digits), (LEGEND, 0))
     draw = ImageDraw.Draw(sheet)
     for i, name in enumerate(names):
         middle = (i + 0.5) * digits.shape[0] / len(names)
         draw.text((LEGEND - 10, middle), name, fill=230, font=font, anchor="rm")
-    png, gif = folder / "film_strip.png", folder / "film_strip.gif"
-    write_picture(png, np.asarray(sheet))
-    write_film(gif, film_of(strip), frame_ms=MOMENT_MS)
-    return [png, gif]
+    return np.asarray(sheet)
 
 
 def film_of(strip: FilmStrip) -> list[Pixels]:

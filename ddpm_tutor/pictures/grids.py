@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from ddpm_tutor.pictures.picture_files import Pixels
+from ddpm_tutor.science.checks import check_kind, check_whole
 from ddpm_tutor.science.pixels import to_uint8
 
 GAP = 2  # pixels of a digit between two digits of a grid
@@ -16,7 +17,17 @@ def grid(images: Tensor, columns: int | None = None) -> Pixels:
 
     Args:
         images: (N, 1, H, W); floats in [-1, 1] or uint8.
+        columns: images in a row; None makes it about square.
+
+    Example:
+        >>> grid(images, columns=2).shape
+        (32, 66)
     """
+    check_kind(images, Tensor, "images", "a tensor (N, 1, H, W)")
+    if images.ndim < 2 or not images.numel():
+        raise ValueError(f"images must be (N, 1, H, W), not {tuple(images.shape)}")
+    if columns is not None:
+        check_whole(columns, "columns")
     pixels = as_uint8(images).numpy()
     n, height, width = pixels.shape
     columns = columns or _balanced(n)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ddpm_tutor.science.bound import (
+    FIRST_VARIANCES,
     HALF_BIN,
     FirstVariance,
     decoder_nats,
@@ -18,7 +19,24 @@ from ddpm_tutor.science.bound import (
     reverse_variance,
     step_nats,
 )
-from ddpm_tutor.science.diffusion import Variance, p_mean, predict_eps, predict_x_0, q_sample
+from ddpm_tutor.science.checks import (
+    check_alike,
+    check_fits,
+    check_kind,
+    check_labels,
+    check_network,
+    check_one_of,
+    check_pixels,
+    device_of,
+)
+from ddpm_tutor.science.diffusion import (
+    VARIANCES,
+    Variance,
+    p_mean,
+    predict_eps,
+    predict_x_0,
+    q_sample,
+)
 from ddpm_tutor.science.memory import in_parts_that_fit
 from ddpm_tutor.science.noise import stream
 from ddpm_tutor.science.noise_predictor import NoisePredictor
@@ -49,12 +67,8 @@ class ReverseProcess:
     push_black: bool = False  # see the function of that name
 
     def __post_init__(self) -> None:
-        if self.variance not in ("beta", "beta_tilde", "learned"):
-            raise ValueError(
-                f'variance is "beta", "beta_tilde" or "learned", not {self.variance!r}'
-            )
-        if self.first not in ("beta_1", "beta_tilde_2"):
-            raise ValueError(f'first is "beta_1" or "beta_tilde_2", not {self.first!r}')
+        check_one_of(self.variance, (*VARIANCES, "learned"), "variance")
+        check_one_of(self.first, FIRST_VARIANCES, "first")
 
     def of_step(
         self, schedule: Schedule, x_t: Tensor, t: Tensor, eps_theta: Tensor, share: Tensor | None
@@ -92,7 +106,16 @@ def push_black(schedule: Schedule, x_t: Tensor, t: Tensor, eps_theta: Tensor) ->
 
 
 def default_process(model: NoisePredictor) -> ReverseProcess:
-    """The variance that a network has learned; else beta-tilde_t."""
+    """The variance that a network has learned; else beta-tilde_t.
+
+    Args:
+        model: the noise predictor.
+
+    Example:
+        >>> default_process(model).variance
+        'beta_tilde'
+    """
+    check_network(model)
     return ReverseProcess("learned" if model.learned_variance else "beta_tilde")
 
 
@@ -153,7 +176,18 @@ class Bound:
 
 
 def mean_of(values: Tensor) -> Estimate:
-    """The mean of independent values, (N,), and its standard error."""
+    """The mean of independent values, (N,), and its standard error.
+
+    Args:
+        values: (N,) floats.
+
+    Example:
+        >>> mean_of(torch.tensor([1.0, 3.0]))
+        Estimate(mean=2.0, error=1.0)
+    """
+    check_alike(values=values)
+    if values.ndim != 1 or not len(values):
+        raise ValueError(f"values must be (N,), at least one, not {tuple(values.shape)}")
     error = float(values.std() / len(values) ** 0.5) if len(values) > 1 else float("nan")
     return Estimate(float(values.mean()), error)
 
@@ -175,8 +209,16 @@ def strata(T: int) -> tuple[range, ...]:
 
 
 def chunk_size(model: NoisePredictor) -> int:
-    """How many pictures `bounds_of` takes at once."""
-    return GPU_CHUNK_SIZE if next(model.parameters()).device.type == "cuda" else CHUNK_SIZE
+    """How many pictures `bounds_of` takes at once.
+
+    Args:
+        model: the noise predictor.
+
+    Example:
+        >>> chunk_size(model)
+        2
+    """
+    return GPU_CHUNK_SIZE if device_of(model).type == "cuda" else CHUNK_SIZE
 
 
 def bounds_of(
@@ -184,8 +226,8 @@ def bounds_of(
     schedule: Schedule,
     images: Tensor,
     processes: Sequence[ReverseProcess],
-    labels: Tensor | None = None,
     *,
+    labels: Tensor | None = None,
     seed: int = 0,
 ) -> Iterator[list[Bound]]:
     """The bound of pictures, some of them at a time, under several p_theta of one network.
@@ -194,11 +236,27 @@ def bounds_of(
     noise picture number i has depends on the seed and i alone.
 
     Args:
+        model: the noise predictor, called `model(x_t, t, label)`.
+        schedule: the noise schedule; its fields are (T + 1,).
         images: (N, 1, 32, 32) uint8; labels: (N,), or None for the bound of p_theta(x_0) without.
+        processes: a list of ways to choose sigma_t^2, and of clipping.
+        seed: names the noise.
 
     Yields:
         for each chunk of `chunk_size` pictures, the bound under each process.
+
+    Example:
+        >>> parts = bounds_of(model, schedule, images[:1], [ReverseProcess()])
+        >>> [bound.nats.shape for (bound,) in parts]
+        [torch.Size([1])]
     """
+
+    check_fits(model, schedule)
+    check_pixels(images)
+    check_labels(labels, len(images), model.num_classes, "labels")
+    check_kind(processes, (list, tuple), "processes", "a list of ReverseProcess")
+    for process in processes:
+        check_kind(process, ReverseProcess, "process", "a ReverseProcess")
 
     def bounds_of_part(part: range) -> Iterator[list[Bound]]:
         some = slice(part.start, part.stop)
@@ -214,13 +272,26 @@ def estimate_bound(
     schedule: Schedule,
     images: Tensor,
     process: ReverseProcess | None = None,
-    labels: Tensor | None = None,
     *,
+    labels: Tensor | None = None,
     seed: int = 0,
 ) -> Bound:
-    """The bound of pictures (Eq. 5) under one p_theta, `default_process`; see `bounds_of`."""
+    """The bound of pictures (Eq. 5) under one p_theta, `default_process`; see `bounds_of`.
+
+    Args:
+        model: the noise predictor, called `model(x_t, t, label)`.
+        schedule: the noise schedule; its fields are (T + 1,).
+        images: (N, 1, 32, 32) uint8.
+        process: sigma_t^2 and clipping; None takes `default_process`.
+        labels: (N,), or None for the bound of p_theta(x_0) without.
+        seed: names the noise.
+
+    Example:
+        >>> estimate_bound(model, schedule, images[:1]).nats.shape
+        torch.Size([1])
+    """
     processes = [process or default_process(model)]
-    found = bounds_of(model, schedule, images, processes, labels, seed=seed)
+    found = bounds_of(model, schedule, images, processes, labels=labels, seed=seed)
     return Bound.joined([bounds[0] for bounds in found])
 
 
@@ -292,7 +363,7 @@ def predictions(
     Returns:
         eps_theta, shaped like x_t, and the share that its learned variance follows from, or None.
     """
-    device = next(model.parameters()).device
+    device = device_of(model)
     label = None if labels is None else labels.repeat_interleave(repeats).to(device)
     found = model.eps_and_share(x_t.float().to(device), t.to(device), label)
     eps_theta, share = (None if v is None else v.cpu().double() for v in found)

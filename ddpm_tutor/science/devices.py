@@ -39,11 +39,16 @@ def choose_device(name: str = "auto", cpu_seconds: float | None = None) -> torch
     `quickest_device` compares the two by trying.
 
     Args:
+        name: "auto", "cpu", "cuda" or "mps".
         cpu_seconds: how long the work takes on a CPU, about; None where it is long.
 
     Raises:
         UsageError: this machine has no such device.
         DeviceUnusable: it has, but the device cannot compute.
+
+    Example:
+        >>> choose_device("cpu")
+        device(type='cpu')
     """
     devices = available_devices()
     if name == "auto":

@@ -9,20 +9,33 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from ddpm_tutor.science.checks import (
+    IMAGE_SHAPE,
+    check_alike,
+    check_fits,
+    check_images,
+    check_indices,
+    check_kind,
+    check_labels,
+    check_shape,
+    check_share,
+    check_step,
+    classes_of,
+    device_of,
+    is_whole,
+    length,
+)
 from ddpm_tutor.science.diffusion import per_image, q_jump, q_sample
 from ddpm_tutor.science.noise import normal, streams
 from ddpm_tutor.science.noise_predictor import NoisePredictor
 from ddpm_tutor.science.sampling import (
     ALGORITHM_2,
-    IMAGE_SHAPE,
     ChainState,
     SamplingOptions,
     draw,
     sample,
 )
-from ddpm_tutor.science.schedule import Schedule, check_step, respaced
-
-LARGEST = 2.0  # of a pixel: images are in [-1, 1], and drawn ones reach a little further
+from ddpm_tutor.science.schedule import Schedule, respaced
 
 
 def interpolate_at(
@@ -37,11 +50,22 @@ def interpolate_at(
     """Two images mixed at step t: (1 - share) x_t + share x_t_other (Section 4.4).
 
     Args:
+        schedule: the noise schedule; its fields are (T + 1,).
+        x_0: (B, 1, 32, 32) images in [-1, 1].
+        x_0_other: the other images, shaped like x_0.
+        t: (B,) whole numbers in 0..T.
         share: (B,) of the other image: 0 is the first, 1 is the other.
         eps: the noise of the first image, and of the other as well, if that has none of its own.
         eps_other: the noise of the other. Noises of their own cancel in part: half way the mix has
             half the variance of noise that it should have at t.
+
+    Example:
+        >>> share = torch.tensor([0.0, 0.5])
+        >>> interpolate_at(schedule, x_0, x_0.flip(0), t, share, eps).shape
+        torch.Size([2, 1, 32, 32])
     """
+    check_alike(x_0=x_0, x_0_other=x_0_other, eps=eps)
+    check_share(share, max(length(x_0), length(x_0_other), length(eps)), "share")
     x_t = q_sample(schedule, x_0, t, eps)
     x_t_other = q_sample(schedule, x_0_other, t, eps if eps_other is None else eps_other)
     share = per_image(share, x_t)
@@ -54,12 +78,20 @@ def keep_known(
     """x_{t_prev} with the known part of the image put in, as noisy as the rest.
 
     Args:
+        schedule: the noise schedule; its fields are (T + 1,).
         x_prev: (B, 1, 32, 32), where the step from t has led.
         t_prev: (B,) its step, in 0..T. The known part gets the noise of t_prev, not of t.
         x_0: the image whose known part counts; what it has elsewhere does not matter.
         known: True where a pixel is known, shaped like x_0, or for all images alike.
         eps: the noise for the known part.
+
+    Example:
+        >>> known = x_0 > 0
+        >>> keep_known(schedule, x_t, 0 * t, x_0, known, eps)[known].equal(x_0[known])
+        True
     """
+    check_alike(x_prev=x_prev, x_0=x_0, eps=eps)
+    check_mask(known, x_prev)
     return torch.where(known, q_sample(schedule, x_0, t_prev, eps), x_prev)
 
 
@@ -68,8 +100,8 @@ def interpolate(
     schedule: Schedule,
     x_0: Tensor,
     x_0_other: Tensor,
-    share: Tensor,
     t: int,
+    share: Tensor,
     options: SamplingOptions = ALGORITHM_2,
     *,
     seed: int,
@@ -79,10 +111,14 @@ def interpolate(
     """Two images mixed in x_t and drawn anew from there (Section 4.4, Fig. 8).
 
     Args:
+        model: the noise predictor, called `model(x_t, t, label)`.
+        schedule: the noise schedule; its fields are (T + 1,).
         x_0: (B, 1, 32, 32), or (1, 1, 32, 32) for one that is mixed in B ways; so `x_0_other`.
-        share: (B,) of the other image.
+        x_0_other: the other images, as many or one.
         t: in 1..T. The larger, the more of the image is drawn anew.
+        share: (B,) of the other image.
         options: `steps` counts those from t; None takes all of them.
+        seed: names the noise.
         label: (B,), or None: a mix has none.
         indices: names the noise of each mix, that of x_t and that of the steps. None gives one
             noise to all, so that share alone makes a difference.
@@ -92,10 +128,18 @@ def interpolate(
 
     Raises:
         ValueError: at the first state, when images, shapes or t make no sense.
+
+    Example:
+        >>> share = torch.tensor([0.5])
+        >>> chain = interpolate(model, schedule, x_0[:1], x_0[1:], 500, share, few, seed=0)
+        >>> last(chain).shape
+        torch.Size([1, 1, 32, 32])
     """
     check_images(x_0, "x_0")
     check_images(x_0_other, "x_0_other")
-    count = len(share)
+    check_kind(share, Tensor, "share", "a tensor (B,) of floats")
+    count = length(share)
+    check_share(share, count, "share")
     check_count(x_0, count, "x_0")
     check_count(x_0_other, count, "x_0_other")
 
@@ -123,9 +167,12 @@ def noise_and_back(
     SDEdit (Meng et al. 2022): the noise drowns what is rough, and what is left says where to go.
 
     Args:
+        model: the noise predictor, called `model(x_t, t, label)`.
+        schedule: the noise schedule; its fields are (T + 1,).
         x_0: (B, 1, 32, 32) in [-1, 1].
         t: in 1..T. A small t stays near the image, a large one near what the network knows.
         options: `steps` counts those from t; None takes all of them.
+        seed: names the noise.
         label: (B,), what it shall become; None for no label.
         indices: names the noise of each image; None counts from 0.
 
@@ -134,6 +181,10 @@ def noise_and_back(
 
     Raises:
         ValueError: at the first state, when the images, the labels or t make no sense.
+
+    Example:
+        >>> last(noise_and_back(model, schedule, x_0, 500, few, seed=0, label=label)).shape
+        torch.Size([2, 1, 32, 32])
     """
     check_images(x_0, "x_0")
 
@@ -157,8 +208,9 @@ def back_from(
 ) -> Iterator[ChainState]:
     """The chain from the x_t that `x_t_from(schedule, t, eps)` gives, down to x_0."""
     check_step(schedule, t)
-    check_numbers(indices, label, count)
-    device = next(model.parameters()).device
+    check_fits(model, schedule)
+    check_numbers(model, indices, label, count)
+    device = device_of(model)
     eps = normal((count, *IMAGE_SHAPE), streams(seed, "editing", indices), device)
     times = torch.full((count,), int(t), device=device)
     x_t = x_t_from(schedule.to(device), times, eps)
@@ -184,8 +236,12 @@ def inpaint(
     noise and takes the step again, so that it does.
 
     Args:
+        model: the noise predictor, called `model(x_t, t, label)`.
+        schedule: the noise schedule; its fields are (T + 1,).
         x_0: (B, 1, 32, 32) in [-1, 1]; what it has in the part to be drawn does not matter.
         known: True where a pixel is known: (B, 1, 32, 32), or what expands to it.
+        options: how to sample, from T.
+        seed: names the noise.
         resamples: how often each step is taken; 1 does not go back up. All take so many times as
             long.
         label: (B,), or None for no label.
@@ -196,16 +252,21 @@ def inpaint(
 
     Raises:
         ValueError: at the first state, when images, mask, labels or `resamples` make no sense.
+
+    Example:
+        >>> known = torch.zeros(1, 32, 32, dtype=torch.bool)
+        >>> last(inpaint(model, schedule, x_0, known, few, seed=0)).shape
+        torch.Size([2, 1, 32, 32])
     """
     check_shape(x_0, "x_0")
     check_mask(known, x_0)
     x_0 = torch.where(known.to(x_0.device), x_0, 0)  # the rest may be anything, even NaN
     check_images(x_0, "x_0")
-    if int(resamples) != resamples or resamples < 1:
+    if not is_whole(resamples) or resamples < 1:
         raise ValueError(f"resamples must be a whole number from 1 on, not {resamples}")
     numbers = range(len(x_0)) if indices is None else indices
-    check_numbers(numbers, label, len(x_0))
-    device = next(model.parameters()).device
+    check_numbers(model, numbers, label, len(x_0))
+    device = device_of(model)
     schedule_there, known = schedule.to(device), known.to(device)
     there = x_0.to(device, torch.float32)
     generators = streams(seed, "editing", numbers)
@@ -242,9 +303,12 @@ def change_label(
     """Draws with the labels `first` until x_t has come, and from there with `second`.
 
     Args:
+        model: the noise predictor, called `model(x_t, t, label)`.
+        schedule: the noise schedule; its fields are (T + 1,).
         first, second: (B,) classes.
         t: where the label changes: one of the steps that `options` take.
         options: of the whole chain.
+        seed: names the noise.
         indices: names the noise of each image; None counts from 0.
 
     Yields:
@@ -253,12 +317,21 @@ def change_label(
 
     Raises:
         ValueError: at the first state, when the labels do not match or the chain skips t.
+
+    Example:
+        >>> chain = change_label(model, schedule, label, label.flip(0), 500, few, seed=0)
+        >>> [state.t for state in chain]
+        [1000, 500, 0]
     """
     check_step(schedule, t)
+    check_fits(model, schedule)
+    for label in (first, second):
+        check_kind(label, Tensor, "label", "a tensor (B,) of whole numbers")
     if first.shape != second.shape:
         raise ValueError(f"{len(first)} labels before t and {len(second)} after it: give as many")
     numbers = range(len(first)) if indices is None else indices
-    check_numbers(numbers, first, len(first))
+    check_numbers(model, numbers, first, len(first))
+    check_numbers(model, numbers, second, len(first))
     T = schedule.T
     _, spread = respaced(schedule, options.steps_of(T))
     times = spread.tolist()
@@ -287,27 +360,6 @@ def change_label(
     )
 
 
-def check_shape(x_0: Tensor, name: str) -> None:
-    """Refuses what is not shaped like a batch of images.
-
-    Raises:
-        ValueError: it has another shape, or no image.
-    """
-    if x_0.shape[1:] != IMAGE_SHAPE or not len(x_0):
-        raise ValueError(f"{name} must be images (B, 1, 32, 32), not {tuple(x_0.shape)}")
-
-
-def check_images(x_0: Tensor, name: str) -> None:
-    """Refuses what is no batch of images in [-1, 1].
-
-    Raises:
-        ValueError: the shape, the type or the range is another.
-    """
-    check_shape(x_0, name)
-    if not x_0.is_floating_point() or not x_0.abs().max() <= LARGEST:
-        raise ValueError(f"{name} must be in [-1, 1], as to_unit_range makes images of 0..255")
-
-
 def check_count(x_0: Tensor, count: int, name: str) -> None:
     """Refuses images that are neither one nor `count`.
 
@@ -318,16 +370,19 @@ def check_count(x_0: Tensor, count: int, name: str) -> None:
         raise ValueError(f"{name} holds {len(x_0)} images for {count} mixes: give 1 or {count}")
 
 
-def check_numbers(indices: Sequence[int], label: Tensor | None, count: int) -> None:
-    """Refuses numbers or labels that are not one each of `count` images.
+def check_numbers(
+    model: NoisePredictor, indices: Sequence[int], label: Tensor | None, count: int
+) -> None:
+    """Refuses numbers or labels that are not one each of `count` images, or that no network knows.
 
     Raises:
-        ValueError: they are more or fewer.
+        TypeError: they are no numbers. ValueError: they are more or fewer, or unknown.
     """
+    check_indices(indices)
     if len(indices) != count:
         raise ValueError(f"{len(indices)} indices for {count} images")
-    if label is not None and label.shape != (count,):
-        raise ValueError(f"labels of shape {tuple(label.shape)} for {count} images")
+    if label is not None:
+        check_labels(label, count, classes_of(model))
 
 
 def check_mask(known: Tensor, x_0: Tensor) -> None:
@@ -336,6 +391,7 @@ def check_mask(known: Tensor, x_0: Tensor) -> None:
     Raises:
         ValueError: it is not of True and False, or does not expand to their shape.
     """
+    check_kind(known, Tensor, "known", "a tensor of True and False")
     if known.dtype != torch.bool:
         raise ValueError("known must be True where a pixel is known, and False elsewhere")
     try:

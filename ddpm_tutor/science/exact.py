@@ -20,9 +20,10 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+from ddpm_tutor.science.checks import check_alike, check_kind, check_schedule, check_t
 from ddpm_tutor.science.diffusion import predict_eps
 from ddpm_tutor.science.noise_predictor import NoisePredictor
-from ddpm_tutor.science.schedule import Schedule, check_noisy
+from ddpm_tutor.science.schedule import Schedule
 
 MAX_WEIGHTS = 2**22  # of pairs of an x_t and a point, at once: 32 MB
 
@@ -30,8 +31,18 @@ MAX_WEIGHTS = 2**22  # of pairs of an x_t and a point, at once: 32 MB
 def posterior_weights(schedule: Schedule, x_t: Tensor, t: Tensor, data: Tensor) -> Tensor:
     """How probable it is that each x_t came from each point: q(x_0 = point n | x_t), (B, N).
 
+    Args:
+        schedule: the noise schedule; its fields are (T + 1,).
+        x_t: (B, ...) of any shape.
+        t: (B,) whole numbers in 1..T.
+        data: (N, ...) the points, each shaped like an x_t.
+
     Raises:
         ValueError: see `check`.
+
+    Example:
+        >>> posterior_weights(schedule, x_t, t, x_0).sum(1)
+        tensor([1., 1.])
     """
     check(schedule, x_t, t, data)
     log_weights = [log_weight for _, log_weight in in_chunks(schedule, x_t, t, data)]
@@ -43,8 +54,18 @@ def exact_posterior_mean(schedule: Schedule, x_t: Tensor, t: Tensor, data: Tenso
 
     It is the sum of the points, each times its `posterior_weights`.
 
+    Args:
+        schedule: the noise schedule; its fields are (T + 1,).
+        x_t: (B, ...) of any shape.
+        t: (B,) whole numbers in 1..T.
+        data: (N, ...) the points, each shaped like an x_t.
+
     Raises:
         ValueError: see `check`.
+
+    Example:
+        >>> exact_posterior_mean(schedule, x_t, t, x_0).shape
+        torch.Size([2, 1, 32, 32])
     """
     check(schedule, x_t, t, data)
     x = flat(x_t, schedule)  # (B, D)
@@ -61,9 +82,20 @@ def exact_posterior_mean(schedule: Schedule, x_t: Tensor, t: Tensor, data: Tenso
 def exact_eps(schedule: Schedule, x_t: Tensor, t: Tensor, data: Tensor) -> Tensor:
     """The mean of the noise in x_t, E[eps | x_t], shaped like x_t: what makes Eq. 14 least.
 
+    Args:
+        schedule: the noise schedule; its fields are (T + 1,).
+        x_t: (B, ...) of any shape.
+        t: (B,) whole numbers in 1..T.
+        data: (N, ...) the points, each shaped like an x_t.
+
     Raises:
         ValueError: see `check`.
+
+    Example:
+        >>> exact_eps(schedule, x_t, t, x_0).shape
+        torch.Size([2, 1, 32, 32])
     """
+    check(schedule, x_t, t, data)
     exact = x_t.to(schedule.alpha_bar.dtype)  # at small t the noise is a small difference
     return predict_eps(schedule, exact, t, exact_posterior_mean(schedule, exact, t, data)).to(
         x_t.dtype
@@ -75,8 +107,18 @@ def log_density(schedule: Schedule, x_t: Tensor, t: Tensor, data: Tensor) -> Ten
 
     Its gradient in x_t is the score, see `score_from_eps`.
 
+    Args:
+        schedule: the noise schedule; its fields are (T + 1,).
+        x_t: (B, ...) of any shape.
+        t: (B,) whole numbers in 1..T.
+        data: (N, ...) the points, each shaped like an x_t.
+
     Raises:
         ValueError: see `check`.
+
+    Example:
+        >>> log_density(schedule, x_t, t, x_0).shape
+        torch.Size([2])
     """
     check(schedule, x_t, t, data)
     variance = 1 - schedule.alpha_bar[t]  # (B,)
@@ -95,17 +137,28 @@ def check(schedule: Schedule, x_t: Tensor, t: Tensor, data: Tensor) -> None:
         ValueError: there are no data, or they are whole numbers, or not shaped like x_t; t is not
             one number in 1..T for each x_t.
     """
-    if len(data) == 0:
-        raise ValueError("there are no data: the posterior mean is a mean over at least one point")
-    if not data.is_floating_point():
-        raise ValueError("data must be in the units of x_t: to_unit_range(images) for pictures")
+    check_alike(x_t=x_t)
+    check_data(data)
     if data.shape[1:] != x_t.shape[1:]:
         raise ValueError(
             f"each of the data is {tuple(data.shape[1:])}, and each x_t {tuple(x_t.shape[1:])}"
         )
     if t.shape != x_t.shape[:1]:
         raise ValueError(f"t must be one number for each of {len(x_t)} x_t, not {tuple(t.shape)}")
-    check_noisy(schedule, t)
+    check_t(schedule, t, len(x_t))
+
+
+def check_data(data: Tensor) -> None:
+    """Refuses what are no points.
+
+    Raises:
+        TypeError: it is no tensor. ValueError: there are none, or they are whole numbers.
+    """
+    check_kind(data, Tensor, "data", "a tensor (N, ...)")
+    if data.ndim == 0 or len(data) == 0:
+        raise ValueError("there are no data: the posterior mean is a mean over at least one point")
+    if not data.is_floating_point():
+        raise ValueError("data must be in the units of x_t: to_unit_range(images) for pictures")
 
 
 def flat(x: Tensor, schedule: Schedule) -> Tensor:
@@ -140,9 +193,17 @@ class ExactNoisePredictor(NoisePredictor):
     """
 
     def __init__(self, schedule: Schedule, data: Tensor) -> None:
+        check_schedule(schedule)
+        check_data(data)
         super().__init__(width=len(data), num_classes=None)
         self.data = nn.Parameter(data, requires_grad=False)
         self.schedule = schedule
+        self.made_for = schedule.alpha_bar.cpu()
+        self.image_shape = tuple(data.shape[1:])
+
+    def check_weights(self, x: Tensor, name: str = "x_t") -> None:
+        """Refuses images that are elsewhere than the data; they may be of another dtype."""
+        super().check_weights(x.to(self.data.dtype), name)
 
     def forward(self, x_t: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
         """`exact_eps`, shaped like x_t.

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ddpm_tutor.science.checks import check_whole, device_of
 from ddpm_tutor.science.devices import has_bf16
 from ddpm_tutor.science.lean_unet import LeanUNet
 from ddpm_tutor.science.likelihood_unet import LikelihoodUNet
@@ -34,10 +35,19 @@ def for_sampling(model: NoisePredictor, times: Sequence[int], batch: int) -> Noi
     What is not one of our networks, or not on a CPU, comes back as it is.
 
     Args:
+        model: the noise predictor.
         times: the time steps in the order in which they will be asked for.
         batch: images in each call.
+
+    Example:
+        >>> ready = for_sampling(model, [1000, 500], batch=2)
+        >>> ready(x_t, torch.tensor([500, 500])).shape
+        torch.Size([2, 1, 32, 32])
     """
-    if not is_plain(model) or next(model.parameters()).device.type != "cpu":
+    if not len(times):
+        raise ValueError("times must hold the steps that will be asked for")
+    check_whole(batch, "batch")
+    if not is_plain(model) or device_of(model).type != "cpu":
         return model
     return SamplingNetwork(model, times, batch)
 
@@ -45,11 +55,12 @@ def for_sampling(model: NoisePredictor, times: Sequence[int], batch: int) -> Noi
 def is_plain(model: nn.Module) -> TypeGuard[UNet | LeanUNet]:
     """Whether `model` is one of our networks as we know it.
 
-    A class derived from one may have a `forward` of its own, and a hook sees each call: both would
-    be left out by whoever goes round them.
+    A class derived from one may have a `forward` of its own, as may a single network, and a hook
+    sees each call: all would be left out by whoever goes round them.
     """
     return type(model) in (UNet, LeanUNet, LikelihoodUNet) and not any(
-        part._forward_hooks or part._forward_pre_hooks for part in model.modules()
+        part._forward_hooks or part._forward_pre_hooks or "forward" in vars(part)
+        for part in model.modules()
     )
 
 
@@ -117,13 +128,16 @@ def can_pack() -> bool:
 
 
 def pack(module: nn.Module, dtype: torch.dtype) -> None:
-    """Replaces the layers inside `module` by packed ones; convolutions compute in `dtype`."""
+    """Replaces the layers inside `module` by packed ones; convolutions compute in `dtype`.
+
+    A layer of a class derived from torch's is left as it is: it may compute something else.
+    """
     for name, child in module.named_children():
-        if isinstance(child, nn.Conv2d):
+        if type(child) is nn.Conv2d and child.padding_mode == "zeros":
             setattr(module, name, PackedConv2d(child, dtype))
-        elif isinstance(child, nn.Linear):
+        elif type(child) is nn.Linear:
             setattr(module, name, PackedLinear(child.weight, child.bias))
-        elif isinstance(child, nn.MultiheadAttention):
+        elif type(child) is nn.MultiheadAttention:
             setattr(module, name, PackedAttention(child))
         else:
             pack(child, dtype)

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ddpm_tutor.science.checks import IMAGE_SHAPE
 from ddpm_tutor.science.diffusion import per_image
 from ddpm_tutor.science.noise_predictor import NoisePredictor, time_encoding
 from ddpm_tutor.science.schedule import linear_schedule
@@ -87,14 +88,15 @@ class LeanUNet(NoisePredictor):
         ValueError: `width` is not a positive multiple of 32.
     """
 
+    image_shape: tuple[int, ...] | None = IMAGE_SHAPE
     coef_v: Tensor  # (T + 1,) of v in the predicted noise, by t
     coef_x_t: Tensor  # (T + 1,) of x_t
 
     def __init__(self, width: int = 64, num_classes: int | None = None) -> None:
         super().__init__(width, num_classes)
-        if width < 32 or width % 32:
+        if type(width) is not int or width < 32 or width % 32:
             raise ValueError(
-                f"width must be a positive multiple of 32 for the lean network, not {width}"
+                f"width must be a positive multiple of 32 for the lean network, not {width!r}"
             )
         w_16, w_8, w_4 = width, width * 3 // 2, width * 2
         embedding = 4 * width
@@ -118,7 +120,7 @@ class LeanUNet(NoisePredictor):
         )
         if num_classes is not None:
             self.label_embedding = nn.Embedding(num_classes + 1, embedding)
-        alpha_bar = linear_schedule().alpha_bar
+        self.made_for = alpha_bar = linear_schedule().alpha_bar
         self.register_buffer("coef_v", alpha_bar.sqrt().float(), persistent=False)
         self.register_buffer("coef_x_t", (1 - alpha_bar).sqrt().float(), persistent=False)
         # one matrix product gives the scales and shifts of all blocks
@@ -136,6 +138,7 @@ class LeanUNet(NoisePredictor):
         return parts
 
     def forward(self, x_t: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
+        self.check(x_t, t, label)
         return self.predict(x_t, t, self.modulations(t, label))
 
     def predict(self, x_t: Tensor, t: Tensor, modulations: tuple[Tensor, ...]) -> Tensor:

@@ -50,6 +50,7 @@ class LikelihoodUNet(LeanUNet):
         self, x_t: Tensor, t: Tensor, label: Tensor | None = None, both: bool = False
     ) -> Tensor:
         """The predicted noise; with `both`, a second channel is the v of the learned variance."""
+        self.check(x_t, t, label)
         results = self.layers(x_t, self.modulations(t, label))
         eps = self.noise(results, x_t, t)
         return torch.cat([eps, results[:, 1:].to(eps.dtype)], dim=1) if both else eps

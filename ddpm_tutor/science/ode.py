@@ -17,6 +17,15 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from ddpm_tutor.science.checks import (
+    check_alike,
+    check_inputs,
+    check_one_of,
+    check_schedule,
+    check_t,
+    is_whole,
+    length,
+)
 from ddpm_tutor.science.diffusion import per_image
 from ddpm_tutor.science.schedule import Schedule
 
@@ -24,7 +33,17 @@ Solver = Literal["euler", "heun"]
 
 
 def noise_to_signal(schedule: Schedule, t: Tensor) -> Tensor:
-    """sigma = sqrt((1 - alpha_bar) / alpha_bar), (B,): noise for one part of x_0; 0 at t = 0."""
+    """sigma = sqrt((1 - alpha_bar) / alpha_bar), (B,): noise for one part of x_0; 0 at t = 0.
+
+    Args:
+        schedule: the noise schedule; its fields are (T + 1,).
+        t: (B,) whole numbers in 0..T.
+
+    Example:
+        >>> float(noise_to_signal(schedule, torch.tensor([0])))
+        0.0
+    """
+    check_t(schedule, t, length(t) if isinstance(t, Tensor) else 1, 0)
     alpha_bar = schedule.alpha_bar[t]
     return ((1 - alpha_bar) / alpha_bar).sqrt()
 
@@ -33,7 +52,20 @@ def euler_step(schedule: Schedule, x_t: Tensor, t: Tensor, t_next: Tensor, eps: 
     """From x_t to x_{t_next} straight on along `eps`. It is the step of DDIM with eta = 0.
 
     t_next, (B,) in 0..T, may be later than t as well: then the picture goes towards its noise.
+
+    Args:
+        schedule: the noise schedule; its fields are (T + 1,).
+        x_t: (B, 1, 32, 32) noisy images.
+        t: (B,) whole numbers in 0..T.
+        t_next: (B,) whole numbers in 0..T.
+        eps: the predicted noise, shaped like x_t.
+
+    Example:
+        >>> euler_step(schedule, x_t, t, t - 50, eps).shape
+        torch.Size([2, 1, 32, 32])
     """
+    check_inputs(schedule, t, least=0, x_t=x_t, eps=eps)
+    check_t(schedule, t_next, length(x_t), 0, "t_next")
     signal, signal_next = schedule.alpha_bar[t].sqrt(), schedule.alpha_bar[t_next].sqrt()
     change = noise_to_signal(schedule, t_next) - noise_to_signal(schedule, t)  # of sigma
     x = x_t / per_image(signal, x_t) + per_image(change, x_t) * eps
@@ -46,9 +78,18 @@ def heun_step(
     """From x_t to x_{t_next} along the mean of two directions (Karras et al. 2022, Algorithm 1).
 
     Args:
+        schedule: the noise schedule; its fields are (T + 1,).
+        x_t: (B, 1, 32, 32) noisy images.
+        t: (B,) whole numbers in 0..T.
+        t_next: (B,) whole numbers in 0..T.
         eps: predicted at x_t.
         eps_next: predicted where `euler_step` ends, at t_next.
+
+    Example:
+        >>> heun_step(schedule, x_t, t, t - 50, eps, eps).shape
+        torch.Size([2, 1, 32, 32])
     """
+    check_alike(x_t=x_t, eps=eps, eps_next=eps_next)
     return euler_step(schedule, x_t, t, t_next, (eps + eps_next) / 2)
 
 
@@ -67,8 +108,10 @@ def solve_ode(
 
     Args:
         predict: predict(x_t, t) is the noise in x_t; t is (B,).
+        schedule: the noise schedule; its fields are (T + 1,).
         x: (B, 1, 32, 32), where it starts, at times[0].
         times: from noise to picture, as T, ..., 0, or the other way round from 1 or later.
+        solver: "euler" or "heun".
 
     Yields:
         (t, x_t) for each of `times`, the start first.
@@ -76,10 +119,15 @@ def solve_ode(
     Raises:
         ValueError: at the first state asked for, when `times` is empty, starts at 0, leaves 0..T or
             does not only rise or only fall, or the solver is unknown.
+
+    Example:
+        >>> [t for t, x in solve_ode(lambda x_t, t: 0 * x_t, schedule, x_t, [500, 100, 0])]
+        [500, 100, 0]
     """
+    check_schedule(schedule)
+    check_alike(x=x)
     check_times(times, schedule.T)
-    if solver not in ("euler", "heun"):
-        raise ValueError(f'solver is "euler" or "heun", not {solver!r}')
+    check_one_of(solver, ("euler", "heun"), "solver")
     schedule = schedule.to(x.device)
 
     def at(t: int) -> Tensor:
@@ -102,6 +150,8 @@ def check_times(times: Sequence[int], T: int) -> None:
     Raises:
         ValueError: see `solve_ode`.
     """
+    if not all(map(is_whole, times)):
+        raise ValueError(f"times must be whole numbers in 0..{T}")
     pairs = list(pairwise(times))
     if not times or times[0] == 0 or not all(0 <= t <= T for t in times):
         raise ValueError(f"times must begin in 1..{T} and stay in 0..{T}")

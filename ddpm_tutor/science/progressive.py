@@ -9,11 +9,19 @@ from torch import Tensor
 
 from ddpm_tutor.science.bits import ReverseProcess, default_process, predictions
 from ddpm_tutor.science.bound import decoder_nats, per_picture, prior_nats, step_nats, to_bits
+from ddpm_tutor.science.checks import (
+    check_fits,
+    check_images,
+    check_kind,
+    check_labels,
+    check_network,
+    is_whole,
+)
 from ddpm_tutor.science.diffusion import ddim_step, predict_eps, predict_x_0, q_sample
 from ddpm_tutor.science.noise import Generators, normal
 from ddpm_tutor.science.noise_predictor import NoisePredictor
 from ddpm_tutor.science.pixels import PADDING
-from ddpm_tutor.science.schedule import Schedule
+from ddpm_tutor.science.schedule import Schedule, check_T
 
 DENSE = 20  # the steps up to this t are all taken; from there on each is so much larger
 GROWTH = 1.04
@@ -38,7 +46,16 @@ class Received(NamedTuple):
 
 
 def coding_times(T: int) -> list[int]:
-    """Some 120 of the steps T..1: all of the last, and fewer the farther from the picture."""
+    """Some 120 of the steps T..1: all of the last, and fewer the farther from the picture.
+
+    Args:
+        T: steps of the schedule.
+
+    Example:
+        >>> coding_times(5)
+        [5, 4, 3, 2, 1]
+    """
+    check_T(T)
     times, t = [], 1
     while t < T:
         times.append(t)
@@ -64,6 +81,8 @@ def progressive_coding(
     counted, not sent: a code that comes so near (Harsha et al. 2007) takes too long to run.
 
     Args:
+        model: the noise predictor, called `model(x_t, t, label)`.
+        schedule: the noise schedule; its fields are (T + 1,).
         x_0: (B, 1, 32, 32) in [-1, 1], on the CPU.
         process: sigma_t^2 and clipping; None takes `default_process`.
         label: (B,), which the receiver knows as well; None for no labels.
@@ -76,10 +95,21 @@ def progressive_coding(
 
     Raises:
         ValueError: `times` does not fall from T to 1.
+
+    Example:
+        >>> chain = progressive_coding(model, schedule, x_0, times=[1000, 1], generator=generator)
+        >>> [received.t for received in chain]
+        [1000, 1, 0]
     """
+    check_network(model)
+    check_fits(model, schedule)
+    check_images(x_0, "x_0")
+    check_labels(label, len(x_0), model.num_classes)
+    check_kind(process, (ReverseProcess, type(None)), "process", "a ReverseProcess")
     process, schedule = process or default_process(model), schedule.to("cpu")
     times = coding_times(schedule.T) if times is None else list(times)
-    if times != sorted(set(times), reverse=True) or (times[0], times[-1]) != (schedule.T, 1):
+    falling = times == sorted(set(times), reverse=True) and all(map(is_whole, times))
+    if not falling or not times or (times[0], times[-1]) != (schedule.T, 1):
         raise ValueError(f"times must fall from {schedule.T} to 1")
     x_0 = x_0.double()
 

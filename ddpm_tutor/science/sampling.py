@@ -3,23 +3,45 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, count, repeat
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
 
+from ddpm_tutor.science.checks import (
+    IMAGE_SHAPE,
+    check_fits,
+    check_indices,
+    check_kind,
+    check_labels,
+    check_number,
+    check_one_of,
+    check_schedule,
+    check_step,
+    check_whole,
+    classes_of,
+    device_of,
+    said,
+)
 from ddpm_tutor.science.cuda_graph import replayed
-from ddpm_tutor.science.diffusion import Variance, ddim_step, p_step, predict_eps, predict_x_0
+from ddpm_tutor.science.diffusion import (
+    VARIANCES,
+    Variance,
+    ddim_step,
+    p_step,
+    predict_eps,
+    predict_x_0,
+)
 from ddpm_tutor.science.fast_sampling import for_sampling, is_plain
 from ddpm_tutor.science.memory import in_parts_that_fit
 from ddpm_tutor.science.noise import Generators, normal, normals, streams
 from ddpm_tutor.science.noise_predictor import NoisePredictor
 from ddpm_tutor.science.pixels import to_uint8
-from ddpm_tutor.science.schedule import Schedule, check_step, respaced, up_to
+from ddpm_tutor.science.schedule import Schedule, respaced, up_to
 from ddpm_tutor.science.threads import quickest_threads
 
 Method = Literal["ddpm", "ddim"]
-IMAGE_SHAPE = (1, 32, 32)
+METHODS: tuple[Method, ...] = get_args(Method)
 # images drawn at once, when there are many: enough to keep a few cores, or a GPU, busy
 CHUNK_SIZE, GPU_CHUNK_SIZE = 50, 500
 MIN_RECORDED = 20  # steps of a chain that is worth a recording
@@ -33,8 +55,8 @@ class SamplingOptions:
     """How to sample. The defaults are Algorithm 2 of the paper, all its steps.
 
     Raises:
-        ValueError: `method` or `variance` is unknown; `eta` is not in [0, 1], or is not 0 while the
-            method is "ddpm".
+        ValueError: `method` or `variance` is unknown; `steps` is no whole number from 1 on;
+            `guidance` is no number; `eta` is not in [0, 1], or is not 0 while the method is "ddpm".
     """
 
     method: Method = "ddpm"  # "ddim" adds no noise, unless `eta` says so (Song et al. 2020)
@@ -51,11 +73,14 @@ class SamplingOptions:
     eta: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.method not in ("ddpm", "ddim"):
-            raise ValueError(f'method is "ddpm" or "ddim", not {self.method!r}')
-        if self.variance not in ("beta", "beta_tilde", None):
-            raise ValueError(f'variance is "beta" or "beta_tilde", not {self.variance!r}')
-        if not 0 <= self.eta <= 1:
+        check_one_of(self.method, METHODS, "method")
+        check_one_of(self.variance, (*VARIANCES, None), "variance")
+        if self.steps is not None:
+            check_whole(self.steps, "steps")
+        if self.clip not in (True, False, None):
+            raise ValueError(f"clip is True, False or None, not {self.clip!r}")
+        check_number(self.guidance, "guidance")
+        if not isinstance(self.eta, int | float) or not 0 <= self.eta <= 1:
             raise ValueError(
                 "eta is from 0, which is DDIM without noise, to 1, which adds as much as "
                 f"Algorithm 2, not {self.eta}"
@@ -100,7 +125,19 @@ def guided_eps(
     eps = eps(no label) + guidance * (eps(label) - eps(no label)): 0 leaves the label out, 1 is the
     conditional network itself, more exaggerates what the label changes. (It is 1 + w in their
     Eq. 6.) Both predictions come from one call on a doubled batch.
+
+    Args:
+        model: the noise predictor, called `model(x_t, t, label)`.
+        x_t: (B, 1, 32, 32) noisy images.
+        t: (B,) whole numbers in 1..T.
+        label: (B,) classes, or None for no label.
+        guidance: the guidance scale; 1 is the conditional network itself.
+
+    Example:
+        >>> guided_eps(model, x_t, t, label, guidance=2.0).shape
+        torch.Size([2, 1, 32, 32])
     """
+    check_number(guidance, "guidance")
     eps: Tensor
     if label is None or guidance in (0, 1):  # one of the two predictions is all of it
         eps = model(x_t, t, label if guidance else None).float()
@@ -124,9 +161,17 @@ def ancestral_sampling(
     Args:
         model: model(x_t, t) is the predicted noise; t is (B,).
         p_step: line 4: p_step(schedule, x_t, t, eps, z); it adds no noise at t = 1.
+        schedule: the noise schedule; its fields are (T + 1,).
         x_T: (B, 1, 32, 32) noise from N(0, I).
         z: z[i] is the fresh noise of step i, like x_T.
+
+    Example:
+        >>> short, noise = up_to(schedule, 2), {1: 0 * eps, 2: eps}
+        >>> chain = ancestral_sampling(lambda x_t, t: 0 * x_t, p_step, short, eps, noise)
+        >>> [t for t, x_t in chain]
+        [2, 1, 0]
     """
+    check_schedule(schedule)
     x_t = x_T
     for i in range(schedule.T, 0, -1):
         yield i, x_t
@@ -292,7 +337,9 @@ def sample(
 
     Args:
         model: the noise predictor, called `model(x_t, t, label)`.
+        schedule: the noise schedule; its fields are (T + 1,).
         x_T: (B, 1, 32, 32) noise from N(0, I), on the model's device.
+        options: how to sample; by default all steps of Algorithm 2.
         t_start: begin here in place of T, with `x_t` in place of x_T. `options.steps` then counts
             the steps from here, 1..t_start; None takes all of them.
         x_t: (B, 1, 32, 32) images with the noise of step `t_start`, such as `q_sample` makes.
@@ -314,12 +361,19 @@ def sample(
         ValueError: at the first state asked for, when `steps` is not in 1..T, a label is given to
             a network that takes none, or it is not clear where to begin; later when a hook gives
             something that is not shaped like x_t.
+
+    Example:
+        >>> [state.t for state in sample(model, schedule, eps, few, label=label)]
+        [1000, 500, 0]
     """
-    if label is not None and model.num_classes is None:
-        raise ValueError("this network was trained without labels, so it draws no digit on request")
+    check_kind(options, SamplingOptions, "options", "SamplingOptions")
     if eta is not None:
         options = replace(options, method="ddim", eta=eta)
+    check_fits(model, schedule)
     start, schedule = beginning(schedule, x_T, t_start, x_t)
+    check_start(model, start)
+    if label is not None:
+        check_labels(label, len(start), classes_of(model))
     T, steps = schedule.T, options.steps_of(schedule.T)
     short, spread = respaced(schedule.to(start.device), steps)  # first say which steps
     times = spread.tolist()
@@ -360,10 +414,29 @@ def beginning(
     return x_t, up_to(schedule, t_start)
 
 
+def check_start(model: NoisePredictor, x: Tensor) -> None:
+    """Refuses images that a chain of this network cannot begin with.
+
+    Raises:
+        TypeError: it is no tensor. ValueError: the shape, dtype, device or a value is another.
+    """
+    check_kind(x, Tensor, "x_T", "a tensor (B, 1, 32, 32)")
+    if isinstance(model, NoisePredictor):
+        model.check_shape(x, "x_T")
+    if not x.is_floating_point():
+        raise ValueError(f"x_T must be floats, noise from N(0, I), not {said(x)}")
+    if not len(x):
+        raise ValueError(f"x_T must be images (B, 1, 32, 32), not {tuple(x.shape)}")
+    if isinstance(model, NoisePredictor):
+        model.check_weights(x, "x_T")
+    if not bool(x.isfinite().all()):
+        raise ValueError("x_T must be finite: it has NaN, or infinity")
+
+
 def draw(
     model: NoisePredictor,
     schedule: Schedule,
-    labels: Tensor | None,
+    label: Tensor | None,
     options: SamplingOptions = ALGORITHM_2,
     *,
     seed: int,
@@ -378,15 +451,29 @@ def draw(
     """`sample` from noise named by a seed: image number i of a seed is the same in any batch.
 
     Args:
-        labels: (B,) on any device, or None.
+        model: the noise predictor, called `model(x_t, t, label)`.
+        schedule: the noise schedule; its fields are (T + 1,).
+        label: (B,) classes, on any device, or None to draw without labels.
+        options: how to sample; by default all steps of Algorithm 2.
+        seed: names the noise.
         indices: the numbers of the images to draw, one each of the batch.
         x_T: start from this (B, 1, 32, 32) instead of noise of the seed.
         t_start: begin at this step, with `x_t`, (B, 1, 32, 32); see `sample`.
+        x_t: with `t_start`, the images to begin with; see `sample`.
         eta: see `sample`.
         equations: the functions to step with.
         hook: called in place of each step, see `sample`.
+
+    Example:
+        >>> last(draw(model, schedule, label, few, seed=0, indices=range(2))).shape
+        torch.Size([2, 1, 32, 32])
     """
-    device = next(model.parameters()).device
+    device = device_of(model)
+    check_indices(indices)
+    if label is not None:
+        check_labels(label, len(indices), classes_of(model))
+    if not len(indices):
+        raise ValueError("indices must name at least one image, for x_T of (B, 1, 32, 32)")
     generators = streams(seed, "sampling", indices)
     noise = normal((len(indices), *IMAGE_SHAPE), generators, device)
     if x_T is None and x_t is None:
@@ -399,7 +486,7 @@ def draw(
         t_start=t_start,
         x_t=None if x_t is None else x_t.to(device),
         eta=eta,
-        label=None if labels is None else labels.to(device),
+        label=None if label is None else label.to(device),
         generator=generators,
         equations=equations,
         hook=hook,
@@ -455,7 +542,7 @@ def draw_many(
 
 def chunk_size(model: NoisePredictor, count: int, world_size: int = 1) -> int:
     """How many of `count` images a process draws at once."""
-    on_gpu = next(model.parameters()).device.type == "cuda"
+    on_gpu = device_of(model).type == "cuda"
     return min(GPU_CHUNK_SIZE if on_gpu else CHUNK_SIZE, -(-count // world_size))
 
 
@@ -465,8 +552,19 @@ def number_of_yields(model: NoisePredictor, count: int, steps: int, world_size: 
 
 
 def last(states: Iterator[ChainState]) -> Tensor:
-    """Runs a sampler to its end and returns the finished images, (B, 1, 32, 32)."""
-    x_0 = torch.empty(0)
-    for state in states:
-        x_0 = state.x_t
-    return x_0
+    """Runs a sampler to its end and returns the finished images, (B, 1, 32, 32).
+
+    Args:
+        states: those of `sample`, `draw` or an edit.
+
+    Example:
+        >>> last(sample(model, schedule, eps, few)).shape
+        torch.Size([2, 1, 32, 32])
+    """
+    state = None
+    for state in states:  # noqa: B007 - the last one is wanted
+        pass
+    if state is None:
+        raise ValueError("there is no state: a sampler gives at least one")
+    check_kind(state, ChainState, "states", "those of a sampler, ChainState each")
+    return state.x_t

@@ -1,9 +1,18 @@
 """The noise schedule: how much noise each step of the forward process adds (Sections 2, 4)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from ddpm_tutor.science.checks import (
+    check_device,
+    check_number,
+    check_schedule,
+    check_step,
+    is_whole,
+)
 
 
 @dataclass(frozen=True)
@@ -25,16 +34,29 @@ class Schedule:
 
     def to(self, device: torch.device | str) -> "Schedule":
         """The same schedule on `device`, in float64, or in float32 on MPS, which has no float64."""
+        device = check_device(device) if isinstance(device, str) else device
         dtype = torch.float32 if torch.device(device).type == "mps" else torch.float64
         return Schedule(*(v.to(device, dtype) for v in (self.beta, self.alpha, self.alpha_bar)))
 
 
-def schedule_from_beta(beta: Tensor) -> Schedule:
+def schedule_from_beta(beta: Tensor | Sequence[float]) -> Schedule:
     """The schedule of the given variances beta_1..beta_T, shape (T,), each between 0 and 1.
+
+    Args:
+        beta: (T,) beta_1..beta_T, a tensor or a list.
 
     Raises:
         ValueError: `beta` is empty, or a variance is not between 0 and 1.
+
+    Example:
+        >>> schedule_from_beta([0.1, 0.2]).T
+        2
     """
+    if not isinstance(beta, Tensor):
+        try:
+            beta = torch.tensor(beta, dtype=torch.float64, device="cpu")
+        except (TypeError, ValueError):
+            beta = torch.empty(0, device="cpu")
     beta = beta.to(torch.float64)
     if beta.ndim != 1 or len(beta) == 0 or not bool(((beta > 0) & (beta < 1)).all()):
         raise ValueError("beta must be a list of at least one variance, each between 0 and 1")
@@ -43,24 +65,36 @@ def schedule_from_beta(beta: Tensor) -> Schedule:
     return Schedule(beta, alpha, alpha.cumprod(0))
 
 
+def check_T(T: int) -> None:
+    """Refuses what is no number of steps.
+
+    Raises:
+        ValueError: T is no whole number from 1 on.
+    """
+    if not is_whole(T) or T < 1:
+        raise ValueError(f"T must be 1 or more, a whole number of steps, not {T!r}")
+
+
 def linear_schedule(T: int = 1000, beta_1: float = 1e-4, beta_T: float = 0.02) -> Schedule:
     """beta rising linearly from `beta_1` to `beta_T`; by default the paper's own (Section 4).
 
+    Args:
+        T: the number of steps.
+        beta_1: the variance that the first step adds.
+        beta_T: the variance that the last step adds.
+
     Raises:
         ValueError: T < 1, or a variance is not between 0 and 1.
+
+    Example:
+        >>> round(float(linear_schedule().alpha_bar[1000]), 7)
+        4.04e-05
     """
-    beta = torch.linspace(beta_1, beta_T, max(T, 0), dtype=torch.float64, device="cpu")
+    check_T(T)
+    check_number(beta_1, "beta_1")
+    check_number(beta_T, "beta_T")
+    beta = torch.linspace(beta_1, beta_T, int(T), dtype=torch.float64, device="cpu")
     return schedule_from_beta(beta)
-
-
-def check_noisy(schedule: Schedule, t: Tensor) -> None:
-    """Refuses a t at which there is no noise, or no step.
-
-    Raises:
-        ValueError: a t is not in 1..T.
-    """
-    if t.numel() and not (int(t.min()) >= 1 and int(t.max()) <= schedule.T):
-        raise ValueError(f"t must be in 1..{schedule.T}: at t = 0 there is no noise")
 
 
 def cosine_schedule(T: int = 1000, s: float = 0.008, max_beta: float = 0.999) -> Schedule:
@@ -69,6 +103,7 @@ def cosine_schedule(T: int = 1000, s: float = 0.008, max_beta: float = 0.999) ->
         alpha_bar_t = f(t) / f(0),  f(t) = cos((t / T + s) / (1 + s) * pi / 2)^2
 
     Args:
+        T: the number of steps.
         s: keeps the first betas from being next to nothing; without it the first noise is far less
             than the step between two of 256 shades.
         max_beta: no beta is larger. By the formula alpha_bar_T is 0, and beta_T would be 1: x_T
@@ -76,9 +111,16 @@ def cosine_schedule(T: int = 1000, s: float = 0.008, max_beta: float = 0.999) ->
 
     Raises:
         ValueError: T < 1, s < 0, or `max_beta` is not between 0 and 1.
+
+    Example:
+        >>> cosine_schedule(100).T
+        100
     """
-    if T < 1 or s < 0 or not 0 < max_beta < 1:
+    check_T(T)
+    numbers = all(isinstance(value, int | float) for value in (s, max_beta))
+    if not numbers or not s >= 0 or not 0 < max_beta < 1:
         raise ValueError("T must be 1 or more, s not below 0, and max_beta between 0 and 1")
+    T = int(T)
     share = torch.arange(T + 1, dtype=torch.float64, device="cpu") / T  # t / T
     f = torch.cos((share + s) / (1 + s) * torch.pi / 2) ** 2
     return schedule_from_beta((1 - f[1:] / f[:-1]).clamp(max=max_beta))
@@ -86,6 +128,10 @@ def cosine_schedule(T: int = 1000, s: float = 0.008, max_beta: float = 0.999) ->
 
 def respaced(schedule: Schedule, steps: int) -> tuple[Schedule, Tensor]:
     """A schedule of `steps` steps through some of the noise levels of `schedule`.
+
+    Args:
+        schedule: the noise schedule; its fields are (T + 1,).
+        steps: how many, 1..T.
 
     Returns:
         short: the schedule with `short.alpha_bar[i] == schedule.alpha_bar[t[i]]`, i = 0..steps.
@@ -97,9 +143,16 @@ def respaced(schedule: Schedule, steps: int) -> tuple[Schedule, Tensor]:
 
     Raises:
         ValueError: `steps` is not in 1..T.
+
+    Example:
+        >>> short, steps_of_all = respaced(schedule, 4)
+        >>> steps_of_all.tolist()
+        [0, 250, 500, 750, 1000]
     """
-    if not 1 <= steps <= schedule.T:
+    check_schedule(schedule)
+    if not is_whole(steps) or not 1 <= steps <= schedule.T:
         raise ValueError(f"steps must be from 1 to {schedule.T}, not {steps}")
+    steps = int(steps)
     if steps == schedule.T:
         return schedule, torch.arange(steps + 1)
     t = torch.linspace(0, schedule.T, steps + 1, dtype=torch.float64).round().long()
@@ -111,18 +164,16 @@ def respaced(schedule: Schedule, steps: int) -> tuple[Schedule, Tensor]:
 def up_to(schedule: Schedule, t: int) -> Schedule:
     """The first `t` steps of `schedule`: a chain from x_t to x_0 is a whole chain of this one.
 
+    Args:
+        schedule: the noise schedule; its fields are (T + 1,).
+        t: the last step, 1..T.
+
     Raises:
         ValueError: `t` is not a whole number in 1..T.
+
+    Example:
+        >>> up_to(schedule, 500).T
+        500
     """
     check_step(schedule, t)
     return Schedule(*(v[: int(t) + 1] for v in (schedule.beta, schedule.alpha, schedule.alpha_bar)))
-
-
-def check_step(schedule: Schedule, t: int, name: str = "t") -> None:
-    """Refuses what is no step of `schedule`, such as a t of 0..1.
-
-    Raises:
-        ValueError: `t` is not a whole number in 1..T.
-    """
-    if not 1 <= t <= schedule.T or int(t) != t:
-        raise ValueError(f"{name} must be a whole number from 1 to {schedule.T}, not {t}")

@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +14,21 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from ddpm_tutor.errors import TutorError, is_out_of_memory
 from ddpm_tutor.science.bound import learned_variance, reverse_variance, term_nats
+from ddpm_tutor.science.checks import (
+    check_fits,
+    check_kind,
+    check_labels,
+    check_network,
+    check_network_images,
+    check_number,
+    check_one_of,
+    check_pixels,
+    check_schedule,
+    check_whole,
+    check_whole_tensor,
+    device_of,
+    length,
+)
 from ddpm_tutor.science.cuda_graph import Function, replayed
 from ddpm_tutor.science.devices import overlook_broken_gpu
 from ddpm_tutor.science.diffusion import losses_simple, q_sample, v_weight
@@ -32,6 +47,7 @@ MAX_LOSS = 10.0  # beyond it a training has diverged: always predicting zero has
 LOGIT_MEAN, LOGIT_STD, UNIFORM_SHARE = -0.8, 0.8, 0.2
 
 Weighting = Literal["simple", "logit-normal", "vlb"]
+WEIGHTINGS: tuple[Weighting, ...] = get_args(Weighting)
 
 
 class Diverged(TutorError):
@@ -43,7 +59,11 @@ class Diverged(TutorError):
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How to train. The defaults are the assignment's, with averaged weights and a warm-up."""
+    """How to train. The defaults are the assignment's, with averaged weights and a warm-up.
+
+    Raises:
+        ValueError: a word is unknown, or a number is out of its range.
+    """
 
     epochs: int = 10
     batch_size: int = 128
@@ -70,6 +90,20 @@ class TrainingConfig:
     # matrix products in bfloat16, where that is fast; weights and their averages stay float32
     bf16: bool = False
 
+    def __post_init__(self) -> None:
+        check_one_of(self.lr_schedule, ("constant", "cosine"), "lr_schedule")
+        check_one_of(self.optimizer, ("adam", "muon"), "optimizer")
+        check_one_of(self.weighting, WEIGHTINGS, "weighting")
+        for name, least in (("epochs", 0), ("batch_size", 1), ("warmup_steps", 0), ("seed", 0)):
+            check_whole(getattr(self, name), name, least)
+        for name in ("label_dropout", "ema_decay"):
+            check_number(getattr(self, name), name, 0, 1)
+        for name in ("lr", "grad_clip"):
+            check_number(getattr(self, name), name, 0, above=True)
+        check_number(self.weight_decay, "weight_decay", 0)
+        if self.bf16 not in (True, False):
+            raise ValueError(f"bf16 is True or False, not {self.bf16!r}")
+
 
 DEVICE_OPTIONS = ("fused", "foreach", "capturable")  # of an optimizer: how it steps, not where to
 PLAIN = TrainingConfig(grad_clip=math.inf)
@@ -87,6 +121,8 @@ class TrainingState:
     @classmethod
     def start(cls, model: NoisePredictor, config: TrainingConfig) -> "TrainingState":
         """A state at step 0 for `model`, which is trained in place."""
+        check_network(model)
+        check_kind(config, TrainingConfig, "config", "a TrainingConfig")
         if config.optimizer == "adam":
             overlook_broken_gpu()
         ema = copy.deepcopy(model).requires_grad_(False)
@@ -186,7 +222,21 @@ def t_probabilities(
 
 
 def drop_labels(label: Tensor, share: float, null_label: int, generator: torch.Generator) -> Tensor:
-    """Replaces a random share of the labels (B,) by the null label (Ho and Salimans 2022)."""
+    """Replaces a random share of the labels (B,) by the null label (Ho and Salimans 2022).
+
+    Args:
+        label: (B,) classes.
+        share: of the labels, from 0 to 1.
+        null_label: what takes their place, the number of classes.
+        generator: a CPU generator, such as `stream` gives.
+
+    Example:
+        >>> drop_labels(label, 1.0, null_label=10, generator=generator)
+        tensor([10, 10])
+    """
+    check_kind(label, Tensor, "label", "a tensor (B,) of whole numbers")
+    check_whole_tensor(label, length(label), "label")
+    check_number(share, "share", 0, 1)
     dropped = torch.rand(len(label), generator=generator) < share
     return torch.where(dropped, null_label, label)
 
@@ -224,11 +274,21 @@ def noisy_batch(
     """What the network is shown of a random batch, and what it should say (Eq. 4).
 
     Args:
+        schedule: the noise schedule; its fields are (T + 1,).
         images: (B, 1, 32, 32) uint8.
+        generator: a CPU generator, such as `stream` gives.
 
     Returns:
         x_t: (B, 1, 32, 32); t: (B,); eps: like x_t.
+
+    Example:
+        >>> x_t, t, eps = noisy_batch(schedule, images, generator)
+        >>> x_t.shape, t.shape
+        (torch.Size([2, 1, 32, 32]), torch.Size([2]))
     """
+    check_schedule(schedule)
+    check_pixels(images, digits=False)
+    check_kind(generator, torch.Generator, "generator", "a generator, as of stream")
     x_0, t, eps = random_batch(images, schedule.T, generator)
     return q_sample(schedule, x_0, t, eps), t, eps
 
@@ -309,9 +369,24 @@ def training_step(
 ) -> Tensor:
     """One plain step of Algorithm 1, line 5: no labels, no clipping.
 
+    Args:
+        model: the noise predictor, trained in place.
+        optimizer: of its parameters.
+        schedule: the noise schedule; its fields are (T + 1,).
+        x_0: (B, 1, 32, 32) images in [-1, 1].
+        t: (B,) whole numbers in 1..T.
+        eps: noise from N(0, I), shaped like the images.
+
     Returns:
         the loss before the step (Eq. 14), a tensor of one number.
+
+    Example:
+        >>> optimizer = torch.optim.Adam(model.parameters(), lr=0.0)
+        >>> training_step(model, optimizer, schedule, x_0, t, eps).shape
+        torch.Size([])
     """
+    check_network(model)
+    check_kind(optimizer, torch.optim.Optimizer, "optimizer", "an optimizer of torch.optim")
     loss, _ = gradient(model, schedule, PLAIN, x_0, t, eps)
     optimizer.step()
     return loss
@@ -385,22 +460,35 @@ def train(
 
     Args:
         state: goes on from `state.step`; a fresh one from `TrainingState.start`.
+        schedule: the noise schedule; its fields are (T + 1,).
         images: (N, 1, 32, 32) uint8; labels: (N,), or None to train without labels.
+        config: how to train.
         call: the module to call instead of `state.model`: the same weights, wrapped for several
             processes. Each of them then takes the share number `rank` of every batch.
+        rank: the number of this process, from 0.
+        world_size: how many processes train together.
 
     Raises:
-        ValueError: the batches cannot be shared equally by the processes, or `weighting` is
-            unknown.
+        ValueError: images, labels and schedule are not what the network takes, or the batches
+            cannot be shared equally by the processes.
         Diverged: the loss of a step is not finite, or over `MAX_LOSS`, or its gradient is not
             finite. The weights are then those of the step before.
+
+    Example:
+        >>> state = TrainingState.start(UNet(4, num_classes=10), config)
+        >>> [report.step for report in train(state, schedule, images, label, config)]
+        [1]
     """
+    check_kind(state, TrainingState, "state", "a TrainingState, as of TrainingState.start")
+    check_kind(config, TrainingConfig, "config", "a TrainingConfig")
+    check_fits(state.model, schedule)
+    check_network_images(state.model, images)
+    check_labels(labels, len(images), state.model.num_classes, "labels")
     if config.batch_size % world_size:
         raise ValueError(f"{world_size} processes cannot share batches of {config.batch_size}")
-    model, device = state.model, next(state.model.parameters()).device
+    model, device = state.model, device_of(state.model)
     epoch_steps = steps_per_epoch(len(images), config)
     total_steps = epoch_steps * config.epochs
-    t_probabilities(config.weighting, schedule.T)  # refuses an unknown weighting
     steps = range(state.step, total_steps)
     drawn = batches(images, labels, schedule.T, config, model.num_classes, steps)
     line_5: Function = partial(gradient, model, schedule.to(device), config, call=call)
@@ -438,7 +526,7 @@ def batch_that_fits(
 
     Each of `world_size` processes takes its share. 0 where not even one image a process does.
     """
-    device = next(model.parameters()).device
+    device = device_of(model)
     schedule = schedule.to(device)
 
     def try_a_step(part: range) -> Iterator[int]:

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ddpm_tutor.science.checks import IMAGE_SHAPE
 from ddpm_tutor.science.noise_predictor import NoisePredictor, time_encoding
 
 
@@ -104,11 +105,12 @@ class UNet(NoisePredictor):
     """
 
     training_memory_format = torch.channels_last
+    image_shape = IMAGE_SHAPE
 
     def __init__(self, width: int = 64, num_classes: int | None = None) -> None:
         super().__init__(width, num_classes)
-        if width < 4 or width % 4:
-            raise ValueError(f"width must be a positive multiple of 4, not {width}")
+        if type(width) is not int or width < 4 or width % 4:
+            raise ValueError(f"width must be a positive multiple of 4, not {width!r}")
         w = width
         self.stem = DoubleConv(1, w)
         self.down_1 = Down(w, 2 * w)
@@ -138,6 +140,7 @@ class UNet(NoisePredictor):
         return tuple(self.encoding(t, label, channels) for channels in self.informed_channels)
 
     def forward(self, x_t: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
+        self.check(x_t, t, label)
         return self.predict(x_t, t, self.modulations(t, label))
 
     def predict(self, x_t: Tensor, t: Tensor, modulations: tuple[Tensor, ...]) -> Tensor:

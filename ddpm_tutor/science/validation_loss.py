@@ -6,6 +6,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ddpm_tutor.science.checks import (
+    check_fits,
+    check_labels,
+    check_network_images,
+    check_whole,
+    classes_of,
+    device_of,
+)
 from ddpm_tutor.science.diffusion import losses_simple
 from ddpm_tutor.science.memory import in_parts_that_fit
 from ddpm_tutor.science.noise import normal, stream
@@ -36,10 +44,26 @@ def losses_by_t(
 
     Noise and t are the same in every call: two networks are compared on the same task.
 
+    Args:
+        model: the noise predictor, called `model(x_t, t, label)`.
+        schedule: the noise schedule; its fields are (T + 1,).
+        images: (N, 1, 32, 32) uint8.
+        labels: (N,) classes, or None for no labels.
+        batch_size: images at once.
+
     Returns:
         t: (N,) rising from 1 to T; losses: (N,), the mean squared error of the noise at that t.
+
+    Example:
+        >>> times, losses = losses_by_t(model, schedule, images, label)
+        >>> times.tolist(), losses.shape
+        ([1, 501], torch.Size([2]))
     """
-    device = next(model.parameters()).device
+    device = device_of(model)
+    check_fits(model, schedule)
+    check_network_images(model, images)
+    check_labels(labels, len(images), classes_of(model), "labels")
+    check_whole(batch_size, "batch_size")
     schedule = schedule.to(device)
     n = len(images)
     t = torch.arange(n) * schedule.T // n + 1  # (N,)
@@ -67,7 +91,20 @@ def validation_loss(
 
     The loss changes slowly with t, so neighbours in t differ by chance alone: half their mean
     squared difference is the variance within a stratum (von Neumann 1941).
+
+    Args:
+        model: the noise predictor, called `model(x_t, t, label)`.
+        schedule: the noise schedule; its fields are (T + 1,).
+        images: (N, 1, 32, 32) uint8, two or more.
+        labels: (N,) classes, or None for no labels.
+
+    Example:
+        >>> validation_loss(model, schedule, images, label).mean > 0
+        True
     """
+    check_network_images(model, images)
+    if len(images) < 2:
+        raise ValueError("images must be two or more: one alone shows no spread")
     _, losses = losses_by_t(model, schedule, images, labels)
     variance = losses.diff().square().mean() / 2
     return Estimate(losses.mean().item(), (variance / len(losses)).sqrt().item())

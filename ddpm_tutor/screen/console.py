@@ -22,7 +22,8 @@ def make_console(
     whatever else moves the cursor, come to a terminal alone: in a log or in the output of a
     notebook's cell each frame of a progress bar would stay.
     """
-    console = Console(stderr=stderr, quiet=quiet, file=file)
+    into_cells = None if file in (None, sys.stdout) else False  # what goes to a file does not
+    console = Console(stderr=stderr, quiet=quiet, file=file, force_jupyter=into_cells)
     if console.is_jupyter:  # a lesson file that runs as a notebook
         return console
     colors = console.color_system
@@ -34,6 +35,7 @@ def make_console(
         stderr=stderr,
         quiet=quiet,
         file=file,
+        force_jupyter=into_cells,
         color_system=colors,  # type: ignore[arg-type]
         force_terminal=False,
         force_interactive=False,

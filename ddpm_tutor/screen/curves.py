@@ -63,7 +63,7 @@ class Curves:
         colors = console.color_system is not None and not console.no_color
         braille = letters and (colors or len(self.curves) == 1)
         upright, corner, level = "│└─" if letters else "|+-"
-        ends = [f"{_unscaled(y, self.log):.3g}" for y in (self.high, self.low)]
+        ends = [f"{unscaled(y, self.log):.3g}" for y in (self.high, self.low)]
         margin = max(map(len, ends))
         width = max(8, min(options.max_width, MAX_WIDTH) - margin - 2)
         if self.title:
@@ -72,7 +72,7 @@ class Curves:
         for label, line in zip(labels, self._lines(width, braille), strict=True):
             yield Text.assemble((f"{label:>{margin}} {upright}", "dim"), line, no_wrap=True)
         yield Text(" " * (margin + 1) + corner + level * width, style="dim")
-        left, right = (f"{_unscaled(x, self.log_x):.4g}" for x in (self.left, self.right))
+        left, right = (f"{unscaled(x, self.log_x):.4g}" for x in (self.left, self.right))
         between = self.x_label.center(max(0, width - len(left) - len(right)))
         indent = " " * (margin + 2)
         yield Text(f"{indent}{left}{between}{right}", style="dim", no_wrap=True)
@@ -128,7 +128,7 @@ def _scaled(value: float, log: bool) -> float:
     return math.log10(value) if value > 0 else math.nan
 
 
-def _unscaled(place: float, log: bool) -> float:
+def unscaled(place: float, log: bool) -> float:
     """The value at a place on its axis."""
     return 10.0**place if log else place
 

@@ -170,5 +170,6 @@ class Images:
     captions: Sequence[str] | None = None
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        yield Text(self.title, style="bold")
+        if self.title:
+            yield Text(self.title, style="bold")
         yield render_images(self.images, console, self.captions)

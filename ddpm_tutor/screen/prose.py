@@ -28,6 +28,11 @@ class Sentence:
         self.text = Text(text) if isinstance(text, str) else text.copy()
         self.text.plain = re.sub(" ([-+=]) ", rf"{HOLD}\1{HOLD}", self.text.plain)
 
+    @property
+    def plain(self) -> str:
+        """The words without any style."""
+        return self.text.plain.replace(HOLD, " ")
+
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         lines = self.text.wrap(console, min(options.max_width, PROSE_WIDTH))
         for line in lines:

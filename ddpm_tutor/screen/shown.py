@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import torch
 from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.constrain import Constrain
 from rich.panel import Panel
@@ -17,6 +18,7 @@ from rich.text import Text
 from torch import Tensor
 
 from ddpm_tutor.screen.console import written
+from ddpm_tutor.screen.images import Images
 from ddpm_tutor.screen.prose import HOLD, PROSE_WIDTH, Sentence
 from ddpm_tutor.screen.values import number
 
@@ -108,11 +110,23 @@ class Film:
 
 
 @dataclass(frozen=True)
+class Runs:
+    """Runs beside each other; a terminal has no slider, and shows how each of them ends."""
+
+    film: Film  # a view for each run
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        ends = {name: moments[-1] for name, moments in self.film.views.items()}
+        captions = [name for name, images in ends.items() for _ in images]
+        yield Images(torch.cat([*ends.values()]), "how each ends", captions)
+
+
+@dataclass(frozen=True)
 class SavedFile:
     """A file that a lesson wrote, and what is in it.
 
     Attributes:
-        what: such as "GIF".
+        what: such as "GIF"; about: what is to be seen on a figure, in words.
         picture: the images of a grid, (N, 1, H, W), in rows of `columns`; or a PNG.
         film: the moments of a film.
     """
@@ -123,6 +137,7 @@ class SavedFile:
     picture: Tensor | bytes | None = None
     columns: int | None = None
     film: Film | None = None
+    about: str = ""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         line = written(self.path, f"{self.what} saved")

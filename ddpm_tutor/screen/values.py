@@ -38,29 +38,52 @@ def number(value: float) -> str:
     return f"{value:.2e}"
 
 
-def tensor_panel(tensor: Tensor, title: str | None = None) -> Panel:
+@dataclass(frozen=True)
+class Statistics:
+    """What is said of a tensor: pairs of a name and a text; how often values occur."""
+
+    facts: tuple[tuple[str, str], ...]
+    finite: bool = True
+    counts: tuple[float, ...] = ()  # from the least to the greatest value; none for a few values
+
+
+def statistics(tensor: Tensor, bins: int = BINS) -> Statistics:
     """A tensor's shape, type, device, and the statistics of its values."""
     values = tensor.detach().flatten().to("cpu", torch.float64)
     shape = "×".join(str(n) for n in tensor.shape) or "scalar"
+    dtype = str(tensor.dtype).removeprefix("torch.")
+    facts = [("shape", shape), ("type", dtype), ("device", str(tensor.device))]
+    if len(values) == 1:
+        return Statistics((*facts, ("value", number(values.item()))))
+    if len(values) <= 8:
+        listed = " ".join(number(v) for v in values.tolist())
+        return Statistics((*facts, *[("values", listed)] * bool(listed)))
+    low, high = values.min().item(), values.max().item()
+    facts += [("mean", number(values.mean().item())), ("std", number(values.std().item())),
+              ("min", number(low)), ("max", number(high))]  # fmt: skip
+    finite = math.isfinite(low + high)
+    counts = torch.histc(values, bins, low, high).tolist() if finite and high > low else ()
+    return Statistics(tuple(facts), finite, tuple(counts))
+
+
+def tensor_panel(tensor: Tensor, title: str | None = None) -> Panel:
+    """The statistics of a tensor in a frame."""
+    found = statistics(tensor)
+    facts = dict(found.facts)
     rows = Table.grid(padding=(0, 1))
     rows.add_column(style="dim", no_wrap=True)
     rows.add_column(no_wrap=True)
-    dtype = str(tensor.dtype).removeprefix("torch.")
-    rows.add_row("shape", Text(f"{shape}   {dtype}   {tensor.device}"))
-    if len(values) == 1:
-        rows.add_row("value", number(values.item()))
-    elif len(values) and len(values) <= 8:
-        rows.add_row("values", " ".join(number(v) for v in values.tolist()))
-    elif len(values):
-        low, high = values.min().item(), values.max().item()
-        mean, std = values.mean().item(), values.std().item()
-        rows.add_row("mean", f"{number(mean)}   std {number(std)}")
-        rows.add_row("min", f"{number(low)}   max {number(high)}")
-        if not math.isfinite(low + high):
-            rows.add_row("", Text("not all values are finite", style="bold red"))
-        elif high > low:
-            counts = torch.histc(values, BINS, low, high).tolist()
-            rows.add_row("", Text(sparkline(counts), style="cyan"))
+    rows.add_row("shape", Text(f"{facts['shape']}   {facts['type']}   {facts['device']}"))
+    for name in ("value", "values"):
+        if name in facts:
+            rows.add_row(name, facts[name])
+    if "mean" in facts:
+        rows.add_row("mean", f"{facts['mean']}   std {facts['std']}")
+        rows.add_row("min", f"{facts['min']}   max {facts['max']}")
+    if not found.finite:
+        rows.add_row("", Text("not all values are finite", style="bold red"))
+    elif found.counts:
+        rows.add_row("", Text(sparkline(found.counts), style="cyan"))
     return Panel(rows, title=Text(title) if title else None, title_align="left", expand=False)
 
 

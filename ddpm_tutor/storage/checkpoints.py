@@ -14,6 +14,7 @@ from torch.overrides import TorchFunctionMode
 
 from ddpm_tutor.errors import TutorError, UsageError, first_line
 from ddpm_tutor.files import bundled, replacing
+from ddpm_tutor.science.checks import as_path, check_device, check_kind
 from ddpm_tutor.science.lean_unet import LeanUNet
 from ddpm_tutor.science.likelihood_unet import LikelihoodUNet
 from ddpm_tutor.science.noise_predictor import NoisePredictor
@@ -81,8 +82,16 @@ def build_network(name: str, width: int, num_classes: int | None) -> NoisePredic
 
 
 def network_name(model: NoisePredictor) -> str:
-    """The name under which `build_network` makes this kind of network."""
-    return next(name for name, kind in NETWORKS.items() if type(model) is kind)
+    """The name under which `build_network` makes this kind of network.
+
+    Raises:
+        TypeError: it is of no such kind.
+    """
+    for name, kind in NETWORKS.items():
+        if type(model) is kind:
+            return name
+    kinds = " or ".join(kind.__name__ for kind in NETWORKS.values())
+    raise TypeError(f"model must be a {kinds}, not a {type(model).__name__}")
 
 
 def shipped_weights() -> Path:
@@ -91,7 +100,7 @@ def shipped_weights() -> Path:
 
 
 def save_checkpoint(
-    path: Path,
+    path: Path | str,
     model: NoisePredictor,
     training: dict[str, Any],
     *,
@@ -101,16 +110,32 @@ def save_checkpoint(
     """Writes the weights of `model` and its configuration to `path`, whole or not at all.
 
     Args:
+        path: the file to write.
+        model: a `UNet`, `LeanUNet` or `LikelihoodUNet`.
         training: how they were trained, which travels with them; anything JSON can hold.
         linear_beta: T, beta_1 and beta_T of the linear schedule it was trained on.
         half: store float16, half the size.
+
+    Example:
+        >>> save_checkpoint("mine.safetensors", model, {"epochs": 1})
+        >>> load_checkpoint("mine.safetensors").training
+        {'epochs': 1}
     """
     from safetensors.torch import save
 
+    path, network = as_path(path), network_name(model)
+    check_kind(training, dict, "training", "a dictionary that JSON can hold")
+    if not isinstance(linear_beta, list | tuple) or len(linear_beta) != 3:
+        raise ValueError(f"linear_beta must be T, beta_1 and beta_T, not {linear_beta!r}")
+    model.check_schedule(linear_schedule(*linear_beta))
+    try:
+        known = json.dumps(training)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"training must be what JSON can hold: {first_line(error)}") from error
     dtype = torch.float16 if half else torch.float32
     tensors = {k: v.detach().to("cpu", dtype).contiguous() for k, v in model.state_dict().items()}
     config = {
-        "network": network_name(model),
+        "network": network,
         "width": model.width,
         "num_classes": model.num_classes,
         "linear_beta": linear_beta,
@@ -118,13 +143,13 @@ def save_checkpoint(
     metadata = {
         "format": FORMAT,
         "config": json.dumps(config),
-        "training": json.dumps(training),
+        "training": known,
     }
     with replacing(path) as temporary:
         temporary.write_bytes(save(tensors, metadata))
 
 
-def weights_file(path: Path | None = None) -> Path:
+def weights_file(path: Path | str | None = None) -> Path:
     """The file of the weights at `path`, a file or the folder of a run; None: those that ship.
 
     Raises:
@@ -132,6 +157,7 @@ def weights_file(path: Path | None = None) -> Path:
     """
     if path is None:
         return shipped_weights()
+    path = as_path(path)
     file = path / WEIGHTS if path.is_dir() else path
     if file.is_file():
         return file
@@ -141,16 +167,25 @@ def weights_file(path: Path | None = None) -> Path:
     raise TutorError(f"No weights at {path}{what}. Train some with: ddpm-tutor train")
 
 
-def load_checkpoint(path: Path | None = None, device: torch.device | str = "cpu") -> Checkpoint:
+def load_checkpoint(
+    path: Path | str | None = None, device: torch.device | str = "cpu"
+) -> Checkpoint:
     """The network saved in `path`, or the one that ships, ready to draw, in float32.
 
     Args:
         path: a file of weights, or the folder of a run that holds one.
+        device: where the network shall compute.
 
     Raises:
         TutorError: there is no such file, or it is not a checkpoint of this project.
+
+    Example:
+        >>> trained = load_checkpoint()
+        >>> type(trained.model).__name__, trained.schedule.T
+        ('LeanUNet', 1000)
     """
     path = weights_file(path)
+    device = check_device(device)
     import safetensors  # noqa: F401 - an import that fails says nothing of the file
 
     try:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ddpm_tutor.errors import TutorError, why_no_answer
 from ddpm_tutor.files import bundled, expanded, replacing, user_folder
+from ddpm_tutor.science.checks import as_path, check_kind
 from ddpm_tutor.science.noise import stream
 from ddpm_tutor.science.pixels import pad_to_32
 from ddpm_tutor.storage.mnist_download import DownloadProgress, download_mnist
@@ -88,14 +89,16 @@ def cache_folder() -> Path:
     return user_folder("cache")
 
 
-def chosen_root(data: Path | None = None) -> Path | None:
+def chosen_root(data: Path | str | None = None) -> Path | None:
     """The root `data`, or that of DDPM_TUTOR_DATA; None when neither is given."""
+    if data is not None:
+        as_path(data, "path of the digits")
     named = data or os.environ.get("DDPM_TUTOR_DATA")
     return Path(expanded(str(named))) if named else None
 
 
 def load_digits(
-    data: Path | None = None,
+    data: Path | str | None = None,
     *,
     download: bool = True,
     progress: DownloadProgress | None = None,
@@ -116,6 +119,10 @@ def load_digits(
     Raises:
         TutorError: a folder was named and has no MNIST, or its files are of no use; or there is
             no MNIST anywhere and `offline` is False.
+
+    Example:
+        >>> load_digits(download=False).train_images.shape[1:]
+        torch.Size([1, 32, 32])
     """
     root = chosen_root(data)
     if root is not None:
@@ -178,7 +185,7 @@ def why_not_again() -> str:
     return f"{reason}, at {at}; to look again before {again}, remove {file}"
 
 
-def find_mnist(data: Path | None = None) -> Digits | None:
+def find_mnist(data: Path | str | None = None) -> Digits | None:
     """MNIST if it is on this machine, in the folder named or in the cache; else None.
 
     Raises:
@@ -232,7 +239,16 @@ def read_mnist(root: Path) -> Digits:
 
 
 def load_offline_digits(reason: str = "") -> Digits:
-    """The 2,000 digits in `assets/`, drawn by the model that ships; `reason` says why not MNIST."""
+    """The 2,000 digits in `assets/`, drawn by the model that ships; `reason` says why not MNIST.
+
+    Args:
+        reason: why not MNIST, in words; it goes into the source.
+
+    Example:
+        >>> len(load_offline_digits().train_images)
+        1834
+    """
+    check_kind(reason, str, "reason", "words")
     file = bundled("assets") / "offline_digits.npz"
     with np.load(file) as arrays:
         images, labels = torch.from_numpy(arrays["images"]), torch.from_numpy(arrays["labels"])
@@ -241,12 +257,20 @@ def load_offline_digits(reason: str = "") -> Digits:
 
 
 def load_unseen_digits(
-    data: Path | None = None, *, progress: DownloadProgress | None = None
+    data: Path | str | None = None, *, progress: DownloadProgress | None = None
 ) -> UnseenDigits:
     """MNIST's test digits where its files are found; else those that training holds out.
 
+    Args:
+        data: a torchvision root, see `load_digits`.
+        progress: called while a download goes on.
+
     Raises:
         TutorError: as `load_digits`, or the files of the test digits are damaged.
+
+    Example:
+        >>> load_unseen_digits().images.shape[1:]
+        torch.Size([1, 32, 32])
     """
     digits, root = load_digits(data, progress=progress), chosen_root(data)
     mnist = digits.source.startswith(MNIST_SOURCE)

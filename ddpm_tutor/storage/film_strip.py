@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ddpm_tutor.errors import TutorError
 from ddpm_tutor.files import bundled, replacing
+from ddpm_tutor.science.checks import as_path
 from ddpm_tutor.science.noise_predictor import NoisePredictor
 from ddpm_tutor.science.pixels import to_uint8
 from ddpm_tutor.science.sampling import SamplingOptions, draw, last
@@ -45,13 +46,21 @@ class FilmStrip:
             np.savez_compressed(file, images=images, epochs=np.array(self.epochs))
 
 
-def load_film_strip(path: Path | None = None) -> FilmStrip:
+def load_film_strip(path: Path | str | None = None) -> FilmStrip:
     """The strip saved in `path`, or that of the shipped weights; empty if there is no such file.
+
+    Args:
+        path: a file of a run; None takes the one that ships.
 
     Raises:
         TutorError: the file is damaged.
+
+    Example:
+        >>> strip = load_film_strip()
+        >>> strip.images[0].shape
+        torch.Size([20, 1, 32, 32])
     """
-    path = path or bundled("assets") / "film_strip.npz"
+    path = bundled("assets") / "film_strip.npz" if path is None else as_path(path)
     if not path.is_file():
         return FilmStrip()
     try:

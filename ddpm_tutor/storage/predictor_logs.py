@@ -49,7 +49,12 @@ class PredictorLogs:
 
 
 def load_predictor_logs() -> PredictorLogs:
-    """The logs that ship, made by `assets/train_predictors.py`."""
+    """The logs that ship, made by `assets/train_predictors.py`.
+
+    Example:
+        >>> load_predictor_logs().of("v", "v").images.shape
+        torch.Size([10, 1, 16, 16])
+    """
     folder = bundled("assets")
     known = json.loads((folder / "predictors.json").read_text(encoding="utf-8"))
     with Image.open(folder / "predictors.png") as picture:

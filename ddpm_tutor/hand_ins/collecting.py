@@ -1,0 +1,163 @@
+"""Bringing a hand-in together: from the learner's progress, files and training."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ddpm_tutor.course.exercise import all_exercises, parts, read_answer
+from ddpm_tutor.course.lesson import all_lessons
+from ddpm_tutor.course.questions import questions
+from ddpm_tutor.errors import TutorError
+from ddpm_tutor.files import came_along, fingerprint_of
+from ddpm_tutor.grading.strangers import Checker
+from ddpm_tutor.hand_ins.hand_in import Asked, Training, Written, clean
+from ddpm_tutor.learner.progress import Progress
+from ddpm_tutor.storage.checkpoints import WEIGHTS
+
+SETTINGS = ("network", "width", "conditional", "own_code")  # that are shown, and of the training:
+OF_TRAINING = ("epochs", "batch_size", "lr", "lr_schedule", "optimizer", "weighting", "seed")
+MAX_EPOCHS = 400  # lines of a log that are shown
+MEASURES = {  # of a card in the file of scores
+    "read as asked, %": ("read_as_asked", "value"),
+    "Fréchet distance": ("frechet", "mean"),
+    "coverage, %": ("coverage", "value"),
+    "precision, %": ("precision", "value"),
+}
+
+
+def assignment() -> list[Asked]:
+    """The parts of the assignment that this package asks for, in its order, without answers."""
+    earned_by = parts()
+    return [
+        Asked(
+            part=q.part,
+            text=q.text,
+            points=q.points,
+            lesson=lesson.number,
+            exercises=tuple(e.name for e in earned_by[q.part].exercises)
+            if q.part in earned_by
+            else (),
+        )
+        for lesson in all_lessons()
+        if came_along(lesson.path)
+        for q in questions(lesson)
+        if q.points
+    ]
+
+
+def answered(progress: Progress) -> list[Asked]:
+    """The parts of the assignment with what the learner has answered."""
+    keys = {lesson.number: lesson.key for lesson in all_lessons() if came_along(lesson.path)}
+    found = []
+    for asked in assignment():
+        lesson = progress.lesson(keys[asked.lesson])
+        given = [
+            dataclasses.replace(answer, text=clean(answer.text), when=clean(answer.when))
+            for answer in lesson.given.get(asked.part, [])
+        ]
+        earned = lesson.answers.get(asked.part, False)
+        found.append(dataclasses.replace(asked, answers=tuple(given), earned_before=earned))
+    return found
+
+
+def written(
+    folder: Path, progress: Progress, checker: Checker, say: Callable[[str], object]
+) -> list[Written]:
+    """The learner's files of exercises in `folder`, each checked now as a teacher would.
+
+    Args:
+        say: is told what is being done.
+
+    Raises:
+        TutorError: a file cannot be read, or no check can be started.
+    """
+    found = []
+    for exercise in all_exercises():
+        path = folder / f"{exercise.name}.py"
+        if not (came_along(exercise.path) and path.exists()):
+            continue
+        say(f"Checking {path} ...")
+        code = read_answer(path)
+        verdict = checker.check(exercise, path).verdict
+        mine = progress.exercise(exercise.key)
+        found.append(
+            Written(
+                name=exercise.name,
+                title=exercise.title,
+                code=code,
+                kind=verdict.kind,
+                says=clean(" ".join([verdict.says, *verdict.notes])),
+                line=verdict.line,
+                checks=mine.checks,
+                passed_check=mine.passed_check,
+                passed_when=clean(mine.passed_when),
+                hints=mine.hints,
+                solution_seen=mine.given_up,
+            )
+        )
+    return found
+
+
+def trained(folder: Path, scores: Path) -> Training | None:
+    """The training in the folder of a run; None where there is none.
+
+    Args:
+        scores: the file that `evaluate` wrote.
+
+    Raises:
+        TutorError: there is one, and it cannot be read.
+    """
+    log, config = folder / "log.jsonl", folder / "config.json"
+    if not (log.is_file() and config.is_file()):
+        return None
+    try:
+        settings = json.loads(config.read_text(encoding="utf-8"))
+        lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+        shown = {n: str(settings[n]) for n in SETTINGS if n in settings}
+        shown |= {n: str(v) for n, v in settings["training"].items() if n in OF_TRAINING}
+        losses = [
+            (float(x["epoch"]), float(x["train_loss"]), float(x["validation"]["mean"]))
+            for x in lines
+        ]
+        seconds = sum(float(line["seconds"]) for line in lines)
+        machine = str(lines[-1]["machine"]) if lines else ""
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise TutorError(f"The training in {folder} cannot be read: is its log damaged?") from error
+    if not all(math.isfinite(number) for row in losses for number in row):
+        raise TutorError(f"The training in {folder} has losses that are no numbers.")
+    facts = {"folder": str(folder), **shown, "seconds": f"{seconds:.0f}", "computed on": machine}
+    table, missing = scored(scores, folder / WEIGHTS)
+    return Training(
+        folder=clean(str(folder)),
+        settings={clean(name): clean(value) for name, value in facts.items()},
+        losses=losses[-MAX_EPOCHS:],
+        scores=table,
+        scores_missing=missing,
+    )
+
+
+def scored(scores: Path, weights: Path) -> tuple[list[list[str]], str]:
+    """The scores of these weights as a table whose first row is its head; or why there are none."""
+    try:
+        saved = json.loads(scores.read_text(encoding="utf-8"))
+        if saved["weights"] != fingerprint_of(weights):
+            return [], f"The scores in {scores} are those of other weights."
+        cards = saved["cards"]
+        table = [["", *map(str, cards)]]
+        for measure, (name, part) in MEASURES.items():
+            table.append(
+                [measure, *(a_score(card["scores"][name], part) for card in cards.values())]
+            )
+        return table, ""
+    except FileNotFoundError:
+        return [], "Its digits were not scored."
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return [], f"The scores in {scores} cannot be read."
+
+
+def a_score(found: Any, part: str) -> str:
+    """A number of a card, in two digits after the point; "–" where there is none."""
+    return "–" if found is None else f"{float(found[part]):.2f}"

@@ -1,0 +1,146 @@
+"""A whole page: the shell that all pages have, and the page of a lesson or of an entry."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from string import Template
+
+from ddpm_tutor import __version__
+from ddpm_tutor.course.lesson import Lesson, Step
+from ddpm_tutor.course.paper import entries_named
+from ddpm_tutor.pages.live import LiveForward, shows_noising
+from ddpm_tutor.pages.pieces import to_html
+from ddpm_tutor.pages.words import prose, words
+from ddpm_tutor.screen.prose import without_title
+
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Link:
+    """Another page of the same site."""
+
+    href: str
+    title: str
+    kind: str  # such as "Before" or "Next"
+
+
+def shell(
+    name: str,
+    title: str,
+    main: str,
+    *,
+    where: str = "",
+    contents: str = "",
+    footer: str = "",
+) -> str:
+    """A page that needs no other file.
+
+    Args:
+        name: of its file, without the ending: under it the reader's answers are kept.
+        where: what stands above it, as HTML; contents, footer: beside and below.
+    """
+    template = Template((HERE / "page.html").read_text(encoding="utf-8"))
+    return template.substitute(
+        name=escape(name),
+        title=escape(title),
+        style=(HERE / "page.css").read_text(encoding="utf-8"),
+        script=(HERE / "page.js").read_text(encoding="utf-8"),
+        where=where or escape(title),
+        contents=contents,
+        main=main,
+        footer=footer,
+    )
+
+
+def page_of(
+    lesson: Lesson,
+    shown: Mapping[int, Sequence[object]],
+    name: str,
+    typed: str,
+    *,
+    digits: LiveForward | None = None,
+    below: str = "",
+    links: Sequence[Link] = (),
+) -> str:
+    """The page of a lesson, or of an entry of the paper, from its recorded run.
+
+    Args:
+        shown: what each step with code has shown, by its number.
+        name: of the page's file, without the ending; typed: the command that opens it.
+        digits: what the reader may add noise to, where the page shows noising.
+        below: what stands below the prose of the first step.
+        links: pages of the same site; none where this one stands alone.
+    """
+    first, sections = lesson.steps[0], []
+    for number, step in enumerate(lesson.steps, start=1):
+        mine: list[object] = list(shown.get(number, []))
+        if digits and shows_noising(mine):  # once a page
+            mine.append(digits)
+            digits = None
+        head = _heading(step, number)
+        body = prose(without_title(step.prose))
+        if number == 1:
+            body = body.replace("<p><strong>", '<p class="fact"><strong>') + below
+        named = _named_entries(step, name) if links else ""
+        sections.append(
+            f'<section class="step" id="step-{number}" aria-labelledby="title-{number}">'
+            f"{head}\n{body}{named}{to_html(mine)}</section>\n"
+        )
+    return shell(
+        name,
+        first.title,
+        "".join(sections),
+        where=_where(first.title, links),
+        contents=contents_of(lesson),
+        footer=_footer(typed, links),
+    )
+
+
+def _heading(step: Step, number: int) -> str:
+    if number > 1:
+        return f'<h2 id="title-{number}"><span class="n">{number}</span>{words(step.title)}</h2>'
+    kind, dot, title = step.title.partition(" · ")
+    whole = f'<span class="kind">{escape(kind)}</span>{words(title)}' if dot else words(kind)
+    return f'<h1 id="title-1">{whole}</h1>'
+
+
+def contents_of(lesson: Lesson) -> str:
+    """Links to the steps."""
+    items = "".join(
+        f'<li><a href="#step-{number}"><span class="n">{number}</span>'
+        f"{words(step.title.partition(' · ')[2] if number == 1 else step.title)}</a></li>"
+        for number, step in enumerate(lesson.steps, start=1)
+    )
+    return f"<details open><summary>On this page</summary><ol>{items}</ol></details>"
+
+
+def _named_entries(step: Step, name: str) -> str:
+    """Links to the paper's entries that a step names."""
+    named = entries_named("\n".join([step.prose, *(cell.source for cell in step.code)]))
+    anchors = [
+        f'<a href="{entry.page.path.stem}.html">{escape(entry.name)}</a>'
+        for entry in named
+        if entry.page.path.stem != name
+    ]
+    return f'<p class="paper-links">In the paper: {", ".join(anchors)}</p>\n' if anchors else ""
+
+
+def _where(title: str, links: Sequence[Link]) -> str:
+    home = '<a href="index.html">Contents</a> &nbsp;·&nbsp; ' if links else ""
+    return home + escape(title)
+
+
+def _footer(typed: str, links: Sequence[Link]) -> str:
+    around = "".join(
+        f'<a href="{link.href}">{escape(link.kind)}: {escape(link.title)}</a>' for link in links
+    )
+    return (
+        f'<p class="links">{around}</p>'
+        * bool(around)
+        + '<p class="links"><button type="button" class="skip show-all">Show all answers, as for '
+        'print</button><button type="button" class="skip start-over">Forget my answers</button></p>'
+        f"<p>In the terminal: <code>{escape(typed)}</code>. Made by ddpm-tutor {__version__}; "
+        "your answers stay in this browser.</p>"
+    )

@@ -1,0 +1,329 @@
+"""What a lesson shows, each piece as HTML: for pages, and for the cells of notebooks."""
+
+import io
+import json
+import re
+import zlib
+from collections.abc import Iterable
+from functools import singledispatch
+from html import escape
+from itertools import groupby
+from typing import Any
+
+from rich.padding import Padding
+from rich.text import Text
+from torch import Tensor
+
+from ddpm_tutor.pages.live import LiveForward, live_forward
+from ddpm_tutor.pages.pixels import data_uri, in_words, many_in_words, png_uri, sprite
+from ddpm_tutor.pages.plots import histogram, plot
+from ddpm_tutor.pages.plots import in_words as curves_in_words
+from ddpm_tutor.pages.words import code, words
+from ddpm_tutor.pictures.grids import as_uint8, grid, is_image
+from ddpm_tutor.screen.console import make_console
+from ddpm_tutor.screen.curves import Curves, FigureCurves
+from ddpm_tutor.screen.images import Images
+from ddpm_tutor.screen.prose import Code
+from ddpm_tutor.screen.shown import (
+    LETTERS,
+    ON_PARTS,
+    Film,
+    Printed,
+    Question,
+    Runs,
+    Said,
+    SavedFile,
+    Told,
+)
+from ddpm_tutor.screen.values import (
+    MAX_IMAGES_SHOWN,
+    DataTable,
+    Statistics,
+    Value,
+    number,
+    statistics,
+)
+
+BINS = 48  # of a histogram
+ZOOM = 3  # pixels of the page for one of a picture of many digits
+MAX_CAPTION = 9  # characters of a caption below one of five pictures on a telephone
+ALONE = 256  # pixels of the page for a picture of one digit
+
+
+def to_html(shown: Iterable[object]) -> str:
+    """All that a step has shown, in order.
+
+    What comes after a question stays hidden until it is answered: it gives the answer away.
+    """
+    pieces, opened = [], 0
+    described = ""  # the curves of the figure that follows
+    for kind, alike in groupby(shown, key=type):
+        if kind is Printed:
+            lines = "\n".join(line.plain for line in alike if isinstance(line, Text))
+            pieces.append(f'<pre class="printed">{escape(lines.rstrip())}</pre>\n')
+            continue
+        for each in alike:
+            if isinstance(each, FigureCurves):
+                described = " ".join(curves_in_words(frame) for frame in each.frames)
+            elif isinstance(each, SavedFile) and isinstance(each.picture, bytes):
+                pieces.append(_figure(each, described))
+                described = ""
+            else:
+                pieces.append(piece(each))
+            if isinstance(each, Question):
+                pieces.append('<div class="after" hidden>\n')
+                opened += 1
+    return "".join(pieces) + "</div>\n" * opened
+
+
+@singledispatch
+def piece(shown: Any) -> str:
+    """One piece; what is not known here as a terminal prints it."""
+    console = make_console(file=io.StringIO())
+    with console.capture() as captured:
+        console.print(shown, width=80)
+    text = captured.get().rstrip()
+    return f'<pre class="printed">{escape(text)}</pre>\n' if text else ""
+
+
+@piece.register
+def _(shown: Padding) -> str:
+    return piece(shown.renderable)
+
+
+@piece.register
+def _(shown: Code) -> str:
+    return code(shown.source)
+
+
+@piece.register
+def _(shown: Text) -> str:
+    kind = "note ran" if shown.justify == "right" else "note"
+    return f'<p class="{kind}">{words(shown.plain)}</p>\n' if shown.plain.strip() else ""
+
+
+@piece.register
+def _(shown: Said) -> str:
+    return f'<p class="said">{words(shown.plain)}</p>\n'
+
+
+@piece.register
+def _(shown: Told) -> str:
+    return ""  # the question has its replies
+
+
+@piece.register
+def _(shown: Value) -> str:
+    if isinstance(shown.value, Tensor):
+        return _tensor(shown.value, shown.title or "", list(shown.captions or []))
+    if isinstance(shown.value, str):
+        return f'<pre class="printed">{escape(shown.value)}</pre>\n'
+    drawn: str = piece.dispatch(object)(shown)
+    return drawn
+
+
+def _tensor(value: Tensor, title: str, captions: list[str]) -> str:
+    """The statistics of a tensor, a histogram, and its pictures where it is of pictures."""
+    found = statistics(value, BINS)
+    pictures = ""
+    if is_image(value):
+        some = value.reshape(-1, *value.shape[-2:])[:MAX_IMAGES_SHOWN]
+        pictures = _pictures(some, title, captions)
+    name = f"<figcaption>{words(title)}</figcaption>" if title else ""
+    beside = f'<div class="stats">{_facts(found, value)}</div>'
+    return f'<figure class="tensor">{name}<div class="sides">{pictures}{beside}</div></figure>\n'
+
+
+def _facts(found: Statistics, value: Tensor) -> str:
+    facts = dict(found.facts)
+    device = facts.pop("device")
+    facts["type"] += f", {device}" if device != "cpu" else ""
+    rows = "".join(f"<div><dt>{k}</dt><dd>{escape(v)}</dd></div>" for k, v in facts.items())
+    drawn = ""
+    if not found.finite:
+        drawn = '<p class="wrong">not all values are finite</p>'
+    elif found.counts:
+        drawn = histogram(found.counts, facts["min"], facts["max"], value.numel())
+    return f"<dl>{rows}</dl>{drawn}"
+
+
+def _pictures(images: Tensor, title: str, captions: list[str]) -> str:
+    """Pictures side by side, each with its caption and with words in its place."""
+    drawn = []
+    pixels = as_uint8(images).numpy()
+    for number_, image in enumerate(pixels):
+        caption = captions[number_] if number_ < len(captions) else ""
+        alt = f"{', '.join(filter(None, (title, caption)))}: {in_words(image)}"
+        below = f"<figcaption>{words(caption)}</figcaption>" if caption else ""
+        high, wide = image.shape
+        drawn.append(
+            f'<figure><img class="pixels" src="{data_uri(image)}" '
+            f'width="{wide}" height="{high}" alt="{escape(alt.removeprefix(": "))}">{below}'
+            "</figure>"
+        )
+    count = len(pixels)
+    columns = next((c for c in (5, 4) if count > 5 and count % c == 0), min(count, 5))
+    kind = " alone" if count == 1 else " long" * any(len(c) > MAX_CAPTION for c in captions)
+    return f'<div class="pictures{kind}" style="--columns:{columns}">{"".join(drawn)}</div>'
+
+
+@piece.register
+def _(shown: Images) -> str:
+    drawn = _pictures(shown.images, shown.title, list(shown.captions or []))
+    return f'<figure class="images"><figcaption>{words(shown.title)}</figcaption>{drawn}</figure>\n'
+
+
+@piece.register
+def _(shown: DataTable) -> str:
+    columns = shown.by_column()
+    kinds = ['class="number"' if numeric else "" for _, _, numeric in columns]
+    heads = "".join(
+        f'<th scope="col" {kind}>{words(name)}</th>'
+        for (name, _, _), kind in zip(columns, kinds, strict=True)
+    )
+    rows = ""
+    for row in zip(*(cells for _, cells, _ in columns), strict=True):
+        cells = [f"<td {k}>{words(cell)}</td>" for k, cell in zip(kinds, row, strict=True)]
+        rows += f"<tr>{''.join(cells)}</tr>"
+    return (
+        f'<div class="wide" data-label="{escape(shown.title)}"><table>'
+        f"<caption>{words(shown.title)}</caption><thead><tr>{heads}</tr></thead>"
+        f"<tbody>{rows}</tbody></table></div>\n"
+    )
+
+
+@piece.register
+def _(shown: Curves) -> str:
+    title = f"<figcaption>{words(shown.title)}</figcaption>" if shown.title else ""
+    return f'<figure class="curves">{title}{plot(shown)}</figure>\n'
+
+
+@piece.register
+def _(shown: FigureCurves) -> str:
+    return "".join(piece(frame) for frame in shown.frames)
+
+
+def _figure(shown: SavedFile, described: str = "") -> str:
+    """A figure that matplotlib drew, or a sheet."""
+    assert isinstance(shown.picture, bytes)
+    title = title_of(shown.name)
+    alt = escape(" ".join(filter(None, (f"{title or shown.what}.", shown.about, described))))
+    return (
+        f'<figure class="sheet"><img src="{png_uri(shown.picture)}" alt="{alt}">'
+        f"<figcaption>{words(title)}</figcaption></figure>\n"
+    )
+
+
+@piece.register
+def _(shown: SavedFile) -> str:
+    if shown.film is not None:
+        return film(shown.film, title_of(shown.name) or "Film")
+    if isinstance(shown.picture, bytes):
+        return _figure(shown)
+    if shown.picture is None:
+        return ""
+    drawn, seen = grid(shown.picture, shown.columns), many_in_words(shown.picture)
+    title = title_of(shown.name)
+    high, wide = drawn.shape
+    return (
+        f'<figure class="sheet"><img class="pixels" src="{data_uri(drawn)}" width="{wide * ZOOM}" '
+        f'height="{high * ZOOM}" alt="{escape(f"{title}: {seen}")}">'
+        f"<figcaption>{words(title)}</figcaption></figure>\n"
+    )
+
+
+@piece.register
+def _(shown: Runs) -> str:
+    return film(shown.film, f"Side by side: {', '.join(shown.film.views)}")
+
+
+def title_of(name: str) -> str:
+    """What a file shows, from its name: without the lesson or the entry that it belongs to."""
+    short = re.sub(r"^(lesson \d+|paper (eq|alg|fig|table|sec) \w+) *", "", name)
+    return short[:1].upper() + short[1:]
+
+
+def film(shown: Film, title: str = "") -> str:
+    """A film as a slider over its moments, with a button that plays it."""
+    views = []
+    for name, moments in shown.views.items():
+        columns = None if moments.shape[1] < 10 else 5
+        pixels, wide, high = sprite(moments, columns)
+        zoom = min(ALONE // wide, 8) if moments.shape[1] == 1 else ZOOM
+        seen = [many_in_words(images) for images in moments]
+        views.append(
+            f'<figure class="view"><img hidden alt="" src="{data_uri(pixels)}"><canvas '
+            f'class="pixels" role="img" width="{wide}" height="{high}" data-name="{escape(name)}" '
+            f"data-seen='{escape(json.dumps(seen))}' style=\"width:{wide * max(zoom, 1)}px\">"
+            f"</canvas><figcaption>{words(name)}</figcaption></figure>"
+        )
+    broad = " broad" if wide > 2 * high else ""  # stands below the others on a telephone
+    captions = escape(json.dumps(list(shown.captions), ensure_ascii=False))
+    name = f"<figcaption>{words(title)}</figcaption>" if title else ""
+    last = len(shown.captions) - 1
+    return (
+        f'<figure class="film{broad}" data-captions=\'{captions}\'>{name}<div class="views">'
+        f'{"".join(views)}</div><div class="controls"><button type="button" class="play" '
+        f'aria-label="Play {escape(title)}">▶</button><input type="range" min="0" max="{last}" '
+        f'value="0" step="1" aria-label="Moment of the film {escape(title)}"><output></output>'
+        '</div><div class="strip" aria-hidden="true"></div></figure>\n'
+    )
+
+
+@piece.register
+def _(shown: LiveForward) -> str:
+    return live_forward(shown.images)
+
+
+@piece.register
+def _(shown: Question) -> str:
+    """A question that is answered by a click or a number; its replies wait in a template."""
+    key = zlib.crc32(shown.text.encode())
+    answer = str(int(shown.answer)) if shown.kind == "choice" else repr(float(shown.answer))
+    head = (
+        f'<section class="question" data-kind="{shown.kind}" data-key="{key}" '
+        f'data-answer="{answer}" data-points="{shown.points:g}" '
+        f'data-tolerance="{shown.tolerance!r}" aria-labelledby="q{key}">'
+        f'<p class="label" id="q{key}">{escape(shown.heading)}</p>'
+        f'<p class="asked" id="a{key}">{words(shown.text)}</p>'
+    )
+    if shown.explains_parts:
+        head += f'<p class="note">{words(ON_PARTS.format(shown.part))}.</p>'
+    asked = _choices(shown, key) if shown.kind == "choice" else _entry(shown, key)
+    return (
+        f'{head}{asked}<div class="reply" role="status"></div>'
+        f"<template>{_replies(shown)}</template></section>\n"
+    )
+
+
+def _choices(shown: Question, key: int) -> str:
+    buttons = "".join(
+        f'<button type="button" value="{i}"><span class="letter">{letter}</span>'
+        f"<span>{words(option)}</span></button>"
+        for i, (letter, (option, _)) in enumerate(zip(LETTERS, shown.options, strict=False))
+    )
+    return (
+        f'<div class="options" role="group" aria-labelledby="a{key}">{buttons}</div>'
+        '<button type="button" class="skip">Skip, and see the answer</button>'
+    )
+
+
+def _entry(shown: Question, key: int) -> str:
+    return (
+        f'<form class="typed"><label for="n{key}">Your number, ± {number(shown.tolerance)} counts'
+        f'</label><input id="n{key}" autocomplete="off" inputmode="text" spellcheck="false" '
+        'placeholder="0.5, 1/2, √2"><button>Answer</button></form>'
+        '<button type="button" class="skip">Skip, and see the answer</button>'
+    )
+
+
+def _replies(shown: Question) -> str:
+    """What is told after each choice, and what is right."""
+    replies = "".join(
+        f'<p data-option="{i}">{words(reply)}</p>' for i, (_, reply) in enumerate(shown.options)
+    )
+    if shown.kind == "choice":
+        return f"{replies}<p data-truth>{words(shown.truth)}</p>"
+    rounded = number(shown.answer).replace(",", "")  # a learner is off from what is shown
+    return f"""<p data-truth data-rounded="{rounded}"><span>{number(shown.answer)}.</span> \
+{words(shown.why)}</p>"""

@@ -1,0 +1,186 @@
+"""The pages around the lessons: contents, the paper's entries, its symbols, the ledger."""
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from html import escape
+
+from ddpm_tutor.course.lesson import Lesson
+from ddpm_tutor.course.paper import (
+    Entry,
+    all_entries,
+    conventions,
+    find_entry,
+    ledger,
+    sections,
+    step_of,
+    symbols,
+)
+from ddpm_tutor.course.questions import questions
+from ddpm_tutor.course.search import functions
+from ddpm_tutor.learner.points import worth
+from ddpm_tutor.pages.page import shell
+from ddpm_tutor.pages.words import words
+
+HOME = '<a href="index.html">Contents</a> &nbsp;·&nbsp; '
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]], label: str) -> str:
+    """A table of words that are HTML already."""
+    heads = "".join(f'<th scope="col">{name}</th>' for name in head)
+    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+    return (
+        f'<div class="wide" data-label="{escape(label)}">'
+        f'<table class="entries"><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>'
+        "</div>\n"
+    )
+
+
+def facts_table(facts: Iterable[tuple[str, str]]) -> str:
+    """A table of names and what they stand for, as HTML; what is empty is left out."""
+    rows = "".join(
+        f'<tr><th scope="row">{name}</th><td>{what}</td></tr>' for name, what in facts if what
+    )
+    return f'<div class="wide"><table class="entries">{rows}</table></div>\n'
+
+
+def links_of(entry: Entry, lessons: dict[int, Lesson], *, linked: bool) -> str:
+    """The symbols of an entry, and what of this tutor belongs to it.
+
+    Args:
+        lessons: by their numbers; linked: whether their pages, and the entries', stand beside it.
+    """
+    known = {symbol.symbol: symbol for symbol in symbols()}
+    summaries = {name: summary for name, summary, _ in functions()}
+    mine = [(name, known[name]) for name in entry.listed("Symbols")]
+    rows = [
+        (words(name), words(symbol.meaning), _code(symbol.names.get("here", "")))
+        for name, symbol in mine
+    ]
+    html = table(("Symbol", "Meaning", "In code"), rows, "Symbols") if rows else ""
+
+    def anchor(href: str, text: str) -> str:
+        return f'<a href="{href}">{words(text)}</a>' if linked else words(text)
+
+    facts = [("In the paper", words(entry.page.fact("Where")))]
+    for name in entry.listed("Function"):
+        facts.append(("Function", f"<code>{name}()</code> {words(summaries.get(name, ''))}"))
+    for number, title in entry.lessons:
+        step = step_of(lessons[number], title)
+        facts.append(
+            ("Taught in", anchor(f"lesson_{number}.html#step-{step}", f"Lesson {number}, {title}"))
+        )
+    for number in entry.exercises:
+        facts.append(("Write it", f"<code>ddpm-tutor exercise start {number}</code>"))
+    for name in entry.listed("Mistakes"):
+        facts.append(("See it wrong", f"<code>ddpm-tutor gif --digit 7 --bug {name}</code>"))
+    for key in entry.listed("See"):
+        other = find_entry(key)
+        text = f"{other.name}, {other.title}"
+        facts.append(("See also", anchor(f"{other.page.path.stem}.html", text)))
+    return html + facts_table(facts)
+
+
+def index_page(lessons: Mapping[str, Lesson]) -> str:
+    """The contents of a site, with its lessons by the names of their pages."""
+    rows = []
+    for name, lesson in lessons.items():
+        points = worth(lesson)
+        title = _linked(name, lesson.title)
+        asked = len(questions(lesson))
+        about = f"{asked} questions" + f", {points:g} points" * bool(points)
+        goal = lesson.fact("Goal").removeprefix("at the end you can ")
+        rows.append(
+            (str(lesson.number), f"{title}<br><span class='dim'>{words(goal)}</span>",
+             f'{lesson.fact("Time")}<br><span class="dim">{about}</span>'
+             f'<br><span class="dim" data-score-of="{name}"></span>')
+        )  # fmt: skip
+    by_key = {entry.key: entry for entry in all_entries()}
+    paper = []
+    for section in sections():
+        mine = [by_key[key] for key in section.entries if key in by_key]
+        items = [(_linked(e.page.path.stem, e.name), words(e.title)) for e in mine]
+        head = f"<h3>{escape(section.name)} {words(section.title)}</h3><p>{words(section.says)}</p>"
+        paper.append(head + (table(("Entry", "What it is"), items, section.name) if items else ""))
+    main = f"""\
+<section class="step"><h1><span class="kind">ddpm-tutor</span>How diffusion models work,
+step by step</h1>
+<p class="lead">Ho, Jain and Abbeel 2020, <i>Denoising Diffusion Probabilistic Models</i>
+(arXiv 2006.11239), with a real model. Predict, click, and see what was computed.</p></section>
+<section class="step" id="lessons"><h2>Lessons</h2>
+{table(("", "Lesson", "Time"), rows, "Lessons")}</section>
+<section class="step" id="paper"><h2>The paper, piece by piece</h2>{"".join(paper)}</section>
+<section class="step" id="more"><h2>Beside it</h2>
+<p><a href="symbols.html">Symbols</a>: each symbol, and its name in five codes.</p>
+<p><a href="ledger.html">Ledger</a>: where code differs from the text, and what that does.</p>
+</section>
+"""
+    contents = (
+        '<details open><summary>On this page</summary><ol><li><a href="#lessons">Lessons</a></li>'
+        '<li><a href="#paper">The paper</a></li><li><a href="#more">Symbols, ledger</a></li></ol>'
+        "</details>"
+    )
+    return shell("index", "ddpm-tutor: contents", main, contents=contents, footer=_footer())
+
+
+def _linked(name: str, text: str) -> str:
+    return f'<a href="{name}.html">{words(text)}</a>'
+
+
+def unlinked(html: str, made: Collection[str]) -> str:
+    """A page without its links to pages of the site that could not be made."""
+
+    def kept(link: re.Match[str]) -> str:
+        return link[0] if link["name"] in made else link["text"]
+
+    return re.sub(r'<a href="(?P<name>\w+)\.html(?:#[\w-]+)?">(?P<text>.*?)</a>', kept, html)
+
+
+def symbols_page() -> str:
+    """Each symbol of the paper with its names in code."""
+    rows = []
+    for symbol in symbols():
+        places: dict[str, list[str]] = {}
+        for place, called in symbol.names.items():
+            places.setdefault(called, []).append("ddpm-tutor" if place == "here" else place)
+        names = "<br>".join(
+            f'{_code(called)} <span class="dim">{escape(", ".join(where))}</span>'
+            for called, where in places.items()
+        )
+        shape = f'<br><span class="dim">{escape(symbol.shape)}</span>' if symbol.shape else ""
+        rows.append((words(symbol.symbol), f"{words(symbol.meaning)}{shape}", names))
+    notes = "".join(f"<li>{words(line)}</li>" for line in conventions())
+    main = (
+        '<section class="step"><h1><span class="kind">The paper</span>Symbols</h1>'
+        f"{table(('Symbol', 'Meaning', 'In code'), rows, 'Symbols')}"
+        f"<h2>How the codes count</h2><ul>{notes}</ul></section>"
+    )
+    return shell("symbols", "Symbols", main, where=f"{HOME}Symbols", footer=_footer())
+
+
+def ledger_page() -> str:
+    """Where code differs from the paper's text, with the effect that was measured."""
+    parts = []
+    for line in ledger():
+        facts = {"Paper": words(line.paper), "Code": words(line.code),
+                 "Effect": words(line.effect), "Measured": words(line.how)}  # fmt: skip
+        if line.see:
+            other = find_entry(line.see)
+            facts["See"] = _linked(other.page.path.stem, f"{other.name}, {other.title}")
+        title = f'<h2 id="{escape(line.name)}">{words(line.title)}</h2>'
+        parts.append(title + facts_table(facts.items()))
+    main = (
+        '<section class="step"><h1><span class="kind">The paper</span>Where code differs from the '
+        "text</h1><p>Each effect was measured with this tutor's weights, on digits.</p>"
+        f"{''.join(parts)}</section>"
+    )
+    return shell("ledger", "The ledger", main, where=f"{HOME}Ledger", footer=_footer())
+
+
+def _footer() -> str:
+    pages = {"index": "Contents", "symbols": "Symbols", "ledger": "Ledger"}
+    links = "".join(f'<a href="{name}.html">{title}</a>' for name, title in pages.items())
+    return f'<p class="links">{links}</p>'
+
+
+def _code(name: str) -> str:
+    return f"<code>{escape(name)}</code>" if name else ""
