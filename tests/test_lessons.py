@@ -179,8 +179,9 @@ def test_lesson_7_gets_fair_draws_from_a_shared_list() -> None:
 
 
 def test_lesson_7_shows_digits_long_before_all_bits_have_come(tmp_path: Path) -> None:
-    named = ["Setting up", "Algorithms 3 and 4", "What the receiver sees", "Which digit is it?"]
-    found = run_steps(find_lesson("7"), ["Sending a draw", *named], 5, tmp_path, each=1)
+    named = ["Sending a draw", "Algorithms 3 and 4", "What the receiver sees"]
+    named += ["Setting up", "Beside a thumbnail", "Which digit is it?"]
+    found = run_steps(find_lesson("7"), named, 5, tmp_path, each=1)
     bits, rmse, right = found["bits"], found["rmse"], found["right"]
     assert (bits.diff(dim=0) > 0).all() and (rmse[-1] == 0).all()
     assert right[3] < 40 and right[100] > 90
