@@ -40,7 +40,7 @@ from ddpm_tutor import (
 )
 from ddpm_tutor.classroom.tools import (
     FRAMES, ask_choice, ask_number, noising, save_film, show, show_curves,
-    show_download, show_images, show_table, track,
+    show_download, show_images, show_table, so_far, track,
 )
 
 # %% [markdown]
@@ -203,20 +203,38 @@ show_table("The schedule", ["t", "β_t", "ᾱ_t", "√ᾱ_t", "1 - ᾱ_t"], rows
 # over its pixels. (Not the mean of their squares: that is mostly the plain
 # background.) The picture's is multiplied by `ᾱ_t`; that of the noise is `1 - ᾱ_t`.
 # The first divided by the second is the *signal-to-noise ratio*, S/N.
+#
+# Then change it: the key `c` asks for a value, such as `beta_T = 0.005`, and runs the
+# step again. Say first what will become of the t at which S/N falls below 1.
+
+# %% tags=["change"]
+beta_T = 0.02  # the last β
 
 # %%
-contrast = x_0.var().item()
-signal, noise = contrast * schedule.alpha_bar, 1 - schedule.alpha_bar
+trial, contrast = linear_schedule(beta_T=beta_T), x_0.var().item()
+signal, noise = contrast * trial.alpha_bar, 1 - trial.alpha_bar
+lost = int((signal >= noise).sum())  # the first t with less signal
+ask_number(
+    "With this beta_T, at which t does S/N fall below 1? (1001, if at none.)",
+    lost,
+    tolerance=50,
+    why="As long as the first β is far smaller than the last, the β up to t add up to about "
+        "beta_T · t² / 2000. So with a quarter of beta_T it takes twice as many steps.",
+)
+
+# %%
 show_curves("Variance", {"of the picture": enumerate(signal.tolist()),
                          "of the noise": enumerate(noise.tolist())})
-for t in (50, 100, 300, 1000):
-    print(f"t = {t}: S/N = {signal[t] / noise[t]:.2g}")
-print(f"S/N falls below 1 at t = {int((signal >= noise).sum())}.")
+times = (50, 100, 300, 1000)
+found = so_far("signal and noise", f"{beta_T}",
+               [*(f"{signal[t] / noise[t]:.2g}" for t in times), lost])
+show_table("S/N at t", ["beta_T", *map(str, times), "below 1 from t ="],
+           [(name, *row) for name, row in found.items()])
 
 # %% [markdown]
 # ## When is the digit lost?
 #
-# From that t on each pixel is more noise than picture. Is the digit lost, then?
+# Where S/N is below 1, each pixel is more noise than picture. Is the digit lost, then?
 # Your eye takes many pixels together. So can a program.
 #
 # Ours knows some 2,000 digits. It looks for the one that is nearest to `x_t`, all
@@ -462,13 +480,44 @@ show_images(torch.cat([*parts.values()]), "x_0, and its waves by length",
 # ## T cannot just be cut
 #
 # Fewer steps would be faster. But with the same range of β, fewer steps leave
-# more of the picture. (Lesson 4 skips steps without that.)
+# more of the picture. (Lesson 4 skips steps without that.) How much?
+#
+# For a small β, `1 - β` is about `e^-β`. So `ᾱ_T` is about e to the power of minus the
+# sum of all β. That sum is T times their mean, `(0.0001 + beta_T) / 2`.
+#
+# Then change it: the key `c`, such as `T = 50` or `beta_T = 0.1`. Say first what
+# will become of `x_T`.
+
+# %% tags=["change"]
+T = 200  # the number of steps
+beta_T = 0.02  # the last β
 
 # %%
-rows = []
-for T in (50, 200, 400, 1000):
-    rows.append((T, linear_schedule(T).alpha_bar[-1].item()))
-show_table("Fewer steps, same β from 0.0001 to 0.02", ["T", "ᾱ_T"], rows)
+for steps, last in ((1000, 0.02), (T, beta_T)):  # the paper's, and this one
+    trial = linear_schedule(steps, beta_T=last)
+    a = trial.alpha_bar[-1]
+    eps = normal(x_0.shape, stream(seed, "cut"), "cpu")
+    x_T = (a.sqrt() * x_0 + (1 - a).sqrt() * eps).float()
+    row = (steps, f"{last:g}", f"{trial.beta.sum():.3g}", f"{a:.2g}")
+    found = so_far("T", f"{steps}, {last:g}", (row, x_T))
+ask_choice(
+    "With this T and this beta_T, what is x_T?",
+    [
+        ("more picture than noise: ᾱ_T is above 1/2",
+         "For that the sum of all β must be below 0.7."),
+        ("noise with some picture in it: ᾱ_T is from 0.01 to 1/2",
+         "With small β that takes a sum from 0.7 to 4.6."),
+        ("nearly pure noise: ᾱ_T is below 0.01",
+         "With small β that takes a sum of more than 4.6."),
+    ],
+    answer=0 if a > 0.5 else 1 if a >= 0.01 else 2,
+)
+
+# %%
+rows, ends = zip(*found.values(), strict=True)
+show_table("ᾱ_T", ["T", "beta_T", "sum of all β", "ᾱ_T"], rows)
+show_images(torch.cat([x_0, *ends]), "x_0, and x_T for each T and beta_T",
+            ["x_0", *found])
 
 # %% [markdown]
 # ## A film

@@ -32,8 +32,8 @@ from ddpm_tutor import (
     q_sample, q_step, stream, to_unit_range,
 )
 from ddpm_tutor.classroom.tools import (
-    ask_choice, ask_number, save_grid, show_curves, show_download,
-    show_images, show_table, track,
+    ask_choice, ask_number, save_grid, say, show_curves, show_download,
+    show_images, show_table, so_far, track,
 )
 
 schedule = linear_schedule()
@@ -133,32 +133,40 @@ show_table("300 pictures: their mean, and the std over copies", [
 # called the *energy distance*.
 #
 # By chance it is never exactly 0. So we jump to t = 300 five times, and measure how
-# far each is from 300 steps. Then we jump to t = 250 instead.
+# far each is from 300 steps. Then we jump to another t instead.
+#
+# Then change it: the key `c`, such as `other = 299`. Say first whether the distance
+# will stand out from chance.
+
+# %% tags=["change"]
+other = 250  # the t that we jump to in place of 300
 
 # %%
+generator = stream(seed, "clouds")  # the same noise for each t tried
 def energy(a, b):
     a, b = a.flatten(1), b.flatten(1)
     within = torch.pdist(a).mean() + torch.pdist(b).mean()
     return (2 * torch.cdist(a, b).mean() - within).item()
 
 near = max(abs(energy(walked[300], jump(300))) for _ in range(5))
-far = energy(walked[300], jump(250))
+far = energy(walked[300], jump(other))
 ask_choice(
-    "Jump to t = 250 instead of 300. Does the distance stand out from chance?",
+    "Jump to this other t instead of 300. Does the distance stand out from chance?",
     [
-        ("no, it is about as small", "Then chance would hide fifty steps. It does not."),
+        ("no, it is about as small", "Only a few steps more or less can hide in chance."),
         ("yes, but it is less than ten times as large",
-         "Fifty steps change each of 1024 pixels a little, and that adds up."),
-        ("yes, it is more than ten times as large",
-         "Yes. Fifty steps are seen at once. What is left at t = 300 is chance: 300 steps "
-         "and one jump make the same cloud."),
+         "A step changes each of 1024 pixels a little, and that adds up."),
+        ("yes, it is more than ten times as large", "So many steps are seen at once."),
     ],
     answer=2 if far > 10 * near else 1 if far > 2 * near else 0,
 )
 
 # %%
-print("Energy distance from 300 steps, of one jump")
-print(f"to t = 300: {near:.4f} (the largest of 5)   to t = 250: {far:.4f}")
+found = so_far("the same cloud", f"{other}", far)
+show_table("Energy distance of one jump from 300 steps",
+           ["to t =", "distance"],
+           [("300, the largest of 5", near), *found.items()])
+say("What is left at t = 300 is chance: 300 steps and one jump make the same cloud.")
 
 # %% [markdown]
 # ## Two factors
@@ -292,37 +300,48 @@ show_images(torch.cat([x_t, back]), "x_t and what comes back", ["x_t", "x_0"])
 # ## If you knew it almost
 #
 # A network does not know the noise. Say that what it gives is off by 5 % of the noise's
-# size, the same at every t. From it follows a guess of `x_0` (Eq. 15). How far
-# off is that?
+# size, the same at every t. From it follows a guess of `x_0` (Eq. 15). How far off is
+# that? From black to white it is 2.
+#
+# Then change it: the key `c`, such as `off = 0.5`. Say first where the guess will be
+# off by more than 2.
+
+# %% tags=["change"]
+off = 0.05  # the error in ε, as a share of the noise's size
 
 # %%
+noise, times = stream(seed, "almost"), (10, 300, 500, 700, 1000)
+errors, pictures = [], []
+for step in times:
+    t = torch.tensor([step])
+    eps, more = (normal(x_0.shape, noise, "cpu") for _ in range(2))
+    x_t = q_sample(schedule, x_0, t, eps)
+    guess = predict_x_0(schedule, x_t, t, eps + off * more)
+    errors.append((guess - x_0).square().mean().sqrt().item())
+    pictures.append(guess)
+large = [error > 2 for error in errors]
 ask_choice(
-    "Where does a 5 % error in ε hurt the guess of x_0 most?",
+    "With this error in ε, at which t is the guess of x_0 off by more than 2?",
     [
-        ("at small t", "There √(1 - ᾱ_t) is small: the noise hardly matters."),
-        ("the same at all t", "Then its factor in Eq. 15 would not depend on t. It does."),
-        ("at large t",
-         "Yes. Eq. 15 multiplies the error by √(1 - ᾱ_t) / √ᾱ_t, and √ᾱ_t is tiny there."),
+        ("at none", "The factor in Eq. 15 is √(1 - ᾱ_t) / √ᾱ_t: at t = 1000 it is 157."),
+        ("at small t only", "There √(1 - ᾱ_t) is small: the noise hardly matters."),
+        ("at large t only",
+         "Eq. 15 multiplies the error by √(1 - ᾱ_t) / √ᾱ_t, and √ᾱ_t is tiny there."),
+        ("at small t and at large t",
+         "At t = 10 Eq. 15 leaves a twentieth of the error, or less. So it must be huge."),
     ],
-    answer=2,
+    answer=0 if not any(large) else 3 if all(large) else 2,
 )
 
 # %%
-rows, pictures = [], []
-for step in (10, 300, 500, 700, 1000):
-    t = torch.tensor([step])
-    eps = normal(x_0.shape, generator, "cpu")
-    wrong = eps + 0.05 * normal(x_0.shape, generator, "cpu")
-    x_t = q_sample(schedule, x_0, t, eps)
-    guess = predict_x_0(schedule, x_t, t, wrong)
-    error = (guess - x_0).square().mean().sqrt().item()
-    a = schedule.alpha_bar[step].item()
-    rows.append((step, error, 0.05 * ((1 - a) / a) ** 0.5))
-    pictures.append(guess)
-assert [r[1] for r in rows] == sorted(r[1] for r in rows)
-show_table("The guess of x_0, by a 5 % error in ε",
-           ["t", "error (RMS)", "Eq. 15 says"], rows)
-show_images(torch.cat(pictures), "the guesses", [f"t = {r[0]}" for r in rows])
+found = so_far("almost", f"off = {off}", errors)
+a = schedule.alpha_bar[list(times)]
+factors = ((1 - a) / a).sqrt().tolist()
+show_table("How far the guess of x_0 is off (RMS)",
+           ["t", "Eq. 15: times", *found],
+           zip(times, factors, *found.values(), strict=True))
+show_images(torch.cat(pictures), f"the guesses with off = {off}",
+            [f"t = {step}" for step in times])
 
 # %% [markdown]
 # ## Why not jump to the guess?

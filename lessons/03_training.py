@@ -159,7 +159,7 @@ ask_choice(
 
 # %%
 from ddpm_tutor import time_encoding
-from ddpm_tutor.classroom.tools import figure, show
+from ddpm_tutor.classroom.tools import figure, show, so_far
 
 times = torch.arange(1, 1001)
 encoding = time_encoding(times, 128)  # (1000, 128)
@@ -183,15 +183,37 @@ for other in (501, 510, 550, 1000):
 #
 # We let one layer do its best, from t / 1000 and from the 128 waves. How far is
 # it from that noise level, at the t where it is worst?
+#
+# Then change it: the key `c`, such as `waves = 16`. Say first how far it will be off.
+
+# %% tags=["change"]
+waves = 128  # sines and cosines, an even number
 
 # %%
 level = (1 - schedule.alpha_bar[1:]).sqrt()  # (1000,)
 one = torch.ones(1000, 1)  # a layer may also add a constant
-for name, given in (("t / 1000", times[:, None] / 1000), ("waves", encoding)):
+
+def furthest(given):  # how far one layer is off, where it is worst
     given = torch.cat([given, one], dim=1).double()
     layer = torch.linalg.lstsq(given, level[:, None], driver="gelsd").solution
-    off = (given @ layer)[:, 0] - level
-    print(f"one layer on {name:8}: off by up to {off.abs().max():.4f}")
+    return ((given @ layer)[:, 0] - level).abs().max().item()
+
+by_line = furthest(times[:, None] / 1000)
+by_waves = furthest(time_encoding(times, waves))
+ask_choice(
+    "With so many waves, how far is the layer off at worst?",
+    [
+        ("by more than 0.05", "That is seen with a few waves only, or none."),
+        ("by 0.002 to 0.05", "For that the waves must be neither many nor very few."),
+        ("by less than 0.002", "The more waves, the finer the curves that a layer can add up."),
+    ],
+    answer=0 if by_waves > 0.05 else 1 if by_waves >= 0.002 else 2,
+)
+
+# %%
+found = so_far("waves", f"{waves} waves", by_waves)
+show_table("One layer: off by up to", ["from", "off"],
+           [("t / 1000", by_line), *found.items()])
 
 # %% [markdown]
 # ## The step back, if x_0 were known
@@ -331,7 +353,7 @@ ask_choice(
 # with a t of its own.
 
 # %%
-from ddpm_tutor.classroom.tools import show_images
+from ddpm_tutor.classroom.tools import say, show_images
 
 x_0 = to_unit_range(digits.train_images[:10])  # line 2
 t = torch.randint(1, schedule.T + 1, (10,), generator=generator)  # line 3
@@ -421,34 +443,43 @@ ask_choice(
 #
 # A network that merely copies `x_t` has learned nothing. Of which goal would that be
 # nearly right? There only a small rest is left to be learned, and is easily missed.
+#
+# Then change it: the key `c`, such as `t_here = 500`. Say first which of ε and `x_0`
+# will be nearer to a copy of `x_t`.
+
+# %% tags=["change"]
+t_here = 100  # from 1 to 1000
 
 # %%
 def copying(goal):  # what the best multiple of x_t leaves over
     rest = goal - (x_t * goal).sum() / (x_t * x_t).sum() * x_t
-    return f"{rest.square().sum() / goal.square().sum():.2%}"
+    return (rest.square().sum() / goal.square().sum()).item()
 
-rows, x_0 = [], to_unit_range(digits.train_images[:100])
-for step in (10, 300, 1000):
-    at, eps = torch.full((100,), step), normal(x_0.shape, generator, "cpu")
+x_0, left = to_unit_range(digits.train_images[:100]), {}
+for step in {10, t_here, 1000}:
+    noise, at = stream(seed, "copying"), torch.full((100,), step)
+    eps = normal(x_0.shape, noise, "cpu")
     x_t = q_sample(schedule, x_0, at, eps)
     mean, _ = q_posterior(schedule, x_t, x_0, at)
-    rows.append((step, copying(eps), copying(x_0), copying(mean)))
+    left[step] = [copying(goal) for goal in (eps, x_0, mean)]
 ask_choice(
-    "Of which goal is x_t, times a number, nearly a copy?",
+    "At this t, of which is x_t, times a number, the better copy: of ε or of x_0?",
     [
-        ("of ε at small t, of x_0 at large t", "The other way round: at small t x_t is "
-         "nearly all picture."),
-        ("of ε at large t, of x_0 at small t, of the mean of x_{t-1} at every t",
-         "Yes. Where a goal is nearly a copy, the rest is hard to learn. For the mean that "
-         "is everywhere."),
-        ("of none: that is why it must be learned", "At t = 1000 x_t is ε, nearly."),
+        ("of ε", "So it is at large t: x_t is nearly all noise there."),
+        ("of x_0", "So it is at small t: x_t is nearly all picture there."),
     ],
-    answer=1,
+    answer=0 if left[t_here][0] < left[t_here][1] else 1,
 )
 
 # %%
+tried = so_far("copying", f"{t_here}", left[t_here])
+left |= {int(step): rests for step, rests in tried.items()}
 show_table("What copying leaves over, in squares",
-           ["t", "of ε", "of x_0", "of the mean of x_{t-1}"], rows)
+           ["t", "of ε", "of x_0", "of the mean of x_{t-1}"],
+           [(step, *(f"{rest:.2%}" for rest in left[step]))
+            for step in sorted(left)])
+say("The mean of x_{t-1} is nearly a copy at every t: copying leaves "
+    f"{100 * max(rest for *_, rest in left.values()):.1g} % of it over at most.")
 
 # %% [markdown]
 # ## Try all three

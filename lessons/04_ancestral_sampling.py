@@ -38,7 +38,7 @@ from ddpm_tutor import (
 )
 from ddpm_tutor.classroom.tools import (
     ask_choice, ask_number, say, show_download, show_images, show_table,
-    track,
+    so_far, track,
 )
 
 # %%
@@ -65,26 +65,37 @@ def labels_if_taken(labels):  # None for weights that take no labels
 #     β̃_t = (1 - ᾱ_{t-1}) / (1 - ᾱ_t) · β_t
 #
 # The mean is a mix of both. How much of each?
+#
+# Then change it: the key `c`, such as `t_here = 20`. Say first what will become of the
+# weight of `x_0`.
+
+# %% tags=["change"]
+t_here = 500  # from 1 to 1000
 
 # %%
 from ddpm_tutor import q_posterior
-rows = []
-for t in (1, 2, 10, 100, 500, 1000):
-    zero, one = torch.tensor([[0.0], [1.0]], device=where).split(1)
+zero, one = torch.tensor([[0.0], [1.0]], device=where).split(1)
+def weights(t):  # of x_0 and of x_t, and √β̃_t
     step = torch.tensor([t], device=where)
     coef_x_0, _ = q_posterior(schedule, zero, one, step)
     coef_x_t, variance = q_posterior(schedule, one, zero, step)
-    rows.append((t, coef_x_0.item(), coef_x_t.item(), variance.item()**0.5))
+    return coef_x_0.item(), coef_x_t.item(), variance.item()**0.5
+
+tried = map(int, so_far("weight", f"{t_here}", t_here))
+rows = [(t, *weights(t)) for t in sorted({1, 2, 10, 100, 500, 1000, *tried})]
+weight = weights(t_here)[0]
 
 # %%
 ask_choice(
-    "At t = 500, what is the weight of x_0 in μ̃_t?",
+    "At this t, what is the weight of x_0 in μ̃_t?",
     [
-        ("about 0.5", "Then a few steps would lead to x_0, and we take 500."),
-        ("about 0.05", "Then 20 steps or so would lead to x_0, and we take 500."),
-        ("about 0.003", "Yes. One step is short: it stays close to x_t."),
+        ("more than 0.5", "Then two such steps would lead to x_0, or nearly so. For that t "
+         "must be next to 0."),
+        ("0.02 to 0.5", "Then some 50 such steps would lead to x_0, or fewer. For that t must "
+         "be small."),
+        ("less than 0.02", "Then one step is short: it stays close to x_t."),
     ],
-    answer=2,
+    answer=0 if weight > 0.5 else 1 if weight >= 0.02 else 2,
 )
 show_table("Eq. 7", ["t", "weight of x_0", "weight of x_t", "√β̃_t"], rows)
 say("The last step, t = 1, lands on x_0, and its β̃ is 0.")
@@ -498,15 +509,21 @@ show_table("σ_t", ["t", "√β_t", "√β̃_t / √β_t"], rows)
 # The product of these α' up to i is ᾱ at `t_i` again. So the network, told `t_i`, sees
 # what it was trained on, and Algorithm 2 runs with α' and β' as it stands. `respaced`
 # gives α', β' and the `t_i` (Nichol and Dhariwal 2021).
+#
+# Then change it: the key `c`, such as `kept = 50`. Say first what becomes of β'.
+
+# %% tags=["change"]
+kept = 10  # steps of the 1000
 
 # %%
 from ddpm_tutor import respaced
-short, times = respaced(schedule, 10)
+short, times = respaced(schedule, kept)
 level = schedule.alpha_bar[times.to(where)]
 ours = 1 - level[1:] / level[:-1]
 print(f"respaced differs by {(short.beta[1:] - ours).abs().max():.0e}")
-rows = []
-for i in (1, 2, 5, 10):
+rows, middle = [], (kept + 1) // 2
+early = max(min(2, kept), kept // 5)  # from t = 200, if many are kept
+for i in sorted({early, middle, kept}):
     at = torch.tensor([i], device=where)
     weight, _ = q_posterior(short, zero, one, at)
     width = beta_tilde(short, at).sqrt().item()
@@ -515,17 +532,23 @@ for i in (1, 2, 5, 10):
 
 # %%
 ask_number(
-    "β_500 is 0.01. How large is β' of the step from t = 500 to 400?",
-    short.beta[5],
+    "β_500 is 0.01. Now take the step down from t = 500, or near it. How large is its β'?",
+    short.beta[middle],
     tolerance=0.15,
-    why="A hundred small β in one.",
+    why=f"So many small β in one: {times[middle] - times[middle - 1]}.",
 )
 
 # %%
-show_table("Ten steps", ["step", "β'", "centres apart", "√β̃'", "√β'"], rows)
-say("That is the price. From 200 to 100 the bells of black and white lie "
-    f"{rows[1][2] / rows[1][3]:.0f} widths apart, and one bell stands for them only where "
-    f"x_t tells which. And √β' is {rows[1][4] / rows[1][3]:.1f} times √β̃' there.")
+found = so_far("skip", f"{kept}", rows)
+show_table("Three of the steps, by how many there are",
+           ["steps", "step", "β'", "centres apart", "√β̃'", "√β'"],
+           [(n, *row) for n, rows_of in found.items() for row in rows_of])
+way, _, apart, narrow, wide = rows[0]
+say("The last step has no β̃': it lands on the guess of x_0." if not narrow else
+    f"From {way} the bells of black and white lie {apart / narrow:.1f} widths apart"
+    + (", and one bell stands for them only where x_t tells which. That is the price."
+       if apart > 2 * narrow else ": nearly one bell.")
+    + f" And √β' is {wide / narrow:.1f} times √β̃' there.")
 
 # %% [markdown]
 # ## Clip the guess, never x_t
@@ -760,7 +783,11 @@ say("The network was never shown so calm an x_t. With it the chain slides to the
 # That is Eq. 4 with the guess and `ε_θ` in it. No β is there, so s may be t - 1 or far off:
 # many steps can be skipped. And `x_T` and the label decide everything.
 #
-# We ask for 0 to 4, from the same `x_T`, in 5, 10 and 50 steps.
+# We ask for 0 to 4, from the same `x_T`, in 5, 10 and 50 steps. Then change it: the key
+# `c`, such as `eta = 1.0`. That puts noise back in. Say first how alike they will be.
+
+# %% tags=["change"]
+eta = 0.0  # noise in each step: 1 is as much as in Algorithm 2 with β̃'
 
 # %%
 from ddpm_tutor import sample
@@ -768,37 +795,44 @@ at, noise = torch.full((500,), 500), normal(real.shape, generator, "cpu")
 forward_500 = q_sample(schedule.to("cpu"), real, at, noise).std()
 label = labels_if_taken(torch.arange(5))
 x_T = normal((5, 1, 32, 32), stream(seed, "ddim"), where)
-made = {}
+made, noise = {}, stream(seed, "eta")
 for n in (5, 10, 10, 50):
-    how = SamplingOptions(method="ddim", steps=n, clip=True)
+    how = SamplingOptions(method="ddim", steps=n, clip=True, eta=eta)
     spread = {}
-    chain = sample(model, schedule, x_T, how, label=label)
+    chain = sample(model, schedule, x_T, how, label=label, generator=noise)
     for state in track(chain, n + 1, f"DDIM, {n} steps"):
         spread[state.t] = state.x_t.std().item()
     made.setdefault(n, []).append(state.x_t.cpu())
+change = (made[10][0] - made[50][0]).flatten(1).norm(dim=1).mean()
 
 # %%
 ask_choice(
-    "Well trained weights draw from one x_T, in 10 steps and in 50. How alike are the two?",
+    "With this eta they draw from one x_T, in 10 steps and in 50. How alike are the two?",
     [
-        ("equal, pixel by pixel", "Longer steps follow the way less exactly. Compare."),
+        ("equal, pixel by pixel",
+         "Longer steps follow the way less exactly, even without noise. Compare."),
         ("nearly equal: small differences",
-         "Yes. Both go the same way, one in longer steps."),
-        ("as different as from two x_T",
-         "No chance is left on the way: both start at the same x_T."),
+         "Then both go the same way, one in longer steps. For that hardly any chance may be "
+         "left on it."),
+        ("clearly different",
+         "Then it is not x_T alone that counts, but the noise on the way as well. (Or the "
+         "weights are poor.)"),
     ],
-    answer=1,
+    answer=0 if change == 0 else 1 if change < other_x_T / 4 else 2,
 )
 
 # %%
-show_images(torch.cat([made[n][0][[2, 4]] for n in (5, 50)]),
-            "DDIM: two pictures in 5 steps, and in 50",
-            ["5 steps", "5 steps", "50 steps", "50 steps"])
-print(f"10 steps, twice: equal is {torch.equal(*made[10])}")
-change = (made[10][0] - made[50][0]).flatten(1).norm(dim=1).mean()
-print(f"from 10 steps to 50 a picture moves by {change:.1f},")
-print(f"two 4s of Algorithm 2 lie {other_x_T:.1f} apart")
-print(f"std of x_500: {spread[500]:.2f}, forward: {forward_500:.2f}")
+row = (f"{torch.equal(*made[10])}", f"{change:.1f}", f"{spread[500]:.2f}")
+two = torch.cat([made[n][0][2:3] for n in (5, 50)])
+found = so_far("eta", f"{eta}", (row, two))
+names = [f"{name}: {n} steps" for name in found for n in (5, 50)]
+show_images(torch.cat([two for _, two in found.values()]),
+            "number 2, by eta, in 5 steps and in 50", names)
+show_table("From one x_T: 10 steps twice, and 10 against 50",
+           ["eta", "twice: equal", "10 to 50: moves by", "std of x_500"],
+           [(name, *row) for name, (row, _) in found.items()])
+print(f"two 4s of Algorithm 2 lie {other_x_T:.1f} apart; "
+      f"std of x_500, forward: {forward_500:.2f}")
 
 # %% [markdown]
 # ## How many steps?

@@ -41,7 +41,7 @@ from ddpm_tutor import (
 )
 from ddpm_tutor.classroom.tools import (
     ask_choice, ask_number, note, say, show, show_download, show_images,
-    show_table, track,
+    show_table, so_far, track,
 )
 
 # %%
@@ -62,29 +62,35 @@ print(f"{digits.source}; computing on {where}")
 # has ten rows. Ours has an eleventh, the *null label*: no digit in particular.
 #
 # A 4 and a 9 look alike. Are their rows alike too?
+#
+# Then change it: the key `c`, such as `label_2 = 10`, the null label. Say first
+# how alike the two will be.
+
+# %% tags=["change"]
+label_1 = 4  # from 0 to 10
+label_2 = 9  # another
 
 # %%
 rows = model.label_embedding.weight.detach()
 show(rows, "the label embedding of these weights")
-likeness = {}
-for one, other in ((4, 9), (3, 8), (0, 1)):
-    cosine = torch.cosine_similarity(rows[one], rows[other], dim=0)
-    likeness[one, other] = cosine.item()
-by_chance = rows.shape[1] ** -0.5  # as far from 0 as random rows are
+two = rows[label_1], rows[label_2]
+cosine = torch.cosine_similarity(*two, dim=0).item()
 ask_number(
-    "How alike are the rows of 4 and 9? (1 is equal, 0 unrelated)",
-    likeness[4, 9],
+    "How alike are the rows of these two labels? (1 is equal, 0 unrelated)",
+    cosine,
     tolerance=0.2,
     why="The rows of two digits that look alike need not be alike.",
 )
 
 # %%
-for (one, other), value in likeness.items():
-    print(f"{one} and {other}: {value:.2f}")
+by_chance = rows.shape[1] ** -0.5  # as far from 0 as random rows are
+found = so_far("rows", f"{label_1} and {label_2}", cosine)
+show_table("How alike", ["rows", "cosine"],
+           [(names, f"{value:.2f}") for names, value in found.items()])
 say(f"Random rows of {rows.shape[1]} numbers are unrelated, give or take {by_chance:.2f}. "
-    + ("Those of 4 and 9 began so and have stayed so. The network must tell a 4 from a 9, not "
-       "find them alike." if abs(likeness[4, 9]) < 3 * by_chance else
-       "Training has made those of 4 and 9 something else."))
+    + f"Those of {label_1} and {label_2} "
+    + ("began so and have stayed so. The network must tell them apart, not find them alike."
+       if abs(cosine) < 3 * by_chance else "are further from 0 than chance would have it."))
 
 # %% [markdown]
 # ## At every level
@@ -458,8 +464,8 @@ say(". ".join(verdicts) + "." + (
 #
 #     ε = ε(no label) + w · (ε(label) - ε(no label))
 #
-# w = 0 ignores the label, w = 1 is the plain conditional network. (Their Eq. 6 has
-# 1 + w for our w. In the command w is `--guidance`, in exercise 14 it is g.)
+# w = 0 ignores the label, w = 1 is the plain conditional network. (Their Eq. 6 has 1 + w
+# for our w.) Then change it: the key `c`, such as `w = 1.0`. Say first what comes of it.
 #
 # Why does it work? The best prediction of the noise points down the slope of log p.
 # With Bayes' rule, `p(x_t | label) ∝ p(x_t) p(label | x_t)`:
@@ -468,20 +474,23 @@ say(". ".join(verdicts) + "." + (
 #     ε(label) - ε(no label) = -√(1 - ᾱ_t) ∇ log p(label | x_t)
 #     together:  ε = -√(1 - ᾱ_t) ∇ log [p(x_t) · p(label | x_t)^w]
 
+# %% tags=["change"]
+w = 5.0  # --guidance in the commands, g in exercise 14
+
 # %%
 ask_number(
     "One picture is a 2 with probability 0.9, another with 0.6. By p(2 | x) alone the "
-    "first is favoured 1.5 times. How many times with w = 5?",
-    1.5**5,
-    tolerance=1,
-    why="1.5 to the power of 5. Pictures that are a 2 beyond doubt are favoured, and odd "
-        "ones, which could be something else, die out.",
+    "first is favoured 1.5 times. How many times with this w?",
+    1.5**w,
+    tolerance=round(max(0.2, 1.5**w / 8), 1),
+    why="1.5 to the power of w. With a large w pictures that are a 2 beyond doubt are "
+        "favoured, and odd ones, which could be something else, die out.",
 )
 
 # %%
 colours = torch.tensor([-1.0, 1.0])  # of x_0, one pixel: black or white
 fits = torch.tensor([0.3, 0.9])  # p(label | x_0) of the two
-a, w = schedule.alpha_bar[500].float().cpu(), 5
+a = schedule.alpha_bar[500].float().cpu()
 x = torch.linspace(-2, 2, 9, requires_grad=True)  # x_t
 eps = (x[:, None] - a.sqrt() * colours) / (1 - a).sqrt()  # for each x_0
 bell = torch.exp(-eps**2 / 2)  # how likely x_t is from each
@@ -493,7 +502,13 @@ guided = best(1) + w * (best(fits) - best(1))
 p, p_label = bell.sum(1), (bell * fits).sum(1) / bell.sum(1)
 slope, = torch.autograd.grad((p.log() + w * p_label.log()).sum(), x)
 off = (guided + (1 - a).sqrt() * slope).abs().max()
-print(f"one pixel, t = 500, w = {w}: both sides agree up to {off:.0e}")
+favoured = 1.5**w
+odd = 100 / (1 + favoured)  # of the two pictures, if p(x) is the same
+row = (f"{favoured:.3g}", f"{odd:.2g} %", f"{off:.0e}")
+found = so_far("guidance", f"{w}", row)
+show_table("Two pictures; and the two sides for one pixel at t = 500",
+           ["w", "times favoured", "share of the other", "sides differ by"],
+           [(name, *row) for name, row in found.items()])
 
 # %% [markdown]
 # ## Guidance

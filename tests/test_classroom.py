@@ -1002,6 +1002,16 @@ def test_a_change_that_cannot_be_made_leaves_the_step_as_it_was(
     assert stepper.namespace["share"] == 0.5 and shown.count("Is more left") == 1
 
 
+def test_what_can_be_changed_is_named_as_the_step_has_it_not_as_a_later_one_left_it(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "09_trying.py"
+    path.write_text(TRYING.replace('print("after", share)', 'share = "gone"'), encoding="utf-8")
+    stepper, shown = run_trying(read_lesson(path), "\r\rbcq", ["b", ""])
+    assert stepper.namespace["share"] == "gone" and "'gone'" not in shown
+    assert "share = 0.5" in shown.splitlines()
+
+
 def test_a_step_without_a_value_to_change_says_so_and_offers_no_key(trying: Lesson) -> None:
     _, shown = run_trying(trying, "\r\rcq", ["b"])
     assert "nothing to change" in shown

@@ -5,6 +5,7 @@ import math
 import os
 import re
 import subprocess
+import symtable
 import sys
 from collections import Counter
 from contextlib import redirect_stdout
@@ -22,8 +23,10 @@ from typer.testing import CliRunner
 from ddpm_tutor.classroom.session import Session, using
 from ddpm_tutor.classroom.stepper import Stepper
 from ddpm_tutor.cli.app import app
+from ddpm_tutor.course.cells import Cell
 from ddpm_tutor.course.lesson import (
     Lesson,
+    Step,
     all_lessons,
     compile_cell,
     find_lesson,
@@ -36,6 +39,7 @@ from ddpm_tutor.course.questions import questions
 from ddpm_tutor.learner.points import earned, worth
 from ddpm_tutor.science.unet import UNet
 from ddpm_tutor.screen.console import make_console
+from ddpm_tutor.screen.shown import Question
 from ddpm_tutor.storage.checkpoints import save_checkpoint
 
 # the assignment's parts and their points; see its table of contents
@@ -115,6 +119,71 @@ def run_steps(
                 if cell.is_parameters:
                     namespace |= {"seed": seed, **settings}
     return namespace
+
+
+def bound_and_free(cell: Cell) -> tuple[set[str], set[str]]:
+    """The variables that a cell binds, and those that it takes from cells before."""
+    bound, free = set[str](), set[str]()
+    top = symtable.symtable(cell.source, "cell", "exec")
+    for symbol in top.get_symbols():
+        binds = symbol.is_assigned() or symbol.is_imported()
+        (bound if binds else free).add(symbol.get_name())
+    inner = list(top.get_children())
+    while inner:
+        scope = inner.pop()
+        free |= {symbol.get_name() for symbol in scope.get_symbols() if symbol.is_global()}
+        inner += scope.get_children()
+    return bound, free - bound
+
+
+def cells_before(lesson: Lesson, step: Step) -> list[Cell]:
+    """The cells before a step that it needs: those that bind what it uses, and so on."""
+    earlier = [cell for one in lesson.steps[: lesson.steps.index(step)] for cell in one.code]
+    needed, found = set[str](), list[Cell]()
+    for cell in reversed([*earlier, *step.code]):
+        bound, free = bound_and_free(cell)
+        if cell in step.code or bound & needed:
+            needed = needed - bound | free
+            found.insert(0, cell)
+    return [cell for cell in found if cell not in step.code]
+
+
+# another value of what a step lets the learner change; steps that compute for long are left out
+VALUES = {
+    (1, "Signal and noise"): "beta_T = 0.2",
+    (1, "T cannot just be cut"): "T = 50",
+    (2, "If you knew it almost"): "off = 0.5",
+    (3, "Why sines, and not t / 1000?"): "waves = 16",
+    (3, "Why ε?"): "t_here = 500",
+    (4, "If you knew the picture"): "t_here = 20",
+    (4, "Skip most steps"): "kept = 50",
+    (5, "A label is a vector"): "label_2 = 10",
+    (5, "What guidance does"): "w = 1.0",
+}
+
+
+@pytest.mark.parametrize(("number", "title"), VALUES)
+def test_a_step_shows_what_came_of_the_value_that_the_learner_changed_beside_the_first(
+    number: int, title: str
+) -> None:
+    lesson = find_lesson(str(number))
+    (step,) = (step for step in lesson.steps if step.title == title)
+    short = Lesson(lesson.path, (Step("## Before", tuple(cells_before(lesson, step))), step))
+    setting = VALUES[number, title]
+    screen = make_console(file=io.StringIO())
+    session = Session(screen, ask=lambda asked: setting if "Change" in asked else "")
+    settings = {"device": "cpu"} if "device" in parameters(lesson) else {}
+    stepper = Stepper(short, session, settings=settings, keys=iter("\rcq").__next__)
+    stepper.run()
+    assert f"set by you: {setting}" in screen.file.getvalue()
+    assert any(isinstance(each, Question) for each in stepper.shown[2])  # posed again
+    *_, tried = session.tried.values()
+    first, *_, last = tried
+    assert repr(tried[first]) != repr(tried[last])
+    shown = Session(Console(file=io.StringIO(), width=80))
+    for each in stepper.shown[2]:
+        shown.show_again(each)
+    assert all(name in shown.console.file.getvalue() for name in tried)
 
 
 def test_lesson_1_measures_when_a_digit_is_lost() -> None:

@@ -359,7 +359,10 @@ class Stepper:
         if ask is None or not (known := changeable(self.lesson, step)):
             console.print(Text("This step has nothing to change. p lets you try anything.", "dim"))
             return
-        now = {name: self.namespace.get(name, default) for name, default in known.items()}
+        now = dict(known)  # not as a later step has left them
+        for cell in step.code:
+            chosen = self._chosen(cell).items()
+            override_parameters(now, {name: value for name, value in chosen if name in now})
         console.print(Text("  ".join(f"{name} = {value!r}" for name, value in now.items()), "cyan"))
         try:
             typed = ask("Change what? NAME=VALUE, Enter to leave it: ").strip()

@@ -328,7 +328,7 @@ def say_entries(console: Console, lesson: "Lesson") -> None:
         names = ", ".join(entry.name.replace(" ", HOLD) for entry in mine)
         console.print(Sentence(f"In the paper: {names}."))
         typed = (command("paper", *mine[0].key.split()), "bold cyan")
-        console.print(Text.assemble("Read it alive: ", typed))
+        console.print(Text.assemble("Step through one of them: ", typed))
 
 
 def say_exercises(console: Console, lesson: "Lesson") -> None:
