@@ -97,9 +97,9 @@ def apart(x):  # RMS difference between two of them, on average
 a, b = unseen(first), unseen(second)
 eps = noise()
 shared = {t: noisy(a, t, eps) for t in (250, 500, 750)}
-four = {t: back(x_t.expand(4, -1, -1, -1), t) for t, x_t in shared.items()}
 
 # %%
+four = {t: back(x_t.expand(4, -1, -1, -1), t) for t, x_t in shared.items()}
 spread = {t: apart(x) for t, x in four.items()}
 ask_number(
     "How much do two pictures from one x_250 differ, in percent of how much two from one "

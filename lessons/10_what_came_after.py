@@ -277,7 +277,7 @@ ask_number(
     "With this beta_T, at how many of the 1000 steps is ᾱ_t below 0.01?",
     drowned(trial),
     tolerance=100,
-    why="It is so where the sum of the β up to t, some beta_T · t² / 2000, is above 4.6. With the "
+    why="That takes a sum of the β up to t, some beta_T · t² / 2000, of more than 4.6. With the "
         "paper's 0.02 that is a third of all steps. They cost as much time as the rest, in "
         "training and in sampling.",
 )

@@ -159,6 +159,14 @@ VALUES = {
     (4, "Skip most steps"): "kept = 50",
     (5, "A label is a vector"): "label_2 = 10",
     (5, "What guidance does"): "w = 1.0",
+    (6, "The first term, on real digits"): "beta_T = 0.005",
+    (6, "The last step"): "sigma_1 = 0.002",
+    (7, "Why -log2 p bits?"): "snow = 0.9",
+    (8, "A world of two points"): "place = 3.0",
+    (8, "The step back, by Bayes"): "s = 390",
+    (9, "Ghosts"): "lam = 0.1",
+    (10, "What is v?"): "t_here = 50",
+    (10, "Another schedule"): "beta_T = 0.01",
 }
 
 
