@@ -443,10 +443,6 @@ def bounds(images, names, what):
     parts = zip(*track(found, total, what), strict=True)
     return dict(zip(names, map(Bound.joined, parts), strict=True))
 
-def bits(nats, places=2):  # of each picture: mean and its error, in bits/dim
-    found = mean_of(bits_per_dim(nats))
-    return f"{found.mean:.{places}f} ± {found.error:.{places}f}"
-
 # %%
 of_digits = bounds(images, list(processes), "Counting bits")
 bound = of_digits["β̃_t, β_1"]
@@ -459,6 +455,12 @@ ask_number(
     why="That is many, for a network that draws so much better than a table. The next steps "
         "find out why.",
 )
+
+# %%
+def bits(nats, places=2):  # of each picture: mean and its error, in bits/dim
+    found = mean_of(bits_per_dim(nats))
+    return f"{found.mean:.{places}f} ± {found.error:.{places}f}"
+
 print(f"bits/dim: {table_bits:.2f} by the table, "
       f"{bits(bound.nats)} by the network")
 say(f"A digit takes at most {784 * network_bits:,.0f} bits. That is "

@@ -305,7 +305,7 @@ one = 5 * each  # the first 5
 found = so_far("seen", f"{stop_at} bits", after(stop_at, guesses)[one])
 show_images(torch.stack([x_0[one], *found.values()]), "what is seen",
             ["sent", *found])
-print(f"RMSE after {stop_at} bits: {off:.0f} shades of 255")
+print(f"RMSE after {stop_at} bits: {off:.1f} shades of 255")
 
 # %% [markdown]
 # ## Beside a thumbnail

@@ -125,7 +125,8 @@ print("RMS difference:", {t: round(s, 2) for t, s in spread.items()})
 #
 #     σ² = η² · (1 - ᾱ_{t-1}) / (1 - ᾱ_t) · (1 - ᾱ_t / ᾱ_{t-1})
 #
-# η = 0 is DDIM, η = 1 has the variance `β̃_t` of lesson 4. `draw` takes it as `eta=`.
+# η = 0 is DDIM. η = 1 has the variance `β̃_t` of lesson 4, as the four had that we have
+# just drawn from x_500. `draw` takes it as `eta=`.
 #
 # Then change it: the key `c`, such as `eta = 0.3`. Say first how much they will differ.
 
@@ -134,8 +135,8 @@ eta = 0.0  # from 0 to 1
 
 # %%
 x_500 = shared[500].expand(4, -1, -1, -1)
-by_eta = {each_eta: back(x_500, 500, eta=each_eta) for each_eta in (eta, 1.0)}
-differ = {each_eta: apart(x) for each_eta, x in by_eta.items()}
+by_eta = {eta: back(x_500, 500, eta=eta), 1.0: four[500]}
+differ = {e: apart(x) for e, x in by_eta.items()}
 ask_choice(
     "Four times from one x_500, with this η. How much do two of the four differ?",
     [
@@ -148,8 +149,8 @@ ask_choice(
 )
 
 # %%
-for each_eta, x in by_eta.items():
-    show_images(x, f"η = {each_eta:g}")
+for e, x in by_eta.items():
+    show_images(x, f"η = {e:g}")
 found = so_far("chance", f"{eta:g}", differ[eta]) | {"1": differ[1.0]}
 show_table("RMS difference", ["η", "of two pictures"], list(found.items()))
 assert eta or differ[eta] < 1e-3 < differ[1.0]
@@ -188,7 +189,7 @@ ask_number(
 )
 
 # %%
-show_images(pixels, "mixed pixels", [f"{s:.2f}" for s in share.tolist()])
+show_images(pixels[::2], "mixed pixels", ["λ = 0", "1/3", "2/3", "1"])
 found = so_far("ghosts", f"λ = {lam:g}", mixed)
 found = {"λ = 0": a, **found, "λ = 1": b}
 show_images(torch.cat([*found.values()]), "how much of the ink is grey", [
