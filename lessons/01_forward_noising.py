@@ -204,8 +204,8 @@ show_table("The schedule", ["t", "β_t", "ᾱ_t", "√ᾱ_t", "1 - ᾱ_t"], rows
 # background.) The picture's is multiplied by `ᾱ_t`; that of the noise is `1 - ᾱ_t`.
 # The first divided by the second is the *signal-to-noise ratio*, S/N.
 #
-# Then change it: the key `c` asks for a value, such as `beta_T = 0.005`, and runs the
-# step again. Say first what will become of the t at which S/N falls below 1.
+# Then press `c` to change a value and run the step again. Try `beta_T = 0.005`, and say
+# first what will become of the t at which S/N falls below 1.
 
 # %% tags=["change"]
 beta_T = 0.02  # the last β
@@ -485,7 +485,7 @@ show_images(torch.cat([*parts.values()]), "x_0, and its waves by length",
 # For a small β, `1 - β` is about `e^-β`. So `ᾱ_T` is about e to the power of minus the
 # sum of all β. That sum is T times their mean, `(0.0001 + beta_T) / 2`.
 #
-# Then change it: the key `c`, such as `T = 50` or `beta_T = 0.1`. Say first what
+# Then press `c` to change them. Try `T = 50` or `beta_T = 0.1`, and say first what
 # will become of `x_T`.
 
 # %% tags=["change"]
@@ -510,7 +510,7 @@ ask_choice(
         ("nearly pure noise: ᾱ_T is below 0.01",
          "With small β that takes a sum of more than 4.6."),
     ],
-    answer=0 if a > 0.5 else 1 if a >= 0.01 else 2,
+    answer=1 if 0.01 <= a <= 0.5 else 0 if a > 0.5 else 2,
 )
 
 # %%

@@ -135,7 +135,7 @@ show_table("300 pictures: their mean, and the std over copies", [
 # By chance it is never exactly 0. So we jump to t = 300 five times, and measure how
 # far each is from 300 steps. Then we jump to another t instead.
 #
-# Then change it: the key `c`, such as `other = 299`. Say first whether the distance
+# Then press `c` to change it. Try `other = 299`, and say first whether the distance
 # will stand out from chance.
 
 # %% tags=["change"]
@@ -303,8 +303,8 @@ show_images(torch.cat([x_t, back]), "x_t and what comes back", ["x_t", "x_0"])
 # size, the same at every t. From it follows a guess of `x_0` (Eq. 15). How far off is
 # that? From black to white it is 2.
 #
-# Then change it: the key `c`, such as `off = 0.5`. Say first where the guess will be
-# off by more than 2.
+# Then press `c` to change the error. Try `off = 0.5`, and say first where the guess
+# will be off by more than 2.
 
 # %% tags=["change"]
 off = 0.05  # the error in ε, as a share of the noise's size
@@ -330,7 +330,7 @@ ask_choice(
         ("at small t and at large t",
          "At t = 10 Eq. 15 leaves a twentieth of the error, or less. So it must be huge."),
     ],
-    answer=0 if not any(large) else 3 if all(large) else 2,
+    answer=2 if any(large) and not all(large) else 3 if all(large) else 0,
 )
 
 # %%

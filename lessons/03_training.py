@@ -184,7 +184,7 @@ for other in (501, 510, 550, 1000):
 # We let one layer do its best, from t / 1000 and from the 128 waves. How far is
 # it from that noise level, at the t where it is worst?
 #
-# Then change it: the key `c`, such as `waves = 16`. Say first how far it will be off.
+# Then press `c` to change that. Try `waves = 16`, and say first how far it will be off.
 
 # %% tags=["change"]
 waves = 128  # sines and cosines, an even number
@@ -207,7 +207,7 @@ ask_choice(
         ("by 0.002 to 0.05", "For that the waves must be neither many nor very few."),
         ("by less than 0.002", "The more waves, the finer the curves that a layer can add up."),
     ],
-    answer=0 if by_waves > 0.05 else 1 if by_waves >= 0.002 else 2,
+    answer=2 if by_waves < 0.002 else 1 if by_waves <= 0.05 else 0,
 )
 
 # %%
@@ -444,7 +444,7 @@ ask_choice(
 # A network that merely copies `x_t` has learned nothing. Of which goal would that be
 # nearly right? There only a small rest is left to be learned, and is easily missed.
 #
-# Then change it: the key `c`, such as `t_here = 500`. Say first which of ε and `x_0`
+# Then press `c` to change t. Try `t_here = 500`, and say first which of ε and `x_0`
 # will be nearer to a copy of `x_t`.
 
 # %% tags=["change"]
@@ -468,7 +468,7 @@ ask_choice(
         ("of ε", "So it is at large t: x_t is nearly all noise there."),
         ("of x_0", "So it is at small t: x_t is nearly all picture there."),
     ],
-    answer=0 if left[t_here][0] < left[t_here][1] else 1,
+    answer=1 if left[t_here][0] > left[t_here][1] else 0,
 )
 
 # %%

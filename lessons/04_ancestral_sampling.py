@@ -66,7 +66,7 @@ def labels_if_taken(labels):  # None for weights that take no labels
 #
 # The mean is a mix of both. How much of each?
 #
-# Then change it: the key `c`, such as `t_here = 20`. Say first what will become of the
+# Then press `c` to change t. Try `t_here = 20`, and say first what will become of the
 # weight of `x_0`.
 
 # %% tags=["change"]
@@ -95,7 +95,7 @@ ask_choice(
          "be small."),
         ("less than 0.02", "Then one step is short: it stays close to x_t."),
     ],
-    answer=0 if weight > 0.5 else 1 if weight >= 0.02 else 2,
+    answer=2 if weight < 0.02 else 1 if weight <= 0.5 else 0,
 )
 show_table("Eq. 7", ["t", "weight of x_0", "weight of x_t", "√β̃_t"], rows)
 say("The last step, t = 1, lands on x_0, and its β̃ is 0.")
@@ -510,7 +510,7 @@ show_table("σ_t", ["t", "√β_t", "√β̃_t / √β_t"], rows)
 # what it was trained on, and Algorithm 2 runs with α' and β' as it stands. `respaced`
 # gives α', β' and the `t_i` (Nichol and Dhariwal 2021).
 #
-# Then change it: the key `c`, such as `kept = 50`. Say first what becomes of β'.
+# Then press `c` to change it. Try `kept = 50`, and say first what will become of β'.
 
 # %% tags=["change"]
 kept = 10  # steps of the 1000
@@ -783,8 +783,8 @@ say("The network was never shown so calm an x_t. With it the chain slides to the
 # That is Eq. 4 with the guess and `ε_θ` in it. No β is there, so s may be t - 1 or far off:
 # many steps can be skipped. And `x_T` and the label decide everything.
 #
-# We ask for 0 to 4, from the same `x_T`, in 5, 10 and 50 steps. Then change it: the key
-# `c`, such as `eta = 1.0`. That puts noise back in. Say first how alike they will be.
+# We ask for 0 to 4, from the same `x_T`, in 5, 10 and 50 steps. Then press `c` to change
+# it. Try `eta = 1.0`: noise again. Say first how alike the drawings will be.
 
 # %% tags=["change"]
 eta = 0.0  # noise in each step: 1 is as much as in Algorithm 2 with β̃'
@@ -818,7 +818,7 @@ ask_choice(
          "Then it is not x_T alone that counts, but the noise on the way as well. (Or the "
          "weights are poor.)"),
     ],
-    answer=0 if change == 0 else 1 if change < other_x_T / 4 else 2,
+    answer=1 if 0 < change < other_x_T / 4 else 0 if change == 0 else 2,
 )
 
 # %%

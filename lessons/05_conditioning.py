@@ -63,7 +63,7 @@ print(f"{digits.source}; computing on {where}")
 #
 # A 4 and a 9 look alike. Are their rows alike too?
 #
-# Then change it: the key `c`, such as `label_2 = 10`, the null label. Say first
+# Then press `c` to change them. Try `label_2 = 10`, the null label, and say first
 # how alike the two will be.
 
 # %% tags=["change"]
@@ -84,9 +84,9 @@ ask_number(
 
 # %%
 by_chance = rows.shape[1] ** -0.5  # as far from 0 as random rows are
-found = so_far("rows", f"{label_1} and {label_2}", cosine)
+tried = so_far("rows", f"{label_1} and {label_2}", cosine)
 show_table("How alike", ["rows", "cosine"],
-           [(names, f"{value:.2f}") for names, value in found.items()])
+           [(names, f"{value:.2f}") for names, value in tried.items()])
 say(f"Random rows of {rows.shape[1]} numbers are unrelated, give or take {by_chance:.2f}. "
     + f"Those of {label_1} and {label_2} "
     + ("began so and have stayed so. The network must tell them apart, not find them alike."
@@ -464,8 +464,8 @@ say(". ".join(verdicts) + "." + (
 #
 #     ε = ε(no label) + w · (ε(label) - ε(no label))
 #
-# w = 0 ignores the label, w = 1 is the plain conditional network. (Their Eq. 6 has 1 + w
-# for our w.) Then change it: the key `c`, such as `w = 1.0`. Say first what comes of it.
+# w = 0 ignores the label, w = 1 is the plain conditional network. Then press `c` to change
+# it. Try `w = 1.0`, and say first what comes of it. (Their Eq. 6 has 1 + w for our w.)
 #
 # Why does it work? The best prediction of the noise points down the slope of log p.
 # With Bayes' rule, `p(x_t | label) ∝ p(x_t) p(label | x_t)`:
@@ -505,10 +505,10 @@ off = (guided + (1 - a).sqrt() * slope).abs().max()
 favoured = 1.5**w
 odd = 100 / (1 + favoured)  # of the two pictures, if p(x) is the same
 row = (f"{favoured:.3g}", f"{odd:.2g} %", f"{off:.0e}")
-found = so_far("guidance", f"{w}", row)
+tried = so_far("guidance", f"{w}", row)
 show_table("Two pictures; and the two sides for one pixel at t = 500",
            ["w", "times favoured", "share of the other", "sides differ by"],
-           [(name, *row) for name, row in found.items()])
+           [(name, *row) for name, row in tried.items()])
 
 # %% [markdown]
 # ## Guidance

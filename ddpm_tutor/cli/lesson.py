@@ -328,7 +328,8 @@ def say_entries(console: Console, lesson: "Lesson") -> None:
         names = ", ".join(entry.name.replace(" ", HOLD) for entry in mine)
         console.print(Sentence(f"In the paper: {names}."))
         typed = (command("paper", *mine[0].key.split()), "bold cyan")
-        console.print(Text.assemble("Step through one of them: ", typed))
+        which = "it" if len(mine) == 1 else "one of them"
+        console.print(Text.assemble(f"Step through {which}: ", typed))
 
 
 def say_exercises(console: Console, lesson: "Lesson") -> None:
