@@ -295,7 +295,7 @@ assert abs(by_terms - narrow.mean()) < 0.05
 # Now the digits, with the paper's schedule and the network that ships. L_T asks
 # how far x_1000 is from the noise that sampling starts with.
 #
-# Then change it: the key `c`, such as `beta_T = 0.01`. Say first how many bits it
+# Then press `c` to change beta_T. Try `beta_T = 0.01`, and say first how many bits it
 # will be.
 
 # %% tags=["change"]
@@ -519,7 +519,7 @@ show_table("The bound, from noise to picture",
 # probabilities sum to 1, whatever the mean is. `σ_1 = √β_1 = 0.01`.
 #
 # Now let a network be quite sure that a pixel is black: its mean is exactly -1.
-# Then change it: the key `c`, such as `sigma_1 = 0.002`. Say first what it will take.
+# Then press `c` to change σ_1. Try `sigma_1 = 0.002`, and say first what it will take.
 
 # %% tags=["change"]
 sigma_1 = 0.01  # √β_1

@@ -107,7 +107,7 @@ assert list(read(bits_of_week, code)) == week
 # length: that is all that the bits of lesson 6 are.
 #
 # The receiver must know p to know the code. And if it is wrong? In the mountains
-# it snows more often: q. Then change it: the key `c`, such as `snow = 0.9`. Say first
+# it snows more often: q. Then press `c` to change that. Try `snow = 0.9`, and say first
 # what the old code will cost.
 
 # %% tags=["change"]
@@ -139,7 +139,7 @@ ask_choice(
         ("the receiver cannot read it any more",
          "Each word is still in the code. It is read without a fault, only long."),
     ],
-    answer=0 if kl < 1e-9 else 1 if kl < 1 else 2,
+    answer=1 if 1e-9 < kl < 1 else 0 if kl < 1 else 2,
 )
 
 # %%
@@ -275,7 +275,7 @@ show_table("Here, and CIFAR-10 in the paper (Table 4)", [
 #
 # Now forget t. Stop the line after a number of bits, and look.
 #
-# Then change it: the key `c`, such as `stop_at = 30`. Say first what will be seen.
+# Then press `c` to stop elsewhere. Try `stop_at = 30`, and say first what will be seen.
 
 # %% tags=["change"]
 stop_at = 100  # bits of a digit

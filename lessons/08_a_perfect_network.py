@@ -71,8 +71,8 @@ schedule, generator = linear_schedule(), stream(seed, "lesson 8")
 # `q` below takes any world that is made of a few bells, each with its middle, width
 # and share. A point is a bell of width 0.
 #
-# Then change it: the key `c`, such as `place = 3.0`, for -3 and 3. Say first until
-# when there will be two humps.
+# Then press `c` to move the points. Try `place = 3.0`, for -3 and 3, and say first
+# until when there will be two humps.
 
 # %% tags=["change"]
 place = 1.0  # of the one point; the other is at minus that
@@ -129,7 +129,7 @@ show_table("Two humps", ["points at", "up to t"], list(found.items()))
 # one can really step back. One can also go from t to any s before it: then
 # `ᾱ_t / ᾱ_s` stands where `α_t` stood.
 #
-# Then change it: the key `c`, such as `s = 250`. Say first what the shape will be.
+# Then press `c` to change s. Try `s = 250`, and say first what the shape will be.
 
 # %% tags=["change"]
 s = 10  # where the step ends, from 1 to 399
@@ -156,7 +156,7 @@ ask_choice(
         ("it is one narrow bell, at the nearer of the points", "1 is more probable. But noise "
          "large enough to lead from -1 to 0.3 is not rare at t = 400."),
     ],
-    answer=0 if tops == 1 else 1,
+    answer=1 if tops > 1 else 0,
 )
 
 # %%

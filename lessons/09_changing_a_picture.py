@@ -128,7 +128,7 @@ print("RMS difference:", {t: round(s, 2) for t, s in spread.items()})
 # η = 0 is DDIM. η = 1 has the variance `β̃_t` of lesson 4, as the four had that we have
 # just drawn from x_500. `draw` takes it as `eta=`.
 #
-# Then change it: the key `c`, such as `eta = 0.3`. Say first how much they will differ.
+# Then press `c` to change η. Try `eta = 0.3`, and say first how much they will differ.
 
 # %% tags=["change"]
 eta = 0.0  # from 0 to 1
@@ -165,7 +165,7 @@ assert eta or differ[eta] < 1e-3 < differ[1.0]
 # λ goes from 0 to 1, in seven pictures. Half way, where only one of the two has ink,
 # half of the ink is left.
 #
-# Then change it: the key `c`, such as `lam = 0.1`. Say first how much will be grey.
+# Then press `c` to change λ. Try `lam = 0.1`, and say first how much will be grey.
 
 # %% tags=["change"]
 lam = 0.5  # λ of one picture more

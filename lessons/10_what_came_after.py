@@ -101,7 +101,7 @@ show_images(torch.stack([x_t[0], *(value[0] for value in said.values())]),
 # to 1. So with growing t, x_t goes a quarter of a circle from x_0 to the noise. v is
 # the direction in which it moves.
 #
-# Then change it: the key `c`, such as `t_here = 50`. Say first what v will look like.
+# Then press `c` to change t. Try `t_here = 50`, and say first what v will look like.
 
 # %% tags=["change"]
 t_here = 900  # from 1 to 1000
@@ -262,7 +262,7 @@ say(f"After {every * len(here)} steps the loss is {here[-1]:.2f} here, and "
 # The schedule says how fast a digit drowns. With the paper's, β grows linearly. How
 # long is x_t nothing but noise?
 #
-# Then change it: the key `c`, such as `beta_T = 0.01`. Say first at how many steps.
+# Then press `c` to change beta_T. Try `beta_T = 0.01`, and say first at how many steps.
 
 # %% tags=["change"]
 beta_T = 0.02  # the last β
