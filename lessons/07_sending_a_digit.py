@@ -291,7 +291,7 @@ ask_choice(
     [
         ("a blur: one cannot tell which digit",
          "Its error is then above 40 shades of 255. That of the first guess is above 50."),
-        ("a digit, but with blurred strokes, or some in the wrong place",
+        ("a digit, but with blurred strokes",
          "Its error is then 15 to 40 shades of 255."),
         ("the digit, much as it was sent",
          "Its error is then below 15 shades of 255. What comes later is the exact shade of "
@@ -635,4 +635,4 @@ say("These guesses are just right, so that each KL of Eq. 16 is 0. What is left 
 # - So the paper calls a diffusion with noise a generalized order of bits (Section
 #   4.3): not pixel after pixel, but the rough before the fine, everywhere at once.
 #
-# All these bits rest on one network's guesses. Lesson 8 asks what a perfect one would do.
+# The bits are yours to write: exercises 15 to 18. Lesson 8 asks what the best p_θ would do.

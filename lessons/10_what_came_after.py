@@ -117,7 +117,7 @@ ask_choice(
     "At this t, what does v look like most?",
     [
         ("the noise", "That is so at small t: √ᾱ_t is nearly 1 there, and v nearly ε."),
-        ("the picture, black and white swapped",
+        ("the picture in negative",
          "That is so at large t: √(1 - ᾱ_t) is nearly 1 there, and v nearly -x_0."),
         ("x_t itself", "To say what x_t shows would be no work at all."),
     ],
