@@ -44,7 +44,7 @@ from ddpm_tutor import (
 )
 from ddpm_tutor.classroom.tools import (
     PUBLISHED, ask_choice, ask_number, save_grid, say, show_curves,
-    show_download, show_images, show_table, track,
+    show_download, show_images, show_table, so_far, track,
 )
 
 # %%
@@ -294,21 +294,40 @@ assert abs(by_terms - narrow.mean()) < 0.05
 #
 # Now the digits, with the paper's schedule and the network that ships. L_T asks
 # how far x_1000 is from the noise that sampling starts with.
+#
+# Then press `c` to change beta_T. Try `beta_T = 0.01`, and say first how many bits it
+# will be.
+
+# %% tags=["change"]
+beta_T = 0.02  # the last β
 
 # %%
-schedule = linear_schedule()
-prior = to_bits(per_picture(prior_nats(schedule, x_0)))  # (n,)
-ask_number(
-    "How many bits does L_T take, of a whole digit?",
-    prior.mean(),
-    tolerance=0.5,
-    why="ᾱ_1000 is 0.00004. What is left of the digit is a few hundredths of a bit. Nothing in "
-        "L_T can be learned, so the paper leaves it out (Section 3.1).",
+schedule = linear_schedule()  # the network's own
+trial = linear_schedule(beta_T=beta_T)
+prior = to_bits(per_picture(prior_nats(trial, x_0)))  # (n,)
+ask_choice(
+    "With this beta_T, how many bits does L_T take, of a whole digit?",
+    [
+        ("less than 1 bit", "For that ᾱ_1000 must be below some 0.002: next to nothing of the "
+         "digit is left in x_1000."),
+        ("1 to 100 bits", "So it is where ᾱ_1000 is some 0.002 to 0.15: a trace of the digit is "
+         "left, and sampling starts without one."),
+        ("more than 100 bits", "For that ᾱ_1000 must be above some 0.15: the digit can be seen "
+         "in x_1000, and sampling starts with plain noise."),
+    ],
+    answer=0 if prior.mean() < 1 else 1 if prior.mean() <= 100 else 2,
 )
 
 # %%
-print(f"L_T of these digits: {prior.min():.3f} to {prior.max():.3f} bits")
-assert prior.max() < 0.1
+found = so_far("the first term", f"{beta_T:g}", [
+    f"{trial.alpha_bar[-1]:.2g}", f"{prior.mean():.3g}",
+    f"{prior.min():.3g} to {prior.max():.3g}"])
+show_table("L_T of these digits, bits",
+           ["beta_T", "ᾱ_1000", "mean", "from, to"],
+           [(name, *row) for name, row in found.items()])
+assert beta_T != 0.02 or prior.max() < 0.1
+say("Nothing in L_T can be learned. With the paper's schedule it is a few hundredths of a bit, so "
+    "that the paper leaves it out (Section 3.1).")
 
 # %% [markdown]
 # ## The terms between
@@ -424,10 +443,6 @@ def bounds(images, names, what):
     parts = zip(*track(found, total, what), strict=True)
     return dict(zip(names, map(Bound.joined, parts), strict=True))
 
-def bits(nats, places=2):  # of each picture: mean and its error, in bits/dim
-    found = mean_of(bits_per_dim(nats))
-    return f"{found.mean:.{places}f} ± {found.error:.{places}f}"
-
 # %%
 of_digits = bounds(images, list(processes), "Counting bits")
 bound = of_digits["β̃_t, β_1"]
@@ -440,6 +455,12 @@ ask_number(
     why="That is many, for a network that draws so much better than a table. The next steps "
         "find out why.",
 )
+
+# %%
+def bits(nats, places=2):  # of each picture: mean and its error, in bits/dim
+    found = mean_of(bits_per_dim(nats))
+    return f"{found.mean:.{places}f} ± {found.error:.{places}f}"
+
 print(f"bits/dim: {table_bits:.2f} by the table, "
       f"{bits(bound.nats)} by the network")
 say(f"A digit takes at most {784 * network_bits:,.0f} bits. That is "
@@ -498,30 +519,35 @@ show_table("The bound, from noise to picture",
 # probabilities sum to 1, whatever the mean is. `σ_1 = √β_1 = 0.01`.
 #
 # Now let a network be quite sure that a pixel is black: its mean is exactly -1.
+# Then press `c` to change σ_1. Try `sigma_1 = 0.002`, and say first what it will take.
+
+# %% tags=["change"]
+sigma_1 = 0.01  # √β_1
 
 # %%
 variance = schedule.beta[1]
 values = torch.linspace(-1, 1, 256, dtype=torch.float64)
-def value_bits(value, mean):  # what a value takes, the mean being there
+def value_bits(value, mean, variance=variance):  # what a value takes
     return to_bits(-log_decoder(value, mean, variance))
 
 assert abs((2 ** -value_bits(values, values[77])).sum() - 1) < 1e-9
+some = values[[0, 128, 255]]  # black, grey and white; each is the mean, too
+costs = value_bits(some, some, torch.tensor(sigma_1).double() ** 2)
 ask_number(
-    "How many bits does this black pixel take?",
-    value_bits(values[0], values[0]),
+    "With this sigma_1, how many bits does this black pixel take?",
+    costs[0],
     tolerance=0.15,
-    why="The bin ends 1/255 = 0.0039 above the mean, and that is 0.39 σ_1. So only 65 % of the "
-        "bell curve is in it: -log2 0.65 = 0.62. The network cannot be surer than its σ_1, and "
-        "that was never learned.",
+    why="The bin ends 1/255 = 0.0039 above the mean. What of the bell curve is beyond is in the "
+        "bins of other values. With σ_1 = 0.01 only 65 % is inside: -log2 0.65 = 0.62. The "
+        "network cannot be surer than its σ_1, and that was never learned.",
 )
 
 # %%
-rows = []
-for name, i in (("black", 0), ("grey", 128), ("white", 255)):
-    cost = value_bits(values[i], values[i]).item()
-    rows.append((name, f"{100 * 2 ** -cost:.0f} %", cost))
-show_table("With the mean at the very value",
-           ["value", "probability", "bits"], rows)
+found = so_far("the last step", f"{sigma_1:g}", costs.tolist())
+show_table("Probability and bits, with the mean at the very value",
+           ["sigma_1", "black", "grey", "white"],
+           [(name, *(f"{100 * 2 ** -c:.0f} %: {c:.2f}" for c in row))
+            for name, row in found.items()])
 
 # %% [markdown]
 # ## See where they go

@@ -41,7 +41,7 @@ from ddpm_tutor import (
 )
 from ddpm_tutor.classroom.tools import (
     Curves, ask_choice, ask_number, figure, save_moments, say, sheet,
-    show, show_curves, show_download, show_images, show_table, track,
+    show, show_curves, show_download, show_images, show_table, so_far, track,
 )
 
 # %%
@@ -107,33 +107,49 @@ assert list(read(bits_of_week, code)) == week
 # length: that is all that the bits of lesson 6 are.
 #
 # The receiver must know p to know the code. And if it is wrong? In the mountains
-# the weather is the other way round: q.
+# it snows more often: q. Then press `c` to change that. Try `snow = 0.9`, and say first
+# what the old code will cost.
+
+# %% tags=["change"]
+snow = 0.5  # how probable it is in the mountains, from 0 to 1
 
 # %%
-q = {"sun": 1 / 8, "clouds": 1 / 8, "rain": 1 / 4, "snow": 1 / 2}
-best = sum(-q[k] * math.log2(q[k]) for k in q)
-with_p = sum(-q[k] * math.log2(p[k]) for k in q)
-kl = sum(q[k] * math.log2(q[k] / p[k]) for k in q)
+if not 0 <= snow <= 1:
+    raise ValueError("snow is a probability, from 0 to 1")
+others = {k: p[k] for k in ("sun", "clouds", "rain")}  # share the rest
+q = {k: p[k] / sum(others.values()) * (1 - snow) for k in others}
+q["snow"] = snow
+
+def bits_a_day(q, p):  # when the code is made for p
+    return sum(-q[k] * math.log2(p[k]) for k in q if q[k])
+
+best, with_p = bits_a_day(q, q), bits_a_day(q, p)
+kl = sum(q[k] * math.log2(q[k] / p[k]) for k in q if q[k])
 ask_choice(
     "The mountains send q with the old code. How does that compare with q's own code?",
     [
-        ("it takes as many bits: the words are the same",
-         "The words are, but now the long ones are the common ones."),
-        ("it takes more bits, by KL(q || p)",
-         "Yes. The Kullback-Leibler divergence of lesson 6 is just that: what it costs to "
-         "send q with a code made for p."),
+        ("it takes as many bits",
+         "The words are the same. But only with snow on one day in eight, as in p, are "
+         "they right for q."),
+        ("it takes more, by less than a bit a day",
+         "So it is where q is not far from p. A long word is a loss where it is common."),
+        ("it takes more, by a bit a day or more",
+         "So it is where it snows nearly every day: q's own code has next to nothing to say "
+         "then, and the old one has three bits for snow."),
         ("the receiver cannot read it any more",
          "Each word is still in the code. It is read without a fault, only long."),
-        ("it takes fewer bits: snow is certain enough",
-         "The old code has three bits for snow, however often it snows."),
     ],
-    answer=1 if with_p > best + 1e-9 else 0,
+    answer=1 if 1e-9 < kl < 1 else 0 if kl < 1 else 2,
 )
 
 # %%
-print(f"q with its own code {best:.3f} bits a day, with p's {with_p:.3f}")
-print(f"more by {with_p - best:.3f}; KL(q || p) = {kl:.3f}")
+found = so_far("a wrong code", f"{snow:g}", [best, with_p, with_p - best, kl])
+show_table("Bits a day, by how probable snow is", [
+    "snow", "q's own code", "p's code", "more by", "KL(q || p)"],
+    [(name, *(f"{bits:.3f}" for bits in row)) for name, row in found.items()])
 assert abs(with_p - best - kl) < 1e-12
+say("The Kullback-Leibler divergence of lesson 6 is just that: what it costs to send q with a "
+    "code made for p.")
 
 # %% [markdown]
 # ## Sending a draw
@@ -201,13 +217,14 @@ ask_choice(
 # each `L_{t-1} = KL(q || p_θ)`, at last `L_0 = -log p_θ(x_0 | x_1)`. Their sum is the
 # bound. All the while the receiver sees its best guess of `x_0` (Eq. 15).
 #
-# We take some 120 of the 1000 steps; those between lie on a line. σ² = β̃.
+# We take some 75 of the 1000 steps; those between lie on a line. σ² = β̃.
 
 # %%
 where = choose_device(device, cpu_seconds=15)
 trained = load_checkpoint(device=where)
 model, schedule = trained.model, trained.schedule
-times = sorted({*coding_times(1000), 101, 201, 401, 601, 801}, reverse=True)
+times = {*coding_times(1000)[::2], *range(1, 21), 101, 201, 401, 601, 801}
+times = sorted(times, reverse=True)
 sending = progressive_coding(
     model, schedule, x_0, times=times, generator=generator)
 moments = list(track(sending, len(times) + 1, "Sending"))
@@ -258,27 +275,43 @@ show_table("Here, and CIFAR-10 in the paper (Table 4)", [
 #
 # Now forget t. Stop the line after a number of bits, and look.
 #
-# There is a simpler way to spend bits: a *thumbnail* of n×n pixels, each black or
-# white, that the receiver enlarges. It takes n² bits, and no network.
+# Then press `c` to stop elsewhere. Try `stop_at = 30`, and say first what will be seen.
+
+# %% tags=["change"]
+stop_at = 100  # bits of a digit
 
 # %%
 def after(budget, values):  # of each digit, when so many bits have come
-    last = (bits <= budget).sum(dim=0) - 1
+    last = (bits <= budget).sum(dim=0).clamp(min=1) - 1
     return values[last, torch.arange(len(x_0))]  # (N, ...)
 
-at_100 = after(100, rmse).mean().item()
+off = after(stop_at, rmse).mean().item()
 ask_choice(
-    "After 100 bits of all those, what does the receiver see?",
+    "After so many bits of all those, what does the receiver see?",
     [
         ("a blur: one cannot tell which digit",
-         "Its error would be near that of the first guess, more than 50 shades of 255."),
+         "Its error is then above 40 shades of 255. That of the first guess is above 50."),
         ("a digit, but with blurred strokes",
-         "Its error would be some 30 shades, as it is after 20 to 30 bits."),
+         "Its error is then 15 to 40 shades of 255."),
         ("the digit, much as it was sent",
-         "Yes. What comes later is the exact shade of each pixel."),
+         "Its error is then below 15 shades of 255. What comes later is the exact shade of "
+         "each pixel."),
     ],
-    answer=2 if at_100 < 15 else 1 if at_100 < 40 else 0,
+    answer=2 if off < 15 else 1 if off <= 40 else 0,
 )
+
+# %%
+one = 5 * each  # the first 5
+found = so_far("seen", f"{stop_at} bits", after(stop_at, guesses)[one])
+show_images(torch.stack([x_0[one], *found.values()]), "what is seen",
+            ["sent", *found])
+print(f"RMSE after {stop_at} bits: {off:.1f} shades of 255")
+
+# %% [markdown]
+# ## Beside a thumbnail
+#
+# There is a simpler way to spend bits: a *thumbnail* of n×n pixels, each black or
+# white, that the receiver enlarges. It takes n² bits, and no network.
 
 # %%
 budgets, sides = (5, 20, 50, 100, 500), (2, 4, 7, 10, 22)
@@ -291,7 +324,6 @@ for budget, n in zip(budgets, sides, strict=True):
     rows.append((budget, after(budget, rmse).mean().item(),
                  n * n, off.mean().item()))
 strip = torch.stack([after(b, guesses) for b in budgets], dim=1)  # (N, 5)
-one = 5 * each  # the first 5
 show_images(torch.cat([strip[one], *(t[one:one + 1] for t in thumbnails)]),
             "what is seen, then thumbnails",
             [f"{b} bits" for b in (*budgets, *(n * n for n in sides))])
@@ -361,10 +393,10 @@ ask_choice(
 # %%
 pair = to_unit_range(torch.cat(
     [unseen(d, (seed + 1) * each, 1) for d in (1, 8)]))
-so_far = {"a 1": [], "an 8": []}  # (bits, RMSE), from 1 bit on
+points_of = {"a 1": [], "an 8": []}  # (bits, RMSE), from 1 bit on
 
 def curves_so_far():
-    return Curves("RMSE by bits sent", so_far.items(), x_label="bits",
+    return Curves("RMSE by bits sent", points_of.items(), x_label="bits",
                   log_x=True)
 
 sending = progressive_coding(
@@ -372,10 +404,10 @@ sending = progressive_coding(
 for moment in track(sending, len(times) + 1, "Sending",
                     pictures=True, curves=curves_so_far):
     found = moment.bits.tolist(), moment.rmse(pair).tolist()
-    for points, *now in zip(so_far.values(), *found, strict=True):
+    for points, *now in zip(points_of.values(), *found, strict=True):
         if now[0] >= 1:
             points.append(now)
-show_curves("RMSE by bits sent", so_far, "bits", log_x=True)
+show_curves("RMSE by bits sent", points_of, "bits", log_x=True)
 rows = [(d, f"{by_kind[d]:.0f}",
          f"{bits[-1].view(10, each)[d].mean():,.0f}") for d in range(10)]
 show_table("Bits until x_1, and all", ["digit", "until x_1", "all"], rows)
@@ -403,7 +435,8 @@ say("Down to the last shade, the chain takes "
     + ("fewer bits than zip." if total < 0.9 * zipped else
        "about as many bits as zip, which knows nothing of digits." if total < 1.1 * zipped
        else "more bits than zip.")
-    + f" What it is good at is what is seen: {at_100:.0f} shades off after 100 bits.")
+    + " What it is good at is what is seen: "
+    f"{after(100, rmse).mean():.0f} shades off after 100 bits.")
 
 # %%
 mended = ReverseProcess(push_black=True)  # as in lesson 6

@@ -46,7 +46,7 @@ from ddpm_tutor import (
 )
 from ddpm_tutor.classroom.tools import (
     ask_choice, ask_number, figure, frames_of, save_film, say, show,
-    show_curves, show_download, show_images, show_table, track,
+    show_curves, show_download, show_images, show_table, so_far, track,
 )
 
 # %%
@@ -70,6 +70,12 @@ schedule, generator = linear_schedule(), stream(seed, "lesson 8")
 #
 # `q` below takes any world that is made of a few bells, each with its middle, width
 # and share. A point is a bell of width 0.
+#
+# Then press `c` to move the points. Try `place = 3.0`, for -3 and 3, and say first
+# until when there will be two humps.
+
+# %% tags=["change"]
+place = 1.0  # of the one point; the other is at minus that
 
 # %%
 grid = torch.linspace(-5, 5, 1001).double()  # where densities are taken
@@ -84,17 +90,19 @@ def q(t, world):  # q(x_t) at each x of the grid, (1001,)
     return bell(grid[:, None], a.sqrt() * middle, variance) @ share
 
 two_points = ((-1, 1), (0, 0), (0.5, 0.5))  # middles, widths, shares
-humps = [t for t in range(1, 1001) if q(t, two_points).argmax() != 500]
+world = ((-place, place), *two_points[1:])
+humps = [t for t in range(1, 1001) if q(t, world).argmax() != 500]
 ask_number(
-    "Up to which t does q(x_t) have two humps?",
-    max(humps),
+    "With the points there, up to which t does q(x_t) have two humps?",
+    max(humps, default=0),
     tolerance=75,
     why="Two equal bells have one hump when their middles are no further apart than twice "
-        "their width. Here that is √ᾱ_t = √(1 - ᾱ_t), so ᾱ_t = ½.",
+        "their width. With points at -1 and 1 that is √ᾱ_t = √(1 - ᾱ_t), so ᾱ_t = ½; with "
+        "-a and a it is ᾱ_t = 1 / (1 + a²).",
 )
 
 # %%
-x_0 = torch.randint(2, (100_000,), generator=generator) * 2.0 - 1
+x_0 = (torch.randint(2, (100_000,), generator=generator) * 2.0 - 1) * place
 edges = torch.linspace(-5, 5, 101)
 with figure(8, 2.6, columns=2) as (picture, axes):
     for axis, t in zip(axes, (100, 400), strict=True):
@@ -103,10 +111,12 @@ with figure(8, 2.6, columns=2) as (picture, axes):
         drawn = torch.histogram(x_t, edges, density=True).hist
         middles = (edges[:-1] + edges[1:]) / 2
         axis.plot(middles, drawn, ".", label="drawn")
-        axis.plot(grid, q(t, two_points), label="exact")
+        axis.plot(grid, q(t, world), label="exact")
         axis.set(title=f"q(x_{t})", xlabel="x_t")
         axis.legend()
 show(picture, "lesson 8 two points")
+found = so_far("two points", f"±{abs(place):g}", max(humps, default=0))
+show_table("Two humps", ["points at", "up to t"], list(found.items()))
 
 # %% [markdown]
 # ## The step back, by Bayes
@@ -118,6 +128,11 @@ show(picture, "lesson 8 two points")
 # The first factor is Eq. 2, a bell curve. The second is known in our world. So here
 # one can really step back. One can also go from t to any s before it: then
 # `ᾱ_t / ᾱ_s` stands where `α_t` stood.
+#
+# Then press `c` to change s. Try `s = 250`, and say first what the shape will be.
+
+# %% tags=["change"]
+s = 10  # where the step ends, from 1 to 399
 
 # %%
 def back(s, t, x_t, world):  # q(x_s | x_t) at each x_s of the grid
@@ -125,30 +140,36 @@ def back(s, t, x_t, world):  # q(x_s | x_t) at each x_s of the grid
     found = bell(x_t, a.sqrt() * grid, 1 - a) * q(s, world)
     return found / found.sum(dim=-1, keepdim=True)
 
-long_step = back(10, 400, 0.3, two_points)
+if not 1 <= s < 400:
+    raise ValueError("s must be from 1 to 399")
+step_to_s = back(s, 400, 0.3, two_points)
+rises = step_to_s.diff().sign()
+rises = rises[rises != 0]  # 1 upwards, -1 downwards
+tops = int(((rises[:-1] > 0) & (rises[1:] < 0)).sum())
 ask_choice(
-    "You are at x_400 = 0.3, and go to x_10 in one step. What shape is q(x_10 | x_400)?",
+    "You are at x_400 = 0.3, and go to x_s in one step. What shape is q(x_s | x_400)?",
     [
-        ("one bell, around the best guess of x_0", "A guess between -1 and 1 is never right: no "
-         "x_10 is far from both of them."),
-        ("two narrow bells, at -1 and at 1", "Yes. x_400 = 0.3 may have come from either, "
-         "from 1 somewhat more often."),
-        ("one narrow bell, at the nearer of the points", "1 is more probable. But noise "
+        ("it has one top", "So it is as long as the noise in x_s still covers the gap between "
+         "the two points."),
+        ("it has two tops", "So it is where x_s tells the two points apart. x_400 = 0.3 may have "
+         "come from either, from 1 somewhat more often."),
+        ("it is one narrow bell, at the nearer of the points", "1 is more probable. But noise "
          "large enough to lead from -1 to 0.3 is not rare at t = 400."),
     ],
-    answer=1 if 0.05 < long_step[grid < 0].sum() < 0.45 else 2,
+    answer=1 if tops > 1 else 0,
 )
 
 # %%
-curves = {}
-for s in (399, 250, 10):
-    found = back(s, 400, 0.3, two_points)
+def curve(found):  # from -2 to 2
     height = (found / found.max()).round(decimals=3)
-    curves[f"to x_{s}"] = list(zip(grid.tolist(), height.tolist(),
-                                   strict=True))[300:701]  # from -2 to 2
-show_curves("From x_400 = 0.3, highest point at 1", curves, "x_s")
-say(f"The step to x_399 looks like a bell. That to x_10 ends near -1 with probability "
-    f"{long_step[grid < 0].sum():.2f}. No bell can say so.")
+    return list(zip(grid.tolist(), height.tolist(), strict=True))[300:701]
+
+for to, step in ((399, back(399, 400, 0.3, two_points)), (s, step_to_s)):
+    found = so_far("the step back", f"to x_{to}", curve(step))
+show_curves("From x_400 = 0.3, highest point at 1", found, "x_s")
+below = step_to_s[grid < 0].sum()
+say(f"The step to x_399 looks like a bell. That to x_{s} ends below 0 with probability {below:.2f}"
+    + (", and has two tops. No bell can say so." if tops > 1 else ", and has one top."))
 
 # %% [markdown]
 # ## Why a thousand steps?

@@ -41,7 +41,7 @@ from ddpm_tutor import (
 )
 from ddpm_tutor.classroom.tools import (
     ask_choice, ask_number, save_moments, say, sheet, show, show_download,
-    show_images, show_table, track,
+    show_images, show_table, so_far, track,
 )
 
 # %%
@@ -97,9 +97,9 @@ def apart(x):  # RMS difference between two of them, on average
 a, b = unseen(first), unseen(second)
 eps = noise()
 shared = {t: noisy(a, t, eps) for t in (250, 500, 750)}
-four = {t: back(x_t.expand(4, -1, -1, -1), t) for t, x_t in shared.items()}
 
 # %%
+four = {t: back(x_t.expand(4, -1, -1, -1), t) for t, x_t in shared.items()}
 spread = {t: apart(x) for t, x in four.items()}
 ask_number(
     "How much do two pictures from one x_250 differ, in percent of how much two from one "
@@ -125,27 +125,35 @@ print("RMS difference:", {t: round(s, 2) for t, s in spread.items()})
 #
 #     σ² = η² · (1 - ᾱ_{t-1}) / (1 - ᾱ_t) · (1 - ᾱ_t / ᾱ_{t-1})
 #
-# η = 0 is DDIM, η = 1 has the variance `β̃_t` of lesson 4. `draw` takes it as `eta=`.
+# η = 0 is DDIM. η = 1 has the variance `β̃_t` of lesson 4, as the four had that we have
+# just drawn from x_500. `draw` takes it as `eta=`.
+#
+# Then press `c` to change η. Try `eta = 0.3`, and say first how much they will differ.
+
+# %% tags=["change"]
+eta = 0.0  # from 0 to 1
 
 # %%
 x_500 = shared[500].expand(4, -1, -1, -1)
-by_eta = {eta: back(x_500, 500, eta=eta) for eta in (0.0, 0.5, 1.0)}
-kinds = len(torch.unique(to_uint8(by_eta[0.0]).flatten(1), dim=0))
+by_eta = {eta: back(x_500, 500, eta=eta), 1.0: four[500]}
+differ = {e: apart(x) for e, x in by_eta.items()}
 ask_choice(
-    "Four times from one x_500, with η = 0. How many different pictures?",
+    "Four times from one x_500, with this η. How much do two of the four differ?",
     [
-        ("four", "Where would they differ? Without z a step is a function of x_t."),
-        ("one", "Yes. Without z, x_t decides all that follows."),
-        ("two or three", "Chance would have to come from somewhere, and z is gone."),
+        ("not at all", "For that η must be 0: without z a step is a function of x_t, and x_t "
+         "decides all that follows."),
+        ("less than half as much as with η = 1", "The less z there is, the less they differ."),
+        ("half as much as with η = 1, or more", "For that much chance is needed: σ grows with η."),
     ],
-    answer=1 if kinds == 1 else 2 if kinds < 4 else 0,
+    answer=0 if differ[eta] < 1e-3 else int(differ[eta] >= differ[1.0] / 2) + 1,
 )
 
 # %%
-for eta in (0.0, 1.0):
-    show_images(by_eta[eta], f"η = {eta}")
-print("RMS difference:", {e: round(apart(x), 2) for e, x in by_eta.items()})
-assert apart(by_eta[0.0]) < 1e-3 < apart(by_eta[1.0])
+for e, x in by_eta.items():
+    show_images(x, f"η = {e:g}")
+found = so_far("chance", f"{eta:g}", differ[eta]) | {"1": differ[1.0]}
+show_table("RMS difference", ["η", "of two pictures"], list(found.items()))
+assert eta or differ[eta] < 1e-3 < differ[1.0]
 
 # %% [markdown]
 # ## Ghosts
@@ -154,8 +162,13 @@ assert apart(by_eta[0.0]) < 1e-3 < apart(by_eta[1.0])
 #
 #     x̄_0 = (1 - λ) x_0 + λ x_0'
 #
-# λ goes from 0 to 1, in seven pictures. Where only one of the two has ink, half of
-# the ink is left.
+# λ goes from 0 to 1, in seven pictures. Half way, where only one of the two has ink,
+# half of the ink is left.
+#
+# Then press `c` to change λ. Try `lam = 0.1`, and say first how much will be grey.
+
+# %% tags=["change"]
+lam = 0.5  # λ of one picture more
 
 # %%
 share = torch.linspace(0, 1, 7, device=where)  # λ
@@ -165,17 +178,22 @@ pixels = (1 - weight) * a + weight * b  # (7, 1, 32, 32)
 def grey(x):  # of each hundred pixels with ink, how many are not white?
     return 100 * ((x > -0.8) & (x < 0.5)).sum() / (x > -0.8).sum()
 
+mixed = (1 - lam) * a + lam * b  # (1, 1, 32, 32)
 print(f"grey in the two digits: {grey(pixels[0::6]):.0f} %")
 ask_number(
-    "And of the ink in the middle picture, λ = 1/2: how much is grey, in percent?",
-    round(grey(pixels[3]).item()),
+    "And of the ink in the picture with this λ: how much is grey, in percent?",
+    round(grey(mixed).item()),
     tolerance=12,
-    why="Only where the two digits cross is it white. Nobody writes like that: the mix of "
-        "two digits is no digit.",
+    why="Half way ink is white only where the two digits cross. Nobody writes like that: the mix "
+        "of two digits is no digit. Near 0 and 1 one of the two is whole, and the other gone.",
 )
 
 # %%
-show_images(pixels, "mixed pixels", [f"{s:.2f}" for s in share.tolist()])
+show_images(pixels[::2], "mixed pixels", ["λ = 0", "1/3", "2/3", "1"])
+found = so_far("ghosts", f"λ = {lam:g}", mixed)
+found = {"λ = 0": a, **found, "λ = 1": b}
+show_images(torch.cat([*found.values()]), "how much of the ink is grey", [
+    f"{name}: {grey(x):.0f} %" for name, x in found.items()])
 
 # %% [markdown]
 # ## Mixing noisy pictures

@@ -44,7 +44,7 @@ from ddpm_tutor import (
 )
 from ddpm_tutor.classroom.tools import (
     ask_choice, ask_number, note, say, sheet, show, show_curves,
-    show_download, show_images, show_table, track,
+    show_download, show_images, show_table, so_far, track,
 )
 
 # %%
@@ -100,26 +100,39 @@ show_images(torch.stack([x_t[0], *(value[0] for value in said.values())]),
 # `√ᾱ_t` and `√(1 - ᾱ_t)` are the cosine and the sine of one angle: their squares sum
 # to 1. So with growing t, x_t goes a quarter of a circle from x_0 to the noise. v is
 # the direction in which it moves.
+#
+# Then press `c` to change t. Try `t_here = 50`, and say first what v will look like.
+
+# %% tags=["change"]
+t_here = 900  # from 1 to 1000
 
 # %%
-x_t, t, eps = noisy(900)
+x_t, t, eps = noisy(t_here)
 v = v_from(schedule, x_0, t, eps)
 def likeness(a, b):  # the cosine of the angle between them
     return (a * b).sum() / (a.norm() * b.norm())
 
 alike = [likeness(v, other).item() for other in (eps, -x_0, x_t)]
 ask_choice(
-    "At t = 900, what does v look like?",
+    "At this t, what does v look like most?",
     [
         ("the noise", "That is so at small t: √ᾱ_t is nearly 1 there, and v nearly ε."),
         ("the picture in negative",
-         "Yes. √(1 - ᾱ_t) is nearly 1, so that v is nearly -x_0. To say v is to say what is "
-         "hidden: the noise in a clear picture, the picture in noise."),
-        ("x_t itself", "x_t is nearly all noise there. To say that would be no work at all."),
+         "That is so at large t: √(1 - ᾱ_t) is nearly 1 there, and v nearly -x_0."),
+        ("x_t itself", "To say what x_t shows would be no work at all."),
     ],
     answer=max(range(3), key=lambda i: alike[i]),
 )
-show_images(torch.stack([x_t[0], v[0]]), "t = 900", ["x_t", "v"])
+
+# %%
+found = so_far("what is v", f"{t_here}", (x_t[0], v[0], alike))
+pairs = [picture for *pair, _ in found.values() for picture in pair]
+show_images(torch.stack(pairs), "one digit", [
+    f"{name}, t = {t}" for t in found for name in ("x_t", "v")])
+show_table("The cosine of v with", ["t", "ε", "-x_0", "x_t"],
+           [(t, *(f"{c:.2f}" for c in cosines))
+            for t, (*_, cosines) in found.items()])
+say("To say v is to say what is hidden: the noise in a clear picture, the picture in noise.")
 
 # %% [markdown]
 # ## One error, many sizes
@@ -248,18 +261,34 @@ say(f"After {every * len(here)} steps the loss is {here[-1]:.2f} here, and "
 #
 # The schedule says how fast a digit drowns. With the paper's, β grows linearly. How
 # long is x_t nothing but noise?
+#
+# Then press `c` to change beta_T. Try `beta_T = 0.01`, and say first at how many steps.
+
+# %% tags=["change"]
+beta_T = 0.02  # the last β
 
 # %%
 linear, cosine = linear_schedule(), cosine_schedule()
-drowned = {name: int((s.alpha_bar < 0.01).sum())
-           for name, s in (("linear", linear), ("cosine", cosine))}
+trial = linear_schedule(beta_T=beta_T)
+def drowned(schedule):  # steps with next to nothing of the picture
+    return int((schedule.alpha_bar < 0.01).sum())
+
 ask_number(
-    "At how many of the 1000 steps is ᾱ_t below 0.01, with the linear schedule?",
-    drowned["linear"],
+    "With this beta_T, at how many of the 1000 steps is ᾱ_t below 0.01?",
+    drowned(trial),
     tolerance=100,
-    why="A third of all steps go through noise with next to nothing in it. It costs as much "
-        "time as the rest, in training and in sampling.",
+    why="That takes a sum of the β up to t, some beta_T · t² / 2000, of more than 4.6. With the "
+        "paper's 0.02 that is a third of all steps. They cost as much time as the rest, in "
+        "training and in sampling.",
 )
+
+# %%
+found = so_far("drowned", f"beta_T = {beta_T:g}", trial)
+show_curves("ᾱ_t", {name: enumerate(s.alpha_bar.tolist())
+                    for name, s in found.items()})
+show_table("ᾱ_t is below 0.01", ["", "at steps", "ᾱ_1000"], [
+    (name, drowned(s), f"{s.alpha_bar[-1]:.2g}")
+    for name, s in found.items()])
 
 # %% [markdown]
 # ## The cosine schedule
@@ -272,8 +301,8 @@ ask_number(
 # %%
 show_curves("ᾱ_t", {name: enumerate(s.alpha_bar.tolist()) for name, s in (
     ("linear", linear), ("cosine", cosine))})
-print(f"ᾱ_t is below 0.01 at {drowned['linear']} steps of the linear one,")
-print(f"and at {drowned['cosine']} of the cosine.")
+print(f"ᾱ_t is below 0.01 at {drowned(linear)} steps of the linear one,")
+print(f"and at {drowned(cosine)} of the cosine.")
 
 # %% [markdown]
 # ## Why a cap, why s?

@@ -159,6 +159,14 @@ VALUES = {
     (4, "Skip most steps"): "kept = 50",
     (5, "A label is a vector"): "label_2 = 10",
     (5, "What guidance does"): "w = 1.0",
+    (6, "The first term, on real digits"): "beta_T = 0.005",
+    (6, "The last step"): "sigma_1 = 0.002",
+    (7, "Why -log2 p bits?"): "snow = 0.9",
+    (8, "A world of two points"): "place = 3.0",
+    (8, "The step back, by Bayes"): "s = 390",
+    (9, "Ghosts"): "lam = 0.1",
+    (10, "What is v?"): "t_here = 50",
+    (10, "Another schedule"): "beta_T = 0.01",
 }
 
 
@@ -248,8 +256,9 @@ def test_lesson_7_gets_fair_draws_from_a_shared_list() -> None:
 
 
 def test_lesson_7_shows_digits_long_before_all_bits_have_come(tmp_path: Path) -> None:
-    named = ["Setting up", "Algorithms 3 and 4", "What the receiver sees", "Which digit is it?"]
-    found = run_steps(find_lesson("7"), ["Sending a draw", *named], 5, tmp_path, each=1)
+    named = ["Sending a draw", "Algorithms 3 and 4", "What the receiver sees"]
+    named += ["Setting up", "Beside a thumbnail", "Which digit is it?"]
+    found = run_steps(find_lesson("7"), named, 5, tmp_path, each=1)
     bits, rmse, right = found["bits"], found["rmse"], found["right"]
     assert (bits.diff(dim=0) > 0).all() and (rmse[-1] == 0).all()
     assert right[3] < 40 and right[100] > 90

@@ -10,6 +10,7 @@ from ddpm_tutor.course.lesson import Lesson, parameters, shown_source
 from ddpm_tutor.course.options_lint import problems_of_letters, problems_of_options
 from ddpm_tutor.course.questions import Question, keyword, name_of, questions
 from ddpm_tutor.errors import TutorError
+from ddpm_tutor.files import came_along
 
 FACTS = ("Goal", "You need", "Paper", "Time")
 MAX_PROSE_LINES = 16
@@ -17,6 +18,7 @@ MAX_CODE_LINES = 22
 MAX_COLUMNS = 78  # a terminal of 80, less a little room
 MAX_FORMULA_COLUMNS = 79  # a formula that wraps is torn
 MIN_QUESTIONS = 3  # in each lesson, at least
+MIN_CHANGES = 2  # steps with something to change, in each lesson of the package, at least
 
 
 def lesson_problems(lesson: Lesson) -> list[str]:
@@ -26,6 +28,7 @@ def lesson_problems(lesson: Lesson) -> list[str]:
         *problems_of_cells(lesson),
         *(f"{q.text!r}: {problem}" for q in questions(lesson) for problem in problems_of(q)),
         *problems_of_keys(lesson),
+        *problems_of_changes(lesson),
         *problems_of_letters(questions(lesson)),
     ]
 
@@ -104,3 +107,17 @@ def problems_of_keys(lesson: Lesson) -> list[str]:
         found.append(f"only {len(asked)} questions: the learner predicts at least {MIN_QUESTIONS}")
     counts = Counter(q.key for q in asked)
     return found + [f"{key!r} is asked {n} times" for key, n in counts.items() if n > 1]
+
+
+def problems_of_changes(lesson: Lesson) -> list[str]:
+    """Too few steps in which the learner changes a value, or one that asks nothing of it."""
+    steps = [step for step in lesson.steps if any(cell.is_change for cell in step.code)]
+    asked = {question.step for question in questions(lesson)}
+    found = [
+        f"{step.title}: there is something to change, but no question to predict by"
+        for step in steps
+        if lesson.steps.index(step) + 1 not in asked
+    ]
+    if came_along(lesson.path) and len(steps) < MIN_CHANGES:
+        found.append(f"{len(steps)} steps with something to change: at least {MIN_CHANGES}")
+    return found
