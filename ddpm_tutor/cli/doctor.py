@@ -159,7 +159,8 @@ def show_verdict(console: Console, found: "Diagnosis") -> None:
             Padding(Sentence(Text(f"The same is drawn by {others}.", "dim")), (0, 0, 0, 2))
         )
     if best.speaks:
-        console.print(Padding(Sentence(f"For it speak: {', '.join(best.speaks)}."), (0, 0, 0, 2)))
+        said = f"What speaks for it: {', '.join(best.speaks)}."
+        console.print(Padding(Sentence(said), (0, 0, 0, 2)))
     show_leads(console, causes[0])
     show_others(console, found)
 

@@ -74,7 +74,7 @@ SCALES = {
 # those that are shown, and what they are called
 SHOWN = {
     "background": "background, 0 is black",
-    "noise": "noise left, of 1 in x_T",
+    "noise": "noise left (x_T has 1)",
     "black": "black pixels",
     "white": "white pixels",
     "grey": "grey pixels",
