@@ -337,7 +337,7 @@ def remarks(images: Tensor, found: Measures) -> list[str]:
         )
     sure = found.doubt < 0.1
     counts = found.classes[sure].bincount(minlength=10).tolist()
-    names = ", ".join(f"{number} of {digit}" for digit, number in enumerate(counts) if number)
+    names = ", ".join(f"{number} × {digit}" for digit, number in enumerate(counts) if number)
     if names and float(found.strange.median()) < STRANGE:
         said.append(f"Read as digits: {names}.")
     if count < 4:
