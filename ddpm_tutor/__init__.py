@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    if not name.startswith("_") and name != "api":
+    if name == "__all__" or (not name.startswith("_") and name != "api"):
         api = import_module(f"{__name__}.api")
-        if name in api.__all__:
+        if name == "__all__" or name in api.__all__:
             return getattr(api, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

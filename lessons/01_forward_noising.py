@@ -493,6 +493,8 @@ T = 200  # the number of steps
 beta_T = 0.02  # the last β
 
 # %%
+if not 2 <= T <= 10_000:
+    raise ValueError("T must be from 2 to 10,000")
 for steps, last in ((1000, 0.02), (T, beta_T)):  # the paper's, and this one
     trial = linear_schedule(steps, beta_T=last)
     a = trial.alpha_bar[-1]

@@ -198,6 +198,8 @@ def furthest(given):  # how far one layer is off, where it is worst
     layer = torch.linalg.lstsq(given, level[:, None], driver="gelsd").solution
     return ((given @ layer)[:, 0] - level).abs().max().item()
 
+if waves > 1000:
+    raise ValueError("waves must be 1000 or fewer, as there are 1000 t")
 by_line = furthest(times[:, None] / 1000)
 by_waves = furthest(time_encoding(times, waves))
 ask_choice(
@@ -205,7 +207,7 @@ ask_choice(
     [
         ("by more than 0.05", "That is seen with a few waves only, or none."),
         ("by 0.002 to 0.05", "For that the waves must be neither many nor very few."),
-        ("by less than 0.002", "The more waves, the finer the curves that a layer can add up."),
+        ("by less than 0.002", "So many waves, slow and fast, add up to nearly any curve."),
     ],
     answer=2 if by_waves < 0.002 else 1 if by_waves <= 0.05 else 0,
 )
@@ -465,8 +467,8 @@ for step in {10, t_here, 1000}:
 ask_choice(
     "At this t, of which is x_t, times a number, the better copy: of ε or of x_0?",
     [
-        ("of ε", "So it is at large t: x_t is nearly all noise there."),
-        ("of x_0", "So it is at small t: x_t is nearly all picture there."),
+        ("of ε", "So it is at large t: x_t is mostly noise there."),
+        ("of x_0", "So it is at small t: x_t is mostly picture there."),
     ],
     answer=1 if left[t_here][0] > left[t_here][1] else 0,
 )

@@ -81,9 +81,9 @@ def weights(t):  # of x_0 and of x_t, and √β̃_t
     coef_x_t, variance = q_posterior(schedule, one, zero, step)
     return coef_x_0.item(), coef_x_t.item(), variance.item()**0.5
 
+weight = weights(t_here)[0]
 tried = map(int, so_far("weight", f"{t_here}", t_here))
 rows = [(t, *weights(t)) for t in sorted({1, 2, 10, 100, 500, 1000, *tried})]
-weight = weights(t_here)[0]
 
 # %%
 ask_choice(
@@ -532,7 +532,7 @@ for i in sorted({early, middle, kept}):
 
 # %%
 ask_number(
-    "β_500 is 0.01. Now take the step down from t = 500, or near it. How large is its β'?",
+    "β_500 is 0.01. Take the long step down from t = 500, or from the next t kept. What is its β'?",
     short.beta[middle],
     tolerance=0.15,
     why=f"So many small β in one: {times[middle] - times[middle - 1]}.",

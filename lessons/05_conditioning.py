@@ -71,6 +71,8 @@ label_1 = 4  # from 0 to 10
 label_2 = 9  # another
 
 # %%
+if not {label_1, label_2} <= {*range(11)}:
+    raise ValueError("label_1 and label_2 must be from 0 to 10")
 rows = model.label_embedding.weight.detach()
 show(rows, "the label embedding of these weights")
 two = rows[label_1], rows[label_2]

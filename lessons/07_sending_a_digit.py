@@ -134,8 +134,8 @@ ask_choice(
         ("it takes more, by less than a bit a day",
          "So it is where q is not far from p. A long word is a loss where it is common."),
         ("it takes more, by a bit a day or more",
-         "So it is where it snows nearly every day: q's own code has next to nothing to say "
-         "then, and the old one has three bits for snow."),
+         "So it is where it snows on about two days in three, or more. The old code spends three "
+         "bits on each of them, q's own code less than one."),
         ("the receiver cannot read it any more",
          "Each word is still in the code. It is read without a fault, only long."),
     ],

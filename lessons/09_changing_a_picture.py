@@ -178,6 +178,8 @@ pixels = (1 - weight) * a + weight * b  # (7, 1, 32, 32)
 def grey(x):  # of each hundred pixels with ink, how many are not white?
     return 100 * ((x > -0.8) & (x < 0.5)).sum() / (x > -0.8).sum()
 
+if not 0 <= lam <= 1:
+    raise ValueError("lam is a share, from 0 to 1")
 mixed = (1 - lam) * a + lam * b  # (1, 1, 32, 32)
 print(f"grey in the two digits: {grey(pixels[0::6]):.0f} %")
 ask_number(

@@ -75,6 +75,9 @@ def test_the_names_that_people_look_for_are_at_the_top() -> None:
     for name in ("save_gif", "save_png", "grid", "Checkpoint", "Estimate", "Reading", "Share"):
         assert name in api.__all__
     assert api.__all__ == sorted(set(api.__all__))
+    everything: dict[str, Any] = {}
+    exec("from ddpm_tutor import *", everything)
+    assert {*api.__all__} <= {*everything}
     for name, function in FUNCTIONS.items():
         for kind in parts(inspect.signature(inspect.unwrap(function)).return_annotation):
             if getattr(kind, "__module__", "").startswith("ddpm_tutor"):

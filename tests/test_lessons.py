@@ -170,28 +170,66 @@ VALUES = {
 }
 
 
+def in_full(value: object) -> str:
+    """All of a value: of a large tensor `repr` shows the corners, which are black in any digit."""
+    torch.set_printoptions(profile="full")
+    try:
+        return repr(value)
+    finally:
+        torch.set_printoptions(profile="default")
+
+
+def changing(number: int, title: str, *typed: str) -> tuple[Stepper, str]:
+    """A step after a learner has changed it by what is typed, and what stood on the screen."""
+    lesson = find_lesson(str(number))
+    (step,) = (step for step in lesson.steps if step.title == title)
+    short = Lesson(lesson.path, (Step("## Before", tuple(cells_before(lesson, step))), step))
+    screen, lines = make_console(file=io.StringIO()), iter(typed)
+    session = Session(screen, ask=lambda asked: next(lines) if "Change" in asked else "")
+    settings = {"device": "cpu"} if "device" in parameters(lesson) else {}
+    keys = iter(["\r", *"c" * len(typed), "q"])
+    stepper = Stepper(short, session, settings=settings, keys=keys.__next__)
+    stepper.run()
+    return stepper, screen.file.getvalue()
+
+
 @pytest.mark.parametrize(("number", "title"), VALUES)
 def test_a_step_shows_what_came_of_the_value_that_the_learner_changed_beside_the_first(
     number: int, title: str
 ) -> None:
-    lesson = find_lesson(str(number))
-    (step,) = (step for step in lesson.steps if step.title == title)
-    short = Lesson(lesson.path, (Step("## Before", tuple(cells_before(lesson, step))), step))
     setting = VALUES[number, title]
-    screen = make_console(file=io.StringIO())
-    session = Session(screen, ask=lambda asked: setting if "Change" in asked else "")
-    settings = {"device": "cpu"} if "device" in parameters(lesson) else {}
-    stepper = Stepper(short, session, settings=settings, keys=iter("\rcq").__next__)
-    stepper.run()
-    assert f"set by you: {setting}" in screen.file.getvalue()
+    stepper, screen = changing(number, title, setting)
+    session = stepper.session
+    assert f"set by you: {setting}" in screen
     assert any(isinstance(each, Question) for each in stepper.shown[2])  # posed again
     *_, tried = session.tried.values()
     first, *_, last = tried
-    assert repr(tried[first]) != repr(tried[last])
+    assert in_full(tried[first]) != in_full(tried[last])
     shown = Session(Console(file=io.StringIO(), width=80))
     for each in stepper.shown[2]:
         shown.show_again(each)
     assert all(name in shown.console.file.getvalue() for name in tried)
+
+
+# a value that a step cannot take, and a word of what it says
+NONSENSE = {
+    (1, "T cannot just be cut"): ("T = 1000000000", "T must be"),
+    (3, "Why sines, and not t / 1000?"): ("waves = 100000", "waves must be"),
+    (4, "If you knew the picture"): ("t_here = 2000", "t must be"),
+    (5, "A label is a vector"): ("label_2 = -1", "label_2 must be"),
+    (8, "The step back, by Bayes"): ("s = 400", "s must be"),
+    (9, "Ghosts"): ("lam = 3.0", "lam is"),
+}
+
+
+@pytest.mark.parametrize(("number", "title"), NONSENSE)
+def test_a_value_that_a_step_cannot_take_is_refused_and_the_next_one_is_taken(
+    number: int, title: str
+) -> None:
+    nonsense, says = NONSENSE[number, title]
+    stepper, screen = changing(number, title, nonsense, VALUES[number, title])
+    assert screen.count("─ Error ─") == 1 and says in screen.partition("─ Error ─")[2]
+    assert any(isinstance(each, Question) for each in stepper.shown[2])
 
 
 def test_lesson_1_measures_when_a_digit_is_lost() -> None:

@@ -172,6 +172,30 @@ def test_a_question_made_for_review_has_other_numbers_and_the_right_answer_each_
         assert said == pytest.approx(wanted, rel=0.02, abs=0.006), question.text
 
 
+class Posed(Exception):
+    """The options of a question, when it is posed."""
+
+
+def pose(question: str, options: list[tuple[str, str]], answer: int) -> None:
+    raise Posed([option for option, _ in options])
+
+
+# of these it takes long to come to the question
+QUICK = [item for item in MADE if "device" not in parameters(item.page) and "L_T" not in item.key]
+
+
+@pytest.mark.parametrize("item", QUICK, ids=lambda item: item.heading)
+def test_no_two_options_are_the_same_whatever_the_numbers(item: Item, tmp_path: Path) -> None:
+    stepper = Stepper(item.page, Session(make_console(file=io.StringIO()), tmp_path))
+    stepper.ask_alone(item.before, Cell("code", "", "", 1))
+    tools = {"ask_choice": pose, "ask_number": lambda *given, **named: pose("", [], 0)}
+    for seed in range(80):
+        with pytest.raises(Posed) as posed:
+            exec(item.cell.source, {**stepper.namespace, **tools, "seed": seed})
+        (options,) = posed.value.args
+        assert len({*options}) == len(options), (seed, options)
+
+
 @pytest.mark.parametrize("page", review_pages(), ids=lambda page: page.path.stem)
 def test_a_file_of_questions_is_in_order(page) -> None:
     assert problems_of_review(page) == []

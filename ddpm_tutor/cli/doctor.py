@@ -142,7 +142,8 @@ def show_verdict(console: Console, found: "Diagnosis") -> None:
         console.print(Text.assemble(("✓ ", "bold green"), (found.verdict, "bold")))
         weak = [cause.name for cause in causes if cause.exercise]
         if weak:
-            said = f"These mistakes draw as well, and show only in a check: {', '.join(weak)}."
+            said = "These mistakes draw digits that look as good, and show only in a check: "
+            said += f"{', '.join(weak)}."
             console.print(Padding(Sentence(Text(said, "dim")), (0, 0, 0, 2)))
         show_others(console, found)
         return
@@ -159,7 +160,8 @@ def show_verdict(console: Console, found: "Diagnosis") -> None:
             Padding(Sentence(Text(f"The same is drawn by {others}.", "dim")), (0, 0, 0, 2))
         )
     if best.speaks:
-        console.print(Padding(Sentence(f"For it speak: {', '.join(best.speaks)}."), (0, 0, 0, 2)))
+        said = f"What speaks for it: {', '.join(best.speaks)}."
+        console.print(Padding(Sentence(said), (0, 0, 0, 2)))
     show_leads(console, causes[0])
     show_others(console, found)
 

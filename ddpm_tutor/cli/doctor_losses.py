@@ -29,7 +29,7 @@ def look_at_losses(console: Console, path: Path) -> None:
         curves += [("yours, validation", losses.validation)] if losses.validation else []
         shipped = shipped_curve(losses)
     count = len(losses.train or losses.validation)
-    said = f"{count:,} losses, {losses.read_as}"
+    said = f"{count:,} loss{'es' * (count != 1)}, {losses.read_as}"
     console.print(Text.assemble((f"{path}: ", "bold"), (said, "dim")), soft_wrap=True)
     draw(console, losses, curves, shipped)
     for finding in findings:

@@ -74,7 +74,7 @@ SCALES = {
 # those that are shown, and what they are called
 SHOWN = {
     "background": "background, 0 is black",
-    "noise": "noise left, of 1 in x_T",
+    "noise": "noise left (x_T has 1)",
     "black": "black pixels",
     "white": "white pixels",
     "grey": "grey pixels",
@@ -337,7 +337,7 @@ def remarks(images: Tensor, found: Measures) -> list[str]:
         )
     sure = found.doubt < 0.1
     counts = found.classes[sure].bincount(minlength=10).tolist()
-    names = ", ".join(f"{number} of {digit}" for digit, number in enumerate(counts) if number)
+    names = ", ".join(f"{number} × {digit}" for digit, number in enumerate(counts) if number)
     if names and float(found.strange.median()) < STRANGE:
         said.append(f"Read as digits: {names}.")
     if count < 4:

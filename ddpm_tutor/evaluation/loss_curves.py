@@ -112,10 +112,10 @@ def not_finite(points: Points, unit: str) -> list[Finding]:
         return [Finding("nan", says, ("from_zero",))]
     if rise := rise_in(before):
         how = f"it had risen from {rise[0]:.3g} to {rise[1]:.3g}: the learning rate is too high. "
-        how += "Take a third of it, warm it up, clip the gradient."
+        how += "Take a third of it, warm it up, and clip the gradient."
     else:
-        how = f"it was {before[-1]:.3g} just before: a single step did it. Clip the gradient; a "
-        how += "lower learning rate, or float32 in place of half precision."
+        how = f"it was {before[-1]:.3g} just before: a single step did it. Clip the gradient, "
+        how += "lower the learning rate, or compute in float32 in place of half precision."
     where = f"{unit} {points[place][0]:,.0f}"
     return [Finding("nan", f"The loss is no number from {where} on; {how}", ("lr",))]
 
@@ -319,7 +319,7 @@ def held_out(train: Points, validation: Points) -> list[Finding]:
             "apart",
             f"Validation ends at {other:.3g}{rose}; training at {mine:.3g}. Of 55,000 digits "
             "nothing is learned by heart in 88 epochs: there both ended at 0.016. Are there few "
-            "pictures, is validation noised in another way, or scaled in another?",
+            "pictures, or is validation noised or scaled in another way?",
         )
     ]
 
@@ -349,7 +349,10 @@ def progress(points: Points, shape: Shape, unit: str) -> list[Finding]:
 def ending(shape: Shape) -> Finding:
     """What to say of the end of a curve in which nothing is wrong."""
     if shape.count < FEW:
-        return Finding("short", f"Only {shape.count} losses: too few to see where it goes.")
+        return Finding(
+            "short",
+            f"Only {shape.count} loss{'es' * (shape.count != 1)}: too few to see where it goes.",
+        )
     if shape.falls and shape.end > MILESTONES[2]:
         return Finding("slow", f"At {shape.end:.3g} it still falls: go on training.")
     if shape.end > MILESTONES[1]:

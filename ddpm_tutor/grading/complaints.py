@@ -45,7 +45,7 @@ COMPLAINTS = (
     Complaint(
         "Blown out: all pixels black or white",
         ("sign", "fresh_noise", "off_by_one"),
-        ("Look at x.std() as t falls: it begins at 1, and never leaves 0.5 to 1.1.",),
+        ("Look at x.std() as t falls: it begins at 1, and stays between 0.5 and 1.1.",),
     ),
     Complaint(
         "Specks, or black on white",

@@ -33,7 +33,7 @@ def a_digit(rng):  # any of the validation digits, (1, 1, 32, 32)
 
 # %%
 rng = stream(seed, "what one step keeps")
-beta = pick(range(5, 66), rng) / 100
+beta = pick(range(10, 31), rng) / 100  # near 1/2, √β is √(1 - β)
 kept = (1 - beta) ** 0.5
 ask_choice(
     f"A step has β = {beta}. By what is x_{{t-1}} multiplied?",
@@ -97,7 +97,8 @@ assert abs(x_t.var().item() - true) < 0.05 * true
 # %%
 rng = stream(seed, "many steps from nothing")
 beta = pick((0.01, 0.02, 0.05), rng)
-steps = pick(range(30, 91, 5), rng)
+steps = pick([n for n in range(30, 91, 5)  # where ᾱ, 1 - ᾱ and its root are not nearly the same
+              if 0.1 < abs((1 - beta) ** n - 0.5) < 0.4], rng)
 true = 1 - (1 - beta) ** steps
 ask_choice(
     f"β = {beta}. What variance do the pixels have after {steps} steps?",
@@ -127,7 +128,7 @@ assert abs(x.var().item() - true) < 0.08
 
 # %%
 rng = stream(seed, "how much noise is in x_t")
-t = pick(range(150, 451), rng)
+t = pick([*range(150, 231), *range(330, 451)], rng)  # between, two options are nearly the same
 bar = schedule.alpha_bar[t].item()
 ask_choice(
     f"At t = {t} is ᾱ_t = {bar:.2f}. What is the standard deviation of the noise in x_t?",

@@ -130,7 +130,7 @@ if (apart := (right - wrong).norm().item()) > 0:
 
 # %%
 rng = stream(seed, "an error of the network, one step on")
-t = pick(range(300, 1001), rng)
+t = pick(range(200, 451), rng)  # later √(1 - ᾱ_t) is nearly 1
 off = pick((0.1, 0.2, 0.5), rng)
 beta, alpha, bar = (v[t].item() for v in (schedule.beta, schedule.alpha, schedule.alpha_bar))
 true = off * beta / (alpha * (1 - bar)) ** 0.5
@@ -140,7 +140,7 @@ ask_choice(
     [
         (f"{true:.4f}", "Yes. Both means have the same x_t. What is left of their difference is "
          "β_t / (√α_t √(1 - ᾱ_t)) of that in ε."),
-        (f"{off * (1 - bar) ** 0.5:.2f}", "So much it would be if all the noise were taken out at "
+        (f"{off * (1 - bar) ** 0.5:.2g}", "So much it would be if all the noise were taken out at "
          "once. One step takes out β_t / √(1 - ᾱ_t)."),
         (f"{off:g}", "Then the mean would be all ε. It is x_t, and a little of ε."),
     ],

@@ -264,7 +264,7 @@ def of_prose(text: str) -> Losses | None:
         low = line.lower()
         counted = re.search(rf"\b({'|'.join(STEPS + EPOCHS)})\b[\s:=#\[(]*(\d+)", low)
         where = float(counted[2]) if counted else float(number)
-        found = list(re.finditer(rf"(\w*)[ _/-]?loss\w*[\s:=]*{NUMBER}", low))
+        found = list(re.finditer(rf"(\w{{0,40}})[ _/-]?loss\w*[\s:=]*{NUMBER}", low))
         if counted and found:
             unit = "epoch" if counted[1] in EPOCHS else "step"
         for match in found:
