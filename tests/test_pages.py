@@ -308,9 +308,10 @@ def test_a_site_has_all_pages_and_names_the_one_that_failed(
         (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")
     some = [Subject(read_lesson(tmp_path / f"{name}.py")) for name in ("broken", "small")]
     some += [Subject(e.page, e) for e in all_entries() if e.key in ("eq 2", "eq 15")]
-    monkeypatch.setattr(page_command, "site_subjects", lambda: some)
+    monkeypatch.setattr(page_command, "site_subjects", lambda _: some)
     site = tmp_path / "site"
-    done = CliRunner().invoke(app, ["page", "--all", "--out", str(site), "--device", "cpu"])
+    words = ["page", "--all", "--out", str(site), "--device", "cpu", "--trust"]
+    done = CliRunner().invoke(app, words)
     assert done.exit_code == 1, done.output
     assert "1 of 4 pages not made:\nlesson broken.py: broken.py, line 6: Zero" in done.output
     pages = {path.stem: path.read_text(encoding="utf-8") for path in site.glob("*.html")}
@@ -471,7 +472,7 @@ def test_typed_numbers_mean_what_the_terminal_takes_them_for(tab: Any) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_there_is_no_serious_fault_for_who_cannot_see_or_use_a_mouse(tab: Any, scheme: str) -> None:
+def test_there_is_no_serious_fault_for_screen_reader_or_keyboard(tab: Any, scheme: str) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not there")
     tab.emulate_media(color_scheme=scheme)
     tab.get_by_role("button", name="none").click()

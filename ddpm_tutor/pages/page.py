@@ -16,6 +16,7 @@ from ddpm_tutor.pages.words import prose, words
 from ddpm_tutor.screen.prose import without_title
 
 HERE = Path(__file__).parent
+HOME = '<a href="index.html">Contents</a> &nbsp;·&nbsp; '  # before what a page of a site is called
 
 
 @dataclass(frozen=True)
@@ -129,8 +130,7 @@ def _named_entries(step: Step, name: str) -> str:
 
 
 def _where(title: str, links: Sequence[Link]) -> str:
-    home = '<a href="index.html">Contents</a> &nbsp;·&nbsp; ' if links else ""
-    return home + words(title)
+    return HOME * bool(links) + words(title)
 
 
 def _footer(typed: str, links: Sequence[Link]) -> str:
