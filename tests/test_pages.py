@@ -62,6 +62,9 @@ x_t = q_sample(schedule, x_0.expand(5, -1, -1, -1), t, eps)
 # %% [markdown]
 # ## Pictures
 
+# %% tags=["change"]
+share = 0.5
+
 # %%
 print("printed <b> & [bold]")
 show(x_0, "x_0, as it is")
@@ -203,6 +206,7 @@ def test_all_that_is_shown_is_there(page: Path) -> None:
         "printed &lt;b&gt; &amp; [bold]", "<em>emphasis</em>", "&lt;angle&gt;",
         '<details class="code">',
         'class="histogram"', 'class="plot"', 'class="film"', 'class="live"', "<caption>Numbers",
+        "To try other values: <code>ddpm-tutor lesson ",
         "<i>x</i><sub>t-1</sub>", "Side by side: right, wrong",
         'alt="Lines. x: n; y: value. The curve: from 3 at 1 to 4 at 2."',
     ):  # fmt: skip
@@ -224,7 +228,7 @@ def test_pictures_are_said_in_words() -> None:
 
 
 def test_words_and_code_are_escaped_and_indices_are_set() -> None:
-    assert words("x_0 < β_{t-1}") == "<i>x</i><sub>0</sub> &lt; <i>β</i><sub>t-1</sub>"
+    assert words("x_0 < β_{t-1}") == "<i>x</i><sub>0</sub>\u00a0&lt;\u00a0<i>β</i><sub>t-1</sub>"
     assert words("by_digit x_0_hat save_film") == "by_digit x_0_hat save_film"
     assert words("ε_θ(x_t) σ_t²").count("<sub>") == 3
     assert "<sub>500</sub>" in words("ᾱ_500") and "<sub>θ</sub>" in words("ε_θ")

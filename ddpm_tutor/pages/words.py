@@ -19,7 +19,7 @@ INDEXED = re.compile(
     r"(?<![\w.])([^\W\d_][\u0300-\u036f]?)_(\{[^{}]*\}|simple|\d+|[A-Za-zθφ][\u0300-\u036f]?)(?![^\W²])"
 )
 # no line ends at these blanks
-SIGNED = re.compile(r" ([-+=≈]) ")
+SIGNED = re.compile(r" ([-+=≈]|&[lg]t;) ")
 NUMBERED = re.compile(r"\b(Eqs?\.|Alg\.|Fig\.|Table|Section|[Ll]essons?) (?=\d)")
 
 
