@@ -13,6 +13,7 @@ from test_lessons import GOOD
 from typer.testing import CliRunner
 
 from ddpm_tutor.cli.app import app
+from ddpm_tutor.cli.page import site_subjects
 from ddpm_tutor.course.courses import own_course, read_course
 from ddpm_tutor.course.exercise import all_exercises, find_exercise, read_exercise
 from ddpm_tutor.course.lesson import all_lessons, read_lesson
@@ -162,6 +163,22 @@ def test_a_lesson_of_a_course_is_opened_and_left_by_commands_that_work(tutor, co
     assert printed(by_file, "lessons") == printed(shown, "lessons")
     assert "In the paper" not in by_file
     assert "02_closed_form.py: in order" in tutor("lesson", "2", "--course", "", "--check")
+
+
+def test_a_course_is_written_as_notebooks_and_as_pages(tutor, folder: Path, course: Path) -> None:
+    put(course / "lessons/03_bad.py", "1 +")
+    left_out = tutor("notebook", "--all", "--course", course, code=1)
+    assert "Left out: " in left_out and "03_bad.py" in left_out
+    assert {p.name for p in folder.iterdir()} == {"01_my_subject.ipynb", "02_next.ipynb"}
+    assert "My subject" in (folder / "01_my_subject.ipynb").read_text(encoding="utf-8")
+    for words in (["1"], ["--all"]):
+        said = tutor("page", *words, "--course", course, code=2)
+        assert "did not come with ddpm-tutor" in said and "--trust" in said
+    tutor("page", "2", "--course", course, "--trust")
+    assert "The next" in (folder / "02_next.html").read_text(encoding="utf-8")
+    subjects = site_subjects(read_course(course))
+    assert [s.file for s in subjects[:3]] == ["01_my_subject", "02_next", subjects[2].file]
+    assert all(subject.entry for subject in subjects[2:])
 
 
 def test_what_a_course_has_not_is_that_of_the_package(tutor, course: Path) -> None:

@@ -9,7 +9,8 @@ from itertools import pairwise
 
 import pytest
 
-from ddpm_tutor.course.formulas import Untranslatable, display, inline, latex, rows
+from ddpm_tutor.course.formula_blocks import display, rows
+from ddpm_tutor.course.formulas import Untranslatable, inline, latex
 from ddpm_tutor.course.lesson import Lesson, all_lessons
 from ddpm_tutor.course.paper import all_entries, symbols
 from ddpm_tutor.pictures.figures import own_settings

@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+import traceback
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -244,6 +245,23 @@ def test_an_answer_in_a_cell_counts_in_the_progress(
     kept = load_progress().lesson(small.key)
     assert kept.answers["How many?"] and kept.step == 2
     cells.finish()
+
+
+@pytest.mark.parametrize("error", [TutorError("no"), KeyboardInterrupt()])
+def test_a_traceback_does_not_show_the_lines_of_a_question(
+    sitting: Session, small: Lesson, error: BaseException
+) -> None:
+    """The front ends print the lines around each of its frames, and there is the answer."""
+
+    def stop(prompt: str) -> str:
+        raise error
+
+    sitting.ask = stop
+    variables: dict[str, Any] = {"ask": cells.ask, "ask_choice": ask_choice}
+    with pytest.raises(type(error)) as stopped:
+        exec("ask(2)", variables)
+    seen = {frame.filename for frame in traceback.extract_tb(stopped.value.__traceback__)}
+    assert str(small.path) not in seen and stopped.value.__suppress_context__
 
 
 def test_a_notebook_of_another_version_is_refused(small: Lesson) -> None:

@@ -62,6 +62,9 @@ x_t = q_sample(schedule, x_0.expand(5, -1, -1, -1), t, eps)
 # %% [markdown]
 # ## Pictures
 
+# %% tags=["change"]
+share = 0.5
+
 # %%
 print("printed <b> & [bold]")
 show(x_0, "x_0, as it is")
@@ -203,6 +206,7 @@ def test_all_that_is_shown_is_there(page: Path) -> None:
         "printed &lt;b&gt; &amp; [bold]", "<em>emphasis</em>", "&lt;angle&gt;",
         '<details class="code">',
         'class="histogram"', 'class="plot"', 'class="film"', 'class="live"', "<caption>Numbers",
+        "To try other values: <code>ddpm-tutor lesson ",
         "<i>x</i><sub>t-1</sub>", "Side by side: right, wrong",
         'alt="Lines. x: n; y: value. The curve: from 3 at 1 to 4 at 2."',
     ):  # fmt: skip
@@ -224,7 +228,7 @@ def test_pictures_are_said_in_words() -> None:
 
 
 def test_words_and_code_are_escaped_and_indices_are_set() -> None:
-    assert words("x_0 < β_{t-1}") == "<i>x</i><sub>0</sub> &lt; <i>β</i><sub>t-1</sub>"
+    assert words("x_0 < β_{t-1}") == "<i>x</i><sub>0</sub>\u00a0&lt;\u00a0<i>β</i><sub>t-1</sub>"
     assert words("by_digit x_0_hat save_film") == "by_digit x_0_hat save_film"
     assert words("ε_θ(x_t) σ_t²").count("<sub>") == 3
     assert "<sub>500</sub>" in words("ᾱ_500") and "<sub>θ</sub>" in words("ε_θ")
@@ -308,9 +312,10 @@ def test_a_site_has_all_pages_and_names_the_one_that_failed(
         (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")
     some = [Subject(read_lesson(tmp_path / f"{name}.py")) for name in ("broken", "small")]
     some += [Subject(e.page, e) for e in all_entries() if e.key in ("eq 2", "eq 15")]
-    monkeypatch.setattr(page_command, "site_subjects", lambda: some)
+    monkeypatch.setattr(page_command, "site_subjects", lambda _: some)
     site = tmp_path / "site"
-    done = CliRunner().invoke(app, ["page", "--all", "--out", str(site), "--device", "cpu"])
+    words = ["page", "--all", "--out", str(site), "--device", "cpu", "--trust"]
+    done = CliRunner().invoke(app, words)
     assert done.exit_code == 1, done.output
     assert "1 of 4 pages not made:\nlesson broken.py: broken.py, line 6: Zero" in done.output
     pages = {path.stem: path.read_text(encoding="utf-8") for path in site.glob("*.html")}
@@ -471,7 +476,7 @@ def test_typed_numbers_mean_what_the_terminal_takes_them_for(tab: Any) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_there_is_no_serious_fault_for_who_cannot_see_or_use_a_mouse(tab: Any, scheme: str) -> None:
+def test_there_is_no_serious_fault_for_screen_reader_or_keyboard(tab: Any, scheme: str) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not there")
     tab.emulate_media(color_scheme=scheme)
     tab.get_by_role("button", name="none").click()

@@ -100,7 +100,8 @@ def tell(number: int) -> None:
 
 
 def _run(number: int, variables: dict[str, Any]) -> None:
-    """Runs a piece; an error shows nothing of it, as that would give the answer away."""
+    """Runs a piece. The traceback of an error, or of an interrupt, would show the answer: so it
+    begins anew here."""
     sitting, session = opened(), current()
     step, piece = sitting.pieces[number - 1]
     statements, last = compile_cell(piece, sitting.lesson.path)
@@ -113,8 +114,8 @@ def _run(number: int, variables: dict[str, Any]) -> None:
             sitting.bookmark.at_step(step)
     except NameError as error:
         raise TutorError(f"Run the cells above first: {error.name!r} is not there yet.") from None
-    except TutorError:
-        raise
+    except (TutorError, KeyboardInterrupt) as error:
+        raise error.with_traceback(None) from None
     except Exception as error:
         raise TutorError(f"{type(error).__name__}: {error}") from None
 

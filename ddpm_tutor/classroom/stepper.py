@@ -305,7 +305,9 @@ class Stepper:
             output.close()
         if chosen:
             words = ", ".join(f"{name} = {self.namespace[name]!r}" for name in chosen)
-            self.session.print(Text(f"set by you: {words}", style="yellow"))
+            # who reads what is recorded has set nothing
+            by = "for this run" if self.session.recording else "by you"
+            self.session.print(Text(f"set {by}: {words}", style="yellow"))
         if value is not None:
             show(value)
 

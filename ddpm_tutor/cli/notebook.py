@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from ddpm_tutor.cli.courses import CourseOption, chosen_course, say_left_out
 from ddpm_tutor.cli.lesson import ask_for_trust, lesson_settings
 from ddpm_tutor.cli.shared_options import MAX_SEED, DataOption, Device, a_path, given
 from ddpm_tutor.commands import command
@@ -58,13 +59,15 @@ def notebook(
     ] = None,
     device: Annotated[Device | None, typer.Option(help="Device to compute on.")] = None,
     data: DataOption = None,
+    course: CourseOption = None,
     trust: Annotated[
         bool,
         typer.Option("--trust", help="Run a lesson file from elsewhere without asking first."),
     ] = False,
 ) -> None:
     """Write a lesson as a notebook for Jupyter, VS Code or Colab."""
-    from ddpm_tutor.course.lesson import all_lessons, find_lesson
+    from ddpm_tutor.course.courses import lesson_called
+    from ddpm_tutor.course.lesson import all_lessons
 
     if everything == bool(name):
         raise UsageError(
@@ -76,7 +79,11 @@ def notebook(
     if run:
         check_client()
     console = make_console(file=sys.stdout)
-    lessons = all_lessons() if everything else [find_lesson(name or "")]
+    chosen = chosen_course(course)
+    listed = chosen.lessons if chosen else all_lessons()
+    lessons = listed if everything else [lesson_called(name or "", chosen)]
+    if not lessons:
+        raise UsageError(f"The course in {course} has no lessons.")
     if everything:
         make_folder(out or Path())
     refused = []
@@ -96,6 +103,8 @@ def notebook(
         save(console, path, text)
     if refused:
         raise TutorError("\n".join([*refused, "Name another file or folder with --out."]))
+    if everything and chosen and say_left_out([chosen]):
+        raise typer.Exit(1)
     if not everything and not run:
         console.print(Text("Open it in Jupyter, VS Code or Colab, and run it cell by cell."))
 
@@ -200,7 +209,8 @@ def with_outputs(
             on_cell_complete=done,
         )
         try:
-            client.execute(env=environment, stderr=subprocess.DEVNULL)  # its warnings
+            # its warnings, on stderr, are not for the learner
+            client.execute(env=environment, stderr=subprocess.DEVNULL)
         except DeadKernelError as error:
             raise TutorError(f"Lesson {lesson.number}: its kernel has died.") from error
         except CellExecutionError as error:

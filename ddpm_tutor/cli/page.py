@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from ddpm_tutor.cli.courses import CourseOption, chosen_course, say_left_out
 from ddpm_tutor.cli.lesson import ask_for_trust, lesson_settings, open_stepper
 from ddpm_tutor.cli.shared_options import MAX_SEED, DataOption, Device, a_path
 from ddpm_tutor.commands import command
@@ -22,6 +23,7 @@ from ddpm_tutor.screen.console import make_console, written
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ddpm_tutor.course.courses import Course
     from ddpm_tutor.course.lesson import Lesson
     from ddpm_tutor.course.paper import Entry
     from ddpm_tutor.pages.page import Link
@@ -89,6 +91,7 @@ def page(
     ] = None,
     device: Annotated[Device | None, typer.Option(help="Device to compute on.")] = None,
     data: DataOption = None,
+    course: CourseOption = None,
     trust: Annotated[
         bool,
         typer.Option("--trust", help="Run a lesson file from elsewhere without asking first."),
@@ -104,30 +107,45 @@ def page(
     if data is not None:
         os.environ["DDPM_TUTOR_DATA"] = str(data)  # where the lesson's load_digits() looks
     console = make_console(file=sys.stdout)
+    chosen = chosen_course(course)
     if everything:
-        make_site(console, out or Path("site"), seed, device)
+        subjects = site_subjects(chosen)
+        check_trust(console, subjects, trust)
+        make_site(console, subjects, out or Path("site"), seed, device)
+        if chosen and say_left_out([chosen]):
+            raise typer.Exit(1)
         return
-    subject = find_subject(what or [])
+    subject = find_subject(what or [], chosen)
     values = lesson_settings(subject.lesson, settings or [], seed, device)
     out = check_target(with_html(out or Path(f"{subject.file}.html")))
-    if not trust and subject.entry is None:
-        ask_for_trust(console, subject.lesson)
+    check_trust(console, [subject], trust)
     began = time.perf_counter()
     html = recorded_page(console, subject, values)
     say_written(console, out, save(out, html), time.perf_counter() - began)
 
 
-def find_subject(what: list[str]) -> Subject:
-    """The lesson or the entry that these words name.
+def check_trust(console: Console, subjects: list[Subject], trust: bool) -> None:
+    """Asks before lessons are run that did not come with the package, unless --trust has answered.
+
+    Raises:
+        TutorError: one is not to be run.
+    """
+    for subject in subjects:
+        if not trust and subject.entry is None:
+            ask_for_trust(console, subject.lesson)
+
+
+def find_subject(what: list[str], course: "Course | None") -> Subject:
+    """The lesson, of the course or of the package, or the entry that these words name.
 
     Raises:
         UsageError: there is none.
     """
-    from ddpm_tutor.course.lesson import find_lesson
+    from ddpm_tutor.course.courses import lesson_called
     from ddpm_tutor.course.paper import Section, find_own_entry, understood
 
     if len(what) == 1 and (what[0].endswith(".py") or what[0].isdigit()):
-        return Subject(find_lesson(what[0]))
+        return Subject(lesson_called(what[0], course))
     wanted = understood(what)
     entry = find_own_entry(wanted) if isinstance(wanted, Section) else wanted
     if entry is None:
@@ -169,7 +187,7 @@ def recorded_page(
 
         stepper.expected = known_seconds(subject)
         shown = stepper.record(before)
-        stepper.namespace.clear()  # its tensors are in the memory of many pages else
+        stepper.namespace.clear()  # else the tensors of every page would stay in memory
     digits = None
     if place_of(lesson, shown):
         digits = LiveForward(ten_digits(load_digits(), int(values.get("seed", 0))))
@@ -203,7 +221,13 @@ def say_written(console: Console, path: Path, size: int, seconds: float) -> None
     console.print(written(path, "Page saved", more), soft_wrap=True)
 
 
-def make_site(console: Console, folder: Path, seed: int | None, device: Device | None) -> None:
+def make_site(
+    console: Console,
+    subjects: list[Subject],
+    folder: Path,
+    seed: int | None,
+    device: Device | None,
+) -> None:
     """All pages, and those that lead to them.
 
     Raises:
@@ -212,7 +236,6 @@ def make_site(console: Console, folder: Path, seed: int | None, device: Device |
     from ddpm_tutor.pages.site import index_page, ledger_page, symbols_page, unlinked
 
     make_folder(folder)
-    subjects = site_subjects()
     needed, began = [expected(subject) for subject in subjects], time.perf_counter()
     pages, broken = dict[str, str](), list[str]()
     for number, subject in enumerate(subjects):
@@ -239,12 +262,13 @@ def make_site(console: Console, folder: Path, seed: int | None, device: Device |
         raise TutorError("\n".join([f"{len(broken)} of {len(subjects)} pages not made:", *broken]))
 
 
-def site_subjects() -> list[Subject]:
-    """What a site has pages of."""
+def site_subjects(course: "Course | None") -> list[Subject]:
+    """What a site has pages of: the lessons of the course or of the package, and the entries."""
     from ddpm_tutor.course.lesson import all_lessons
     from ddpm_tutor.course.paper import all_entries
 
-    return [*map(Subject, all_lessons()), *(Subject(entry.page, entry) for entry in all_entries())]
+    lessons = course.lessons if course else all_lessons()
+    return [*map(Subject, lessons), *(Subject(entry.page, entry) for entry in all_entries())]
 
 
 def shared_settings(subject: Subject, seed: int | None, device: Device | None) -> dict[str, str]:

@@ -45,7 +45,6 @@ DIGITS = 10
 MOMENTS = 10  # times that the picture of the drawing shows, and its end
 DPI = 110
 
-
 NO_FUNCTION = "Nothing is drawn with own code: no function of a drawing has passed."
 ENDED = "Nothing is drawn with own code, which has ended in an error:"
 

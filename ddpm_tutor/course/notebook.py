@@ -13,7 +13,8 @@ from typing import Any
 from ddpm_tutor import __version__
 from ddpm_tutor.commands import command
 from ddpm_tutor.course.cells import Cell
-from ddpm_tutor.course.formulas import display, inline
+from ddpm_tutor.course.formula_blocks import display
+from ddpm_tutor.course.formulas import inline
 from ddpm_tutor.course.lesson import Lesson, Step, pieces
 from ddpm_tutor.course.paper import entries_named
 

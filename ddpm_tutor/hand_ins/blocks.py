@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from ddpm_tutor.hand_ins.hand_in import TOTAL, Asked, HandIn, Training, Written
+from ddpm_tutor.hand_ins.hand_in import TOTAL, Asked, HandIn, Training, Written, number_of
 
 UNPROVEN = (
     "Times are in UTC. Which answers were given, and when, is what the learner's own file of "
@@ -59,7 +59,7 @@ class Code:
 
 @dataclass(frozen=True)
 class Image:
-    """A picture: PNG in base64, and what it shows for who cannot see it."""
+    """A picture: PNG in base64, and what it shows, for readers who cannot see it."""
 
     title: str
     says: str
@@ -126,7 +126,7 @@ def answers_of(asked: Asked, passed: set[str]) -> list[Line]:
         text = f"{RIGHT if answer.right else WRONG} {answer.text or '(skipped)'}"
         found.append(Line(text, f"{which}, {minute(answer.when)}"))
     if asked.exercises and asked.earned(passed) and asked.right_at is None:
-        numbers = " and ".join(name.split("_")[0].removeprefix("ex") for name in asked.exercises)
+        numbers = " and ".join(map(number_of, asked.exercises))
         word = "exercises" if len(asked.exercises) > 1 else "exercise"
         found.append(Line(f"{RIGHT} by {word} {numbers}, below"))
     elif asked.earned_before and not asked.earned(passed):

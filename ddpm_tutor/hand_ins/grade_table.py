@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ddpm_tutor.hand_ins.grading import Grade
-from ddpm_tutor.hand_ins.hand_in import TOTAL, clean
+from ddpm_tutor.hand_ins.hand_in import TOTAL, clean, number_of
 
 COLUMNS = (
     "file", "name", "group", "points", "of", "points_by_answers", "points_by_code",
@@ -54,11 +54,6 @@ def row_of(grade: Grade, folder: Path) -> list[str]:
 def name_of(path: Path, folder: Path) -> str:
     """A file as seen from the folder, whatever its name is made of."""
     return clean(path.relative_to(folder).as_posix())
-
-
-def number_of(name: str) -> str:
-    """ "ex2_closed_form" is exercise 2."""
-    return name.split("_")[0].removeprefix("ex")
 
 
 def failure(name: str, grade: Grade) -> str:

@@ -9,10 +9,12 @@ import dataclasses
 import tempfile
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import permutations
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -206,7 +208,7 @@ def remarks_on(grade: Grade, hand_in: HandIn, unproven: list[str]) -> Iterator[s
     if hand_in.stated is not None and hand_in.stated != grade.points:
         yield f"states {hand_in.stated:g} points"
     other = [
-        f"{w.number}" for w in hand_in.exercises
+        w.number for w in hand_in.exercises
         if (w.kind == "passed") != (w.name in grade.passed) and w.name in grade.verdicts
     ]  # fmt: skip
     if other:
@@ -256,37 +258,43 @@ def quickest(questions: Sequence[Asked]) -> str:
 
 def remark_equal_code(grades: Sequence[Grade], exercises: dict[str, Exercise]) -> None:
     """Says where two hand-ins have a function word for word, or have the package's solution."""
-    having: dict[tuple[str, str], list[Grade]] = {}
-    for grade in grades:
+    copied = defaultdict[int, list[str]](list)  # numbers of exercises, by the place of a grade
+    shared = defaultdict[int, dict[int, list[str]]](dict)  # the same, by two places
+    for (name, function), places in owners(grades, exercises).items():
+        exercise = exercises[name]
+        if function == exercise.solution.source.strip():
+            for mine in places:
+                copied[mine].append(str(exercise.number))
+            continue
+        for mine, theirs in permutations(places, 2):
+            shared[mine].setdefault(theirs, []).append(str(exercise.number))
+    for mine, grade in enumerate(grades):
+        if mine in copied:
+            named = few(copied[mine])
+            grade.remarks.append(f"the package's own solution, word for word: {named}")
+        if mine in shared:
+            most_first = sorted(shared[mine].items(), key=lambda pair: -len(pair[1]))
+            said = [f"{grades[i].path.name} ({few(numbers)})" for i, numbers in most_first]
+            grade.remarks.append(f"code word for word as in {few(said)}")
+
+
+def owners(
+    grades: Sequence[Grade], exercises: dict[str, Exercise]
+) -> dict[tuple[str, str], list[int]]:
+    """Who has which function: the places of grades, by an exercise's name and the function's text.
+
+    Functions that are equal by chance, or that everybody is given, are left out.
+    """
+    found = defaultdict[tuple[str, str], list[int]](list)
+    for place, grade in enumerate(grades):
         for written in grade.hand_in.exercises if grade.hand_in else ():
             if (exercise := exercises.get(written.name)) is None:
                 continue
             function = function_in(written, exercise)
-            begun = function in exercise.start.source  # everybody is given it
+            begun = function in exercise.start.source
             if not begun and len("".join(function.split())) >= LONG_ENOUGH:
-                having.setdefault((written.name, function), []).append(grade)
-    shared: dict[tuple[int, int], list[str]] = {}
-    number = {id(grade): i for i, grade in enumerate(grades)}
-    copied: dict[int, list[str]] = {}
-    for (name, function), those in having.items():
-        exercise = exercises[name]
-        if function == exercise.solution.source.strip():
-            for grade in those:
-                copied.setdefault(number[id(grade)], []).append(str(exercise.number))
-            continue
-        for grade in those:
-            for other in those:
-                if other is not grade:
-                    pair = (number[id(grade)], number[id(other)])
-                    shared.setdefault(pair, []).append(str(exercise.number))
-    for mine, numbers in copied.items():
-        grades[mine].remarks.append(f"the package's own solution, word for word: {few(numbers)}")
-    for mine, grade in enumerate(grades):
-        others = [(theirs, numbers) for (i, theirs), numbers in shared.items() if i == mine]
-        others.sort(key=lambda pair: -len(pair[1]))
-        if others:
-            said = [f"{grades[i].path.name} ({few(numbers)})" for i, numbers in others]
-            grade.remarks.append(f"code word for word as in {few(said)}")
+                found[written.name, function].append(place)
+    return found
 
 
 def function_in(written: Written, exercise: Exercise) -> str:

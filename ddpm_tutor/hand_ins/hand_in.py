@@ -75,8 +75,8 @@ class Written:
     solution_seen: bool = False  # before it passed: then it earns no points
 
     @property
-    def number(self) -> int:
-        return int(re.findall(r"\d+", self.name)[0])
+    def number(self) -> str:
+        return number_of(self.name)
 
 
 @dataclass(frozen=True)
@@ -134,6 +134,11 @@ class HandIn:
                 part["pictures"] = []
         form = {"ddpm_tutor_hand_in": VERSION, "points": self.points, "of": TOTAL}
         return json.dumps(form | data)
+
+
+def number_of(name: str) -> str:
+    """The number of an exercise: "2" of "ex2_closed_form"."""
+    return name.split("_")[0].removeprefix("ex")
 
 
 def read_json(text: str) -> HandIn:

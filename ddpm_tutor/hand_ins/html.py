@@ -5,10 +5,6 @@ from functools import singledispatch
 from html import escape
 from pathlib import Path
 
-from pygments import highlight
-from pygments.formatters import HtmlFormatter
-from pygments.lexers import PythonLexer
-
 from ddpm_tutor.hand_ins.blocks import (
     RIGHT,
     WRONG,
@@ -21,7 +17,7 @@ from ddpm_tutor.hand_ins.blocks import (
     Page,
     Words,
 )
-from ddpm_tutor.pages.words import words
+from ddpm_tutor.pages.words import highlighted, words
 
 CSS = Path(__file__).with_name("hand_in.css")
 DATA = "ddpm-tutor-hand-in"  # the id of the element that holds the JSON
@@ -107,10 +103,9 @@ def _(block: Grid) -> str:
 
 @block_html.register
 def _(block: Code) -> str:
-    shown = highlight(block.source, PythonLexer(), HtmlFormatter(nowrap=True))
     return (
         f"<details open><summary>{escape(block.name)}</summary>"
-        f'<pre tabindex="0"><code>{shown}</code></pre></details>'
+        f'<pre tabindex="0"><code>{highlighted(block.source)}</code></pre></details>'
     )
 
 
@@ -130,7 +125,7 @@ def lines(cell: list[Line]) -> str:
 
 
 def marked(text: str) -> str:
-    """A text with its symbols; a mark in front is coloured and has a word for who cannot see it."""
+    """A text with its symbols; a mark in front is coloured, and is a word to a screen reader."""
     for mark, kind, word in ((RIGHT, "right", "right"), (WRONG, "wrong", "wrong")):
         if text.startswith(f"{mark} "):
             sign = f'<i class="{kind}" role="img" aria-label="{word}">{mark}</i>'

@@ -16,6 +16,12 @@ from ddpm_tutor.pages.words import prose, words
 from ddpm_tutor.screen.prose import without_title
 
 HERE = Path(__file__).parent
+HOME = '<a href="index.html">Contents</a> &nbsp;·&nbsp; '  # before what a page of a site is called
+# below the prose of a step that has the learner try other values: a page is of one run
+OTHER_VALUES = """\
+<p class="note">This page shows one run. To try other values: <code>{typed}</code>, and the key c \
+at this step.</p>
+"""
 
 
 @dataclass(frozen=True)
@@ -84,6 +90,8 @@ def page_of(
         body = prose(without_keys(without_title(step.prose)))
         if number == 1:
             body = body.replace("<p><strong>", '<p class="fact"><strong>') + below
+        if any(cell.is_change for cell in step.code):
+            body += OTHER_VALUES.format(typed=escape(typed))
         named = _named_entries(step, name) if links else ""
         sections.append(
             f'<section class="step" id="step-{number}" aria-labelledby="title-{number}">'
@@ -129,8 +137,7 @@ def _named_entries(step: Step, name: str) -> str:
 
 
 def _where(title: str, links: Sequence[Link]) -> str:
-    home = '<a href="index.html">Contents</a> &nbsp;·&nbsp; ' if links else ""
-    return home + words(title)
+    return HOME * bool(links) + words(title)
 
 
 def _footer(typed: str, links: Sequence[Link]) -> str:

@@ -47,7 +47,7 @@ def sprite(moments: Tensor, columns: int | None = None) -> tuple[Pixels, int, in
 
 
 def in_words(image: Pixels) -> str:
-    """What is to be seen in a picture, for who cannot see it: measured, not guessed."""
+    """What is to be seen in a picture, for readers who cannot see it: measured, not guessed."""
     values = image.astype(np.float64)
     if values.std() < FLAT:
         shade = "black" if values.mean() < 40 else "white" if values.mean() > 215 else "grey"

@@ -18,10 +18,8 @@ from ddpm_tutor.course.paper import (
 from ddpm_tutor.course.questions import questions
 from ddpm_tutor.course.search import functions
 from ddpm_tutor.learner.points import worth
-from ddpm_tutor.pages.page import shell
+from ddpm_tutor.pages.page import HOME, shell
 from ddpm_tutor.pages.words import one_line, words
-
-HOME = '<a href="index.html">Contents</a> &nbsp;·&nbsp; '
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]], label: str) -> str:

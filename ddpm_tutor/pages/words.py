@@ -10,7 +10,8 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
-from ddpm_tutor.course import formulas
+from ddpm_tutor.course.formula_blocks import rows
+from ddpm_tutor.course.formulas import inline
 from ddpm_tutor.pictures.formulas import block_svg, formula_svg
 
 # a letter with an index: x_0, β_{t-1}, ᾱ_500; no name of code, such as x_0_hat
@@ -18,7 +19,7 @@ INDEXED = re.compile(
     r"(?<![\w.])([^\W\d_][\u0300-\u036f]?)_(\{[^{}]*\}|simple|\d+|[A-Za-zθφ][\u0300-\u036f]?)(?![^\W²])"
 )
 # no line ends at these blanks
-SIGNED = re.compile(r" ([-+=≈]) ")
+SIGNED = re.compile(r" ([-+=≈]|&[lg]t;) ")
 NUMBERED = re.compile(r"\b(Eqs?\.|Alg\.|Fig\.|Table|Section|[Ll]essons?) (?=\d)")
 
 
@@ -37,8 +38,8 @@ def _indexed(found: re.Match[str]) -> str:
 def formula(block: str) -> str:
     """An indented block of prose: formulas, or an algorithm; as it stands where it is neither."""
     try:
-        rows = formulas.rows(block)
-        drawn = rows and block_svg([(row.cells, row.number) for row in rows], block.strip())
+        found = rows(block)
+        drawn = found and block_svg([(row.cells, row.number) for row in found], block.strip())
     except ValueError:  # a sign that the notation, or mathtext, does not have
         drawn = None
     if not drawn:
@@ -49,7 +50,7 @@ def formula(block: str) -> str:
 def code_words(code: str) -> str:
     """What stands in backticks: a symbol or a formula, or code."""
     try:
-        latex = formulas.inline(code)
+        latex = inline(code)
         drawn = latex and formula_svg(latex, code)
     except ValueError:
         drawn = None
@@ -86,12 +87,17 @@ def one_line(markdown: str) -> str:
     return html
 
 
+def highlighted(source: str) -> str:
+    """Python with a class for each kind of word, which the style colours."""
+    html: str = highlight(source, PythonLexer(), HtmlFormatter(nowrap=True))
+    return html.rstrip("\n")
+
+
 def code(source: str) -> str:
     """Python, folded: its lines are a click away."""
     lines = source.count("\n") + 1
-    coloured = highlight(source, PythonLexer(), HtmlFormatter(nowrap=True)).rstrip("\n")
     return (
         f'<details class="code"><summary>Code<span class="dim">, {lines} '
         f"line{'' if lines == 1 else 's'}</span></summary>"
-        f"<pre>{coloured}</pre></details>\n"
+        f"<pre>{highlighted(source)}</pre></details>\n"
     )

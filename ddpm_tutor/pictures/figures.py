@@ -92,7 +92,7 @@ def save_figure_as(path: Path, figure: "Figure", dpi: int, **options: Any) -> No
 
 
 def in_words(figure: "Figure") -> str:
-    """What the axes of a figure are, and how many pictures it has, for who cannot see it."""
+    """What the axes of a figure are, and how many pictures it has, in words for a screen reader."""
     pictured = [axis for axis in figure.axes if axis.get_images()]
     titles = ", ".join(title for axis in figure.axes if (title := axis.get_title()))
     if pictured:
