@@ -29,7 +29,8 @@ NAMED = re.compile(
     r"\b(?P<kind>Eq|Alg|Algorithm|Fig|Figure|Table)s?\.? (?P<number>\d{1,2})\b"
     r"(?P<more>(?:(?:, | and | to )\d{1,2}\b)*)"
 )
-BESIDE = re.compile(r"^    .*\((\d{1,2})\)\s*$", re.MULTILINE)
+# a number that stands apart, behind a formula; a line of code may end in `flatten(1)`
+BESIDE = re.compile(r"^    .*  \((\d{1,2})\)\s*$", re.MULTILINE)
 
 
 @dataclass(frozen=True)

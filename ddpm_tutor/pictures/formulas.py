@@ -34,8 +34,8 @@ def block_svg(rows: Sequence[tuple[Sequence[str], str]], label: str) -> str:
     Args:
         rows: the cells of each line in LaTeX, "" for none, and the number of the equation or "".
     """
-    drawn = [[_drawn(cell.replace(r"\frac", r"\dfrac")) if cell else None for cell in cells]
-             for cells, _ in rows]  # fmt: skip
+    drawn = [[_drawn(_spaced(cells, n).replace(r"\frac", r"\dfrac")) if cell else None
+              for n, cell in enumerate(cells)] for cells, _ in rows]  # fmt: skip
     lefts = _columns(rows, drawn)
     parts, top, right = list[tuple[float, float, str]](), 0.0, 0.0
     bases = []
@@ -54,6 +54,14 @@ def block_svg(rows: Sequence[tuple[Sequence[str], str]], label: str) -> str:
             parts.append((right + GAP, base, number[0]))
     width = right + max((GAP + number[1] for number in numbers if number), default=0)
     return _svg(parts, width, top - LEADING, label)
+
+
+def _spaced(cells: Sequence[str], n: int) -> str:
+    """A cell; a + or - that begins a later one joins two terms, which mathtext cannot see."""
+    opened = any(cell.endswith("[") for cell in cells[:n])
+    if n and not opened and cells[n].startswith(("+ ", "- ")):
+        return rf"{cells[n][0]}\: {cells[n][2:]}"
+    return cells[n]
 
 
 def _columns(rows: Sequence[tuple[Sequence[str], str]], drawn: Any) -> list[float]:
