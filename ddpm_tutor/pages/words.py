@@ -33,6 +33,8 @@ def words(text: str) -> str:
 
 
 def _indexed(found: re.Match[str]) -> str:
+    if "\u0303" in found[1]:  # a tilde, which few fonts put above β and μ
+        return code_words(found[0])
     index = found[2].strip("{}").replace(" ", "")
     return f"<i>{found[1]}</i><sub>{index}</sub>"
 

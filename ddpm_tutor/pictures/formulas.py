@@ -34,8 +34,8 @@ def block_svg(rows: Sequence[tuple[Sequence[str], str]], label: str) -> str:
     Args:
         rows: the cells of each line in LaTeX, "" for none, and the number of the equation or "".
     """
-    drawn = [[_drawn(_spaced(cells, n).replace(r"\frac", r"\dfrac")) if cell else None
-              for n, cell in enumerate(cells)] for cells, _ in rows]  # fmt: skip
+    drawn = [[_drawn(_spaced(cell).replace(r"\frac", r"\dfrac")) if cell else None for cell in cells]
+             for cells, _ in rows]  # fmt: skip
     lefts = _columns(rows, drawn)
     parts, top, right = list[tuple[float, float, str]](), 0.0, 0.0
     bases = []
@@ -56,12 +56,9 @@ def block_svg(rows: Sequence[tuple[Sequence[str], str]], label: str) -> str:
     return _svg(parts, width, top - LEADING, label)
 
 
-def _spaced(cells: Sequence[str], n: int) -> str:
-    """A cell; a + or - that begins a later one joins two terms, which mathtext cannot see."""
-    opened = any(cell.endswith("[") for cell in cells[:n])
-    if n and not opened and cells[n].startswith(("+ ", "- ")):
-        return rf"{cells[n][0]}\: {cells[n][2:]}"
-    return cells[n]
+def _spaced(cell: str) -> str:
+    """A cell; a + that begins it joins two terms, which mathtext cannot see. A - may be a sign."""
+    return rf"+\: {cell[2:]}" if cell.startswith("+ ") else cell
 
 
 def _columns(rows: Sequence[tuple[Sequence[str], str]], drawn: Any) -> list[float]:
