@@ -370,8 +370,8 @@ ask_choice(
          "It counts where sampling starts: at t = T the network would be asked for "
          "what it never saw."),
         ("t = T is never trained, and sampling starts there",
-         "Yes. randint never gives its second number, hence T + 1. It is a common slip, "
-         "and no loss curve shows it."),
+         "Yes. The second number of randint is never drawn, hence T + 1. It is a common "
+         "slip, and no loss curve shows it."),
         ("t = 1 is never trained, and sampling ends there",
          "randint's first number is included."),
     ],
@@ -715,8 +715,8 @@ show_images(looks[state.step], f"what it draws after {state.step} steps")
 # %% [markdown]
 # ## Two losses
 #
-# On to two thirds. The *training loss*, beside the bar, jumps: every batch has other
-# t, and some t are harder. The *validation loss* takes every t equally often, always
+# On to two thirds. The *training loss* jumps (see the last line): every batch has
+# other t, and some t are harder. The *validation loss* takes every t equally often, always
 # with the same noise. So it is much smoother, and a small change in it counts.
 
 # %%
@@ -834,9 +834,9 @@ _ = save_grid(torch.cat([*looks.values(), best]), "lesson 3 digits", 5)
 # %% [markdown]
 # ## Has it converged?
 #
-# Look at your curve once more, `outputs/lesson_3_loss.png`. At its end it is nearly
-# flat. Three things flatten a curve: what is easy has been learned, the learning rate
-# falls to zero, or nothing is left to learn. Which is it?
+# Look at your curve once more (as a file: `outputs/lesson_3_loss.png`). At its end it
+# is nearly flat. Three things flatten a curve: what is easy has been learned, the
+# learning rate falls to zero, or nothing is left to learn. Which is it?
 #
 # There is a test. Take the trained weights, raise the rate again (to half of what
 # it was), and let it fall to zero again, over a fifth as many steps.

@@ -716,7 +716,7 @@ show_runs(runs)
 # - A tenth of the labels is dropped in training, so one network predicts with
 #   and without (Alg. 1). Well trained weights have a lower loss with the right label
 #   (Eq. 14), most of all at middle t, and a higher one with a wrong label.
-# - Guidance exaggerates the label, at each t: p(x_t) · p(label | x_t)^w (Ho, Salimans 2022).
+# - Guidance exaggerates the label, at each t: `p(x_t) · p(label | x_t)^w` (Ho, Salimans 2022).
 #   Well trained weights then draw pictures that are surer, and more alike.
 # - Without a label the noise of all the steps decides the digit (Alg. 2), so `x_T`
 #   can't be classified. The dice of a GAN or a VAE fall once, those of DDPM T times.
@@ -724,5 +724,5 @@ show_runs(runs)
 # You have been through the heart of the paper. Lesson 6 takes up the bound in full
 # and bits/dim (Eq. 3, 5, 13), lesson 7 lossy coding and Eq. 16 (§4.3), lesson 8 Langevin
 # dynamics (§3.2), lesson 9 the mixing of two pictures (§4.4), lesson 10 what came after.
-# And break things: every parameter has a `--set`, and the package is short enough to
-# read in an evening.
+# And break things: every lesson has parameters to change, and the package is short
+# enough to read in an evening.

@@ -30,6 +30,7 @@ from ddpm_tutor.science.pixels import to_unit_range
 from ddpm_tutor.science.schedule import Schedule
 from ddpm_tutor.screen.curves import Curves
 from ddpm_tutor.screen.images import Images
+from ddpm_tutor.screen.prose import Code
 from ddpm_tutor.screen.shown import Question, Said
 from ddpm_tutor.screen.values import DataTable, Value
 from ddpm_tutor.storage.digits import load_offline_digits
@@ -204,7 +205,7 @@ def test_all_that_is_shown_is_there(page: Path) -> None:
     html = page.read_text(encoding="utf-8")
     for part in (
         "printed &lt;b&gt; &amp; [bold]", "<em>emphasis</em>", "&lt;angle&gt;",
-        '<details class="code">',
+        '<details class="code">', '<details class="code" open>',  # parameters are seen at once
         'class="histogram"', 'class="plot"', 'class="film"', 'class="live"', "<caption>Numbers",
         "To try other values: <code>ddpm-tutor lesson ",
         "<i>x</i><sub>t-1</sub>", "Side by side: right, wrong",
@@ -213,6 +214,14 @@ def test_all_that_is_shown_is_there(page: Path) -> None:
         assert part in html, part
     assert 'alt="x_t, t = 0: bright strokes on a dark ground"' in html
     assert 'alt="x_t, t = 800: noise"' in html
+
+
+def test_values_that_a_question_may_be_about_are_not_folded_away() -> None:
+    """Nothing else on a page says them; and it says why they cannot be changed there."""
+    html = to_html([Code("beta_T = 0.02", "change"), Code("lost = 1")])
+    seen, note, folded = html.splitlines()
+    assert '<details class="code" open>' in seen and '<details class="code">' in folded
+    assert "in a notebook, you can change this" in note
 
 
 def test_pictures_are_said_in_words() -> None:
@@ -231,6 +240,7 @@ def test_words_and_code_are_escaped_and_indices_are_set() -> None:
     assert words("x_0 < β_{t-1}") == "<i>x</i><sub>0</sub>\u00a0&lt;\u00a0<i>β</i><sub>t-1</sub>"
     assert words("by_digit x_0_hat save_film") == "by_digit x_0_hat save_film"
     assert words("ε_θ(x_t) σ_t²").count("<sub>") == 3
+    assert words("2^100 x^2") == "2<sup>100</sup> x^2"
     assert "<sub>500</sub>" in words("ᾱ_500") and "<sub>θ</sub>" in words("ε_θ")
     assert "<code>save_film(a &lt; b)</code>" in prose("Say `save_film(a < b)`.")
     assert 'aria-label="√ᾱ_t"' in prose("It is `√ᾱ_t`.") and "<svg" in prose("It is `√ᾱ_t`.")

@@ -244,7 +244,8 @@ class Stepper:
         source = shown_source(cell)
         if source:
             self.session.gap()
-            self.session.print(Padding(Code(source), (0, 0, 1, 2)))
+            kind = "parameters" * cell.is_parameters or "change" * cell.is_change
+            self.session.print(Padding(Code(source, kind), (0, 0, 1, 2)))
 
     def _execute_or_explain(self, number: int) -> None:
         """Runs a step; a learner who is present can look into an error, and stop it by Ctrl-C."""

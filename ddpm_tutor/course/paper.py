@@ -27,9 +27,10 @@ FACTS = re.compile(r"^\*\*[^*]+:\*\*.*?(?:\n\n|\Z)", re.MULTILINE | re.DOTALL)
 # pieces as lessons name them: Eq. 11, Alg. 2, Algorithm 2, Fig. 6, Table 1; (11) after a formula
 NAMED = re.compile(
     r"\b(?P<kind>Eq|Alg|Algorithm|Fig|Figure|Table)s?\.? (?P<number>\d{1,2})\b"
-    r"(?P<more>(?:(?:, | and | to )\d{1,2}\b)*)"
+    r"(?P<more>(?:(?:, | and | to )\d{1,2}\b(?!\.\d))*)"
 )
-BESIDE = re.compile(r"^    .*\((\d{1,2})\)\s*$", re.MULTILINE)
+# a number that stands apart, behind a formula; a line of code may end in `flatten(1)`
+BESIDE = re.compile(r"^    .*  \((\d{1,2})\)\s*$", re.MULTILINE)
 
 
 @dataclass(frozen=True)

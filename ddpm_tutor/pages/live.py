@@ -79,6 +79,7 @@ def live_forward(images: Tensor) -> str:
     digits = "".join(f'<option value="{d}">{d}</option>' for d in range(len(images)))
     noises = "".join(f'<option value="{n}">{n + 1}</option>' for n in range(NOISES))
     formula = code_words("x_t = √ᾱ_t x_0 + √(1 - ᾱ_t) ε")
+    left = code_words("ᾱ_t")
     names = ("x_0", "eps", "x_t")
     canvases = {
         name: f'<canvas class="pixels" role="img" data-of="{name}" width="{data["side"]}" '
@@ -88,7 +89,8 @@ def live_forward(images: Tensor) -> str:
     return f"""\
 <section class="live" aria-labelledby="live-title">
 <h3 id="live-title">Try it: any t</h3>
-<p>You choose; this page computes {formula} (Eq. 4) as you move t.</p>
+<p>You choose; this page computes {formula} (Eq. 4) as you move t.
+{left} says how much of the picture's variance is left after t steps.</p>
 <div class="sum">
 <figure>{canvases["x_0"]}<figcaption><b data-say="signal"></b> <i>x</i><sub>0</sub></figcaption>
 </figure>
@@ -104,7 +106,7 @@ max="1000" value="200" step="1"><output for="live-t"></output></div>
 <dl class="numbers"><div><dt>{words("ᾱ_t")}</dt><dd data-say="alpha_bar"></dd></div>
 <div><dt>{words("√ᾱ_t")}</dt><dd data-say="signal"></dd></div>
 <div><dt>{words("√(1 - ᾱ_t)")}</dt><dd data-say="noise"></dd></div>
-<div><dt>{words("signal to noise, ᾱ_t / (1 - ᾱ_t)")}</dt><dd data-say="snr"></dd></div>
+<div><dt>{words("ᾱ_t / (1 - ᾱ_t)")}</dt><dd data-say="snr"></dd></div>
 </dl>
 <script type="application/json">{json.dumps(data)}</script>
 </section>

@@ -12,9 +12,11 @@ from pathlib import Path
 
 from ddpm_tutor.pages.pieces import title_of, to_html
 from ddpm_tutor.pages.words import words
+from ddpm_tutor.pictures.films import side_by_side
+from ddpm_tutor.pictures.picture_files import film_bytes
 from ddpm_tutor.screen.curves import FigureCurves
 from ddpm_tutor.screen.prose import Sentence
-from ddpm_tutor.screen.shown import LETTERS, ON_PARTS, Question, Said, SavedFile
+from ddpm_tutor.screen.shown import LETTERS, ON_PARTS, Film, Question, Runs, Said, SavedFile
 from ddpm_tutor.screen.values import number
 
 UNANSWERED = "Run this cell where you can type, as in Jupyter, to answer it."
@@ -49,6 +51,9 @@ def cell_html(shown: object, curves: FigureCurves | None = None) -> str:
             drawn = to_html(filter(None, [curves, shown]))
         where = f"{shown.what} saved: {shown.path}"
         return output(f'{drawn}<p class="dim">{escape(where)}</p>')
+    if isinstance(shown, Runs):
+        drawn = film_bytes(side_by_side(shown.film.views, shown.film.captions))
+        return output(_gif(drawn, f"Side by side: {', '.join(shown.film.views)}", shown.film))
     return output(to_html([shown]))
 
 
@@ -83,8 +88,12 @@ def other_replies(pairs: Sequence[tuple[str, str]]) -> str:
 
 def moving(file: SavedFile) -> str:
     """A film as the GIF that was saved."""
-    data = base64.b64encode(file.path.read_bytes()).decode()
-    title, film = title_of(file.name) or "Film", file.film
+    return _gif(file.path.read_bytes(), title_of(file.name) or "Film", file.film)
+
+
+def _gif(gif: bytes, title: str, film: Film | None) -> str:
+    """A film that needs no script: a notebook runs none of a page's."""
+    data = base64.b64encode(gif).decode()
     ends = f", from {film.captions[0]} to {film.captions[-1]}" if film and film.captions else ""
     return (
         f'<figure class="sheet"><figcaption>{words(title)}</figcaption>'

@@ -47,6 +47,9 @@ from ddpm_tutor.screen.values import (
 BINS = 48  # of a histogram
 ZOOM = 3  # pixels of the page for one of a picture of many digits
 MAX_CAPTION = 9  # characters of a caption below one of five pictures on a telephone
+FIXED = (
+    "A page has one run. In the terminal, or in a notebook, you can change this and run it again."
+)
 ALONE = 256  # pixels of the page for a picture of one digit
 
 
@@ -92,7 +95,9 @@ def _(shown: Padding) -> str:
 
 @piece.register
 def _(shown: Code) -> str:
-    return code(shown.source)
+    """Code, folded; not what the question below may be about, the values that can be changed."""
+    note = f'<p class="note">{FIXED}</p>\n' if shown.kind == "change" else ""
+    return code(shown.source, unfolded=bool(shown.kind)) + note
 
 
 @piece.register

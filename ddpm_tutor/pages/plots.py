@@ -98,7 +98,7 @@ def _ticks(low: float, high: float, log: bool) -> Iterator[tuple[float, str]]:
     if log and high - low > 1.2:
         step = max(1, math.ceil((high - low) / 6))
         for power in range(math.ceil(low - 1e-9), math.floor(high + 1e-9) + 1, step):
-            yield power, f"{10.0**power:g}"
+            yield power, f"{10.0**power:,.0f}" if 0 <= power <= 7 else f"{10.0**power:g}"
         return
     if log:
         low, high = 10**low, 10**high

@@ -23,14 +23,19 @@ SIGNED = re.compile(r" ([-+=≈]|&[lg]t;) ")
 NUMBERED = re.compile(r"\b(Eqs?\.|Alg\.|Fig\.|Table|Section|[Ll]essons?) (?=\d)")
 
 
+POWER = re.compile(r"(?<=\d)\^(\d+)")  # of a number by a number, such as 2^100
+
+
 def words(text: str) -> str:
     """A sentence as HTML: letters with an index as such, lines kept."""
     held = SIGNED.sub("\u00a0\\1\u00a0", escape(text, quote=False))
-    held = NUMBERED.sub("\\1\u00a0", held)
+    held = POWER.sub(r"<sup>\1</sup>", NUMBERED.sub("\\1\u00a0", held))
     return INDEXED.sub(_indexed, held).replace("\n", "<br>")
 
 
 def _indexed(found: re.Match[str]) -> str:
+    if "\u0303" in found[1]:  # a tilde, which few fonts put above β and μ
+        return code_words(found[0])
     index = found[2].strip("{}").replace(" ", "")
     return f"<i>{found[1]}</i><sub>{index}</sub>"
 
@@ -93,11 +98,11 @@ def highlighted(source: str) -> str:
     return html.rstrip("\n")
 
 
-def code(source: str) -> str:
-    """Python, folded: its lines are a click away."""
+def code(source: str, *, unfolded: bool = False) -> str:
+    """Python, folded: its lines are a click away. Where it is `unfolded` they are seen at once."""
     lines = source.count("\n") + 1
     return (
-        f'<details class="code"><summary>Code<span class="dim">, {lines} '
+        f'<details class="code"{" open" * unfolded}><summary>Code<span class="dim">, {lines} '
         f"line{'' if lines == 1 else 's'}</span></summary>"
         f"<pre>{highlighted(source)}</pre></details>\n"
     )

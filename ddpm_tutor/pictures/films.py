@@ -1,6 +1,6 @@
 """Films: the states of the chain that they show, and their frames."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 
@@ -73,27 +73,42 @@ def film(
             factor = min(max(1, 2 * MIN_SIDE // left.shape[1]), MAX_FACTOR)
         pair = enlarged(left, factor), enlarged(right, factor)
         time = f"t = {frame.t}{way and ', '}{way}"
-        pictures.append(_captioned(*pair, names, time, title))
+        pictures.append(_captioned(pair, names, time, title))
+    return pictures
+
+
+def side_by_side(views: Mapping[str, Tensor], captions: Sequence[str]) -> list[Pixels]:
+    """Moments of several chains as pictures: the chains side by side, a caption below each moment.
+
+    Args:
+        views: (moments, N, 1, H, W) of each chain, by its name.
+    """
+    pictures = []
+    for moment, caption in enumerate(captions):
+        grids = [grid(images[moment]) for images in views.values()]
+        factor = -(-MIN_SIDE // grids[0].shape[1])
+        pictures.append(_captioned([enlarged(g, factor) for g in grids], list(views), caption))
     return pictures
 
 
 def _captioned(
-    left: Pixels, right: Pixels, names: tuple[str, str], time: str, title: str
+    pictures: Sequence[Pixels], names: Sequence[str], time: str, title: str = ""
 ) -> Pixels:
-    """Two pictures side by side on a dark sheet, with their names above and t below."""
+    """Pictures of one size side by side on a dark sheet, with their names above and t below."""
     margin, band = 16, 36
-    height, width = left.shape
-    sheet = Image.new("L", (2 * width + 3 * margin, height + 2 * band), 16)
-    sheet.paste(Image.fromarray(left), (margin, band))
-    sheet.paste(Image.fromarray(right), (width + 2 * margin, band))
+    height, width = pictures[0].shape
+    sheet = Image.new("L", (len(pictures) * (width + margin) + margin, height + 2 * band), 16)
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(size=18)
-    middle_left, middle_right = margin + width / 2, 2 * margin + 1.5 * width
-    draw.text((middle_left, band / 2), names[0], fill=230, font=font, anchor="mm")
-    draw.text((middle_right, band / 2), names[1], fill=230, font=font, anchor="mm")
     below = height + 1.5 * band
-    draw.text((middle_left, below), time, fill=230, font=font, anchor="mm")
-    draw.text((middle_right, below), title, fill=150, font=font, anchor="mm")
+    for number, (picture, name) in enumerate(zip(pictures, names, strict=True)):
+        left = margin + number * (width + margin)
+        sheet.paste(Image.fromarray(picture), (left, band))
+        draw.text((left + width / 2, band / 2), name, fill=230, font=font, anchor="mm")
+        if number == 0:
+            draw.text((left + width / 2, below), time, fill=230, font=font, anchor="mm")
+        elif number == 1:
+            draw.text((left + width / 2, below), title, fill=150, font=font, anchor="mm")
     return np.asarray(sheet)
 
 

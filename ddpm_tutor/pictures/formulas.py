@@ -34,7 +34,7 @@ def block_svg(rows: Sequence[tuple[Sequence[str], str]], label: str) -> str:
     Args:
         rows: the cells of each line in LaTeX, "" for none, and the number of the equation or "".
     """
-    drawn = [[_drawn(cell.replace(r"\frac", r"\dfrac")) if cell else None for cell in cells]
+    drawn = [[_drawn(_spaced(cell).replace(r"\frac", r"\dfrac")) if cell else None for cell in cells]
              for cells, _ in rows]  # fmt: skip
     lefts = _columns(rows, drawn)
     parts, top, right = list[tuple[float, float, str]](), 0.0, 0.0
@@ -54,6 +54,11 @@ def block_svg(rows: Sequence[tuple[Sequence[str], str]], label: str) -> str:
             parts.append((right + GAP, base, number[0]))
     width = right + max((GAP + number[1] for number in numbers if number), default=0)
     return _svg(parts, width, top - LEADING, label)
+
+
+def _spaced(cell: str) -> str:
+    """A cell; a + that begins it joins two terms, which mathtext cannot see. A - may be a sign."""
+    return rf"+\: {cell[2:]}" if cell.startswith("+ ") else cell
 
 
 def _columns(rows: Sequence[tuple[Sequence[str], str]], drawn: Any) -> list[float]:

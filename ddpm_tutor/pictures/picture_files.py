@@ -85,7 +85,9 @@ def with_ending(path: Path, endings: Sequence[str]) -> Path:
 def write_picture(path: Path, pixels: Pixels) -> None:
     """Writes a picture, whole or not at all, as the ending of `path` says: one of `PICTURES`."""
     ending = path.suffix.lower()
-    _write(path, pixels, extension=ending, **PICTURES[ending].options)
+    data = _encoded(pixels, extension=ending, **PICTURES[ending].options)
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
 
 
 def write_film(
@@ -98,18 +100,29 @@ def write_film(
 
     The frames numbered in `hold` stay longer.
     """
-    frames, ending = list(pictures), path.suffix.lower()
+    data = film_bytes(pictures, path.suffix.lower(), hold, frame_ms)
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def film_bytes(
+    pictures: Iterable[Pixels],
+    ending: str = ".gif",
+    hold: Sequence[int] = (-1,),
+    frame_ms: int = FRAME_MS,
+) -> bytes:
+    """What such a file holds."""
+    frames = list(pictures)
     durations = [frame_ms] * len(frames)
     for index in hold:
         durations[index] = HOLD_MS
     options = FILMS[ending].options
-    _write(path, frames, extension=ending, save_all=True, duration=durations, loop=0, **options)
+    return _encoded(frames, extension=ending, save_all=True, duration=durations, loop=0, **options)
 
 
-def _write(path: Path, pixels: Pixels | list[Pixels], **options: Any) -> None:
+def _encoded(pixels: Pixels | list[Pixels], **options: Any) -> bytes:
     import imageio.v3 as iio
 
     # to memory: after an error of the disk imageio would try once more, and complain on the screen
-    data = iio.imwrite("<bytes>", pixels, plugin="pillow", **options)
-    with replacing(path) as temporary:
-        temporary.write_bytes(data)
+    data: bytes = iio.imwrite("<bytes>", pixels, plugin="pillow", **options)
+    return data

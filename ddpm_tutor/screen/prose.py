@@ -72,10 +72,14 @@ class Prose(Markdown):
 
 
 class Code:
-    """Python code in colours; what is too long for a line stands deeper on the next."""
+    """Python code in colours; what is too long for a line stands deeper on the next.
 
-    def __init__(self, source: str) -> None:
-        self.source = source
+    Attributes:
+        kind: "parameters" or "change" where it holds what a learner may set; else "".
+    """
+
+    def __init__(self, source: str, kind: str = "") -> None:
+        self.source, self.kind = source, kind
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield Syntax(

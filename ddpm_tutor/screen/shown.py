@@ -77,7 +77,7 @@ class Question:
             return f"{number(self.answer)}. {self.why}"
         option, reply = self.options[int(self.answer)]
         why = re.sub(r"^Yes[.:,] ", "", reply)
-        if why != reply and re.match(r"[a-z]+\b(?!_)", why):  # but no symbol, such as x_0
+        if why != reply and re.match(r"[a-z]+\b(?![_(])", why):  # no symbol, such as x_0 or q(x)
             why = why[0].upper() + why[1:]
         return f"{LETTERS[int(self.answer)]}) {option}\n{why}"
 
