@@ -34,8 +34,7 @@ def block_svg(rows: Sequence[tuple[Sequence[str], str]], label: str) -> str:
     Args:
         rows: the cells of each line in LaTeX, "" for none, and the number of the equation or "".
     """
-    drawn = [[_drawn(_spaced(cell).replace(r"\frac", r"\dfrac")) if cell else None for cell in cells]
-             for cells, _ in rows]  # fmt: skip
+    drawn = [[_displayed(cell) if cell else None for cell in cells] for cells, _ in rows]
     lefts = _columns(rows, drawn)
     parts, top, right = list[tuple[float, float, str]](), 0.0, 0.0
     bases = []
@@ -93,6 +92,11 @@ def _svg(
         f'viewBox="0 0 {width:.1f} {height:.1f}" width="{width / SIZE:.3f}em" '
         f'height="{height / SIZE:.3f}em" fill="currentColor" style="{style}">{glyphs}</svg>'
     )
+
+
+def _displayed(latex: str) -> tuple[str, float, float, float]:
+    """`_drawn` of a formula in a line of its own: its fractions are as tall as they like."""
+    return _drawn(_spaced(latex).replace(r"\frac", r"\dfrac"))
 
 
 @cache
