@@ -480,6 +480,8 @@ say(". ".join(verdicts) + "." + (
 w = 5.0  # --guidance in the commands, g in exercise 14
 
 # %%
+if not 0 <= w <= 20:
+    raise ValueError("w must be from 0 to 20.")
 ask_number(
     "One picture is a 2 with probability 0.9, another with 0.6. By p(2 | x) alone the "
     "first is favoured 1.5 times. How many times with this w?",

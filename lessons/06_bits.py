@@ -525,6 +525,8 @@ show_table("The bound, from noise to picture",
 sigma_1 = 0.01  # √β_1
 
 # %%
+if sigma_1 <= 0:
+    raise ValueError("sigma_1 must be above 0.")
 variance = schedule.beta[1]
 values = torch.linspace(-1, 1, 256, dtype=torch.float64)
 def value_bits(value, mean, variance=variance):  # what a value takes

@@ -104,7 +104,7 @@ show_images(torch.stack([x_t[0], *(value[0] for value in said.values())]),
 # Then press `c` to change t. Try `t_here = 50`, and say first what v will look like.
 
 # %% tags=["change"]
-t_here = 900  # from 1 to 1000
+t_here = 900  # from 0 to 1000
 
 # %%
 x_t, t, eps = noisy(t_here)
