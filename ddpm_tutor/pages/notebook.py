@@ -52,8 +52,8 @@ def cell_html(shown: object, curves: FigureCurves | None = None) -> str:
         where = f"{shown.what} saved: {shown.path}"
         return output(f'{drawn}<p class="dim">{escape(where)}</p>')
     if isinstance(shown, Runs):
-        drawn = film_bytes(side_by_side(shown.film.views, shown.film.captions))
-        return output(_gif(drawn, f"Side by side: {', '.join(shown.film.views)}", shown.film))
+        gif = film_bytes(side_by_side(shown.film.views, shown.film.captions))
+        return output(_gif(gif, f"Side by side: {', '.join(shown.film.views)}", shown.film))
     return output(to_html([shown]))
 
 

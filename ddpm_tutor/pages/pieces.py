@@ -47,9 +47,7 @@ from ddpm_tutor.screen.values import (
 BINS = 48  # of a histogram
 ZOOM = 3  # pixels of the page for one of a picture of many digits
 MAX_CAPTION = 9  # characters of a caption below one of five pictures on a telephone
-FIXED = (
-    "A page has one run. In the terminal, or in a notebook, you can change this and run it again."
-)
+FIXED = "A page holds one run. In the terminal, or in a notebook, you can change this."
 ALONE = 256  # pixels of the page for a picture of one digit
 
 

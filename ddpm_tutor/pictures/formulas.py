@@ -34,8 +34,7 @@ def block_svg(rows: Sequence[tuple[Sequence[str], str]], label: str) -> str:
     Args:
         rows: the cells of each line in LaTeX, "" for none, and the number of the equation or "".
     """
-    drawn = [[_drawn(_spaced(cell).replace(r"\frac", r"\dfrac")) if cell else None for cell in cells]
-             for cells, _ in rows]  # fmt: skip
+    drawn = [[_drawn(_spaced(cell)) if cell else None for cell in cells] for cells, _ in rows]
     lefts = _columns(rows, drawn)
     parts, top, right = list[tuple[float, float, str]](), 0.0, 0.0
     bases = []
@@ -57,7 +56,11 @@ def block_svg(rows: Sequence[tuple[Sequence[str], str]], label: str) -> str:
 
 
 def _spaced(cell: str) -> str:
-    """A cell; a + that begins it joins two terms, which mathtext cannot see. A - may be a sign."""
+    """A cell of its own size; a + that begins it has the blanks of one between two terms.
+
+    A - keeps close to what follows: there it may be a sign.
+    """
+    cell = cell.replace(r"\frac", r"\dfrac")
     return rf"+\: {cell[2:]}" if cell.startswith("+ ") else cell
 
 
