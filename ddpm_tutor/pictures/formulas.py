@@ -34,7 +34,7 @@ def block_svg(rows: Sequence[tuple[Sequence[str], str]], label: str) -> str:
     Args:
         rows: the cells of each line in LaTeX, "" for none, and the number of the equation or "".
     """
-    drawn = [[_drawn(_spaced(cell)) if cell else None for cell in cells] for cells, _ in rows]
+    drawn = [[_displayed(cell) if cell else None for cell in cells] for cells, _ in rows]
     lefts = _columns(rows, drawn)
     parts, top, right = list[tuple[float, float, str]](), 0.0, 0.0
     bases = []
@@ -56,11 +56,7 @@ def block_svg(rows: Sequence[tuple[Sequence[str], str]], label: str) -> str:
 
 
 def _spaced(cell: str) -> str:
-    """A cell of its own size; a + that begins it has the blanks of one between two terms.
-
-    A - keeps close to what follows: there it may be a sign.
-    """
-    cell = cell.replace(r"\frac", r"\dfrac")
+    """A cell; a + that begins it joins two terms, which mathtext cannot see. A - may be a sign."""
     return rf"+\: {cell[2:]}" if cell.startswith("+ ") else cell
 
 
@@ -96,6 +92,11 @@ def _svg(
         f'viewBox="0 0 {width:.1f} {height:.1f}" width="{width / SIZE:.3f}em" '
         f'height="{height / SIZE:.3f}em" fill="currentColor" style="{style}">{glyphs}</svg>'
     )
+
+
+def _displayed(latex: str) -> tuple[str, float, float, float]:
+    """`_drawn` of a formula in a line of its own: its fractions are as tall as they like."""
+    return _drawn(_spaced(latex).replace(r"\frac", r"\dfrac"))
 
 
 @cache
