@@ -275,7 +275,8 @@ if (live) {
     const values = {
       alpha_bar: alpha_bar < 0.001 ? alpha_bar.toExponential(2) : alpha_bar.toFixed(4),
       signal: Math.sqrt(alpha_bar).toFixed(3), noise: Math.sqrt(1 - alpha_bar).toFixed(3),
-      snr: t ? Number((alpha_bar / (1 - alpha_bar)).toPrecision(3)).toLocaleString("en", { maximumSignificantDigits: 3 }) : "∞",
+      snr: !t ? "∞" : alpha_bar < 0.001 ? (alpha_bar / (1 - alpha_bar)).toExponential(2)
+        : Number((alpha_bar / (1 - alpha_bar)).toPrecision(3)).toLocaleString("en", { maximumSignificantDigits: 3 }),
     };
     all("[data-say]", live).forEach((place) => { place.textContent = values[place.dataset.say]; });
     live.querySelector("output").textContent = `t = ${t}`;

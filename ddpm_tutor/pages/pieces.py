@@ -47,9 +47,6 @@ from ddpm_tutor.screen.values import (
 BINS = 48  # of a histogram
 ZOOM = 3  # pixels of the page for one of a picture of many digits
 MAX_CAPTION = 9  # characters of a caption below one of five pictures on a telephone
-FIXED = (
-    "A page has one run. In the terminal, or in a notebook, you can change this and run it again."
-)
 ALONE = 256  # pixels of the page for a picture of one digit
 
 
@@ -96,8 +93,7 @@ def _(shown: Padding) -> str:
 @piece.register
 def _(shown: Code) -> str:
     """Code, folded; not what the question below may be about, the values that can be changed."""
-    note = f'<p class="note">{FIXED}</p>\n' if shown.kind == "change" else ""
-    return code(shown.source, unfolded=bool(shown.kind)) + note
+    return code(shown.source, unfolded=bool(shown.kind))
 
 
 @piece.register
