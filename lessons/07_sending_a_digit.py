@@ -163,7 +163,7 @@ say("The Kullback-Leibler divergence of lesson 6 is just that: what it costs to 
 # largest that `q / p` can be. The first that is taken is a fair draw from q. Only its
 # place in the list is sent. (Better ways come nearer to the KL: Harsha et al. 2007.)
 #
-# We try it 2,000 times, with p = N(0, 1) and q = N(2, 0.2²).
+# We try it 2,000 times, with `p = N(0, 1)` and `q = N(2, 0.2²)`.
 
 # %%
 def log_ratio(x):  # ln q(x) / p(x), for q = N(2, 0.2²) and p = N(0, 1)

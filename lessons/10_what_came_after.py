@@ -652,7 +652,7 @@ print(f"read right: {read_right(straight):.0f} percent of {n}")
 #
 #     ∇ log p(x_t | y) = ∇ log p(x_t) + ∇ log p(y | x_t)
 #
-# The first is the score, -ε / √(1 - ᾱ_t). So in terms of noise:
+# The first is the score, `-ε / √(1 - ᾱ_t)`. So in terms of noise:
 #
 #     ε - w √(1 - ᾱ_t) ∇ log p(y | x_t)
 #

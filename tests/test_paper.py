@@ -107,7 +107,7 @@ def test_what_is_no_piece_gets_one_clear_line(typed: str) -> None:
 def test_pieces_are_recognised_in_the_words_of_a_lesson() -> None:
     text = "Eq. 3 to 5, then Eqs. 8 and 12; Alg. 2, Algorithm 1\n\n    x = y      (14)\n"
     assert pieces_named(text) == [
-        "eq 3", "eq 4", "eq 5", "eq 12", "eq 8", "alg 2", "alg 1", "eq 14",
+        "eq 3", "eq 4", "eq 5", "eq 8", "eq 12", "alg 2", "alg 1", "eq 14",
     ]  # fmt: skip
     assert [entry.key for entry in entries_named("Eq. 18, Eq. 99")] == ["eq 17"]
 

@@ -13,24 +13,56 @@ from pygments.lexers import PythonLexer
 from ddpm_tutor.course import formulas
 from ddpm_tutor.pictures.formulas import block_svg, formula_svg
 
+INDEX = r"\{[^{}]*\}|simple|prev|\d+|[A-Za-zθτφ][\u0300-\u036f]?"
 # a letter with an index: x_0, β_{t-1}, ᾱ_500; no name of code, such as x_0_hat
-INDEXED = re.compile(
-    r"(?<![\w.])([^\W\d_][\u0300-\u036f]?)_(\{[^{}]*\}|simple|\d+|[A-Za-zθφ][\u0300-\u036f]?)(?![^\W²])"
+INDEXED = re.compile(rf"(?<![\w.])([^\W\d_][\u0300-\u036f]?)_({INDEX})(?![^\W²])")
+MARKED = r"(?:[^\W\d_][\u0302-\u0304]|ᾱ)"  # ᾱ may be one sign
+# a root, or a letter with a bar, tilde or hat, is drawn: in many fonts the bar is out of its place
+DRAWN = re.compile(
+    rf"√(?:\((?:[^()]|\([^()]*\))*\)|\d+(?![\w.])|(?:{MARKED}|[^\W\d_])(?:_(?:{INDEX}))?(?![^\W²]))"
+    rf"|(?<![\w.]){MARKED}(?:_(?:{INDEX}))?²?(?!\w)"
 )
 # no line ends at these blanks
 SIGNED = re.compile(r" ([-+=≈]) ")
 NUMBERED = re.compile(r"\b(Eqs?\.|Alg\.|Fig\.|Table|Section|[Ll]essons?) (?=\d)")
+# a minus before a number, a root or a symbol, which may be drawn; no dash of an option or a compound
+MINUS = re.compile(r"(?<![\w)\]}\-])-(?=\d|log|√|[^\x00-\x7f]|[A-Za-z]_|\Z)")
+POWER = re.compile(r"(?<=[\d)])\^(-?\w+)")
+# a cell of one to three values, which the question after it speaks of
+VALUES = re.compile(r"(?:\w+ = [\w.+-]+(?:  #.*)?\n?){1,3}")
+OPTION = re.compile(r"(?<![\w-])--[a-z][\w-]*")
 
 
 def words(text: str) -> str:
-    """A sentence as HTML: letters with an index as such, lines kept."""
-    held = SIGNED.sub("\u00a0\\1\u00a0", escape(text, quote=False))
-    held = NUMBERED.sub("\\1\u00a0", held)
-    return INDEXED.sub(_indexed, held).replace("\n", "<br>")
+    """A sentence as HTML: roots, powers and letters with an index as such, lines kept."""
+    html, at = "", 0
+    for found in DRAWN.finditer(text):
+        html += _plain(text[at : found.start()]) + code_words(found[0])
+        at = found.end()
+    return html + _plain(text[at:])
+
+
+def _plain(text: str) -> str:
+    """What is written with letters alone, as HTML."""
+    held = SIGNED.sub("\u00a0\\1\u00a0", MINUS.sub("−", escape(text, quote=False)))
+    held = NUMBERED.sub("\\1\u00a0", held).replace("\u00a0-\u00a0", "\u00a0−\u00a0")
+    held = INDEXED.sub(_indexed, held).replace("log2 ", "log<sub>2</sub>\u00a0")
+    held = POWER.sub(_raised, held)
+    return _options_whole(held).replace("\n", "<br>")
+
+
+def _raised(found: re.Match[str]) -> str:
+    index = found[1].replace("-", "−")
+    return f'<sup style="line-height:0;font-size:.72em">{index}</sup>'
+
+
+def _options_whole(html: str) -> str:
+    """No line ends within the dashes of `--set`."""
+    return OPTION.sub(r'<span style="white-space:nowrap">\g<0></span>', html)
 
 
 def _indexed(found: re.Match[str]) -> str:
-    index = found[2].strip("{}").replace(" ", "")
+    index = INDEXED.sub(_indexed, found[2].strip("{}").replace(" ", "").replace("-", "−"))
     return f"<i>{found[1]}</i><sub>{index}</sub>"
 
 
@@ -53,7 +85,7 @@ def code_words(code: str) -> str:
         drawn = latex and formula_svg(latex, code)
     except ValueError:
         drawn = None
-    return drawn or f"<code>{escape(code, quote=False)}</code>"
+    return drawn or f"<code>{_options_whole(escape(code, quote=False))}</code>"
 
 
 def _code_block(self: Any, tokens: list[Token], at: int, *rest: Any) -> str:
@@ -87,11 +119,12 @@ def one_line(markdown: str) -> str:
 
 
 def code(source: str) -> str:
-    """Python, folded: its lines are a click away."""
+    """Python, folded: its lines are a click away; but a few values stand open."""
     lines = source.count("\n") + 1
     coloured = highlight(source, PythonLexer(), HtmlFormatter(nowrap=True)).rstrip("\n")
+    opened = " open" * bool(VALUES.fullmatch(source))
     return (
-        f'<details class="code"><summary>Code<span class="dim">, {lines} '
+        f'<details class="code"{opened}><summary>Code<span class="dim">, {lines} '
         f"line{'' if lines == 1 else 's'}</span></summary>"
         f"<pre>{coloured}</pre></details>\n"
     )
