@@ -578,8 +578,8 @@ show_table("L_0, border and all",
            by_kind(before))
 border, far = (to_bits(v).mean().item() for v in (
     bound.border, bound.between(201, 1000)))
-say(f"In L the border takes {border:.0f} bits. All 800 steps from x_1000 to x_200, which settle "
-    f"what digit it is, take {far:.0f}.")
+say(f"In L the border takes {border:,.0f} bits. All 800 steps from x_1000 to x_200, which settle "
+    f"what digit it is, take {far:,.0f}.")
 
 # %% [markdown]
 # ## Mend it
@@ -754,7 +754,7 @@ show_table("Bits/dim",
 shades = of_kinds["drawn"].mean() - of_kinds["drawn, black"].mean()
 say("The mended model is sure that the dark is black. Shades of 1 or 2 of 255, which nobody "
     f"sees, prove it wrong, and take {to_bits(shades):,.0f} bits. What digit it is takes "
-    f"{far:.0f}. (Whoever is sure and wrong may pay more than the 8 of no idea: see snow.) So "
+    f"{far:,.0f}. (Whoever is sure and wrong may pay more than the 8 of no idea: see snow.) So "
     "bits/dim say how well a model knows pixels, down to the last shade. Whether its digits "
     "look right they do not say.")
 

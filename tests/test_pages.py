@@ -203,7 +203,7 @@ def test_all_that_is_shown_is_there(page: Path) -> None:
         "printed &lt;b&gt; &amp; [bold]", "<em>emphasis</em>", "&lt;angle&gt;",
         '<details class="code">',
         'class="histogram"', 'class="plot"', 'class="film"', 'class="live"', "<caption>Numbers",
-        "<i>x</i><sub>t-1</sub>", "Side by side: right, wrong",
+        "<i>x</i><sub>t−1</sub>", "Side by side: right, wrong",
         'alt="Lines. x: n; y: value. The curve: from 3 at 1 to 4 at 2."',
     ):  # fmt: skip
         assert part in html, part
@@ -234,7 +234,7 @@ def test_words_and_code_are_escaped_and_indices_are_set() -> None:
     assert words("sample -n 4 --set a=1") == (
         'sample -n 4 <span style="white-space:nowrap">--set</span> a=1'
     )
-    for drawn in ("ᾱ_500", "β̃_1", "β̃", "x̂_0", "√(1 - ᾱ_t)", "√ᾱ_t", "√2", "√(α_2 α_1)"):
+    for drawn in ("ᾱ_500", "β̃_1", "β̃", "x̂_0", "√(1 - ᾱ_t)", "√ᾱ_t", "√2", "√0.34", "√(α_2 α_1)"):
         assert words(f"so {drawn}, and").startswith("so <svg ") and drawn in words(drawn)
         assert words(f"so {drawn}, and").endswith("</svg>, and")
     assert "<code>save_film(a &lt; b)</code>" in prose("Say `save_film(a < b)`.")

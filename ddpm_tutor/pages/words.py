@@ -13,19 +13,19 @@ from pygments.lexers import PythonLexer
 from ddpm_tutor.course import formulas
 from ddpm_tutor.pictures.formulas import block_svg, formula_svg
 
-INDEX = r"\{[^{}]*\}|simple|prev|\d+|[A-Za-zθτφ][\u0300-\u036f]?"
+INDEX = r"\{[^{}]*\}|simple|prev|KL|\d+|[A-Za-zθτφ][\u0300-\u036f]?"
 # a letter with an index: x_0, β_{t-1}, ᾱ_500; no name of code, such as x_0_hat
 INDEXED = re.compile(rf"(?<![\w.])([^\W\d_][\u0300-\u036f]?)_({INDEX})(?![^\W²])")
 MARKED = r"(?:[^\W\d_][\u0302-\u0304]|ᾱ)"  # ᾱ may be one sign
 # a root, or a letter with a bar, tilde or hat, is drawn: in many fonts the bar is out of its place
 DRAWN = re.compile(
-    rf"√(?:\((?:[^()]|\([^()]*\))*\)|\d+(?![\w.])|(?:{MARKED}|[^\W\d_])(?:_(?:{INDEX}))?(?![^\W²]))"
+    rf"√(?:\((?:[^()]|\([^()]*\))*\)|\d+(?:\.\d+)?(?!\w)|(?:{MARKED}|[^\W\d_])(?:_(?:{INDEX}))?(?![^\W²]))"
     rf"|(?<![\w.]){MARKED}(?:_(?:{INDEX}))?²?(?!\w)"
 )
 # no line ends at these blanks
 SIGNED = re.compile(r" ([-+=≈]) ")
 NUMBERED = re.compile(r"\b(Eqs?\.|Alg\.|Fig\.|Table|Section|[Ll]essons?) (?=\d)")
-# a minus before a number, a root or a symbol, which may be drawn; no dash of an option or a compound
+# a minus before a number, a root or a symbol (it may be drawn); no dash of an option or a word
 MINUS = re.compile(r"(?<![\w)\]}\-])-(?=\d|log|√|[^\x00-\x7f]|[A-Za-z]_|\Z)")
 POWER = re.compile(r"(?<=[\d)])\^(-?\w+)")
 # a cell of one to three values, which the question after it speaks of
@@ -37,7 +37,9 @@ def words(text: str) -> str:
     """A sentence as HTML: roots, powers and letters with an index as such, lines kept."""
     html, at = "", 0
     for found in DRAWN.finditer(text):
-        html += _plain(text[at : found.start()]) + code_words(found[0])
+        # its letters are smaller than those around it
+        drawn = code_words(found[0]).replace('style="', 'style="font-size:1.12em;', 1)
+        html += _plain(text[at : found.start()]) + drawn
         at = found.end()
     return html + _plain(text[at:])
 
