@@ -107,13 +107,13 @@ show_images(snow[:4], "what the table draws")
 # %% [markdown]
 # ## All paths to one picture
 #
-# What probability does *our* model give to `x_0`? It draws x_T from N(0, I), and
+# What probability does *our* model give to `x_0`? It draws `x_T` from `N(0, I)`, and
 # then T small steps `p_θ(x_{t-1} | x_t)`. Many paths end at x_0, and all count:
 #
 #     p_θ(x_0) = ∫ p_θ(x_0:T) dx_1:T
 #
 # For a digit that is an integral over 1000 · 1024 numbers. So take a toy: one
-# pixel, drawn from N(0, 1), and T = 2. For such data the best guess of the noise
+# pixel, drawn from `N(0, 1)`, and T = 2. For such data the best guess of the noise
 # makes `√α_t x_t` the mean of a step back. Its variance we choose: `w β_t`, first
 # with w = 0.5. Then each x_t is from a bell curve, and the exact answer is a formula.
 #
@@ -509,7 +509,7 @@ show_table("The bound, from noise to picture",
 # ## The last step
 #
 # A pixel has one of 256 values, 2/255 apart. So the last step asks: how much of
-# the bell curve N(μ_θ(x_1, 1), σ_1²) lies within half of that, to both sides of
+# the bell curve `N(μ_θ(x_1, 1), σ_1²)` lies within half of that, to both sides of
 # the right value? That is its probability (Section 3.3):
 #
 #     p_θ(x_0 | x_1) = Π ∫ N(x; μ_θ(x_1, 1), σ_1²) dx,  from x_0 - 1/255
@@ -580,8 +580,8 @@ show_table("L_0, border and all",
            by_kind(before))
 border, far = (to_bits(v).mean().item() for v in (
     bound.border, bound.between(201, 1000)))
-say(f"In L the border takes {border:.0f} bits. All 800 steps from x_1000 to x_200, which settle "
-    f"what digit it is, take {far:.0f}.")
+say(f"In L the border takes {border:,.0f} bits. All 800 steps from x_1000 to x_200, which settle "
+    f"what digit it is, take {far:,.0f}.")
 
 # %% [markdown]
 # ## Mend it
@@ -641,7 +641,7 @@ say("The network knows as much as before, and draws what it drew: a mean below -
 # %% [markdown]
 # ## The choice of σ, in bits
 #
-# The paper has two choices for `σ_t²` (Section 3.2). If the data were N(0, I), `β_t`
+# The paper has two choices for `σ_t²` (Section 3.2). If the data were `N(0, I)`, `β_t`
 # would be right, as in the toy. If they were one single picture, `β̃_t` would. By
 # their pictures it found both about equally good. And σ_1? With `σ_t² = β_t` the
 # authors' code takes `β̃_2` for its square, "to get a better decoder log
@@ -756,14 +756,14 @@ show_table("Bits/dim",
 shades = of_kinds["drawn"].mean() - of_kinds["drawn, black"].mean()
 say("The mended model is sure that the dark is black. Shades of 1 or 2 of 255, which nobody "
     f"sees, prove it wrong, and take {to_bits(shades):,.0f} bits. What digit it is takes "
-    f"{far:.0f}. (Whoever is sure and wrong may pay more than the 8 of no idea: see snow.) So "
+    f"{far:,.0f}. (Whoever is sure and wrong may pay more than the 8 of no idea: see snow.) So "
     "bits/dim say how well a model knows pixels, down to the last shade. Whether its digits "
     "look right they do not say.")
 
 # %% [markdown]
 # ## Recap
 #
-# - -log p(x_0) is a length in bits. Of a diffusion model one computes a bound of it:
+# - `-log p(x_0)` is a length in bits. Of a diffusion model one computes a bound of it:
 #   the mean over walks from x_0 (Eq. 3), sorted into terms (Eq. 5).
 # - The gap is how unlike q's walks are to the model's own paths to x_0.
 # - L_T is nearly 0. L_{t-1} is the error in ε times a weight (Eq. 8, 12). L_simple

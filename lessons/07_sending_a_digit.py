@@ -163,7 +163,7 @@ say("The Kullback-Leibler divergence of lesson 6 is just that: what it costs to 
 # largest that `q / p` can be. The first that is taken is a fair draw from q. Only its
 # place in the list is sent. (Better ways come nearer to the KL: Harsha et al. 2007.)
 #
-# We try it 2,000 times, with p = N(0, 1) and q = N(2, 0.2²).
+# We try it 2,000 times, with `p = N(0, 1)` and `q = N(2, 0.2²)`.
 
 # %%
 def log_ratio(x):  # ln q(x) / p(x), for q = N(2, 0.2²) and p = N(0, 1)
@@ -265,7 +265,7 @@ paper = {801: (.00013, 60.97), 601: (.00282, 46.13), 401: (.01507, 30.81),
 rows = []
 for t in paper:
     rate, error = bits[at[t]].mean().item(), rmse[at[t]].mean().item()
-    rows.append((t, f"{rate:.1f}", f"{rate / 784:.4f}", f"{error:.2f}",
+    rows.append((t, f"{rate:,.1f}", f"{rate / 784:.4f}", f"{error:.2f}",
                  f"{paper[t][0]:.4f}", f"{paper[t][1]:.2f}"))
 show_table("Here, and CIFAR-10 in the paper (Table 4)", [
     "t", "bits", "bits/dim", "RMSE", "CIFAR: bits/dim", "RMSE"], rows)
@@ -408,7 +408,7 @@ for moment in track(sending, len(times) + 1, "Sending",
         if now[0] >= 1:
             points.append(now)
 show_curves("RMSE by bits sent", points_of, "bits", log_x=True)
-rows = [(d, f"{by_kind[d]:.0f}",
+rows = [(d, f"{by_kind[d]:,.0f}",
          f"{bits[-1].view(10, each)[d].mean():,.0f}") for d in range(10)]
 show_table("Bits until x_1, and all", ["digit", "until x_1", "all"], rows)
 

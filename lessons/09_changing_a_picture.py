@@ -280,7 +280,7 @@ show_table("Seven mixes each", columns, [
 print(f"the two digits differ by {other:.2f}")
 low, high = (grey(rows[name][2:5]) for name in ("t = 125", "t = 500"))
 say(("At small t the ghost is still there: of the ink in the middle "
-     f"{low:.0f} % is grey, at t = 500 {high:.0f} %. " if low > high + 5 else "")
+     f"{low:.0f} % is grey; at t = 500 it is {high:.0f} %. " if low > high + 5 else "")
     + "The larger t, the further off are the ends. So t says how much of the two pictures is "
     "left, and how much is drawn anew. The paper shows t = 500, and faces that turn by and by.")
 

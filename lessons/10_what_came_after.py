@@ -614,7 +614,8 @@ show(sheet(doubled(torch.cat([images[:10] for images in drawn.values()])), [],
 read = {name: share_read(images) for name, images in drawn.items()}
 show_table(f"Read as a {digit}, % of {len(x_1)}",
            ["steps", "flow", "noise, DDIM"],
-           [(k, read[f"flow, {k}"], read[f"noise, {k}"]) for k in (5, 20)])
+           [(k, f"{read[f'flow, {k}']:.0f}", f"{read[f'noise, {k}']:.0f}")
+            for k in (5, 20)])
 lead = min(read[f"flow, {k}"] - read[f"noise, {k}"] for k in (5, 20))
 say(f"{len(x_1)} pictures tell a share to ± 20 or so, and both networks have had {train_steps} "
     "steps of training alone. " + ("Here the flow is ahead in both rows." if lead > 30 else
@@ -652,7 +653,7 @@ print(f"read right: {read_right(straight):.0f} percent of {n}")
 #
 #     ∇ log p(x_t | y) = ∇ log p(x_t) + ∇ log p(y | x_t)
 #
-# The first is the score, -ε / √(1 - ᾱ_t). So in terms of noise:
+# The first is the score, `-ε / √(1 - ᾱ_t)`. So in terms of noise:
 #
 #     ε - w √(1 - ᾱ_t) ∇ log p(y | x_t)
 #
@@ -696,7 +697,8 @@ ask_choice(
 # %%
 show(sheet(torch.cat([images[:10] for images in ways.values()]), [],
            min(n, 10), list(ways)), "lesson 10 guidance")
-show_table(f"Read right, % of {n}", ["guidance", ""], list(right.items()))
+show_table(f"Read right, % of {n}", ["guidance", "right"],
+           [(name, f"{share:.0f}") for name, share in right.items()])
 say("The same classifier pushes and judges here: what it likes is not proven to be good. "
     "Classifier-free guidance needs no second network, and so it is what is used today.")
 

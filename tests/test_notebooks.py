@@ -157,6 +157,11 @@ def test_prose_is_markdown_with_typeset_formulas_and_without_keys(small: Lesson)
     assert without_keys("One. (Press `s` to read it.) Two.") == "One. Two."
     told = without_keys("All. From there, the key `s` shows it. More.", "So. ")
     assert told == "All. So. More."
+    tried = "How? Then press `c` to change it. Try `a = 0.5`, and say first what comes."
+    assert without_keys(tried) == "How?"
+    assert without_keys(tried, change="Change it. ") == (
+        "How? Change it. Try `a = 0.5`, and say first what comes."
+    )
     assert typeset("Code:\n\n    def hook(x):\n        return x\n\n`x_0`") == (
         "Code:\n\n```text\ndef hook(x):\n    return x\n```\n\n$x_{0}$"
     )

@@ -208,7 +208,7 @@ def test_all_that_is_shown_is_there(page: Path) -> None:
         '<details class="code">', '<details class="code" open>',  # parameters are seen at once
         'class="histogram"', 'class="plot"', 'class="film"', 'class="live"', "<caption>Numbers",
         "To try other values: <code>ddpm-tutor lesson ",
-        "<i>x</i><sub>t-1</sub>", "Side by side: right, wrong",
+        "<i>x</i><sub>t−1</sub>", "Side by side: right, wrong",
         'alt="Lines. x: n; y: value. The curve: from 3 at 1 to 4 at 2."',
     ):  # fmt: skip
         assert part in html, part
@@ -236,11 +236,19 @@ def test_pictures_are_said_in_words() -> None:
 
 
 def test_words_and_code_are_escaped_and_indices_are_set() -> None:
-    assert words("x_0 < β_{t-1}") == "<i>x</i><sub>0</sub>\u00a0&lt;\u00a0<i>β</i><sub>t-1</sub>"
+    assert words("x_0 < β_{t-1}") == "<i>x</i><sub>0</sub>\u00a0&lt;\u00a0<i>β</i><sub>t−1</sub>"
     assert words("by_digit x_0_hat save_film") == "by_digit x_0_hat save_film"
     assert words("ε_θ(x_t) σ_t²").count("<sub>") == 3
-    assert words("2^100 x^2") == "2<sup>100</sup> x^2"
-    assert "<sub>500</sub>" in words("ᾱ_500") and "<sub>θ</sub>" in words("ε_θ")
+    assert "<sub>500</sub>" in words("x_500") and "<sub>θ</sub>" in words("ε_θ")
+    assert words("x_τ, t_prev") == "<i>x</i><sub>τ</sub>, <i>t</i><sub>prev</sub>"
+    assert words("at -1: -log2 p, a t-1") == "at −1: −log<sub>2</sub>\u00a0p, a t-1"
+    assert words("2^100").endswith(">100</sup>") and words("-√ᾱ_t").startswith("−<svg")
+    assert words("sample -n 4 --set a=1") == (
+        'sample -n 4 <span style="white-space:nowrap">--set</span> a=1'
+    )
+    for drawn in ("ᾱ_500", "β̃_1", "β̃", "x̂_0", "√(1 - ᾱ_t)", "√ᾱ_t", "√2", "√0.34", "√(α_2 α_1)"):
+        assert words(f"so {drawn}, and").startswith("so <svg ") and drawn in words(drawn)
+        assert words(f"so {drawn}, and").endswith("</svg>, and")
     assert "<code>save_film(a &lt; b)</code>" in prose("Say `save_film(a < b)`.")
     assert 'aria-label="√ᾱ_t"' in prose("It is `√ᾱ_t`.") and "<svg" in prose("It is `√ᾱ_t`.")
     block = prose("See:\n\n    x_t = √ᾱ_t x_0          (4)\n")
@@ -249,6 +257,8 @@ def test_words_and_code_are_escaped_and_indices_are_set() -> None:
     assert prose("<script>") == "<p>&lt;script&gt;</p>\n"
     assert '<span class="k">def</span>' in code("def f():\n    return '<b>'")
     assert "&lt;b&gt;" in code("'<b>'") and "2 lines" in code("a\nb")
+    assert '<details class="code" open>' in code("beta_T = 0.02  # the last β")
+    assert " open>" not in code("x = f(2)")
 
 
 def test_numbers_are_said_with_a_histogram_or_without() -> None:
@@ -267,6 +277,9 @@ def test_curves_have_scales_and_say_where_they_go() -> None:
     assert ">step<" in svg and ">4<" in svg
     log = plot(Curves("", {"": [(1, 1e-3), (2, 1.0)]}.items(), log=True))
     assert ">0.001<" in log and ">0.1<" in log
+    low = plot(Curves("", {"to x_9": [(1, 0.05), (2, 0.9)]}.items(), x_label="x_s", log=True))
+    assert all(f">{label}<" in low for label in ("0.05", "0.1", "0.2", "0.5"))  # not one alone
+    assert "to <i>x</i><sub>9</sub>" in low and ">x_s<" not in low
     assert "<polyline" in plot(Curves("", {"": [(1.0, 2.0)]}.items()))  # a point alone
 
 

@@ -109,7 +109,7 @@ def test_pieces_are_recognised_in_the_words_of_a_lesson() -> None:
     text += "Table 2: with Eq. 14, 3.17\n"  # an FID
     text += "        a, b = a.flatten(1), b.flatten(2)\n"  # code
     assert pieces_named(text) == [
-        "eq 3", "eq 4", "eq 5", "eq 12", "eq 8", "alg 2", "alg 1", "eq 14", "table 2",
+        "eq 3", "eq 4", "eq 5", "eq 8", "eq 12", "alg 2", "alg 1", "eq 14", "table 2",
     ]  # fmt: skip
     assert [entry.key for entry in entries_named("Eq. 18, Eq. 99")] == ["eq 17"]
 

@@ -70,7 +70,8 @@ def begin(name: str, version: str, data: str | None = None) -> None:
     sessions.begin_with(sessions.new_session())
     current().on_answer = bookmark.answered
     show_tensors()
-    said = f"{lesson.steps[0].title}. Your answers count in your progress."
+    title = lesson.steps[0].title
+    said = f"{title}{'' if title.endswith('?') else '.'} Your answers count in your progress."
     current().print(Text(said))
 
 

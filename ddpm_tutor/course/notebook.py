@@ -28,8 +28,11 @@ CODE = re.compile(
 KEYS = re.compile(
     r"(?:(?<=[.!?:] )|^)\(?(?:[A-Z][^.!?`]* (?:the key|press)|Press|The key) `\w`[^.!?]*[.!?]\)? ?"
 )
+# what to try behind the key `c`: only where a step can be run again
+TRY = re.compile(r"(?<= )Try (?:`[^`]*`|[^.!?`])*\.(?: Say first [^.]*\.)? ?")
 SET = re.compile(r"`(?:ddpm-tutor lesson \d+ )?--set (\w+)=([^`\s]+)`")
 SOURCE = "Here `??` behind a name, as in `q_step??`, shows the source of a function. "
+CHANGE = "Then change the next cell, and run the step again. "
 SETUP = """\
 # This notebook needs the package ddpm-tutor, and nothing else. Where it is missing, take a copy
 # of its repository. Remove the # from the next line, and put the folder of your copy for the dot:
@@ -120,23 +123,29 @@ def markdown(step: Step) -> str:
     typed = ", ".join(f"`{command('paper', *entry.key.split())}`" for entry in named)
     below = f"\n\n*In the paper:* {typed}" if named else ""
     # what --set would set is an assignment here, for the cell of the parameters
-    return typeset(SET.sub(_assignment, without_keys(step.prose, SOURCE))) + below
+    return typeset(SET.sub(_assignment, without_keys(step.prose, SOURCE, CHANGE))) + below
 
 
-def without_keys(prose: str, source: str = "") -> str:
+def without_keys(prose: str, source: str = "", change: str = "") -> str:
     """Prose for where no keys are pressed: without its sentences on those of the terminal.
 
     Args:
         source: a sentence in place of that on the key `s`, which shows the source of functions.
+        change: one in place of that on the key `c`, which changes a value; without it nothing
+            can be tried, and what to try is left out as well.
     """
 
     def instead(found: re.Match[str]) -> str:
+        if "press `c`" in found[0]:
+            return change
         return source if "the key `s`" in found[0] else ""
 
     kept = []
     for paragraph in prose.split("\n\n"):
         line = " ".join(paragraph.split("\n"))
-        kept.append(KEYS.sub(instead, line) if KEYS.search(line) else paragraph)
+        if "press `c`" in line and not change:
+            line = TRY.sub("", line)
+        kept.append(KEYS.sub(instead, line).rstrip() if KEYS.search(line) else paragraph)
     return "\n\n".join(filter(None, kept))
 
 

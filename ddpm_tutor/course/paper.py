@@ -263,7 +263,8 @@ def written(key: str) -> str:
 
 def pieces_named(text: str) -> list[str]:
     """The keys of the pieces that a lesson's words name, in order, each once."""
-    return list(dict.fromkeys(key for _, key in sorted(_named(text))))
+    in_order = sorted(_named(text), key=lambda found: found[0])
+    return list(dict.fromkeys(key for _, key in in_order))
 
 
 def _named(text: str) -> Iterator[tuple[int, str]]:

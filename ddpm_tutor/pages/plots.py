@@ -1,9 +1,11 @@
 """Curves and histograms as SVG that takes its colours from the page, and says itself in words."""
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from html import escape
 
+from ddpm_tutor.pages.words import INDEXED, words
 from ddpm_tutor.screen.curves import Curves, unscaled
 
 WIDTH, HEIGHT = 640, 250  # of a frame, in the units of its own picture
@@ -35,7 +37,7 @@ def plot(curves: Curves) -> str:
         )
     parts.append(
         f'<text x="{LEFT + wide / 2}" y="{HEIGHT - 4}" text-anchor="middle">'
-        f"{escape(curves.x_label)}</text>"
+        f"{_svg_words(curves.x_label)}</text>"
     )
     for number, (_, points) in enumerate(curves.curves):
         places = [place(x, y) for x, y in _thinned(points)]
@@ -54,6 +56,19 @@ def plot(curves: Curves) -> str:
     )
 
 
+def _svg_words(text: str) -> str:
+    """Words within a picture: letters with an index as such."""
+
+    def lowered(found: re.Match[str]) -> str:
+        index = found[2].strip("{}").replace("-", "−")
+        return (
+            f'<tspan font-style="italic">{found[1]}</tspan><tspan dy="3" font-size="9">{index}'
+            '</tspan><tspan dy="-3">\u200b</tspan>'
+        )
+
+    return INDEXED.sub(lowered, escape(text))
+
+
 def _names(curves: Curves) -> str:
     """Which curve is which."""
     named = [(i, name) for i, (name, _) in enumerate(curves.curves) if name]
@@ -62,7 +77,7 @@ def _names(curves: Curves) -> str:
     items = "".join(
         f'<li><svg viewBox="0 0 28 8" width="28" height="8" aria-hidden="true">'
         f'<path class="c{i % 4}" d="M0 4h28" stroke-dasharray="{DASHES[i % 4] or "none"}"/></svg>'
-        f" {escape(name)}</li>"
+        f" {words(name)}</li>"
         for i, name in named
     )
     return f'<ul class="names">{items}</ul>'
@@ -97,8 +112,13 @@ def _ticks(low: float, high: float, log: bool) -> Iterator[tuple[float, str]]:
     """Some round values between the ends of an axis, and how they are written."""
     if log and high - low > 1.2:
         step = max(1, math.ceil((high - low) / 6))
-        for power in range(math.ceil(low - 1e-9), math.floor(high + 1e-9) + 1, step):
-            yield power, f"{10.0**power:,.0f}" if 0 <= power <= 7 else f"{10.0**power:g}"
+        first, last = math.ceil(low - 1e-9), math.floor(high + 1e-9)
+        marks = (1,) if last - first >= 2 else (1, 2, 5)
+        for power in range(first - 1, last + 1, step):
+            for mark in marks:
+                at, value = power + math.log10(mark), mark * 10.0**power
+                if low - 1e-9 <= at <= high + 1e-9:
+                    yield at, f"{value:,.0f}" if 0 <= power <= 7 else f"{value:g}"
         return
     if log:
         low, high = 10**low, 10**high

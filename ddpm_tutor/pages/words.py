@@ -14,29 +14,56 @@ from ddpm_tutor.course.formula_blocks import rows
 from ddpm_tutor.course.formulas import inline
 from ddpm_tutor.pictures.formulas import block_svg, formula_svg
 
+INDEX = r"\{[^{}]*\}|simple|prev|KL|\d+|[A-Za-zθτφ][\u0300-\u036f]?"
 # a letter with an index: x_0, β_{t-1}, ᾱ_500; no name of code, such as x_0_hat
-INDEXED = re.compile(
-    r"(?<![\w.])([^\W\d_][\u0300-\u036f]?)_(\{[^{}]*\}|simple|\d+|[A-Za-zθφ][\u0300-\u036f]?)(?![^\W²])"
+INDEXED = re.compile(rf"(?<![\w.])([^\W\d_][\u0300-\u036f]?)_({INDEX})(?![^\W²])")
+MARKED = r"(?:[^\W\d_][\u0302-\u0304]|ᾱ)"  # ᾱ may be one sign
+# a root, or a letter with a bar, tilde or hat, is drawn: in many fonts the bar is out of its place
+DRAWN = re.compile(
+    rf"√(?:\((?:[^()]|\([^()]*\))*\)|\d+(?:\.\d+)?(?!\w)|(?:{MARKED}|[^\W\d_])(?:_(?:{INDEX}))?(?![^\W²]))"
+    rf"|(?<![\w.]){MARKED}(?:_(?:{INDEX}))?²?(?!\w)"
 )
 # no line ends at these blanks
 SIGNED = re.compile(r" ([-+=≈]|&[lg]t;) ")
 NUMBERED = re.compile(r"\b(Eqs?\.|Alg\.|Fig\.|Table|Section|[Ll]essons?) (?=\d)")
-
-
-POWER = re.compile(r"(?<=\d)\^(\d+)")  # of a number by a number, such as 2^100
+# a minus before a number, a root or a symbol (it may be drawn); no dash of an option or a word
+MINUS = re.compile(r"(?<![\w)\]}\-])-(?=\d|log|√|[^\x00-\x7f]|[A-Za-z]_|\Z)")
+POWER = re.compile(r"(?<=[\d)])\^(-?\w+)")
+OPTION = re.compile(r"(?<![\w-])--[a-z][\w-]*")
 
 
 def words(text: str) -> str:
-    """A sentence as HTML: letters with an index as such, lines kept."""
-    held = SIGNED.sub("\u00a0\\1\u00a0", escape(text, quote=False))
-    held = POWER.sub(r"<sup>\1</sup>", NUMBERED.sub("\\1\u00a0", held))
-    return INDEXED.sub(_indexed, held).replace("\n", "<br>")
+    """A sentence as HTML: roots, powers and letters with an index as such, lines kept."""
+    html, at = "", 0
+    for found in DRAWN.finditer(text):
+        # its letters are smaller than those around it
+        drawn = code_words(found[0]).replace('style="', 'style="font-size:1.12em;', 1)
+        html += _plain(text[at : found.start()]) + drawn
+        at = found.end()
+    return html + _plain(text[at:])
+
+
+def _plain(text: str) -> str:
+    """What is written with letters alone, as HTML."""
+    held = SIGNED.sub("\u00a0\\1\u00a0", MINUS.sub("−", escape(text, quote=False)))
+    held = NUMBERED.sub("\\1\u00a0", held).replace("\u00a0-\u00a0", "\u00a0−\u00a0")
+    held = INDEXED.sub(_indexed, held).replace("log2 ", "log<sub>2</sub>\u00a0")
+    held = POWER.sub(_raised, held)
+    return _options_whole(held).replace("\n", "<br>")
+
+
+def _raised(found: re.Match[str]) -> str:
+    index = found[1].replace("-", "−")
+    return f'<sup style="line-height:0;font-size:.72em">{index}</sup>'
+
+
+def _options_whole(html: str) -> str:
+    """No line ends within the dashes of `--set`."""
+    return OPTION.sub(r'<span style="white-space:nowrap">\g<0></span>', html)
 
 
 def _indexed(found: re.Match[str]) -> str:
-    if "\u0303" in found[1]:  # a tilde, which few fonts put above β and μ
-        return code_words(found[0])
-    index = found[2].strip("{}").replace(" ", "")
+    index = INDEXED.sub(_indexed, found[2].strip("{}").replace(" ", "").replace("-", "−"))
     return f"<i>{found[1]}</i><sub>{index}</sub>"
 
 
@@ -59,7 +86,7 @@ def code_words(code: str) -> str:
         drawn = latex and formula_svg(latex, code)
     except ValueError:
         drawn = None
-    return drawn or f"<code>{escape(code, quote=False)}</code>"
+    return drawn or f"<code>{_options_whole(escape(code, quote=False))}</code>"
 
 
 def _code_block(self: Any, tokens: list[Token], at: int, *rest: Any) -> str:
