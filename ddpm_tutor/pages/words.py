@@ -23,13 +23,11 @@ DRAWN = re.compile(
     rf"|(?<![\w.]){MARKED}(?:_(?:{INDEX}))?²?(?!\w)"
 )
 # no line ends at these blanks
-SIGNED = re.compile(r" ([-+=≈]) ")
+SIGNED = re.compile(r" ([-+=≈]|&[lg]t;) ")
 NUMBERED = re.compile(r"\b(Eqs?\.|Alg\.|Fig\.|Table|Section|[Ll]essons?) (?=\d)")
 # a minus before a number, a root or a symbol (it may be drawn); no dash of an option or a word
 MINUS = re.compile(r"(?<![\w)\]}\-])-(?=\d|log|√|[^\x00-\x7f]|[A-Za-z]_|\Z)")
 POWER = re.compile(r"(?<=[\d)])\^(-?\w+)")
-# a cell of one to three values, which the question after it speaks of
-VALUES = re.compile(r"(?:\w+ = [\w.+-]+(?:  #.*)?\n?){1,3}")
 OPTION = re.compile(r"(?<![\w-])--[a-z][\w-]*")
 
 
@@ -121,12 +119,11 @@ def one_line(markdown: str) -> str:
 
 
 def code(source: str) -> str:
-    """Python, folded: its lines are a click away; but a few values stand open."""
+    """Python, folded: its lines are a click away."""
     lines = source.count("\n") + 1
     coloured = highlight(source, PythonLexer(), HtmlFormatter(nowrap=True)).rstrip("\n")
-    opened = " open" * bool(VALUES.fullmatch(source))
     return (
-        f'<details class="code"{opened}><summary>Code<span class="dim">, {lines} '
+        f'<details class="code"><summary>Code<span class="dim">, {lines} '
         f"line{'' if lines == 1 else 's'}</span></summary>"
         f"<pre>{coloured}</pre></details>\n"
     )
