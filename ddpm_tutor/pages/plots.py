@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from html import escape
 
-from ddpm_tutor.pages.words import INDEXED, words
+from ddpm_tutor.pages.words import INDEXED, plain
 from ddpm_tutor.screen.curves import Curves, unscaled
 
 WIDTH, HEIGHT = 640, 250  # of a frame, in the units of its own picture
@@ -77,7 +77,7 @@ def _names(curves: Curves) -> str:
     items = "".join(
         f'<li><svg viewBox="0 0 28 8" width="28" height="8" aria-hidden="true">'
         f'<path class="c{i % 4}" d="M0 4h28" stroke-dasharray="{DASHES[i % 4] or "none"}"/></svg>'
-        f" {words(name)}</li>"
+        f" {plain(name)}</li>"
         for i, name in named
     )
     return f'<ul class="names">{items}</ul>'

@@ -38,13 +38,13 @@ def words(text: str) -> str:
     for found in DRAWN.finditer(text):
         # its letters are smaller than those around it
         drawn = code_words(found[0]).replace('style="', 'style="font-size:1.12em;', 1)
-        html += _plain(text[at : found.start()]) + drawn
+        html += plain(text[at : found.start()]) + drawn
         at = found.end()
-    return html + _plain(text[at:])
+    return html + plain(text[at:])
 
 
-def _plain(text: str) -> str:
-    """What is written with letters alone, as HTML."""
+def plain(text: str) -> str:
+    """Words as HTML in which nothing is drawn: for a place that has pictures of its own."""
     held = SIGNED.sub("\u00a0\\1\u00a0", MINUS.sub("−", escape(text, quote=False)))
     held = NUMBERED.sub("\\1\u00a0", held).replace("\u00a0-\u00a0", "\u00a0−\u00a0")
     held = INDEXED.sub(_indexed, held).replace("log2 ", "log<sub>2</sub>\u00a0")
