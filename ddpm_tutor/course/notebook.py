@@ -28,8 +28,6 @@ CODE = re.compile(
 KEYS = re.compile(
     r"(?:(?<=[.!?:] )|^)\(?(?:[A-Z][^.!?`]* (?:the key|press)|Press|The key) `\w`[^.!?]*[.!?]\)? ?"
 )
-# what to try behind the key `c`: only where a step can be run again
-TRY = re.compile(r"(?<= )Try (?:`[^`]*`|[^.!?`])*\.(?: Say first [^.]*\.)? ?")
 SET = re.compile(r"`(?:ddpm-tutor lesson \d+ )?--set (\w+)=([^`\s]+)`")
 SOURCE = "Here `??` behind a name, as in `q_step??`, shows the source of a function. "
 CHANGE = "Then change the next cell, and run the step again. "
@@ -131,8 +129,7 @@ def without_keys(prose: str, source: str = "", change: str = "") -> str:
 
     Args:
         source: a sentence in place of that on the key `s`, which shows the source of functions.
-        change: one in place of that on the key `c`, which changes a value; without it nothing
-            can be tried, and what to try is left out as well.
+        change: one in place of that on the key `c`, which changes a value.
     """
 
     def instead(found: re.Match[str]) -> str:
@@ -143,8 +140,6 @@ def without_keys(prose: str, source: str = "", change: str = "") -> str:
     kept = []
     for paragraph in prose.split("\n\n"):
         line = " ".join(paragraph.split("\n"))
-        if "press `c`" in line and not change:
-            line = TRY.sub("", line)
         kept.append(KEYS.sub(instead, line).rstrip() if KEYS.search(line) else paragraph)
     return "\n\n".join(filter(None, kept))
 
