@@ -114,7 +114,7 @@ def _ticks(low: float, high: float, log: bool) -> Iterator[tuple[float, str]]:
         step = max(1, math.ceil((high - low) / 6))
         first, last = math.ceil(low - 1e-9), math.floor(high + 1e-9)
         marks = (1,) if last - first >= 2 else (1, 2, 5)
-        for power in range(first - 1, last + 1, step):
+        for power in range(first - len(marks) // 3, last + 1, step):
             for mark in marks:
                 at, value = power + math.log10(mark), mark * 10.0**power
                 if low - 1e-9 <= at <= high + 1e-9:
