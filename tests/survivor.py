@@ -8,7 +8,6 @@ import tempfile
 import time
 from pathlib import Path
 
-import shallow
 import torch
 
 from ddpm_tutor.science.training import StepReport, TrainingConfig
@@ -97,12 +96,6 @@ def command(
         app(words, prog_name="ddpm-tutor")
     except SystemExit as end:
         os._exit(int(end.code or 0))
-
-
-def shallow_command(words: list[str], folder: Path, environment: dict[str, str]) -> None:
-    """The same with next to no network."""
-    shallow.set_up()
-    command(words, folder, environment)
 
 
 def train_stopped(folder: Path, moment: int, how: str) -> None:

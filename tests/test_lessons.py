@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import torch
-from forks import HERE, end_of, forked
+from forks import end_of, forked
 from PIL import Image
 from rich.console import Console
 from survivor import command
@@ -364,7 +364,6 @@ def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
         monkeypatch.setenv(name, NOWHERE)
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    monkeypatch.setenv("PYTHONPATH", str(HERE), prepend=os.pathsep)  # shallow.py is there
     return dict(os.environ)
 
 

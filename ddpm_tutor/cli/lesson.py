@@ -13,7 +13,16 @@ from rich.console import Console
 from rich.text import Text
 
 from ddpm_tutor.cli.courses import CourseOption, chosen_course
-from ddpm_tutor.cli.shared_options import MAX_SEED, DataOption, Device, a_path, given
+from ddpm_tutor.cli.shared_options import (
+    DataOption,
+    Device,
+    LessonDevice,
+    LessonSeed,
+    SettingsOption,
+    TrustOption,
+    a_path,
+    given,
+)
 from ddpm_tutor.commands import command
 from ddpm_tutor.errors import TutorError, UsageError
 from ddpm_tutor.files import came_along
@@ -51,23 +60,15 @@ def lesson(
     start: Annotated[
         int | None, typer.Option("--from", min=1, help="Start at this step.", show_default=False)
     ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Change a parameter of the lesson."),
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option(min=0, max=MAX_SEED, help="Seed of the noise.")
-    ] = None,
-    device: Annotated[Device | None, typer.Option(help="Device to compute on.")] = None,
+    settings: SettingsOption = None,
+    seed: LessonSeed = None,
+    device: LessonDevice = None,
     out: Annotated[
         Path, typer.Option(callback=a_path, help="Folder for pictures and GIFs.")
     ] = Path("outputs"),
     data: DataOption = None,
     course: CourseOption = None,
-    trust: Annotated[
-        bool,
-        typer.Option("--trust", help="Run a lesson file from elsewhere without asking first."),
-    ] = False,
+    trust: TrustOption = False,
     check: Annotated[
         bool, typer.Option("--check", help="For authors: say whether the file is in order.")
     ] = False,

@@ -13,7 +13,16 @@ from rich.text import Text
 
 from ddpm_tutor.cli.courses import CourseOption, chosen_course, say_left_out
 from ddpm_tutor.cli.lesson import ask_for_trust, lesson_settings
-from ddpm_tutor.cli.shared_options import MAX_SEED, DataOption, Device, a_path, given
+from ddpm_tutor.cli.shared_options import (
+    DataOption,
+    Device,
+    LessonDevice,
+    LessonSeed,
+    SettingsOption,
+    TrustOption,
+    a_path,
+    given,
+)
 from ddpm_tutor.commands import command
 from ddpm_tutor.errors import TutorError, UsageError
 from ddpm_tutor.files import came_along, check_target, make_folder, replacing
@@ -50,20 +59,12 @@ def notebook(
     run: Annotated[
         bool, typer.Option("--run", help="Run it, and store what its cells show.")
     ] = False,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Change a parameter of the lesson."),
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option(min=0, max=MAX_SEED, help="Seed of the noise.")
-    ] = None,
-    device: Annotated[Device | None, typer.Option(help="Device to compute on.")] = None,
+    settings: SettingsOption = None,
+    seed: LessonSeed = None,
+    device: LessonDevice = None,
     data: DataOption = None,
     course: CourseOption = None,
-    trust: Annotated[
-        bool,
-        typer.Option("--trust", help="Run a lesson file from elsewhere without asking first."),
-    ] = False,
+    trust: TrustOption = False,
 ) -> None:
     """Write a lesson as a notebook for Jupyter, VS Code or Colab."""
     from ddpm_tutor.course.courses import lesson_called

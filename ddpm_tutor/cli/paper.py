@@ -13,7 +13,12 @@ from rich.table import Table
 from rich.text import Text
 
 from ddpm_tutor.cli.lesson import learner_is_there, lesson_settings, open_stepper
-from ddpm_tutor.cli.shared_options import MAX_SEED, DataOption, Device, a_path
+from ddpm_tutor.cli.shared_options import (
+    DataOption,
+    LessonDevice,
+    LessonSeed,
+    a_path,
+)
 from ddpm_tutor.cli.welcome import open_progress
 from ddpm_tutor.commands import command
 from ddpm_tutor.errors import UsageError
@@ -49,10 +54,8 @@ def paper(
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="Change a parameter of the entry."),
     ] = None,
-    seed: Annotated[
-        int | None, typer.Option(min=0, max=MAX_SEED, help="Seed of the noise.")
-    ] = None,
-    device: Annotated[Device | None, typer.Option(help="Device to compute on.")] = None,
+    seed: LessonSeed = None,
+    device: LessonDevice = None,
     out: Annotated[
         Path, typer.Option(callback=a_path, help="Folder for pictures and GIFs.")
     ] = Path("outputs"),

@@ -84,6 +84,16 @@ SeedOption = Annotated[
     typer.Option(min=0, max=MAX_SEED, help="The same seed gives the same result, up to rounding."),
 ]
 
+# what the commands that run a lesson, or an entry of the paper, may change in it
+SettingsOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="Change a parameter of the lesson."),
+]
+LessonSeed = Annotated[int | None, typer.Option(min=0, max=MAX_SEED, help="Seed of the noise.")]
+LessonDevice = Annotated[Device | None, typer.Option(help="Device to compute on.")]
+TrustOption = Annotated[
+    bool, typer.Option("--trust", help="Run a lesson file from elsewhere without asking first.")
+]
 DataOption = Annotated[
     Path | None,
     typer.Option(
