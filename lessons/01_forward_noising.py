@@ -324,7 +324,7 @@ trials = {
 ask_choice(
     "With β = 0.0001 in all 1000 steps, what is x_1000?",
     [
-        ("nearly pure noise", "That would need ᾱ_1000 near 0. It is 0.90."),
+        ("nearly pure noise, with no digit", "That would need ᾱ_1000 near 0. It is 0.90."),
         ("the digit, with some noise on it",
          "Yes. ᾱ_1000 = 0.9999^1000 = 0.90; the paper's schedule leaves 0.00004. A sampler "
          "that starts from pure noise would start where training never was."),
@@ -507,7 +507,7 @@ ask_choice(
     [
         ("more picture than noise: ᾱ_T is above 1/2",
          "For that the sum of all β must be below 0.7."),
-        ("noise with some picture in it: ᾱ_T is from 0.01 to 1/2",
+        ("noise and picture: ᾱ_T is from 0.01 to 1/2",
          "With small β that takes a sum from 0.7 to 4.6."),
         ("nearly pure noise: ᾱ_T is below 0.01",
          "With small β that takes a sum of more than 4.6."),

@@ -313,7 +313,7 @@ ask_choice(
         ("large t", "Yes. With σ_t² = β̃_t the weight is β_t / (2 α_t (1-ᾱ_{t-1})): the "
          "noise of one step against all the noise before it. At small t one step is a "
          "large part. Without the weight the other t count for more."),
-        ("none: the weight was the same at all t", "β_t, σ_t² and ᾱ_t all change with t."),
+        ("all the same", "β_t, σ_t² and ᾱ_t all change with t."),
     ],
     answer=1 if weights[2] > 10 * weights[1000] else 0,
 )
@@ -394,10 +394,10 @@ others = {"x_t - x_0": x_t - x_0, "√(1-ᾱ_t) eps": strength * eps, "eps": eps
 ask_choice(
     "Which two values does the loss compare?",
     [
-        ("eps_theta with x_t - x_0, all that has been done to the picture",
+        ("eps_theta with x_t - x_0, all the change",
          "x_t - x_0 also holds a part of the picture: Eq. 4 makes the picture "
          "fainter, by √ᾱ_t."),
-        ("eps_theta with √(1-ᾱ_t) eps, the noise as it is in x_t",
+        ("eps_theta with √(1-ᾱ_t) eps, as it is in x_t",
          "That is what was added. The network is to say the ε before its factor: the "
          "factor follows from t."),
         ("eps_theta with eps, as it was drawn",
@@ -558,7 +558,7 @@ ask_choice(
         ("at t = 10 the one that guesses x_0, at t = 1000 the one that guesses ε",
          "There each has to copy x_t, and exactly: what counts is the small rest that "
          "no copy gives."),
-        ("the one that guesses the mean, at both",
+        ("at t = 10 and at t = 1000 alike the one that guesses the mean",
          "Eq. 8 asks just for that. But it is a copy at every t, and what counts is the "
          "tiny rest."),
     ],
@@ -619,7 +619,7 @@ ask_choice(
          "Yes. There x_t is nearly all picture, and the noise hides in it. The loss of "
          "this guess is about ᾱ_t."),
         ("at large t", "There x_t is nearly all noise, so x_t is the answer."),
-        ("the same at all t", "Then x_t would hold as much noise at every t."),
+        ("at all t alike", "Then x_t would hold as much noise at every t."),
     ],
     answer=0,
 )

@@ -181,7 +181,7 @@ print(f"largest difference over all t: {largest:.1e}")
 ask_choice(
     "Line 4 mixes three ingredients. Where does each of them come from?",
     [
-        ("all three from x_t, by the network",
+        ("all three from x_t: the network makes ε_θ of it, and then z",
          "Two do. z is drawn, and knows nothing of x_t."),
         ("x_t from the step before, ε_θ from the network, z from chance",
          "Yes. Line 4 is the mean of Eq. 11, made of x_t and ε_θ, plus fresh noise."),
@@ -221,7 +221,7 @@ ask_choice(
     [
         ("the mean", "Yes. Noise is taken out of it."),
         ("x_300", "Then taking noise out would add spread."),
-        ("neither: they are equal", "Then σ z on top would make x_299 noisier than x_300."),
+        ("neither", "Then σ z on top would make x_299 noisier than x_300."),
     ],
     answer=0,
 )
@@ -398,7 +398,7 @@ show_images(by_digit[7][1::2], "number 7 on its way", names[1::2])
 ask_choice(
     "A well trained network sees x_1000. Which guess of x_0 has the least squared error?",
     [
-        ("one that looks like noise", "The noise in x_1000 tells nothing of x_0. What is "
+        ("nothing but noise", "The noise in x_1000 tells nothing of x_0. What is "
          "left is what the network knows beforehand."),
         ("a blurred digit", "Yes. It is the mean of all digits with that label: "
          "there a squared error is least."),
@@ -584,9 +584,9 @@ ask_choice(
         ("it turns a little grey",
          "Yes. Clamping cuts the noise off on one side only, the side below -1. "
          "So the mean is pushed up."),
-        ("it stays black, as it should be",
+        ("it stays black, at -1",
          "Then clamping would cut both sides alike. But black is -1, right at the edge."),
-        ("it gets noisy", "Clamping takes noise away: the noise below -1 is cut off."),
+        ("it gets a little noisy", "Clamping takes noise away: the noise below -1 is cut off."),
     ],
     answer=0,
 )
@@ -622,7 +622,7 @@ ask_choice(
     "Ten runs start from the same x_T. How alike are the ten pictures?",
     [
         ("equal, pixel by pixel", "Then x_T and the label would decide everything. Look."),
-        ("nearly equal: the same 4 with small differences",
+        ("one 4, with small differences",
          "Then x_T would decide the shape, and only the details would vary. Look."),
         ("as different as from ten x_T", "Yes. Compare the two mean distances below."),
     ],
@@ -749,7 +749,7 @@ for t in [t for t in no_noise if t in (900, 700, 500, 300, 100)]:
 ask_choice(
     "What does the noise z do in Algorithm 2?",
     [
-        ("it makes the pictures varied, but one could leave it out",
+        ("it only makes the pictures more varied",
          "Compare the spreads: without z the network gets an x_t unlike all that it was "
          "trained on."),
         ("it keeps the spread of x_t as in training",
@@ -811,7 +811,7 @@ ask_choice(
     [
         ("equal, pixel by pixel",
          "Longer steps follow the way less exactly, even without noise. Compare."),
-        ("nearly equal: small differences",
+        ("nearly equal, not quite",
          "Then both go the same way, one in longer steps. For that hardly any chance may be "
          "left on it."),
         ("clearly different",
@@ -932,7 +932,7 @@ say("\n".join(verdicts) + (
 ask_choice(
     "What decides which digit Algorithm 2 draws?",
     [
-        ("x_T, the start",
+        ("x_T, where they all start",
          "Share x_T alone, and the runs differ as strangers do: see the next step."),
         ("the z of the middle steps",
          "Yes. The next step measures which they are."),
@@ -1005,7 +1005,7 @@ say(f"Two runs of different chains lie {strangers:.1f} apart, and {by_chance:.0%
 ask_choice(
     "You take T = 2000 instead of 1000. What becomes twice as expensive?",
     [
-        ("a training step and a digit drawn", "A training step still looks at one t for "
+        ("training and drawing", "A training step still looks at one t for "
          "each picture."),
         ("a training step", "It still looks at one t for each picture. There are more t "
          "to draw from, that is all."),

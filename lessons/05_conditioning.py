@@ -109,7 +109,7 @@ ask_choice(
     [
         ("because t and the label would otherwise be mixed up",
          "They are added to each other, and the network still tells them apart."),
-        ("because attention, which works with it, is at the coarse levels only",
+        ("because attention, at coarse levels only, needs it",
          "Attention lets places of a picture look at each other. It needs no label of its "
          "own, and the fine levels use the label without it."),
         ("so that each level, coarse or fine, has it at hand",
@@ -132,9 +132,9 @@ ask_choice(
     [
         ("Only the input of the network.",
          "Yes. The rest of the algorithm stays as it is, line by line."),
-        ("The loss also compares the label with a predicted one.",
+        ("The loss: it compares labels, too.",
          "Nothing predicts labels. The loss still compares two noises (Eq. 14)."),
-        ("Its input, and x_0: all of a batch show one digit.",
+        ("Its input, and x_0: one digit a batch.",
          "They need not. Each picture brings its own label, so any mix will do."),
     ],
     answer=0,
@@ -189,7 +189,7 @@ ask_choice(
     [
         ("no: it has only learned what noise looks like",
          "A wrong label would then change its loss no more than chance does. See ± below."),
-        ("yes, a little: a wrong label costs it a small part of what it has learned",
+        ("yes, a little: it is some of what it has learned",
          "Yes. First it learns what all digits have in common."),
         ("yes: the label is most of what it has learned",
          "Then a wrong label would cost it most of that."),
@@ -233,9 +233,9 @@ ask_choice(
     [
         ("at small t: there the details are drawn",
          "One can see what it is, so the label tells little that is new."),
-        ("in the middle",
+        ("in the middle: there the shape is settled",
          "Yes. The digit can't be seen for sure, and how it looks still counts."),
-        ("at large t: there nothing else is known of the digit",
+        ("at large t: there little else is known",
          "True, but x_t is nearly all noise, so naming the noise is easy: there is little "
          "loss to save."),
     ],
@@ -370,7 +370,7 @@ ask_choice(
     [
         ("the noise", "Each picture has noise of its own. That was the step before."),
         ("the label", "Yes. One row, one label, different noises, different handwritings."),
-        ("label and noise", "Then the ten would be the same picture."),
+        ("both", "Then the ten would be the same picture."),
     ],
     answer=1,
     part="11.8 g",
@@ -663,7 +663,7 @@ ask_choice(
     [
         ("only the GAN", "The VAE too. Its encoder adds noise in training, but its decoder "
          "draws nothing: one z, one picture."),
-        ("the GAN and the VAE", "Yes. All their chance is in one z. DDPM draws a fresh z at "
+        ("GAN and VAE", "Yes. All their chance is in one z. DDPM draws a fresh z at "
          "every step as well, T pictures full of noise. (DDIM does not: it is like the other "
          "two.)"),
         ("all three", "DDPM does not. To get its picture again you would have to keep the z "

@@ -189,7 +189,7 @@ ask_choice(
          "large one. That is in B, which takes it of each."),
         ("B", "Yes. The logarithm bends down, so a mean of logarithms is below the logarithm "
          "of the mean (Jensen). With the minus, B is above A."),
-        ("neither, they agree in the end",
+        ("they agree",
          "They would if all walks had the same ratio. More walks do not make them so."),
     ],
     answer=int(toy_rows[0][3] > toy_rows[0][2]),
@@ -488,7 +488,7 @@ ask_choice(
          "That is what you see first, and 900 steps. But a shape takes few bits: the network "
          "knows already what digits look like, and need only be told which it is."),
         ("t = 2 to 100: edges and shades", "These take many more than the shape. Not the most."),
-        ("t = 1: which of 256 values each pixel has",
+        ("t = 1: the exact value of pixels",
          "Yes. One step of a thousand takes more than half. Yet between x_1 and x_0 you would "
          "see no difference."),
     ],
@@ -593,9 +593,9 @@ say(f"In L the border takes {border:,.0f} bits. All 800 steps from x_1000 to x_2
 ask_choice(
     "Where should the mean be, for a black pixel to take the fewest bits?",
     [
-        ("at -1, the value itself", "Then a third of the bell curve is in the bins of other "
+        ("just at -1", "Then a third of the bell curve is in the bins of other "
          "values, at 0.62 bits."),
-        ("a little above -1", "That puts even more of the bell curve into other bins."),
+        ("a bit above -1", "That puts even more of the bell curve into other bins."),
         ("far below -1", "Yes. All that lies below -1 + 1/255 is black. With the mean 3 σ_1 below "
          "-1 hardly anything is outside."),
     ],

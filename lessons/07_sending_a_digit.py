@@ -128,7 +128,7 @@ kl = sum(q[k] * math.log2(q[k] / p[k]) for k in q if q[k])
 ask_choice(
     "The mountains send q with the old code. How does that compare with q's own code?",
     [
-        ("it takes as many bits",
+        ("it takes as many bits a day, on average",
          "The words are the same. But only with snow on one day in eight, as in p, are "
          "they right for q."),
         ("it takes more, by less than a bit a day",
@@ -602,7 +602,7 @@ ask_choice(
          "Single pixels cost more or less in another order. Their sum does not."),
         ("from the right: a row is then guessed as one reads",
          "Reading order is a habit. The product of the guesses is p(row) either way."),
-        ("neither",
+        ("neither: both guess as many pixels of a row",
          "Yes. In any order the product of the guesses is p(row), where p_θ can be just "
          "right. A network may find one order easier than another."),
     ],

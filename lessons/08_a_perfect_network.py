@@ -153,7 +153,7 @@ ask_choice(
          "the two points."),
         ("it has two tops", "So it is where x_s tells the two points apart. x_400 = 0.3 may have "
          "come from either, from 1 somewhat more often."),
-        ("it is one narrow bell, at the nearer of the points", "1 is more probable. But noise "
+        ("it is a narrow bell at 1", "1 is more probable. But noise "
          "large enough to lead from -1 to 0.3 is not rare at t = 400."),
     ],
     answer=1 if tops > 1 else 0,
@@ -207,7 +207,7 @@ ask_choice(
         ("about the same",
          "There are ten times as many, but each is far less than a tenth: see the table."),
         ("about a tenth", "Then each would be a hundredth of what it was. It is less."),
-        ("far less than a tenth", f"Yes. It is a {ratio:.0f}th: a step ten times as "
+        ("far less still", f"Yes. It is a {ratio:.0f}th: a step ten times as "
          "short is nearer to a bell by far more than ten times."),
     ],
     answer=2 if ratio > 20 else 1 if ratio > 3 else 0,
@@ -250,7 +250,7 @@ in_one = algorithm_2(1)[-1]
 ask_choice(
     "Where do they end?",
     [
-        ("all near 0, where there is no data",
+        ("all near 0, in the middle",
          "Yes. x_1000 says next to nothing, so the guess is the mean of -1 and 1. That is the "
          "best guess, and no picture. So one does not jump."),
         ("half at -1 and half at 1", "So the data are. But each ends at a mean of both."),
@@ -296,7 +296,8 @@ ask_choice(
         ("a thousand: each must be small", "A step must be small to be a bell. This one need "
          "not be a bell."),
         ("about ten, as with Algorithm 2", "That was what bells needed. These steps are q itself."),
-        ("one", "Yes. To draw from q(x_0 | x_T) is to draw a picture at once."),
+        ("one: straight from x_T to x_0",
+         "Yes. To draw from q(x_0 | x_T) is to draw a picture at once."),
     ],
     answer=2 if right == 1 else 1,
 )

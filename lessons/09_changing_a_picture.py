@@ -140,7 +140,8 @@ differ = {e: apart(x) for e, x in by_eta.items()}
 ask_choice(
     "Four times from one x_500, with this η. How much do two of the four differ?",
     [
-        ("not at all", "For that η must be 0: without z a step is a function of x_t, and x_t "
+        ("not at all: all four are the same",
+         "For that η must be 0: without z a step is a function of x_t, and x_t "
          "decides all that follows."),
         ("less than half as much as with η = 1", "The less z there is, the less they differ."),
         ("half as much as with η = 1, or more", "For that much chance is needed: σ grows with η."),
@@ -450,7 +451,7 @@ for name, x in by_label.items():
 ask_choice(
     "How noisy must the known half be, when it is put in?",
     [
-        ("as at t_prev, where the step has led",
+        ("as at t_prev, where it ends",
          "Yes. Both halves must be an x_{t_prev}: that is all the network knows."),
         ("as at t, where the step began",
          "The step has led to t_prev. A half with the noise of t would be too noisy there: "

@@ -155,10 +155,10 @@ spread = [max(column) / min(column) for column in columns]
 ask_choice(
     "As errors in what are those at different t most alike?",
     [
-        ("in ε, as the network was trained",
+        ("in ε",
          "At small t little noise is there to be seen, at large t x_t is the noise. The error in "
          "ε falls a thousandfold and more."),
-        ("in x_0, as that is what we want to see",
+        ("in x_0",
          "At small t the picture is nearly known, at large t it is anybody's guess. That error "
          "rises a thousandfold."),
         ("in v", "Yes. v asks for whatever is hidden, and some part always is. The largest is "
@@ -203,7 +203,7 @@ ask_choice(
          "in a copy, a thousand steps make large."),
         ("ε with the weights of L", "Then most of what counts is at t of 1 to 10, where no digit "
          "takes shape. They come out as blots."),
-        ("ε with a plain error: L_simple",
+        ("ε with a plain error",
          "Yes. As in the paper's Table 2, where this was the best by far."),
     ],
     answer=distances.index(min(distances)),
@@ -511,12 +511,13 @@ one_step = x_1 - best
 ask_choice(
     "Trained on many pictures of one digit, from 20 different noises: what comes out?",
     [
-        ("20 digits, each another: the line from each noise leads to one",
+        ("20 different digits: each noise leads to its own",
          "Which one? At τ = 1 every picture is as likely, and u is the mean over all."),
         ("20 times the same blur, the mean of all pictures",
          "Yes. ε minus the mean velocity ε - E[x_0] is E[x_0]. Not until later does the path "
          "bend towards one picture: steps are still needed."),
-        ("noise: one step is too few", "A step of length 1 takes all of the noise out."),
+        ("20 times noise: one step of this kind is too few",
+         "A step of length 1 takes all of the noise out."),
     ],
     answer=1 if (one_step - mean).abs().max() < 1e-4 else 0,
 )
@@ -687,7 +688,7 @@ ask_choice(
          "classifier has not."),
         ("by the classifier's push (w = 5)", "It pushes where the guess of x_0 is a blur, and its "
          "opinion worth little. And what it reads best need not look best."),
-        ("as many by both",
+        ("as many by the one as by the other",
          "Then a classifier of clean digits would know as much of noisy ones as the network."),
     ],
     answer=2 if abs(right["classifier, w = 5.0"] - right["free, 1.0"]) < 1e-9
@@ -767,7 +768,8 @@ ask_choice(
         ("all five of them, as all are in the recipe",
          "The steps of DDIM and the guidance scale are chosen when one draws. Any number of "
          "them works with the same weights."),
-        ("v alone", "The schedule says how noisy the pictures of Algorithm 1 are. And without "
+        ("v alone: it says what is predicted",
+         "The schedule says how noisy the pictures of Algorithm 1 are. And without "
          "label dropout the network never learns to draw without a label."),
     ],
     answer=0,

@@ -77,7 +77,8 @@ ask_choice(
         ("where -log p_θ(x_0) is lowest", "Another question: which model likes this x_0 best? "
          "The gap is about the path, not the end."),
         ("nowhere: a bound is a bound", "It is never below. It may well be equal."),
-        ("at w = 1", "Yes. Data from N(0, 1) stay N(0, 1) at every t, so the walks look the same "
+        ("only at w = 1, for these data",
+         "Yes. Data from N(0, 1) stay N(0, 1) at every t, so the walks look the same "
          "forwards and back, and w = 1 is q itself read backwards. The gap is "
          "KL(q(x_1:T | x_0) || p_θ(x_1:T | x_0)), and that is 0."),
     ],

@@ -74,7 +74,8 @@ along = {t: apart(x[0], x[-1]) for t, x in rows.items()}
 ask_choice(
     "In the row of t = 1000 λ goes from 0 to 1. What changes along it?",
     [
-        ("a 3 becomes a 7", "Nothing of the two is left to tell: √ᾱ_1000 is 0.006."),
+        ("a 3 becomes a 7, little by little",
+         "Nothing of the two is left to tell: √ᾱ_1000 is 0.006."),
         ("each picture is another digit", "Where would they differ? ε and z are the same for "
          "all λ, and the sources are gone."),
         ("nothing that one could see", "Yes. x̄_1000 is the one ε, whatever λ is. It is a "
