@@ -431,15 +431,15 @@ for t in (600, 700, 800, 1000):
 ask_choice(
     "What speaks for a β that grows from step to step?",
     [
-        ("with a constant β the variance would not stay at 1",
-         "It would. (1 - β) v + β is 1 for v = 1, whatever β is."),
         ("fine detail goes in small steps, the rest in larger ones",
          "Yes. Sampling walks the same steps back: fine detail is made in many small ones. "
          "The next step shows it."),
+        ("with a constant β the variance would not stay at 1",
+         "It would. (1 - β) v + β is 1 for v = 1, whatever β is."),
         ("a constant β could not reach pure noise within 1000 steps",
          "It can: 0.99^1000 is 0.00004, as small as the paper's ᾱ_1000."),
     ],
-    answer=1,
+    answer=0,
     part="11.9 d",
     points=1,
 )

@@ -398,14 +398,14 @@ show_images(by_digit[7][1::2], "number 7 on its way", names[1::2])
 ask_choice(
     "A well trained network sees x_1000. Which guess of x_0 has the least squared error?",
     [
-        ("nothing but noise", "The noise in x_1000 tells nothing of x_0. What is "
-         "left is what the network knows beforehand."),
         ("a blurred digit", "Yes. It is the mean of all digits with that label: "
          "there a squared error is least."),
+        ("nothing but noise", "The noise in x_1000 tells nothing of x_0. What is "
+         "left is what the network knows beforehand."),
         ("a sharp digit", "Which of all the 7s? Nothing in x_1000 tells. So it must "
          "not decide yet."),
     ],
-    answer=1,
+    answer=0,
 )
 
 # %%

@@ -368,11 +368,11 @@ ask_number(
 ask_choice(
     "In the grid that is saved below, what do the pictures of one row share?",
     [
-        ("the noise", "Each picture has noise of its own. That was the step before."),
         ("the label", "Yes. One row, one label, different noises, different handwritings."),
+        ("the noise", "Each picture has noise of its own. That was the step before."),
         ("both", "Then the ten would be the same picture."),
     ],
-    answer=1,
+    answer=0,
     part="11.8 g",
     points=1,
 )

@@ -275,14 +275,14 @@ rows += [("sum (Eq. 5)", by_terms), ("Eq. 3", narrow.mean().item())]
 ask_choice(
     "What is gained by Eq. 5?",
     [
-        ("a smaller L than that of Eq. 3",
-         "It is the same number, sorted. The table below has both."),
         ("each term needs one x_t alone",
          "Yes. And Eq. 4 makes any x_t in one jump. So a term can be drawn at random and "
          "trained by itself: that is Algorithm 1."),
+        ("a smaller L than that of Eq. 3",
+         "It is the same number, sorted. The table below has both."),
         ("the terms need no network", "All but L_T do: p_θ is in them."),
     ],
-    answer=1,
+    answer=0,
 )
 
 # %%
@@ -593,13 +593,13 @@ say(f"In L the border takes {border:,.0f} bits. All 800 steps from x_1000 to x_2
 ask_choice(
     "Where should the mean be, for a black pixel to take the fewest bits?",
     [
-        ("just at -1", "Then a third of the bell curve is in the bins of other "
-         "values, at 0.62 bits."),
-        ("a bit above -1", "That puts even more of the bell curve into other bins."),
         ("far below -1", "Yes. All that lies below -1 + 1/255 is black. With the mean 3 σ_1 below "
          "-1 hardly anything is outside."),
+        ("a bit above -1", "That puts even more of the bell curve into other bins."),
+        ("just at -1", "Then a third of the bell curve is in the bins of other "
+         "values, at 0.62 bits."),
     ],
-    answer=min((2, -0.03), (0, 0.0), (1, 0.002),
+    answer=min((0, -0.03), (2, 0.0), (1, 0.002),
                key=lambda pair: value_bits(values[0], values[0] + pair[1]))[0],
 )
 

@@ -640,15 +640,15 @@ exact_unseen, network_unseen = errors[200, "unseen"]
 ask_choice(
     "On digits that neither has seen, at t = 200: which has the smaller error?",
     [
-        ("the network", "Yes. The exact denoiser pulls every digit to the nearest that it "
-         "knows. The network has learned how strokes look, not which digits there are."),
         ("both about the same", "They are, at t = 700. At t = 200 much of the digit can be "
          "seen, and it is none of those that are known."),
+        ("the network", "Yes. The exact denoiser pulls every digit to the nearest that it "
+         "knows. The network has learned how strokes look, not which digits there are."),
         ("the exact denoiser", "It is the best for the digits that it knows. For it there are "
          "no others in the world."),
     ],
-    answer=0 if network_unseen < 0.8 * exact_unseen else
-    2 if exact_unseen < 0.8 * network_unseen else 1,
+    answer=1 if network_unseen < 0.8 * exact_unseen else
+    2 if exact_unseen < 0.8 * network_unseen else 0,
 )
 
 # %%

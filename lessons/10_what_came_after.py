@@ -762,17 +762,17 @@ show_table("What came after", ["", "changed", "stays"], [
 ask_choice(
     "Which of these must be settled before the training begins?",
     [
-        ("v, the schedule, and label dropout",
-         "Yes. They are in the loss: what is said, how much noise, and whether the label is left "
-         "out. DDIM and the scale are chosen when one draws."),
         ("all five of them, as all are in the recipe",
          "The steps of DDIM and the guidance scale are chosen when one draws. Any number of "
          "them works with the same weights."),
+        ("v, the schedule, and label dropout",
+         "Yes. They are in the loss: what is said, how much noise, and whether the label is left "
+         "out. DDIM and the scale are chosen when one draws."),
         ("v alone: it says what is predicted",
          "The schedule says how noisy the pictures of Algorithm 1 are. And without "
          "label dropout the network never learns to draw without a label."),
     ],
-    answer=0,
+    answer=1,
 )
 
 # %% [markdown]
