@@ -551,12 +551,19 @@ def test_letters_lengths_and_words_that_give_answers_away_are_found() -> None:
     always_b = [made(["this", "that", "those"], "1 if x else 0")] * 30
     assert "letters" in problems_of_all(always_b)[0] and problems_of_all(always_b, dealt=True) == []
     assert problems_of_letters(always_b) == ["b) is right in 30 of 30 questions"]
+    assert problems_of_letters(even[:5] + always_b[:2]) == ["b) is right three times in a row"]
     long = "the one that says much more than any other does"
     for right in (0, 1):  # always the longest, and never
         some = [made([long, "this", "that"], str(right))] * 30
         assert "longest" in problems_of_all(some, dealt=True)[0]
     some = [made(["no: it", "yes: so", "yes: as"], "0")] * 30
     assert '"no"' in problems_of_all(some, dealt=True)[0]
+
+
+def test_a_right_option_that_is_the_longest_by_a_fifth_is_found() -> None:
+    options = ["a" * 50, "b" * 40, "c" * 39]
+    assert problems_of_options(made(options, "1")) == []
+    assert "by far the longest" in problems_of_options(made(options, "0"))[0]
 
 
 def test_a_yes_in_reply_to_another_option_than_the_right_one_is_found() -> None:
