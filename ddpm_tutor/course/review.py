@@ -148,7 +148,7 @@ def items_of_review(page: Lesson) -> Iterator[Item]:
             prose=without_facts(step),
             before=page.steps[0].code,
             cell=question.cell,
-            place=("paper", *place_of(step)),
+            place=place_of(step),
             taught=lessons_of(step),
         )
 
@@ -165,10 +165,13 @@ def lessons_of(step: Step) -> tuple[int, ...]:
 
 
 def place_of(step: Step) -> tuple[str, ...]:
-    """What is typed after `ddpm-tutor paper` for the piece that a step for review names.
+    """The words of the command that leads to the piece, or lesson, that a step for review names.
 
     Raises:
         UsageError: it names none.
     """
-    piece = understood([step.title.partition(" · ")[0]])
-    return tuple(piece.key.split()) if isinstance(piece, Entry) else (piece.number,)
+    named = step.title.partition(" · ")[0]
+    if lesson := re.fullmatch(r"Lesson (\d+)", named):
+        return "lesson", lesson[1]
+    piece = understood([named])
+    return ("paper", *(piece.key.split() if isinstance(piece, Entry) else [piece.number]))
