@@ -32,9 +32,11 @@ from ddpm_tutor.course.questions import Question, questions
 from ddpm_tutor.course.review import (
     Item,
     all_items,
+    in_place_of,
     items_of_entry,
     items_of_review,
     review_pages,
+    stands_alone,
 )
 from ddpm_tutor.course.review_lint import problems_of_review
 from ddpm_tutor.learner import progress as progress_module
@@ -402,6 +404,33 @@ def test_a_lesson_that_is_done_brings_its_questions_and_no_others(kept: Path) ->
     mine = keys_due(MONDAY)
     assert mine and all(item.taught and 2 in item.taught for item in MADE if item.key in mine)
     assert len(mine) == sum(2 in item.taught for item in MADE)
+
+
+def test_a_missed_question_that_cannot_be_asked_alone_leads_to_one_on_the_same_piece(
+    kept: Path,
+) -> None:
+    (question,) = (q for q in questions(all_lessons()[1]) if "By what factor is x_0" in q.text)
+    take(2, question, True, MONDAY)
+    assert keys_due(MONDAY) == []
+    take(2, question, False, MONDAY)
+    (key,) = keys_due(MONDAY)
+    (item,) = (each for each in MADE if each.key == key)
+    assert item.place == ("paper", "eq", "4")
+    Bookmark(all_lessons()[1].key).finished()  # and it comes first
+    progress = load_progress()
+    order = in_order(due_items(progress, MONDAY), progress, Random(1))
+    assert order[0][0].key == key and len(order) > 3
+    answered(item, Review(), True, written(MONDAY + timedelta(hours=1)))
+    assert key not in keys_due(MONDAY + timedelta(hours=2))
+    take(2, question, False, MONDAY + timedelta(hours=3))
+    assert key in keys_due(MONDAY + timedelta(hours=3))
+
+
+def test_every_question_of_a_lesson_comes_back_as_itself_or_as_another() -> None:
+    for lesson in all_lessons():
+        for question in questions(lesson):
+            item = None if stands_alone(question) else in_place_of(lesson, question, MADE)
+            assert stands_alone(question) or (item and item in MADE), question.text
 
 
 def test_an_entry_that_was_read_brings_the_questions_on_it(kept: Path) -> None:
