@@ -208,7 +208,7 @@ show_table("The schedule", ["t", "β_t", "ᾱ_t", "√ᾱ_t", "1 - ᾱ_t"], rows
 # first what will become of the t at which S/N falls below 1.
 
 # %% tags=["change"]
-beta_T = 0.02  # the last β
+beta_T = 0.02  # the last β, from 0.0001 to 0.99
 
 # %%
 trial, contrast = linear_schedule(beta_T=beta_T), x_0.var().item()
@@ -489,8 +489,8 @@ show_images(torch.cat([*parts.values()]), "x_0, and its waves by length",
 # will become of `x_T`.
 
 # %% tags=["change"]
-T = 200  # the number of steps
-beta_T = 0.02  # the last β
+T = 200  # the number of steps, from 2 to 10,000
+beta_T = 0.02  # the last β, from 0.0001 to 0.99
 
 # %%
 if not 2 <= T <= 10_000:

@@ -139,7 +139,7 @@ show_table("300 pictures: their mean, and the std over copies", [
 # will stand out from chance.
 
 # %% tags=["change"]
-other = 250  # the t that we jump to in place of 300
+other = 250  # the t that we jump to in place of 300, from 1 to 1000
 
 # %%
 generator = stream(seed, "clouds")  # the same noise for each t tried
@@ -307,7 +307,7 @@ show_images(torch.cat([x_t, back]), "x_t and what comes back", ["x_t", "x_0"])
 # will be off by more than 2.
 
 # %% tags=["change"]
-off = 0.05  # the error in ε, as a share of the noise's size
+off = 0.05  # the error in ε, as a share of the noise's size, from 0 to 10
 
 # %%
 noise, times = stream(seed, "almost"), (10, 300, 500, 700, 1000)

@@ -21,8 +21,8 @@
 # `--set steps=3000`.
 
 # %% tags=["parameters"]
-steps = 500  # training steps, at least 1
-batch_size = 64  # pictures in each
+steps = 500  # training steps, from 1 to 100,000
+batch_size = 64  # pictures in each, from 1 to 1000
 seed = 0
 device = "auto"  # auto, cpu, cuda or mps
 
@@ -187,7 +187,7 @@ for other in (501, 510, 550, 1000):
 # Then press `c` to change that. Try `waves = 16`, and say first how far it will be off.
 
 # %% tags=["change"]
-waves = 128  # sines and cosines, an even number
+waves = 128  # sines and cosines, an even number from 2 to 1000
 
 # %%
 level = (1 - schedule.alpha_bar[1:]).sqrt()  # (1000,)

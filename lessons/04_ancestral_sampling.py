@@ -25,9 +25,9 @@
 # %% tags=["parameters"]
 checkpoint = ""  # empty: the shipped weights
 seed = 0  # another seed: another picture, other noise
-chain_steps = 1000  # of the longest chain; divides 1000, as 500, 200 or 100
-steps = 50  # where many are drawn; divides 1000
-each = 8  # digits of each kind, where they are counted
+chain_steps = 1000  # of the longest chain, from 10 to 1000; divides 1000
+steps = 50  # where many are drawn, from 10 to 1000; divides 1000
+each = 8  # digits of each kind, where they are counted, from 1 to 100
 device = "auto"  # auto, cpu, cuda or mps
 
 # %%
@@ -513,7 +513,7 @@ show_table("σ_t", ["t", "√β_t", "√β̃_t / √β_t"], rows)
 # Then press `c` to change it. Try `kept = 50`, and say first what will become of β'.
 
 # %% tags=["change"]
-kept = 10  # steps of the 1000
+kept = 10  # steps of the 1000, from 2 to 1000
 
 # %%
 from ddpm_tutor import respaced
@@ -787,7 +787,7 @@ say("The network was never shown so calm an x_t. With it the chain slides to the
 # it. Try `eta = 1.0`: noise again. Say first how alike the drawings will be.
 
 # %% tags=["change"]
-eta = 0.0  # noise in each step: 1 is as much as in Algorithm 2 with β̃'
+eta = 0.0  # noise in each step, from 0 to 1, Algorithm 2's with β̃'
 
 # %%
 from ddpm_tutor import sample

@@ -26,10 +26,10 @@
 # %% tags=["parameters"]
 checkpoint = ""  # empty: the shipped weights
 seed = 0
-steps = 40  # of the 1000
-each = 10  # pictures of each digit, at least 2
-held_out = 1000  # pictures never trained on, for the losses
-train_steps = 100  # of a small network with labels
+steps = 40  # of the 1000, from 2 to 1000
+each = 10  # pictures of each digit, from 2 to 100
+held_out = 1000  # pictures never trained on, for the losses, from 20 to 5000
+train_steps = 100  # of a small network with labels, from 1 to 10,000
 device = "auto"  # auto, cpu, cuda or mps
 
 # %%
@@ -68,7 +68,7 @@ print(f"{digits.source}; computing on {where}")
 
 # %% tags=["change"]
 label_1 = 4  # from 0 to 10
-label_2 = 9  # another
+label_2 = 9  # another, from 0 to 10
 
 # %%
 if not {label_1, label_2} <= {*range(11)}:
@@ -477,7 +477,7 @@ say(". ".join(verdicts) + "." + (
 #     together:  ε = -√(1 - ᾱ_t) ∇ log [p(x_t) · p(label | x_t)^w]
 
 # %% tags=["change"]
-w = 5.0  # --guidance in the commands, g in exercise 14
+w = 5.0  # from 0 to 20; --guidance in the commands, g in exercise 14
 
 # %%
 if not 0 <= w <= 20:

@@ -24,8 +24,8 @@
 # 8 black in those, as MNIST's background is.
 
 # %% tags=["parameters"]
-n = 60  # how many digits to measure
-each = 8  # how many pictures of other kinds
+n = 60  # how many digits to measure, from 2 to 1000
+each = 8  # how many pictures of other kinds, from 1 to 100
 seed = 0  # another seed: other digits, other noise
 device = "auto"  # auto, cpu, cuda or mps
 
@@ -299,7 +299,7 @@ assert abs(by_terms - narrow.mean()) < 0.05
 # will be.
 
 # %% tags=["change"]
-beta_T = 0.02  # the last β
+beta_T = 0.02  # the last β, from 0.0001 to 0.99
 
 # %%
 schedule = linear_schedule()  # the network's own
@@ -522,7 +522,7 @@ show_table("The bound, from noise to picture",
 # Then press `c` to change σ_1. Try `sigma_1 = 0.002`, and say first what it will take.
 
 # %% tags=["change"]
-sigma_1 = 0.01  # √β_1
+sigma_1 = 0.01  # √β_1, from 0.0001 to 1
 
 # %%
 if sigma_1 <= 0:

@@ -22,7 +22,7 @@
 
 # %% tags=["parameters"]
 seed = 0  # another seed: other digits, other noise
-each = 3  # pictures of each digit
+each = 3  # pictures of each digit, from 1 to 100
 device = "auto"  # auto, cpu, cuda or mps
 
 # %%
@@ -278,7 +278,7 @@ show_table("Here, and CIFAR-10 in the paper (Table 4)", [
 # Then press `c` to stop elsewhere. Try `stop_at = 30`, and say first what will be seen.
 
 # %% tags=["change"]
-stop_at = 100  # bits of a digit
+stop_at = 100  # bits of a digit, from 1 to 10,000
 
 # %%
 def after(budget, values):  # of each digit, when so many bits have come

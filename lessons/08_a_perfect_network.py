@@ -23,9 +23,9 @@
 # %% tags=["parameters"]
 cloud = "moons"  # moons, spiral or digit
 digit = 3  # whose outline cloud=digit takes
-known = 10_000  # how many digits the exact denoiser knows
-count = 100  # how many digits to measure; a fifth as many are drawn
-train_steps = 1000  # of a small network, on ten digits
+known = 10_000  # how many digits the exact denoiser knows, from 100 to 50,000
+count = 100  # how many digits to measure, from 10 to 100; a fifth is drawn
+train_steps = 1000  # of a small network, on ten digits, from 1 to 10,000
 seed = 0  # another seed: another cloud, other digits, other noise
 device = "auto"  # auto, cpu, cuda or mps
 
@@ -75,7 +75,7 @@ schedule, generator = linear_schedule(), stream(seed, "lesson 8")
 # until when there will be two humps.
 
 # %% tags=["change"]
-place = 1.0  # of the one point; the other is at minus that
+place = 1.0  # of the one point, from 0.1 to 3; the other is at minus that
 
 # %%
 grid = torch.linspace(-5, 5, 1001).double()  # where densities are taken

@@ -23,11 +23,11 @@
 
 # %% tags=["parameters"]
 seed = 0  # another seed: other digits, other noise
-first = 3  # the two digits that are mixed
-second = 7
-each = 2  # pictures of each digit, where halves are filled in
+first = 3  # of the two digits that are mixed, from 0 to 9
+second = 7  # the other, from 0 to 9
+each = 2  # pictures of each digit, where halves are filled in, from 1 to 100
 steps = 20  # of a chain from t = 1000; from 4 to 250
-every = 25  # how far one step leads, where a chain begins at a smaller t
+every = 25  # how far one step leads from a smaller t, from 1 to 250
 device = "auto"  # auto, cpu, cuda or mps
 
 # %%
@@ -169,7 +169,7 @@ assert eta or differ[eta] < 1e-3 < differ[1.0]
 # Then press `c` to change λ. Try `lam = 0.1`, and say first how much will be grey.
 
 # %% tags=["change"]
-lam = 0.5  # λ of one picture more
+lam = 0.5  # λ of one picture more, from 0 to 1
 
 # %%
 share = torch.linspace(0, 1, 7, device=where)  # λ

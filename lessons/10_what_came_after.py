@@ -19,10 +19,10 @@
 # Digits that were held out of training, and the network that ships.
 
 # %% tags=["parameters"]
-n = 20  # how many digits to measure
-most_calls = 80  # of the network, to follow a curve
-live_steps = 60  # of the 300 of a training that is in the log
-train_steps = 250  # of the two networks that are trained at the end
+n = 20  # how many digits to measure, from 2 to 1000
+most_calls = 80  # of the network, to follow a curve, from 8 to 1000
+live_steps = 60  # of a training that is in the log, from 1 to 300
+train_steps = 250  # of the two networks trained at the end, from 1 to 10,000
 digit = 3  # what these two learn to draw
 seed = 0  # another seed: other digits, other noise
 device = "auto"  # auto, cpu, cuda or mps
@@ -265,7 +265,7 @@ say(f"After {every * len(here)} steps the loss is {here[-1]:.2f} here, and "
 # Then press `c` to change beta_T. Try `beta_T = 0.01`, and say first at how many steps.
 
 # %% tags=["change"]
-beta_T = 0.02  # the last β
+beta_T = 0.02  # the last β, from 0.0001 to 0.99
 
 # %%
 linear, cosine = linear_schedule(), cosine_schedule()

@@ -21,6 +21,7 @@ from ddpm_tutor.course.cells import Cell
 from ddpm_tutor.course.lesson import (
     Lesson,
     Step,
+    bounds,
     changeable,
     check_against,
     compile_cell,
@@ -394,7 +395,7 @@ class Stepper:
             (name,), value = known, name
         setting = {name: value}
         try:
-            check_against(known, setting, "This step")
+            check_against(known, setting, "This step", bounds(step.code))
         except UsageError as error:
             console.print(Text(str(error), "yellow"))
             return
