@@ -2,8 +2,8 @@
 
 Everywhere: images are (B, 1, 32, 32) in [-1, 1]; t is an integer tensor (B,) in 1..T on the
 schedule's device, or 0 where index 0 is the identity; noise is an argument, drawn by the caller
-from N(0, I). Each function first refuses what is of another kind, shape or device, and on a CPU a t
-that is no step; see `checks`. Names are the paper's: q for the forward process, p for the reverse.
+from N(0, I). Each function first refuses what is of another kind, shape or device, and a t that is
+no step; see `checks`. Names are the paper's: q for the forward process, p for the reverse.
 Equation numbers are those of Ho et al. 2020.
 """
 
@@ -22,6 +22,7 @@ from ddpm_tutor.science.checks import (
     check_one_of,
     check_schedule,
     check_t,
+    is_read,
     length,
 )
 from ddpm_tutor.science.schedule import Schedule
@@ -100,14 +101,14 @@ def check_earlier(
 ) -> None:
     """Refuses steps s that are none of 0..T, or not before those of t.
 
-    On a GPU it is left to the caller that they are.
+    On a GPU this waits for it; see `own_steps`.
 
     Raises:
         TypeError: s is no tensor and no whole number. ValueError: it has another kind, shape or
             value.
     """
     check_t(schedule, s, count, 0, name)
-    known = all(isinstance(v, int) or v.device.type == "cpu" for v in (s, t))
+    known = all(isinstance(v, int) or is_read(v) for v in (s, t))
     if known and not bool(torch.as_tensor(s < t).all()):
         raise ValueError(f"{name} must be before t: a step leads from one to the other")
 
@@ -115,7 +116,7 @@ def check_earlier(
 def check_model(model: Callable[..., Tensor], schedule: Schedule) -> None:
     """Refuses what cannot be asked for the noise, or is made for another schedule.
 
-    On a GPU it is left to the caller that the schedule is the model's.
+    On a GPU this waits for it; see `own_steps`.
 
     Raises:
         TypeError: it cannot be called. ValueError: the schedule is another.
@@ -123,7 +124,7 @@ def check_model(model: Callable[..., Tensor], schedule: Schedule) -> None:
     if not callable(model):
         raise TypeError(f"model must be a network, or a function (x_t, t, label), not {model!r}")
     check_schedule(schedule)
-    if schedule.alpha_bar.device.type == "cpu":
+    if is_read(schedule.alpha_bar):
         check_fits(model, schedule)
 
 

@@ -24,6 +24,7 @@ from ddpm_tutor.science.checks import (
     device_of,
     is_whole,
     length,
+    own_steps,
 )
 from ddpm_tutor.science.diffusion import per_image, q_jump, q_sample
 from ddpm_tutor.science.noise import normal, streams
@@ -271,6 +272,7 @@ def inpaint(
     there = x_0.to(device, torch.float32)
     generators = streams(seed, "editing", numbers)
 
+    @own_steps()
     def step(take: Callable[[Tensor], Tensor], x_t: Tensor, t: int, t_prev: int) -> Tensor:
         now, before = (torch.full((len(x_t),), time, device=device) for time in (t, t_prev))
 
@@ -341,7 +343,7 @@ def change_label(
     rest = replace(
         options,
         steps=times.index(t),
-        variance=options.variance_of(T),
+        variance=options.variance_of(T) if options.method == "ddpm" else None,
         clip=options.clips(T),
     )
     for state in draw(model, schedule, first, options, seed=seed, indices=numbers):

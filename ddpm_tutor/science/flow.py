@@ -17,6 +17,7 @@ from ddpm_tutor.science.checks import (
     check_share,
     is_whole,
     length,
+    own_steps,
 )
 from ddpm_tutor.science.diffusion import check_prediction, per_image
 from ddpm_tutor.science.lean_unet import LeanUNet
@@ -166,5 +167,6 @@ def flow_sampling(
         tau, tau_next = (
             torch.full((len(x),), share / steps, device=x.device) for share in (i, i - 1)
         )
-        x = flow_step(x, tau, tau_next, velocity(x, tau))
+        with own_steps():
+            x = flow_step(x, tau, tau_next, velocity(x, tau))
         yield (i - 1) / steps, x

@@ -25,6 +25,7 @@ from ddpm_tutor.science.checks import (
     check_t,
     is_whole,
     length,
+    own_steps,
 )
 from ddpm_tutor.science.diffusion import per_image
 from ddpm_tutor.science.schedule import Schedule
@@ -137,9 +138,10 @@ def solve_ode(
     for now, later in pairwise(times):
         t, t_next = at(now), at(later)
         eps = predict(x, t)
-        x_next = euler_step(schedule, x, t, t_next, eps)
-        if solver == "heun" and later > 0:
-            x_next = heun_step(schedule, x, t, t_next, eps, predict(x_next, t_next))
+        with own_steps():
+            x_next = euler_step(schedule, x, t, t_next, eps)
+            if solver == "heun" and later > 0:
+                x_next = heun_step(schedule, x, t, t_next, eps, predict(x_next, t_next))
         x = x_next
         yield later, x
 

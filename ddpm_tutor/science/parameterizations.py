@@ -23,6 +23,7 @@ from ddpm_tutor.science.checks import (
     check_whole,
     device_of,
     length,
+    own_steps,
 )
 from ddpm_tutor.science.diffusion import per_image, q_sample
 from ddpm_tutor.science.lean_unet import LeanUNet
@@ -249,8 +250,9 @@ def train_predictor(
     weight = error_weight(schedule, every_t, model.kind, weighed or model.kind)  # (T,)
     for step, batch in enumerate(batches(images, None, schedule.T, config, None, range(steps))):
         x_0, t, eps = (v.to(device) for v in batch)
-        x_t = q_sample(schedule, x_0, t, eps)
-        target = converted(schedule, x_t, t, eps, "eps", model.kind)
+        with own_steps():
+            x_t = q_sample(schedule, x_0, t, eps)
+            target = converted(schedule, x_t, t, eps, "eps", model.kind)
         errors = (model.says(x_t, t) - target).square().mean(dim=(1, 2, 3))  # (B,)
         loss = (weight[t - 1].to(errors.dtype) * errors).mean()
         model.zero_grad()

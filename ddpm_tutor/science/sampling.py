@@ -21,6 +21,7 @@ from ddpm_tutor.science.checks import (
     check_whole,
     classes_of,
     device_of,
+    own_steps,
     said,
 )
 from ddpm_tutor.science.cuda_graph import replayed
@@ -56,7 +57,8 @@ class SamplingOptions:
 
     Raises:
         ValueError: `method` or `variance` is unknown; `steps` is no whole number from 1 on;
-            `guidance` is no number; `eta` is not in [0, 1], or is not 0 while the method is "ddpm".
+            `guidance` is no number; `eta` is not in [0, 1], or is not 0 while the method is "ddpm";
+            `variance` is given while it is "ddim".
     """
 
     method: Method = "ddpm"  # "ddim" adds no noise, unless `eta` says so (Song et al. 2020)
@@ -87,6 +89,8 @@ class SamplingOptions:
             )
         if self.eta and self.method == "ddpm":
             raise ValueError('eta belongs to method="ddim"; the noise of "ddpm" is its variance')
+        if self.variance and self.method == "ddim":
+            raise ValueError('variance belongs to method="ddpm"; the noise of "ddim" is its eta')
 
     def steps_of(self, T: int) -> int:
         """How many steps are taken of a chain of T."""
@@ -258,6 +262,7 @@ class ReverseStep:
         clip, variance = options.clips(T), options.variance_of(T)
         network_t = spread.to(short.beta.device)
 
+        @own_steps()
         def predict(x_t: Tensor, t: Tensor) -> tuple[Tensor, ...]:
             eps = equations.guided_eps(fast, x_t, network_t[t], label, options.guidance)
             x_0_hat = equations.predict_x_0(short, x_t, t, eps)
@@ -266,6 +271,7 @@ class ReverseStep:
                 eps = predict_eps(short, x_t, t, x_0_hat)
             return eps, x_0_hat
 
+        @own_steps()
         def step(x_t: Tensor, t: Tensor, eps: Tensor, z: Tensor) -> tuple[Tensor, ...]:
             if options.method == "ddim" and options.eta:
                 return (equations.ddim_step(short, x_t, t, t - 1, eps, options.eta, z),)
@@ -449,6 +455,8 @@ def draw(
     hook: Hook | None = None,
 ) -> Iterator[ChainState]:
     """`sample` from noise named by a seed: image number i of a seed is the same in any batch.
+
+    What it begins with stands third in both: there x_T, here the label, for a seed names the noise.
 
     Args:
         model: the noise predictor, called `model(x_t, t, label)`.

@@ -16,6 +16,7 @@ from ddpm_tutor.errors import TutorError, is_out_of_memory
 from ddpm_tutor.science.bound import learned_variance, reverse_variance, term_nats
 from ddpm_tutor.science.checks import (
     check_fits,
+    check_inputs,
     check_kind,
     check_labels,
     check_network,
@@ -28,10 +29,11 @@ from ddpm_tutor.science.checks import (
     check_whole_tensor,
     device_of,
     length,
+    own_steps,
 )
 from ddpm_tutor.science.cuda_graph import Function, replayed
 from ddpm_tutor.science.devices import overlook_broken_gpu
-from ddpm_tutor.science.diffusion import losses_simple, q_sample, v_weight
+from ddpm_tutor.science.diffusion import check_model, losses_simple, q_sample, v_weight
 from ddpm_tutor.science.fast_sampling import is_plain
 from ddpm_tutor.science.memory import in_parts_that_fit
 from ddpm_tutor.science.muon import Muon
@@ -293,6 +295,7 @@ def noisy_batch(
     return q_sample(schedule, x_0, t, eps), t, eps
 
 
+@own_steps()
 def gradient(
     model: nn.Module,
     schedule: Schedule,
@@ -387,6 +390,8 @@ def training_step(
     """
     check_network(model)
     check_kind(optimizer, torch.optim.Optimizer, "optimizer", "an optimizer of torch.optim")
+    check_model(model, schedule)
+    check_inputs(schedule, t, x_0=x_0, eps=eps)
     loss, _ = gradient(model, schedule, PLAIN, x_0, t, eps)
     optimizer.step()
     return loss

@@ -13,6 +13,7 @@ from ddpm_tutor.science.checks import (
     check_whole,
     classes_of,
     device_of,
+    own_steps,
 )
 from ddpm_tutor.science.diffusion import losses_simple
 from ddpm_tutor.science.memory import in_parts_that_fit
@@ -78,7 +79,9 @@ def losses_by_t(
 
         def losses_of(some: range, inputs: list[Tensor] = inputs) -> Iterator[Tensor]:
             part = [v[some.start : some.stop] for v in inputs]
-            yield losses_simple(model, schedule, *part).cpu()
+            with own_steps():
+                losses = losses_simple(model, schedule, *part).cpu()
+            yield losses
 
         losses += in_parts_that_fit(losses_of, range(len(x_0)), batch_size)
     return t, torch.cat(losses)

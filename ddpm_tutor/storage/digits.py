@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ddpm_tutor.errors import TutorError, why_no_answer
 from ddpm_tutor.files import bundled, expanded, replacing, user_folder
-from ddpm_tutor.science.checks import as_path, check_kind
+from ddpm_tutor.science.checks import as_path, check_kind, is_whole
 from ddpm_tutor.science.noise import stream
 from ddpm_tutor.science.pixels import pad_to_32
 from ddpm_tutor.storage.mnist_download import DownloadProgress, download_mnist
@@ -56,7 +56,13 @@ class Digits:
         return hashed.hexdigest()[:16]
 
     def of_class(self, digit: int) -> Tensor:
-        """All training images of one digit, (n, 1, 32, 32) uint8."""
+        """All training images of one digit, (n, 1, 32, 32) uint8.
+
+        Raises:
+            ValueError: it is none of 0 to 9.
+        """
+        if not is_whole(digit) or not 0 <= digit <= 9:
+            raise ValueError(f"digit must be a whole number from 0 to 9, not {digit!r}")
         return self.train_images[self.train_labels == digit]
 
 
