@@ -1,5 +1,6 @@
 """The library refuses nonsense: in one line, that says what is wanted."""
 
+import ast
 import copy
 import inspect
 import re
@@ -736,6 +737,19 @@ def test_every_public_function_refuses_something() -> None:
     for name, function in functions().items():
         if inspect.signature(function).parameters:
             assert name in tried, name
+
+
+def test_a_docstring_names_the_errors_that_the_function_is_seen_to_raise() -> None:
+    for call, _, *kind in CASES:
+        node = ast.parse(call, mode="eval").body
+        name = (
+            node.func.id if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else ""
+        )
+        if not (function := functions().get(name)):
+            continue
+        told = inspect.getdoc(function) or ""
+        raises = told.partition("Raises:\n")[2].partition("\n\n")[0]
+        assert (kind or [ValueError])[0].__name__ in raises, call
 
 
 def table() -> None:

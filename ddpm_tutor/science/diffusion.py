@@ -45,6 +45,10 @@ def q_step(schedule: Schedule, x_prev: Tensor, t: Tensor, eps: Tensor) -> Tensor
         t: (B,) whole numbers in 0..T; at 0 nothing is added.
         eps: noise from N(0, I), shaped like the images.
 
+    Raises:
+        TypeError: something is no tensor. ValueError: a kind, shape or device is another, or a
+            t is no step.
+
     Example:
         >>> q_step(schedule, x_0, t, eps).shape
         torch.Size([2, 1, 32, 32])
@@ -62,6 +66,10 @@ def q_sample(schedule: Schedule, x_0: Tensor, t: Tensor, eps: Tensor) -> Tensor:
         x_0: (B, 1, 32, 32) images in [-1, 1].
         t: (B,) whole numbers in 0..T; at 0 it is x_0 itself.
         eps: noise from N(0, I), shaped like the images.
+
+    Raises:
+        TypeError: something is no tensor. ValueError: a kind, shape or device is another, or a
+            t is no step.
 
     Example:
         >>> q_sample(schedule, x_0, t, eps).shape
@@ -85,6 +93,10 @@ def q_jump(schedule: Schedule, x_s: Tensor, s: Tensor, t: Tensor, eps: Tensor) -
         s: (B,) whole numbers in 0..T - 1.
         t: (B,) whole numbers in 1..T, each above its s.
         eps: noise from N(0, I), shaped like the images.
+
+    Raises:
+        TypeError: something is no tensor. ValueError: a kind, shape or device is another, or a
+            t is no step.
 
     Example:
         >>> q_jump(schedule, x_0, 0 * t, t, eps).shape
@@ -147,6 +159,10 @@ def beta_tilde(schedule: Schedule, t: Tensor) -> Tensor:
         schedule: the noise schedule; its fields are (T + 1,).
         t: (B,) whole numbers in 1..T.
 
+    Raises:
+        TypeError: something is no tensor. ValueError: a kind, shape or device is another, or a
+            t is no step.
+
     Example:
         >>> float(beta_tilde(schedule, torch.tensor([1])))
         0.0
@@ -168,6 +184,10 @@ def q_posterior(schedule: Schedule, x_t: Tensor, x_0: Tensor, t: Tensor) -> tupl
     Returns:
         mu_tilde: (B, 1, 32, 32).
         beta_tilde: (B, 1, 1, 1); see the function of that name.
+
+    Raises:
+        TypeError: something is no tensor. ValueError: a kind, shape or device is another, or a
+            t is no step.
 
     Example:
         >>> mean, variance = q_posterior(schedule, x_t, x_0, t)
@@ -192,6 +212,10 @@ def predict_x_0(schedule: Schedule, x_t: Tensor, t: Tensor, eps: Tensor) -> Tens
         t: (B,) whole numbers in 0..T; at 0 it is x_t itself.
         eps: the predicted noise, shaped like x_t.
 
+    Raises:
+        TypeError: something is no tensor. ValueError: a kind, shape or device is another, or a
+            t is no step.
+
     Example:
         >>> torch.allclose(predict_x_0(schedule, x_t, t, eps), x_0, atol=1e-4)
         True
@@ -210,6 +234,10 @@ def predict_eps(schedule: Schedule, x_t: Tensor, t: Tensor, x_0: Tensor) -> Tens
         t: (B,) whole numbers in 1..T.
         x_0: the predicted x_0, shaped like x_t.
 
+    Raises:
+        TypeError: something is no tensor. ValueError: a kind, shape or device is another, or a
+            t is no step.
+
     Example:
         >>> torch.allclose(predict_eps(schedule, x_t, t, x_0), eps, atol=1e-4)
         True
@@ -227,6 +255,10 @@ def p_mean(schedule: Schedule, x_t: Tensor, t: Tensor, eps: Tensor) -> Tensor:
         x_t: (B, 1, 32, 32) noisy images.
         t: (B,) whole numbers in 1..T.
         eps: the predicted noise, shaped like x_t.
+
+    Raises:
+        TypeError: something is no tensor. ValueError: a kind, shape or device is another, or a
+            t is no step.
 
     Example:
         >>> p_mean(schedule, x_t, t, eps).shape
@@ -338,6 +370,10 @@ def loss_simple(
         t: (B,) whole numbers in 1..T.
         eps: noise from N(0, I), shaped like the images.
         label: (B,) classes, or None for no label.
+
+    Raises:
+        TypeError: the model cannot be called. ValueError: the images, t, labels or the schedule
+            do not fit.
 
     Example:
         >>> round(float(loss_simple(lambda x_t, t, label: eps, schedule, x_0, t, eps)), 6)

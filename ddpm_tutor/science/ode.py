@@ -40,6 +40,10 @@ def noise_to_signal(schedule: Schedule, t: Tensor) -> Tensor:
         schedule: the noise schedule; its fields are (T + 1,).
         t: (B,) whole numbers in 0..T.
 
+    Raises:
+        TypeError: something is no tensor. ValueError: a kind, shape or device is another, or a
+            t is no step.
+
     Example:
         >>> float(noise_to_signal(schedule, torch.tensor([0])))
         0.0
@@ -60,6 +64,10 @@ def euler_step(schedule: Schedule, x_t: Tensor, t: Tensor, t_next: Tensor, eps: 
         t: (B,) whole numbers in 0..T.
         t_next: (B,) whole numbers in 0..T.
         eps: the predicted noise, shaped like x_t.
+
+    Raises:
+        TypeError: something is no tensor. ValueError: a kind, shape or device is another, or a
+            t is no step.
 
     Example:
         >>> euler_step(schedule, x_t, t, t - 50, eps).shape
@@ -83,8 +91,12 @@ def heun_step(
         x_t: (B, 1, 32, 32) noisy images.
         t: (B,) whole numbers in 0..T.
         t_next: (B,) whole numbers in 0..T.
-        eps: predicted at x_t.
-        eps_next: predicted where `euler_step` ends, at t_next.
+        eps: predicted at x_t, shaped like it.
+        eps_next: predicted where `euler_step` ends, at t_next; shaped like x_t.
+
+    Raises:
+        TypeError: something is no tensor. ValueError: a kind, shape or device is another, or a
+            t is no step.
 
     Example:
         >>> heun_step(schedule, x_t, t, t - 50, eps, eps).shape

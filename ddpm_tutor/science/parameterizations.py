@@ -51,6 +51,10 @@ def v_from(schedule: Schedule, x_0: Tensor, t: Tensor, eps: Tensor) -> Tensor:
         t: (B,) whole numbers in 0..T.
         eps: noise from N(0, I), shaped like the images.
 
+    Raises:
+        TypeError: something is no tensor. ValueError: a kind, shape or device is another, or a
+            t is no step.
+
     Example:
         >>> v_from(schedule, x_0, t, eps).shape
         torch.Size([2, 1, 32, 32])
@@ -68,6 +72,10 @@ def x_0_from_v(schedule: Schedule, x_t: Tensor, t: Tensor, v: Tensor) -> Tensor:
         x_t: (B, 1, 32, 32) noisy images.
         t: (B,) whole numbers in 0..T.
         v: the predicted v, shaped like x_t.
+
+    Raises:
+        TypeError: something is no tensor. ValueError: a kind, shape or device is another, or a
+            t is no step.
 
     Example:
         >>> v = v_from(schedule, x_0, t, eps)
@@ -87,6 +95,10 @@ def eps_from_v(schedule: Schedule, x_t: Tensor, t: Tensor, v: Tensor) -> Tensor:
         x_t: (B, 1, 32, 32) noisy images.
         t: (B,) whole numbers in 0..T.
         v: the predicted v, shaped like x_t.
+
+    Raises:
+        TypeError: something is no tensor. ValueError: a kind, shape or device is another, or a
+            t is no step.
 
     Example:
         >>> v = v_from(schedule, x_0, t, eps)
@@ -129,7 +141,7 @@ def converted(
         schedule: the noise schedule; its fields are (T + 1,).
         x_t: (B, 1, 32, 32) noisy images.
         t: (B,) in 1..T.
-        prediction: what `given` names: "eps", "x_0", "v", "score" or "mu".
+        prediction: what `given` names: "eps", "x_0", "v", "score" or "mu"; shaped like x_t.
         given: what the prediction is.
         wanted: what it shall be.
 
@@ -231,6 +243,10 @@ def train_predictor(
 
     Yields:
         after each step, the mean squared error before it, as `weighed` has it.
+
+    Raises:
+        TypeError: the model is no network. ValueError: the images, labels or the schedule do
+            not fit it.
 
     Example:
         >>> small = Predictor("x_0", schedule)

@@ -137,6 +137,9 @@ def guided_eps(
         label: (B,) classes, or None for no label.
         guidance: the guidance scale; 1 is the conditional network itself.
 
+    Raises:
+        ValueError: the images, t, the label or the scale do not fit.
+
     Example:
         >>> guided_eps(model, x_t, t, label, guidance=2.0).shape
         torch.Size([2, 1, 32, 32])
@@ -168,6 +171,9 @@ def ancestral_sampling(
         schedule: the noise schedule; its fields are (T + 1,).
         x_T: (B, 1, 32, 32) noise from N(0, I).
         z: z[i] is the fresh noise of step i, like x_T.
+
+    Raises:
+        TypeError: `schedule` is none.
 
     Example:
         >>> short, noise = up_to(schedule, 2), {1: 0 * eps, 2: eps}
@@ -367,6 +373,7 @@ def sample(
         ValueError: at the first state asked for, when `steps` is not in 1..T, a label is given to
             a network that takes none, or it is not clear where to begin; later when a hook gives
             something that is not shaped like x_t.
+        TypeError: `options` or `schedule` is of another kind.
 
     Example:
         >>> [state.t for state in sample(model, schedule, eps, few, label=label)]
@@ -467,10 +474,14 @@ def draw(
         indices: the numbers of the images to draw, one each of the batch.
         x_T: start from this (B, 1, 32, 32) instead of noise of the seed.
         t_start: begin at this step, with `x_t`, (B, 1, 32, 32); see `sample`.
-        x_t: with `t_start`, the images to begin with; see `sample`.
+        x_t: with `t_start`, the (B, 1, 32, 32) to begin with; see `sample`.
         eta: see `sample`.
         equations: the functions to step with.
         hook: called in place of each step, see `sample`.
+
+    Raises:
+        TypeError: the model is no network. ValueError: the label, the indices or where it
+            begins do not fit.
 
     Example:
         >>> last(draw(model, schedule, label, few, seed=0, indices=range(2))).shape
@@ -564,6 +575,9 @@ def last(states: Iterator[ChainState]) -> Tensor:
 
     Args:
         states: those of `sample`, `draw` or an edit.
+
+    Raises:
+        TypeError: they are no states. ValueError: there is none.
 
     Example:
         >>> last(sample(model, schedule, eps, few)).shape

@@ -232,6 +232,9 @@ def drop_labels(label: Tensor, share: float, null_label: int, generator: torch.G
         null_label: what takes their place, the number of classes.
         generator: a CPU generator, such as `stream` gives.
 
+    Raises:
+        TypeError: `label` is no tensor. ValueError: a label or the share is out of range.
+
     Example:
         >>> drop_labels(label, 1.0, null_label=10, generator=generator)
         tensor([10, 10])
@@ -282,6 +285,9 @@ def noisy_batch(
 
     Returns:
         x_t: (B, 1, 32, 32); t: (B,); eps: like x_t.
+
+    Raises:
+        TypeError: something is of another kind. ValueError: the images are no pixels 0..255.
 
     Example:
         >>> x_t, t, eps = noisy_batch(schedule, images, generator)
@@ -383,6 +389,10 @@ def training_step(
     Returns:
         the loss before the step (Eq. 14), a tensor of one number.
 
+    Raises:
+        TypeError: the model is no network, or the optimizer none. ValueError: the images or t
+            do not fit.
+
     Example:
         >>> optimizer = torch.optim.Adam(model.parameters(), lr=0.0)
         >>> training_step(model, optimizer, schedule, x_0, t, eps).shape
@@ -478,6 +488,7 @@ def train(
             cannot be shared equally by the processes.
         Diverged: the loss of a step is not finite, or over `MAX_LOSS`, or its gradient is not
             finite. The weights are then those of the step before.
+        TypeError: `state` or `config` is of another kind.
 
     Example:
         >>> state = TrainingState.start(UNet(4, num_classes=10), config)

@@ -55,6 +55,10 @@ def losses_by_t(
     Returns:
         t: (N,) rising from 1 to T; losses: (N,), the mean squared error of the noise at that t.
 
+    Raises:
+        TypeError: the model is no network. ValueError: the images, labels or the schedule do
+            not fit it.
+
     Example:
         >>> times, losses = losses_by_t(model, schedule, images, label)
         >>> times.tolist(), losses.shape
@@ -100,6 +104,10 @@ def validation_loss(
         schedule: the noise schedule; its fields are (T + 1,).
         images: (N, 1, 32, 32) uint8, two or more.
         labels: (N,) classes, or None for no labels.
+
+    Raises:
+        TypeError: the model is no network. ValueError: the images, labels or the schedule do
+            not fit it.
 
     Example:
         >>> validation_loss(model, schedule, images, label).mean > 0

@@ -125,6 +125,7 @@ def load_digits(
     Raises:
         TutorError: a folder was named and has no MNIST, or its files are of no use; or there is
             no MNIST anywhere and `offline` is False.
+        TypeError: `data` is no path.
 
     Example:
         >>> load_digits(download=False).train_images.shape[1:]
@@ -249,6 +250,9 @@ def load_offline_digits(reason: str = "") -> Digits:
 
     Args:
         reason: why not MNIST, in words; it goes into the source.
+
+    Raises:
+        TypeError: `reason` is no text.
 
     Example:
         >>> len(load_offline_digits().train_images)
