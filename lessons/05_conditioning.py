@@ -339,7 +339,7 @@ show_images(pictures["one noise"], "one noise, ten labels")
 # %% [markdown]
 # ## All ten digits
 #
-# As many of every digit, saved as a grid. The classifier says how many are what we
+# Equally many of every digit, saved as a grid. The classifier says how many are what we
 # asked for. We name the noises `x_T`: they will be needed again.
 
 # %%
@@ -366,7 +366,7 @@ ask_number(
 
 # %%
 ask_choice(
-    "In the grid that is saved below, what do the pictures of one row share?",
+    "In the grid, what do the pictures of one row share?",
     [
         ("the noise", "Each picture has noise of its own. That was the step before."),
         ("the label", "Yes. One row, one label, different noises, different handwritings."),
@@ -467,7 +467,7 @@ say(". ".join(verdicts) + "." + (
 #     ε = ε(no label) + w · (ε(label) - ε(no label))
 #
 # w = 0 ignores the label, w = 1 is the plain conditional network. Then press `c` to change
-# it. Try `w = 1.0`, and say first what comes of it. (Their Eq. 6 has 1 + w for our w.)
+# it. Try `w = 1.0`, and say first what comes of it. (They write 1 + w for our w.)
 #
 # Why does it work? The best prediction of the noise points down the slope of log p.
 # With Bayes' rule, `p(x_t | label) ∝ p(x_t) p(label | x_t)`:
@@ -573,7 +573,8 @@ hits = {w: readings[w].classes == label for w in ("1", "5")}  # same noises
 gained = (hits["5"] & ~hits["1"]).sum().item()
 lost = (hits["1"] & ~hits["5"]).sum().item()
 say((f"From w = 1 to w = 5, {gained} of {n} become what was asked, and {lost} no longer are."
-     if gained or lost else f"Of {n}, the same ones are as asked with w = 1 and with w = 5.")
+     if gained or lost else f"All {n} are as asked, with w = 1 and with w = 5."
+     if hits["1"].all() else f"Of {n}, the same ones are as asked with w = 1 and with w = 5.")
     + " The variety "
     + ("shrinks for sure." if change.mean() < -twice_error else
        "grows for sure." if change.mean() > twice_error else
@@ -686,7 +687,7 @@ ask_number(
 # %% [markdown]
 # ## A film of all ten
 #
-# Ten digits appear at once, each on request, with a little guidance, as a GIF.
+# Ten digits appear at once, each on request, with a little guidance, as a film.
 # Outside this lesson it is `ddpm-tutor gif`, and one digit is
 # `ddpm-tutor gif --digit 7`.
 #
