@@ -21,7 +21,7 @@
 # each step says what it finds in yours.
 #
 # To save time the experiments take 40 of the 1000 steps, evenly spread, with
-# σ² = β̃ and the guess of `x_0` kept in [-1, 1], as in lesson 4.
+# `σ² = β̃'` and the guess of `x_0` kept in [-1, 1], as in lesson 4.
 
 # %% tags=["parameters"]
 checkpoint = ""  # empty: the shipped weights
@@ -283,7 +283,7 @@ from ddpm_tutor import (
     SamplingOptions, draw, last, load_classifier, read_digits, to_uint8,
 )
 reader = load_classifier(where)
-print(f"reads {reader.test} % of {reader.test.of:,} test digits correctly")
+print(f"it reads {reader.test} % of {reader.test.of:,} test digits correctly")
 
 def read(pictures):
     return read_digits(reader.model, to_uint8(pictures)).classes
@@ -510,7 +510,7 @@ favoured = 1.5**w
 odd = 100 / (1 + favoured)  # of the two pictures, if p(x) is the same
 row = (f"{favoured:.3g}", f"{odd:.2g} %", f"{off:.0e}")
 tried = so_far("guidance", f"{w}", row)
-show_table("Two pictures; and the two sides for one pixel at t = 500",
+show_table("Two pictures; and both sides of the last line, for one pixel",
            ["w", "times favoured", "share of the other", "sides differ by"],
            [(name, *row) for name, row in tried.items()])
 
