@@ -21,7 +21,7 @@
 #
 # Every step of a lesson is the same: some words, the code that runs, and what
 # it shows. From the next step on, the key `s` shows the source of a function
-# that a step used. The command `ddpm-tutor lessons` counts your points.
+# that a step used. In the terminal `ddpm-tutor lessons` counts your points.
 #
 # The first cell holds this lesson's parameters. You can change them:
 # `ddpm-tutor lesson 1 --set digit=3`.
@@ -53,8 +53,8 @@ from ddpm_tutor.classroom.tools import (
 # The pictures are 28×28. We pad them to 32×32, because the network will halve
 # the side three times, and 32 → 16 → 8 → 4 stays whole.
 #
-# The box has the tensor's shape and statistics. Its last line is a histogram of
-# the values, from min to max.
+# The box has the tensor's shape and statistics, and a histogram of its values,
+# from min to max.
 
 # %%
 digits = load_digits(progress=show_download)
@@ -395,8 +395,8 @@ show_curves("Where pixels near 0 were one step before, %", before, "value")
 # ## Are the last steps wasted as well?
 #
 # The paper's schedule has steps from noise to noise as well: from t = 700 on, less
-# than 0.01 of the picture's variance is left. Look again at the curve of what
-# the program that compares could read.
+# than 0.01 of the picture's variance is left. Look again at the curve "Read right,
+# of 100".
 
 # %%
 ask_choice(
@@ -524,7 +524,7 @@ show_images(torch.cat([x_0, *ends]), "x_0, and x_T for each T and beta_T",
 # %% [markdown]
 # ## A film
 #
-# Last, the whole process as a GIF. On the left is `x_t`. On the right is what
+# Last, the whole process as a film. On the left is `x_t`. On the right is what
 # a trained network still makes of it: its estimate of `x_0`, our *guess*. You will
 # build that network in lesson 3. It is not told which digit it is.
 #

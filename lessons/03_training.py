@@ -682,9 +682,9 @@ print(f"untrained: validation loss {untrained}")
 # %% [markdown]
 # ## Train
 #
-# Now the whole loop, on your machine. `train` is Algorithm 1 as a generator: it yields
-# after each step, and we note the loss. (Press `s` to read it.) Each row printed is a
-# tenth of the training, its bar the validation loss. First a third.
+# Now the whole loop. `train` is Algorithm 1 as a generator: it yields after each step,
+# and we note the loss. (Press `s` to read it.) Each row printed is a tenth of the
+# training, its bar the validation loss. First a third.
 
 # %%
 from itertools import islice
@@ -797,7 +797,7 @@ show_table("Loss by t", ["t", "your network", "the shipped one",
 # be told: there all that is not black is noise. Is that so? We ask the shipped weights.
 # (To know nothing costs 1.)
 #
-# So two losses can be compared only over the same t and the same noise levels. With
+# Two losses can be compared only over the same t and the same noise levels. With
 # another schedule a network has another loss, which says nothing about who draws better.
 
 # %%
@@ -818,7 +818,8 @@ show_table("The shipped network's loss, by pixels",
 # ## What it draws
 #
 # Sampling is lesson 4; here is only a look, from the same noise. Compare the two
-# losses, and the pictures. (The file has yours before and during the training too.)
+# losses, and the pictures. (The saved sheet has a row each for yours before, during and
+# after the training, and one for theirs.)
 
 # %%
 looks.setdefault(state.step, look(state.ema))
@@ -834,9 +835,8 @@ _ = save_grid(torch.cat([*looks.values(), best]), "lesson 3 digits", 5)
 # %% [markdown]
 # ## Has it converged?
 #
-# Look at your curve once more (as a file: `outputs/lesson_3_loss.png`). At its end it
-# is nearly flat. Three things flatten a curve: what is easy has been learned, the
-# learning rate falls to zero, or nothing is left to learn. Which is it?
+# At its end your curve was nearly flat. Three things flatten a curve: what is easy has
+# been learned, the learning rate falls to zero, or nothing is left to learn. Which is it?
 #
 # There is a test. Take the trained weights, raise the rate again (to half of what
 # it was), and let it fall to zero again, over a fifth as many steps.
@@ -878,7 +878,7 @@ print(f"a fall of {fall.mean():.5f} ± {error:.5f}, {share:.0%}")
 #
 # Here is your run beside that of the weights that come with the package: a wider
 # network, and more patience. Both losses are without labels; theirs is on MNIST. Both
-# axes are logarithmic: there a curve that looked flat goes on and on. Where it goes up,
+# axes are logarithmic: there a curve that looked flat is seen to fall on. Where it goes up,
 # the learning rate was raised again.
 
 # %%
@@ -903,7 +903,7 @@ show_curves("validation loss (Eq. 14)", {
 #
 # During that training the network drew, again and again, the ten digits, always
 # from the same noise. (One can ask it for a digit: lesson 5.) Here are two of them,
-# a row each. From which epoch on do you see no difference? The file has all ten.
+# a row each. From which epoch on do you see no difference? The saved sheet has all ten.
 
 # %%
 from ddpm_tutor import load_film_strip
@@ -924,20 +924,22 @@ _ = save_strip(strip)
 # sees (64 numbers a picture)? The last column is the change since the row above,
 # over the same twenty, with its standard error.
 #
-# Twenty digits show what is large. A change of less than twice its error they do
-# not show; `ddpm-tutor evaluate` draws a thousand.
+# A change of less than twice its error may be chance; `ddpm-tutor evaluate` draws a
+# thousand.
 
 # %%
 from ddpm_tutor import load_classifier, load_real_digits, read_digits
 
 reader, real = load_classifier(where).model, load_real_digits()
-rows, before, wanted = [], None, torch.arange(20) % 10
+rows, before, wanted, nearer = [], None, torch.arange(20) % 10, 1
 for epoch in (1, 5, 20, end):
     found = read_digits(reader, strip.images[strip.epochs.index(epoch)])
     nearest = torch.cdist(found.features, real.training_features).amin(dim=1)
     change = "" if before is None else nearest - before
     if before is not None:
-        change = f"{change.mean():+.2f} ± {change.std() / 20 ** 0.5:.2f}"
+        error = change.std() / 20 ** 0.5
+        nearer = epoch if change.mean() < -2 * error else nearer
+        change = f"{change.mean():+.2f} ± {error:.2f}"
     right, before = (found.classes == wanted).sum(), nearest
     rows.append((moment_name(epoch), f"{at[epoch]:.4f}", f"{right} of 20",
                  f"{nearest.mean():.2f}", change))
@@ -945,6 +947,8 @@ others = torch.cdist(real.test_features, real.training_features).amin(dim=1)
 rows.append(("other real digits", "", "", f"{others.mean():.2f}", ""))
 show_table("The loss, and the pictures",
            ["after", "loss", "read as asked", "nearest", "change"], rows)
+say(f"Up to {moment_name(nearer)} a lower loss came with pictures nearer to real ones."
+    + ("" if nearer == end else " What came later twenty digits do not show."))
 
 # %% [markdown]
 # ## What T costs

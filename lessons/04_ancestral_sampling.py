@@ -435,8 +435,8 @@ say(f"It changes most from {a} to {b}: by {change:.2f} (RMS).")
 # %% [markdown]
 # ## A film
 #
-# The way down as a GIF: `x_t` on the left, the guess of `x_0` on the right. It is
-# number 3 of the ten. Which of the two is the first to show what it becomes?
+# The way down as a film: `x_t` on the left, the guess of `x_0` on the right. It is
+# number 3, counted from 0. Which of the two is the first to show what it becomes?
 
 # %%
 from ddpm_tutor.classroom.tools import frames_of, save_film
@@ -520,7 +520,8 @@ from ddpm_tutor import respaced
 short, times = respaced(schedule, kept)
 level = schedule.alpha_bar[times.to(where)]
 ours = 1 - level[1:] / level[:-1]
-print(f"respaced differs by {(short.beta[1:] - ours).abs().max():.0e}")
+largest = (short.beta[1:] - ours).abs().max()
+print(f"β' by the formula and by respaced: {largest:.0g} apart at most")
 rows, middle = [], (kept + 1) // 2
 early = max(min(2, kept), kept // 5)  # from t = 200, if many are kept
 for i in sorted({early, middle, kept}):
@@ -884,9 +885,9 @@ show_images(torch.stack(examples), "number 2",
 # %% [markdown]
 # ## Which are as good?
 #
-# So few digits tell only so much. After each share stands how many points more it is
-# than that of real ones, as a 95 % interval. Where the interval holds 0, chance
-# alone may make such a difference.
+# So few digits tell only so much. For precision and coverage the table has how many
+# points more they are than those of real digits, and a 95 % interval. Where the interval
+# holds 0, chance alone may make such a difference.
 #
 # More precision than real digits is no triumph. Real handwriting has its odd ones, far
 # from all others. Who draws only the usual gets more precision, and less coverage.
@@ -903,7 +904,7 @@ for (n, name), scores in found.items():
     worse = far[n, name] or any(d.value < 0 and d.is_clear for d in more)
     verdicts.append(f"{n} steps, {name}: " + (
         "worse than real digits" if worse else
-        f"{10 * each} show nothing worse than real digits"))
+        f"no worse than real digits, as far as {10 * each} can tell"))
     right = scores.read_as_asked  # None for weights without labels
     rows.append((f"{n}, {name}", f"{100 * right.value:.0f}" if right else "-",
                  *map(str, more)))
@@ -983,8 +984,9 @@ for t in (1000, 800, 600, 400, 200):
         by_chance = (other.sum() - 20) / 80  # less each run beside itself
 
 # %%
-show_images(torch.cat([ends[800][0, :2], ends[200][0, :3]]), "one chain",
-            ["from 800"] * 2 + ["from 200"] * 3)
+names = ["shared to 800"] * 2 + ["shared to 200"] * 3
+show_images(torch.cat([ends[800][0, :2], ends[200][0, :3]]),
+            "runs of one chain", names)
 show_table("Two runs of one chain", ["shared down to t", "mean distance",
                                      "the same digit"], rows)
 near = {t: distance / strangers for t, distance, _ in rows}

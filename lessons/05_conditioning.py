@@ -21,7 +21,7 @@
 # each step says what it finds in yours.
 #
 # To save time the experiments take 40 of the 1000 steps, evenly spread, with
-# σ² = β̃ and the guess of `x_0` kept in [-1, 1], as in lesson 4.
+# `σ² = β̃'` and the guess of `x_0` kept in [-1, 1], as in lesson 4.
 
 # %% tags=["parameters"]
 checkpoint = ""  # empty: the shipped weights
@@ -283,7 +283,7 @@ from ddpm_tutor import (
     SamplingOptions, draw, last, load_classifier, read_digits, to_uint8,
 )
 reader = load_classifier(where)
-print(f"reads {reader.test} % of {reader.test.of:,} test digits correctly")
+print(f"it reads {reader.test} % of {reader.test.of:,} test digits correctly")
 
 def read(pictures):
     return read_digits(reader.model, to_uint8(pictures)).classes
@@ -339,7 +339,7 @@ show_images(pictures["one noise"], "one noise, ten labels")
 # %% [markdown]
 # ## All ten digits
 #
-# As many of every digit, saved as a grid. The classifier says how many are what we
+# Equally many of every digit, saved as a grid. The classifier says how many are what we
 # asked for. We name the noises `x_T`: they will be needed again.
 
 # %%
@@ -366,7 +366,7 @@ ask_number(
 
 # %%
 ask_choice(
-    "In the grid that is saved below, what do the pictures of one row share?",
+    "In the grid, what do the pictures of one row share?",
     [
         ("the label", "Yes. One row, one label, different noises, different handwritings."),
         ("the noise", "Each picture has noise of its own. That was the step before."),
@@ -467,7 +467,7 @@ say(". ".join(verdicts) + "." + (
 #     ε = ε(no label) + w · (ε(label) - ε(no label))
 #
 # w = 0 ignores the label, w = 1 is the plain conditional network. Then press `c` to change
-# it. Try `w = 1.0`, and say first what comes of it. (Their Eq. 6 has 1 + w for our w.)
+# it. Try `w = 1.0`, and say first what comes of it. (They write 1 + w for our w.)
 #
 # Why does it work? The best prediction of the noise points down the slope of log p.
 # With Bayes' rule, `p(x_t | label) ∝ p(x_t) p(label | x_t)`:
@@ -510,7 +510,7 @@ favoured = 1.5**w
 odd = 100 / (1 + favoured)  # of the two pictures, if p(x) is the same
 row = (f"{favoured:.3g}", f"{odd:.2g} %", f"{off:.0e}")
 tried = so_far("guidance", f"{w}", row)
-show_table("Two pictures; and the two sides for one pixel at t = 500",
+show_table("Two pictures; and both sides of the last line, for one pixel",
            ["w", "times favoured", "share of the other", "sides differ by"],
            [(name, *row) for name, row in tried.items()])
 
@@ -573,7 +573,8 @@ hits = {w: readings[w].classes == label for w in ("1", "5")}  # same noises
 gained = (hits["5"] & ~hits["1"]).sum().item()
 lost = (hits["1"] & ~hits["5"]).sum().item()
 say((f"From w = 1 to w = 5, {gained} of {n} become what was asked, and {lost} no longer are."
-     if gained or lost else f"Of {n}, the same ones are as asked with w = 1 and with w = 5.")
+     if gained or lost else f"All {n} are as asked, with w = 1 and with w = 5."
+     if hits["1"].all() else f"Of {n}, the same ones are as asked with w = 1 and with w = 5.")
     + " The variety "
     + ("shrinks for sure." if change.mean() < -twice_error else
        "grows for sure." if change.mean() > twice_error else
@@ -686,7 +687,7 @@ ask_number(
 # %% [markdown]
 # ## A film of all ten
 #
-# Ten digits appear at once, each on request, with a little guidance, as a GIF.
+# Ten digits appear at once, each on request, with a little guidance, as a film.
 # Outside this lesson it is `ddpm-tutor gif`, and one digit is
 # `ddpm-tutor gif --digit 7`.
 #

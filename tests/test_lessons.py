@@ -79,7 +79,7 @@ CLAIMS = {
     "Clamping x_t made the background a little grey": "the background is grey already",
     "So they are thin, and all alike.": "These weights don't.",
     "With it the chain slides to": "With well trained weights x_t is far too calm without z",
-    "DDIM: 20 show nothing worse than real digits": "it is not a matter of steps",
+    "DDIM: no worse than real digits, as far as 20 can tell": "it is not a matter of steps",
     "What is there too much of, or too little?": "Line 4 as it is draws no good digits",
     "So most is decided between": "it is not decided between 800 and 200 alone",
 }
