@@ -62,11 +62,11 @@ class Subject:
 
     @property
     def typed(self) -> str:
-        """The command that opens it in the terminal."""
+        """The command that opens it in the terminal; no folder of this machine is in it."""
         if self.entry is not None:
             return command("paper", *self.entry.key.split())
         mine = came_along(self.lesson.path)
-        return command("lesson", self.lesson.number if mine else self.lesson.path)
+        return command("lesson", self.lesson.number if mine else self.lesson.path.name)
 
 
 def page(
