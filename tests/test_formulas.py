@@ -193,7 +193,7 @@ def test_a_picture_of_a_formula_says_its_line_and_takes_the_colour_around_it() -
     found = rows(line)
     assert found is not None
     for svg in (
-        block_svg([(row.cells, row.number) for row in found], line.strip()),
+        block_svg([(row.cells, row.number) for row in found], line.strip())[0],
         formula_svg(latex(line), line.strip()),
     ):
         picture = ET.fromstring(svg)

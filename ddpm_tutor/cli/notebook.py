@@ -235,4 +235,31 @@ def with_outputs(
             raise TutorError(f"Lesson {lesson.number}: {error.ename}: {error.evalue}") from error
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)  # when each cell ran: another file each time
+    fold_answers(notebook.cells)
     return as_text(notebook)
+
+
+def fold_answers(cells: list[Any]) -> None:
+    """Folds what stands below a question that nobody has answered, up to the next step.
+
+    That would give the answer away; who runs the cells sees it unfolded.
+    """
+    from ddpm_tutor.pages.notebook import UNANSWERED, folded
+
+    behind = False
+    for cell in cells:
+        if cell["cell_type"] == "markdown" or cell["id"] == "finish":
+            behind = False
+            continue
+        outputs = cell["outputs"]
+        if behind and outputs:
+            kept = [(out.get("data", {}), out.get("text", "")) for out in outputs]
+            parts = [
+                (data.get("text/html", ""), data.get("text/plain", told)) for data, told in kept
+            ]
+            html, text = folded(parts)
+            data = {"text/html": html, "text/plain": text}
+            cell["outputs"] = [{"output_type": "display_data", "data": data, "metadata": {}}]
+        behind = behind or any(
+            UNANSWERED in out.get("data", {}).get("text/plain", "") for out in outputs
+        )

@@ -65,8 +65,13 @@ class Subject:
         """The command that opens it in the terminal; no folder of this machine is in it."""
         if self.entry is not None:
             return command("paper", *self.entry.key.split())
+        return command("lesson", self.called)
+
+    @property
+    def called(self) -> str:
+        """The number of a lesson, or the name of its file."""
         mine = came_along(self.lesson.path)
-        return command("lesson", self.lesson.number if mine else self.lesson.path.name)
+        return str(self.lesson.number) if mine else self.lesson.path.name
 
 
 def page(
@@ -196,7 +201,14 @@ def recorded_page(
         by_number = {each.number: each for each in all_lessons()}
         below = links_of(subject.entry, by_number, linked=bool(links))
     return page_of(
-        lesson, shown, subject.file, subject.typed, digits=digits, below=below, links=links
+        lesson,
+        shown,
+        subject.file,
+        subject.typed,
+        command("notebook", subject.called),
+        digits=digits,
+        below=below,
+        links=links,
     )
 
 

@@ -171,7 +171,8 @@ def _pictures(images: Tensor, title: str, captions: list[str]) -> str:
         )
     count = len(pixels)
     long = any(len(caption) > MAX_CAPTION for caption in captions)
-    columns, few = columns_of(count, (5, 4, 6, 3)), columns_of(count, (3, 2) if long else (5, 4, 3))
+    # on a telephone fewer, where they do not all fit, or their captions do not
+    columns, few = columns_of(count, (5, 6, 4, 3)), columns_of(count, (3, 2) if long else (5, 3, 4))
     kind = " alone" if count == 1 else " long" * long
     style = f"--columns:{columns};--few:{few}"
     return f'<div class="pictures{kind}" style="{style}">{"".join(drawn)}</div>'
