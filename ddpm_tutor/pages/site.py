@@ -18,6 +18,7 @@ from ddpm_tutor.course.paper import (
 )
 from ddpm_tutor.course.questions import questions
 from ddpm_tutor.course.search import functions
+from ddpm_tutor.files import came_along
 from ddpm_tutor.learner.points import worth
 from ddpm_tutor.pages.page import HOME, shell
 from ddpm_tutor.pages.words import one_line, words
@@ -95,20 +96,21 @@ def links_of(entry: Entry, lessons: dict[int, Lesson], *, linked: bool) -> str:
     return html + facts_table(facts)
 
 
-def index_page(lessons: Mapping[str, Lesson]) -> str:
-    """The contents of a site, with its lessons by the names of their pages."""
-    rows = []
-    for name, lesson in lessons.items():
-        points = worth(lesson)
-        title = _linked(name, lesson.title)
-        asked = len(questions(lesson))
-        about = f"{asked} questions" + f", {points:g} points" * bool(points)
-        goal = lesson.fact("Goal").removeprefix("at the end you can ")
-        rows.append(
-            (str(lesson.number), f"{title}<br><span class='dim'>{words(goal)}</span>",
-             f'{lesson.fact("Time")}<br><span class="dim">{about}</span>'
-             f'<br><span class="dim" data-score-of="{name}"></span>')
-        )  # fmt: skip
+def index_page(lessons: Mapping[str, Lesson], course: str = "") -> str:
+    """The contents of a site, with its lessons by the names of their pages.
+
+    Args:
+        course: the name of one that some of the lessons are of, and did not come along.
+    """
+    own = {name: each for name, each in lessons.items() if came_along(each.path)}
+    others = {name: each for name, each in lessons.items() if name not in own}
+    listed = ""
+    if others:
+        listed += f"<h2>Lessons of {escape(course)}</h2>" if course else "<h2>Lessons</h2>"
+        listed += lessons_table(others)
+    if own:
+        listed += f"<h2>{'The lessons of ddpm-tutor' if others else 'Lessons'}</h2>"
+        listed += lessons_table(own)
     by_key = {entry.key: entry for entry in all_entries()}
     paper = []
     for section in sections():
@@ -121,8 +123,7 @@ def index_page(lessons: Mapping[str, Lesson]) -> str:
 step by step</h1>
 <p class="lead">Ho, Jain and Abbeel 2020, <i>Denoising Diffusion Probabilistic Models</i>
 (arXiv 2006.11239), with a real model. Predict, click, and see what was computed.</p></section>
-<section class="step" id="lessons"><h2>Lessons</h2>
-{table(("", "Lesson", "Time"), rows, "Lessons")}</section>
+<section class="step" id="lessons">{listed}</section>
 <section class="step" id="paper"><h2>The paper, piece by piece</h2>{"".join(paper)}</section>
 <section class="step" id="more"><h2>Beside it</h2>
 <p><a href="symbols.html">Symbols</a>: each symbol, and its name in five codes.</p>
@@ -135,6 +136,23 @@ step by step</h1>
         "</details>"
     )
     return shell("index", "ddpm-tutor: contents", main, contents=contents, footer=_footer())
+
+
+def lessons_table(lessons: Mapping[str, Lesson]) -> str:
+    """Lessons by the names of their pages, with what they ask and how long they take."""
+    rows = []
+    for name, lesson in lessons.items():
+        points = worth(lesson)
+        title = _linked(name, lesson.title)
+        asked = len(questions(lesson))
+        about = f"{asked} questions" + f", {points:g} points" * bool(points)
+        goal = lesson.fact("Goal").removeprefix("at the end you can ")
+        rows.append(
+            (str(lesson.number), f"{title}<br><span class='dim'>{words(goal)}</span>",
+             f'{lesson.fact("Time")}<br><span class="dim">{about}</span>'
+             f'<br><span class="dim" data-score-of="{name}"></span>')
+        )  # fmt: skip
+    return table(("", "Lesson", "Time"), rows, "Lessons")
 
 
 def _linked(name: str, text: str) -> str:
