@@ -323,4 +323,5 @@ all("[data-score-of]").forEach((place) => {  // on the contents' page: what was 
 
 // --- paper ---------------------------------------------------------------------------------------
 
-addEventListener("beforeprint", () => all("details.code").forEach((code) => { code.open = true; }));
+addEventListener("beforeprint", () =>
+  all("details.code, .reply details").forEach((folded) => { folded.open = true; }));
