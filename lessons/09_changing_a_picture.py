@@ -40,8 +40,8 @@ from ddpm_tutor import (
     q_jump, q_sample, read_digits, stream, to_uint8, to_unit_range,
 )
 from ddpm_tutor.classroom.tools import (
-    ask_choice, ask_number, frames_of, save_moments, say, sheet, show, show_download,
-    show_images, show_runs, show_table, so_far, track,
+    ask_choice, ask_number, frames_of, save_moments, say, sheet, show,
+    show_download, show_images, show_runs, show_table, so_far, track,
 )
 
 # %%
@@ -112,10 +112,10 @@ ask_number(
 )
 
 # %%
-runs = {}
+runs, options = {}, SamplingOptions(steps=max(1, 750 // every))
 for z in (seed, seed + 1):
-    states = draw(model, schedule, None, SamplingOptions(steps=max(1, 750 // every)),
-                  t_start=750, x_t=shared[750], seed=z, indices=[0])
+    states = draw(model, schedule, None, options, t_start=750, x_t=shared[750],
+                  seed=z, indices=[0])
     runs[f"z of seed {z}"] = list(frames_of(states, schedule))
 show_runs(runs)
 
