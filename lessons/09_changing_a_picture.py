@@ -114,8 +114,8 @@ ask_number(
 # %%
 runs, options = {}, SamplingOptions(steps=max(1, 750 // every))
 for z in (seed, seed + 1):
-    states = draw(model, schedule, None, options, t_start=750, x_t=shared[750],
-                  seed=z, indices=[0])
+    states = draw(model, schedule, None, options, t_start=750,
+                  x_t=shared[750], seed=z, indices=[0])
     runs[f"z of seed {z}"] = list(frames_of(states, schedule))
 show_runs(runs)
 

@@ -11,7 +11,7 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
-from ddpm_tutor.course.formula_blocks import rows
+from ddpm_tutor.course.formula_blocks import rows, table
 from ddpm_tutor.course.formulas import inline
 from ddpm_tutor.pictures.formulas import block_svg, formula_svg
 
@@ -81,11 +81,26 @@ def formula(block: str) -> str:
         drawn = found and block_svg([(row.cells, row.number) for row in found], block.strip())
     except ValueError:  # a sign that the notation, or mathtext, does not have
         drawn = None
+    if found is None and (cells := table(block)):
+        return _table(cells)
     if not drawn:
         return f'<pre class="formula">{spaced(block.rstrip())}</pre>\n'
     formulas, numbers = drawn
     beside = f'<div class="equation">{numbers}</div>' if numbers else ""
     return f'<div class="formula"><div class="scrolled">{formulas}</div>{beside}</div>\n'
+
+
+def _table(rows: list[list[str]]) -> str:
+    """A table; its first row is its head."""
+    lines = [
+        "".join(f"<{kind}>{words(cell)}</{kind}>" for cell in row)
+        for kind, row in zip(["th", *["td"] * len(rows)], rows, strict=False)
+    ]
+    body = "".join(f"<tr>{line}</tr>" for line in lines[1:])
+    return (
+        f'<div class="wide"><table><thead><tr>{lines[0]}</tr></thead><tbody>{body}</tbody>'
+        "</table></div>\n"
+    )
 
 
 def code_words(code: str) -> str:
