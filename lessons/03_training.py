@@ -593,9 +593,8 @@ def look(model):  # at 5 drawings, in 50 of the 1000 steps (lesson 4)
     return last(track(chain, 51, "Drawing")).nan_to_num().cpu()
 
 drawn = {goal: look(net) for goal, net in guessers.items()}
-named = [goal for goal in drawn for _ in range(2)][:5]
-show_images(torch.cat([five[:2] for five in drawn.values()])[:5],
-            "drawn by the network that guesses", named)
+show_images(torch.cat([five[:1] for five in drawn.values()]),
+            "drawn by the network that guesses", list(drawn))
 _ = save_grid(torch.cat([*drawn.values()]), "lesson 3 three goals", 5)
 
 # %% [markdown]

@@ -336,7 +336,7 @@ say(f"With as many bits the chain is nearer to the digit than the thumbnail in "
 # %%
 titles = [*(f"{b} bits" for b in budgets), f"all {total:,.0f}"]
 whole = torch.cat([strip, x_0[:, None]], dim=1)[::each]  # (10, 6, ...)
-show(sheet(whole.flatten(0, 1), titles, columns=6), "lesson 7 strip")
+show(sheet(whole.flatten(0, 1), titles, columns=6), "lesson 7 what is seen")
 moments_of_film = torch.logspace(
     math.log10(2), math.log10(bits[-1].max()), 70).tolist()
 captions = [f"{b:,.0f} bits" for b in moments_of_film[:-1]] + ["all bits"]

@@ -40,8 +40,8 @@ from ddpm_tutor import (
     q_jump, q_sample, read_digits, stream, to_uint8, to_unit_range,
 )
 from ddpm_tutor.classroom.tools import (
-    ask_choice, ask_number, save_moments, say, sheet, show, show_download,
-    show_images, show_table, so_far, track,
+    ask_choice, ask_number, frames_of, save_moments, say, sheet, show,
+    show_download, show_images, show_runs, show_table, so_far, track,
 )
 
 # %%
@@ -76,7 +76,8 @@ def rms(x):
 #
 # We do that with one digit, at three t. From each x_t we go back four times: the same
 # `x_t`, the same network without a label, but other noise z in the steps. That is
-# Fig. 7 of the paper.
+# Fig. 7 of the paper. And two runs beside each other, from one `x_750`, that differ in
+# the seed of z alone.
 
 # %%
 def noisy(x_0, t, eps):
@@ -109,6 +110,14 @@ ask_number(
     why="At t = 250 half of the picture's power is still there. What is left to draw is "
         "the edge of the strokes. At t = 750 nearly all of the digit is still open.",
 )
+
+# %%
+runs, options = {}, SamplingOptions(steps=max(1, 750 // every))
+for z in (seed, seed + 1):
+    states = draw(model, schedule, None, options, t_start=750,
+                  x_t=shared[750], seed=z, indices=[0])
+    runs[f"z of seed {z}"] = list(frames_of(states, schedule))
+show_runs(runs)
 
 # %%
 for t in (250, 750):

@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+import sys
 import traceback
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from published import check_private
 from test_lessons import nobody  # noqa: F401  (a fixture)
 from typer.testing import CliRunner
 
@@ -77,6 +79,8 @@ save_moments([x_0, -x_0], ["one", "two"], "film")
 with figure() as (picture, (axis,)):
     axis.plot([0, 1])
 show(picture, "a figure")
+from ddpm_tutor import load_digits
+print(load_digits().source)
 x_0
 """
 
@@ -88,6 +92,14 @@ def small(tmp_path: Path) -> Lesson:
     path = tmp_path / "09_small.py"
     path.write_text(SMALL, encoding="utf-8")
     return read_lesson(path)
+
+
+def outputs_after(notebook: dict[str, Any], name: str) -> str:
+    """What the cells below this one have put out, as HTML."""
+    cells = notebook["cells"]
+    first = next(n for n, cell in enumerate(cells) if cell["id"] == name) + 1
+    outputs = [out for cell in cells[first:-1] for out in cell.get("outputs", [])]
+    return "".join("".join(out["data"]["text/html"]) for out in outputs)
 
 
 def source(cell: dict[str, Any]) -> str:
@@ -254,6 +266,32 @@ def test_an_answer_in_a_cell_counts_in_the_progress(
     cells.finish()
 
 
+def test_answers_in_a_plain_file_that_is_open_as_a_notebook_count_as_well(
+    monkeypatch: pytest.MonkeyPatch,
+    nobody: dict[str, str],  # noqa: F811
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """jupytext hands the file to a kernel, which is not told where it came from."""
+    from ddpm_tutor.classroom import kernel
+
+    answers = kernel.AnswersOfAFile()
+    lesson = all_lessons()[1]
+    asked = next(each for each in questions(lesson) if each.part)
+    monkeypatch.setattr(kernel, "kernel", lambda: SimpleNamespace(_allow_stdin=True))
+    monkeypatch.setitem(sys.modules, "ipykernel", SimpleNamespace())
+    monkeypatch.setattr("builtins.input", lambda prompt: "b")
+    monkeypatch.setattr(kernel, "put", lambda html, text: None)
+    session = sessions.new_session()
+    assert isinstance(session, kernel.NotebookSession)
+    with sessions.using(session):
+        options = [("one", "No, not one."), ("two", "Yes.")]
+        ask_choice("A question of nobody?", options, answer=1)
+        assert load_progress().lessons == {}
+        ask_choice("Which?", options, answer=1, part=asked.part, points=asked.points)
+    assert load_progress().lesson(lesson.key).answers == {asked.part: True}
+    assert answers.take("A question of nobody?", True, "b") is True
+
+
 @pytest.mark.parametrize("error", [TutorError("no"), KeyboardInterrupt()])
 def test_a_traceback_does_not_show_the_lines_of_a_question(
     sitting: Session, small: Lesson, error: BaseException
@@ -352,11 +390,15 @@ def test_a_notebook_runs_in_a_kernel_and_shows_pictures_and_tables_but_no_answer
     # a digit, a figure, a film, a table, curves; a tensor as the value of a cell
     assert shown.count("data:image/png;base64,") == 3
     assert shown.count("data:image/gif;base64,") == 2 and "<canvas" not in shown  # it has no script
-    assert "<table>" in shown and '<svg class="plot"' in shown
+    assert "<table aria-label" in shown and '<svg class="plot"' in shown
     assert (tmp_path / "outputs" / "film.gif").stat().st_size > 100
     assert "How many?" in shown and "Which?" in shown and "a) this" in shown
     assert shown.count("Run this cell where you can type") == 2
+    behind = outputs_after(notebook, "ask-2")
+    assert behind.count("<details><summary>What came out") == 1
+    assert "A table" in behind  # and all else in that cell
     text = json.dumps(notebook)
+    check_private(text, tmp_path)
     for secret in ("As many as there are", "That it was", "Not this", "Just that", "41.5"):
         assert secret not in text
     assert load_progress().lessons == {}

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import shallow
 import torch
+from published import check_private
 from typer.testing import CliRunner
 
 from ddpm_tutor.cli import page as page_command
@@ -68,6 +69,7 @@ share = 0.5
 
 # %%
 print("printed <b> & [bold]")
+print(digits.source)
 show(x_0, "x_0, as it is")
 show_images(x_t, "x_t", [f"t = {n}" for n in t.tolist()])
 
@@ -184,6 +186,8 @@ def test_a_page_is_one_file_that_fetches_nothing(page: Path) -> None:
     check_form(html)
     assert len(html) < 5e6
     assert "default-src 'none'" in html
+    assert "offline digits" in html and "no MNIST" in html
+    check_private(html, page.parent)
     pictures = re.findall(r'<img[^>]*src="([^"]{0,30})', html)
     assert len(pictures) >= 10 and all(p.startswith("data:image/png;base64,") for p in pictures)
 
@@ -206,8 +210,9 @@ def test_all_that_is_shown_is_there(page: Path) -> None:
     for part in (
         "printed &lt;b&gt; &amp; [bold]", "<em>emphasis</em>", "&lt;angle&gt;",
         '<details class="code">', '<details class="code" open>',  # parameters are seen at once
-        'class="histogram"', 'class="plot"', 'class="film"', 'class="live"', "<caption>Numbers",
-        "To try other values: <code>ddpm-tutor lesson ",
+        'class="histogram"', 'class="plot"', 'class="film"', 'class="live"',
+        ">Numbers</figcaption>",
+        "<code>ddpm-tutor lesson small.py --from 2</code>, then the key c. In a notebook, which",
         "<i>x</i><sub>t−1</sub>", "Side by side: right, wrong",
         'alt="Lines. x: n; y: value. The curve: from 3 at 1 to 4 at 2."',
     ):  # fmt: skip
@@ -252,7 +257,10 @@ def test_words_and_code_are_escaped_and_indices_are_set() -> None:
     assert "<code>save_film(a &lt; b)</code>" in prose("Say `save_film(a < b)`.")
     assert 'aria-label="√ᾱ_t"' in prose("It is `√ᾱ_t`.") and "<svg" in prose("It is `√ᾱ_t`.")
     block = prose("See:\n\n    x_t = √ᾱ_t x_0          (4)\n")
-    assert block.count("<svg") == 1 and 'class="formula"' in block
+    # the number has a picture of its own, and is said in the words of the formula
+    assert block.count("<svg") == 2 and block.count('role="img"') == 1
+    assert 'class="formula"' in block and 'aria-label="x_t = √ᾱ_t x_0          (4)"' in block
+    assert prose("See:\n\n    x_t = x_0\n").count("<svg") == 1
     assert "<pre" in prose("See:\n\n    import torch\n    torch.ones(3)\n")
     assert prose("<script>") == "<p>&lt;script&gt;</p>\n"
     assert '<span class="k">def</span>' in code("def f():\n    return '<b>'")
@@ -342,6 +350,7 @@ def test_a_site_has_all_pages_and_names_the_one_that_failed(
     assert {*pages} == {"index", "symbols", "ledger", "small", "eq_2", "eq_15"}
     for html in pages.values():
         check_form(html)
+        check_private(html, tmp_path)
         assert {link for link in re.findall(r'href="(\w+)\.html', html)} <= {*pages}
     assert 'href="small.html"' in pages["index"] and "Broken" in pages["index"]
     assert 'href="eq_15.html"' in pages["eq_2"]  # the next of the paper
@@ -517,9 +526,11 @@ def test_a_telephone_needs_no_scrolling_sideways(tab: Any) -> None:
 
 @pytest.mark.slow
 def test_on_paper_code_is_unfolded_and_a_film_is_six_moments(tab: Any) -> None:
+    tab.get_by_role("button", name="that").click()  # so that the other replies are there
     tab.evaluate("dispatchEvent(new Event('beforeprint'))")
     tab.emulate_media(media="print")
-    assert tab.locator("details.code[open]").count() == tab.locator("details.code").count()
+    folded = tab.locator("main details")
+    assert tab.locator("main details[open]").count() == folded.count() > 3
     assert tab.locator(".strip").first.locator("canvas").count() == 12
     assert tab.locator(".strip").first.is_visible()
     assert not tab.locator(".controls").first.is_visible()

@@ -19,8 +19,9 @@ HERE = Path(__file__).parent
 HOME = '<a href="index.html">Contents</a> &nbsp;·&nbsp; '  # before what a page of a site is called
 # below the prose of a step that has the learner try other values: a page is of one run
 OTHER_VALUES = """\
-<p class="note">This page shows one run. To try other values: <code>{typed}</code>, and the key c \
-at this step.</p>
+<p class="note">This page shows one run. To try other values, in the terminal: \
+<code>{typed} --from {step}</code>, then the key c. In a notebook, which <code>{notebook}</code> \
+writes: change the value there, and run its cell and those below it.</p>
 """
 
 
@@ -66,6 +67,7 @@ def page_of(
     shown: Mapping[int, Sequence[object]],
     name: str,
     typed: str,
+    notebook: str = "",
     *,
     digits: LiveForward | None = None,
     below: str = "",
@@ -75,7 +77,8 @@ def page_of(
 
     Args:
         shown: what each step with code has shown, by its number.
-        name: of the page's file, without the ending; typed: the command that opens it.
+        name: of the page's file, without the ending.
+        typed: the command that opens it; notebook: the one that writes its notebook.
         digits: what the reader may add noise to, in a place that `place_of` finds.
         below: what stands below the prose of the first step.
         links: pages of the same site; none where this one stands alone.
@@ -91,7 +94,7 @@ def page_of(
         if number == 1:
             body = body.replace("<p><strong>", '<p class="fact"><strong>') + below
         if any(cell.is_change for cell in step.code):
-            body += OTHER_VALUES.format(typed=escape(typed))
+            body += OTHER_VALUES.format(typed=escape(typed), step=number, notebook=escape(notebook))
         named = _named_entries(step, name) if links else ""
         sections.append(
             f'<section class="step" id="step-{number}" aria-labelledby="title-{number}">'
