@@ -43,7 +43,7 @@ from ddpm_tutor import (
     to_unit_range, vlb_weight,
 )
 from ddpm_tutor.classroom.tools import (
-    PUBLISHED, ask_choice, ask_number, save_grid, say, show_curves,
+    PUBLISHED, ask_choice, ask_number, say, sheet, show, show_curves,
     show_download, show_images, show_table, so_far, track,
 )
 
@@ -246,7 +246,7 @@ say("Here w = 0.5 has the smallest -log p of this x_0, and w = 1 the smallest L.
 # %% [markdown]
 # ## Term by term
 #
-# Eq. 3 wants whole walks. With Bayes' rule it is sorted into terms (Appendix A):
+# With Bayes' rule Eq. 3 is sorted into terms (Appendix A):
 #
 #     L = L_T + L_{T-1} + ... + L_1 + L_0          (5)
 #
@@ -276,8 +276,8 @@ ask_choice(
     "What is gained by Eq. 5?",
     [
         ("each term needs one x_t alone",
-         "Yes. And Eq. 4 makes any x_t in one jump. So a term can be drawn at random and "
-         "trained by itself: that is Algorithm 1."),
+         "Yes. Eq. 3 wants whole walks. But Eq. 4 makes any x_t in one jump, so a term can be "
+         "drawn at random and trained by itself: that is Algorithm 1."),
         ("a smaller L than that of Eq. 3",
          "It is the same number, sorted. The table below has both."),
         ("the terms need no network", "All but L_T do: p_θ is in them."),
@@ -576,12 +576,12 @@ def as_picture(L_0):
 
 show_images(torch.cat([x_0[:2], as_picture(before[:2])]), "x_0, and L_0")
 show_table("L_0, border and all",
-           ["pixels", "a picture", "bits each", "bits a picture"],
+           ["pixels", "in a picture", "bits each", "bits a picture"],
            by_kind(before))
 border, far = (to_bits(v).mean().item() for v in (
-    bound.border, bound.between(201, 1000)))
-say(f"In L the border takes {border:,.0f} bits. All 800 steps from x_1000 to x_200, which settle "
-    f"what digit it is, take {far:,.0f}.")
+    bound.border, bound.between(101, 1000)))
+say(f"In L the border takes {border:,.0f} bits. All 900 steps from x_1000 to x_100, which settle "
+    f"what digit it is, take about {far:,.0f}.")
 
 # %% [markdown]
 # ## Mend it
@@ -623,9 +623,11 @@ is_dark = p_mean(schedule, x_1, t, eps_theta) < -1 + 2 / 255
 after = decoder_nats(schedule, x_0, x_1, eps_theta + 3 * is_dark, variance)
 maps = as_picture(torch.stack([before, after]))  # (2, n, 1, 32, 32)
 show_images(maps[:, :2].flatten(0, 1), "L_0 before, and after")
-save_grid(torch.cat([x_0[:4], *maps[:, :4]]), "lesson 6 where the bits go", 4)
+whole = torch.cat([x_0[:4], *maps[:, :4]])
+show(sheet(whole, [], min(n, 4), rows_are=["digit", "before", "after"]),
+     "lesson 6 where the bits go")
 show_table("L_0 after",
-           ["pixels", "a picture", "bits each", "bits a picture"],
+           ["pixels", "in a picture", "bits each", "bits a picture"],
            by_kind(after))
 
 # %%
@@ -755,7 +757,7 @@ show_table("Bits/dim",
            ["pictures", "by the table", "by the network, at most"], rows)
 shades = of_kinds["drawn"].mean() - of_kinds["drawn, black"].mean()
 say("The mended model is sure that the dark is black. Shades of 1 or 2 of 255, which nobody "
-    f"sees, prove it wrong, and take {to_bits(shades):,.0f} bits. What digit it is takes "
+    f"sees, prove it wrong, and take {to_bits(shades):,.0f} bits. What digit it is takes about "
     f"{far:,.0f}. (Whoever is sure and wrong may pay more than the 8 of no idea: see snow.) So "
     "bits/dim say how well a model knows pixels, down to the last shade. Whether its digits "
     "look right they do not say.")

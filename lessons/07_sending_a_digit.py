@@ -287,7 +287,7 @@ def after(budget, values):  # of each digit, when so many bits have come
 
 off = after(stop_at, rmse).mean().item()
 ask_choice(
-    "After so many bits of all those, what does the receiver see?",
+    "With this stop_at, what does the receiver see?",
     [
         ("a blur: one cannot tell which digit",
          "Its error is then above 40 shades of 255. That of the first guess is above 50."),
@@ -415,7 +415,7 @@ show_table("Bits until x_1, and all", ["digit", "until x_1", "all"], rows)
 # %% [markdown]
 # ## The paper's split
 #
-# On CIFAR-10 the paper counts 1.78 bits/dim until `x_1`, and 1.97 in L_0. By then the
+# On CIFAR-10 the paper counts 1.78 bits/dim until `x_1`, and 1.97 in L_0. At `x_1` the
 # RMSE is 0.95 of 255: nobody sees it. So more than half of the bits describe what
 # nobody sees (Section 4.3). A model may be poor at that, and still draw well. How is
 # it here?

@@ -17,8 +17,8 @@
 # %% [markdown]
 # ## Setting up
 #
-# Choose the cloud of the second part with `--set cloud=spiral`: it can be `moons`,
-# `spiral` or `digit`, the outline of a digit. Which one says `--set digit=5`.
+# The second part has a cloud of points. It can be `moons`, `spiral` or `digit`, the outline
+# of a digit: in the terminal `--set cloud=digit --set digit=5`.
 
 # %% tags=["parameters"]
 cloud = "moons"  # moons, spiral or digit
@@ -98,7 +98,7 @@ ask_number(
     tolerance=75,
     why="Two equal bells have one hump when their middles are no further apart than twice "
         "their width. With points at -1 and 1 that is √ᾱ_t = √(1 - ᾱ_t), so ᾱ_t = ½; with "
-        "-a and a it is ᾱ_t = 1 / (1 + a²).",
+        "±a it is ᾱ_t = 1 / (1 + a²).",
 )
 
 # %%
@@ -432,7 +432,7 @@ show_images(torch.cat([sheet_of(guess(x, t)) for t, x in levels.items()]),
 # To predict the noise is to know which way the data are. We take the score at 225
 # places, and ask where it points: at the middle of the cloud, or at the nearest of
 # its points? (Both times `√ᾱ_t`, as all of `x_t` shrinks.) A cosine of 1 is straight
-# at it.
+# at it. The dots in the figure are draws of `x_t`.
 
 # %%
 line = torch.linspace(-1.5, 1.5, 15)

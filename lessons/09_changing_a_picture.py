@@ -124,13 +124,14 @@ for t in (250, 750):
     names = [f"x_{t}", *(str(c) for c in read(four[t]).tolist())]
     show_images(torch.cat([shared[t], four[t]]),
                 f"t = {t}, and how they are read", names)
-print("RMS difference:", {t: round(s, 2) for t, s in spread.items()})
+print("RMS difference:", *(
+    f"{s:.2f} at t = {t}" for t, s in spread.items()), sep="  ")
 
 # %% [markdown]
 # ## How much chance?
 #
 # The noise z makes the four differ. How much of it is there? DDIM adds none. Between
-# the two lies `η` (*eta*; Song et al. 2020, Eq. 16):
+# the two lies `η` (*eta*; equation 16 of Song et al. 2020):
 #
 #     σ² = η² · (1 - ᾱ_{t-1}) / (1 - ᾱ_t) · (1 - ᾱ_t / ᾱ_{t-1})
 #
@@ -283,14 +284,14 @@ for name in ("t = 125", "t = 500"):
     show_images(rows[name][::2], name, ["λ = 0", "1/3", "2/3", "1"])
 
 # %%
-columns = ["", "ends off by", "grey, middle", "read as"]
+columns = ["", "ends off by", "grey, 1/3 to 2/3", "read as"]
 show_table("Seven mixes each", columns, [
     (name, f"{off[name]:.2f}", f"{grey(x[2:5]):.0f} %",
      " ".join(map(str, read(x).tolist()))) for name, x in rows.items()])
 print(f"the two digits differ by {other:.2f}")
 low, high = (grey(rows[name][2:5]) for name in ("t = 125", "t = 500"))
-say(("At small t the ghost is still there: of the ink in the middle "
-     f"{low:.0f} % is grey; at t = 500 it is {high:.0f} %. " if low > high + 5 else "")
+say(("At small t the ghost is still there: for λ from 1/3 to 2/3 "
+     f"{low:.0f} % of the ink is grey; at t = 500 it is {high:.0f} %. " if low > high + 5 else "")
     + "The larger t, the further off are the ends. So t says how much of the two pictures is "
     "left, and how much is drawn anew. The paper shows t = 500, and faces that turn by and by.")
 
@@ -328,7 +329,7 @@ say("With two noises x_500 has less noise than any that the network was trained 
 # ## A rough drawing
 #
 # A drawing by hand, in blocks. It can be read, but nobody writes a digit like this.
-# For one of yours: `ddpm-tutor edit my.png`, or `ddpm-tutor edit --draw my.png`.
+# For one of yours: `ddpm-tutor edit my.png`, or `ddpm-tutor edit my.png --draw`.
 #
 # How unlike a real digit is it? We take the distance to the nearest of 5,000 real
 # digits, in the 64 numbers in which the classifier sees them.
@@ -389,7 +390,7 @@ still = {t: (read(x) == drawn_as).sum().item() for t, x in mended.items()}
 told = {t: f"Here {n} of 6 are." for t, n in still.items()}
 lost = [t for t, n in still.items() if n <= 3]
 ask_choice(
-    "What is the smallest of these t at which half or fewer are still read as you drew it?",
+    "What is the smallest of these t at which half or fewer are still read as drawn?",
     [
         ("t = 200", f"Two thirds of its power are left, and its shape with it. {told[200]}"),
         ("t = 400", f"The blocks are gone, the shape can still be seen. {told[400]}"),

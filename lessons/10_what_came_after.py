@@ -86,13 +86,14 @@ def noisy(step):  # x_t of all digits, their t, and their noise
 # %%
 x_t, t, eps = noisy(300)
 guess = predict(x_t, t)
+written = {"eps": "ε", "x_0": "x_0", "v": "v", "score": "score", "mu": "μ"}
 said = {kind: converted(schedule, x_t, t, guess, "eps", kind)
-        for kind in ("eps", "x_0", "v", "score", "mu")}
+        for kind in written}
 for kind, value in said.items():  # and back
     back = converted(schedule, x_t, t, value, kind, "eps")
     assert (back - guess).abs().max() < 1e-2
 show_images(torch.stack([x_t[0], *(value[0] for value in said.values())]),
-            "one digit at t = 300", ["x_t", *said])
+            "one digit at t = 300", ["x_t", *written.values()])
 
 # %% [markdown]
 # ## What is v?
@@ -161,7 +162,7 @@ ask_choice(
         ("in x_0",
          "At small t the picture is nearly known, at large t it is anybody's guess. That error "
          "rises a thousandfold."),
-        ("in v", "Yes. v asks for whatever is hidden, and some part always is. The largest is "
+        ("in v", "Yes. To say v is to say what is hidden, and some part always is. The largest is "
          f"{spread[2]:.0f} times the smallest; in ε it is {spread[0]:,.0f} times."),
         ("in the score", "It is ε, divided by the width of the noise. At small t that is tiny, "
          "which makes a large error larger."),
@@ -172,7 +173,7 @@ ask_choice(
 # %%
 show_table("Mean squared error", ["t", "ε", "x_0", "v", "score"], rows)
 show_curves("Mean squared error", {
-    kind: [(row[0], row[i + 1]) for row in rows]
+    written[kind]: [(row[0], row[i + 1]) for row in rows]
     for i, kind in enumerate(kinds[:3])}, log=True)
 
 # %% [markdown]
@@ -213,25 +214,25 @@ ask_choice(
 which = [*four, ("x_0", "x_0"), ("v", "v")]
 networks = [logs.of(*one) for one in which]
 show_table("300 steps each", ["says", "weighed as", "Fréchet distance"],
-           [(one.predicts, "L" if one.weighed_as == "L" else "plain",
+           [(written[one.predicts], "L" if one.weighed_as == "L" else "plain",
              f"{one.frechet:.1f} ± {one.frechet_error:.1f}")
             for one in networks])
 show(sheet(doubled(torch.cat([one.images for one in networks])), [],
-           rows_are=["mu, L", "mu, plain", "eps, L", "eps, plain",
-                     "x_0", "v"]), "lesson 10 table 2")
+           rows_are=["μ, L", "μ, plain", "ε, L", "ε, plain", "x_0", "v"]),
+     "lesson 10 table 2")
 say("Table 2 of the paper, FID on CIFAR-10: μ with L 13.2, ε with L 13.5, ε with L_simple 3.2. μ "
     "with a plain error did not train at all.")
-say(f"Those that say μ draw snow, and ε with L blots: which of them is worse, a classifier cannot "
-    f"say. The other three draw digits. Nearest is "
-    f"{min(networks, key=lambda one: one.frechet).predicts}, where the paper found x_0 worse than "
-    "ε (Section 3.2). But this is one short run each, of small pictures.")
+nearest = min(networks, key=lambda one: one.frechet).predicts
+say("Those that say μ draw snow, and ε with L blots: which of them is worse, a classifier cannot "
+    f"say. The other three draw digits. Nearest is {written[nearest]}, where the paper found x_0 "
+    "worse than ε (Section 3.2). But this is one short run each, of small pictures.")
 
 # %% [markdown]
 # ## One of them, here
 #
-# The log says how each of them learned. Is it true? This machine trains the one with
-# L_simple anew, on the digits that it has, for the first of its 300 steps. We lay both
-# curves over each other.
+# The log says how each of them learned. Is it true? We train the one with L_simple
+# anew, on the digits that are here, for the first of its 300 steps, and lay both curves
+# over each other.
 
 # %%
 torch.manual_seed(logs.config.seed)  # the same first weights
@@ -417,7 +418,7 @@ say("Told the wrong t, it leaves noise behind, and the classifier reads fewer of
 #     new x/√ᾱ = old x/√ᾱ + (new σ - old σ) · ε_θ,   σ = √((1 - ᾱ) / ᾱ)
 #
 # A position, a direction, a step along it: that is Euler's method for the equation
-# of motion `d(x/√ᾱ) = ε_θ dσ` (Song et al. 2020, Eq. 14). So noise fixes a curve, and
+# of motion `d(x/√ᾱ) = ε_θ dσ` (equation 14 of Song et al. 2020). So noise fixes a curve, and
 # the curve ends in a digit. Steps only follow it, well or badly.
 
 # %%
@@ -654,13 +655,15 @@ print(f"read right: {read_right(straight):.0f} percent of {n}")
 #
 #     ∇ log p(x_t | y) = ∇ log p(x_t) + ∇ log p(y | x_t)
 #
-# The first is the score, `-ε / √(1 - ᾱ_t)`. So in terms of noise:
+# The first is the score, `-ε / √(1 - ᾱ_t)`. So in terms of noise, with w for how hard
+# it pushes:
 #
 #     ε - w √(1 - ᾱ_t) ∇ log p(y | x_t)
 #
 # They train their classifier on noisy pictures. Ours has seen clean ones only, and
 # cannot read x_t. We show it the guess of x_0, and let the gradient go back through
-# the network. So this is less than what they did.
+# the network. So this is less than what they did. Beside it is lesson 5's guidance,
+# *free* of a classifier, with its scale: at 1 the label alone.
 
 # %%
 def by_classifier(_, x_t, t, label, scale):

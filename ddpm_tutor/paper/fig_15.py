@@ -145,7 +145,7 @@ say("That is the row that one looks for in Fig. 15, and does not find. So what k
 # ## What people get wrong
 #
 # To trust the pixels alone. Take a training digit and move it by two pixels: a copy, as
-# anybody would say. In pixels it is as far off as a stranger.
+# anybody would say. In pixels it is further off than a stranger.
 
 # %%
 originals = known[:100]

@@ -134,5 +134,5 @@ print(f"end to end: {by_x_T:.2f} with one z, {by_z:.2f} with z of their own")
 say("The start decides little, the z of the steps decide most. So novel samples are a matter of "
     "z: whoever keeps it for all λ gets one picture, and sees what λ alone does."
     if by_x_T < by_z / 2 else "Here the start decides much as well.")
-print("std of x̄_1000:", [round(x.std().item(), 2) for x in x_T])
+print("std of x̄_1000:", *(f"{x.std():.2f}" for x in x_T))
 assert x_T[2].std() < 0.8 and by_z > along[1000]
