@@ -89,7 +89,7 @@ def look_at_digits(console: Console, path: Path, out: Path) -> None:
         if path.resolve() == target.resolve():
             raise UsageError(f"{path} would be written over. Choose another name with --out.")
         sheet = read_digits_of(path)
-        found = diagnose(sheet.images)
+        found = diagnose(sheet.images, sheet.labels)
     show_reading(console, path, sheet)
     show_pictures(console, sheet.images, found)
     console.print(numbers(found))
@@ -140,7 +140,8 @@ def show_verdict(console: Console, found: "Diagnosis") -> None:
     causes = [find_cause(name) for name in best.group.causes]
     if found.looks_right:
         console.print(Text.assemble(("✓ ", "bold green"), (found.verdict, "bold")))
-        weak = [cause.name for cause in causes if cause.exercise]
+        seen = found.asked.seen if found.asked else ()
+        weak = [cause.name for cause in causes if cause.exercise and cause.name not in seen]
         if weak:
             said = "These mistakes draw digits that look as good, and show only in a check: "
             said += f"{', '.join(weak)}."
@@ -148,12 +149,17 @@ def show_verdict(console: Console, found: "Diagnosis") -> None:
         show_others(console, found)
         return
     console.print(Text.assemble(("✗ ", "bold red"), (found.verdict, "bold")))
+    if found.asked and found.is_not_as_asked and not found.is_unknown:
+        console.print(Padding(Sentence(found.asked.says), (0, 0, 0, 2)))
+        if not found.is_named:
+            blamed = [find_cause(name) for name in found.asked.causes]
+            show_causes(console, blamed)
+            show_leads(console, blamed[0])
+            return
     if not found.is_named:
         show_unknown(console, found)
         return
-    for cause in causes[:NAMED]:
-        what = Text.assemble((f"{cause.name}: ", "bold cyan"), cause.what)
-        console.print(Padding(Sentence(what), (0, 0, 0, 2)))
+    show_causes(console, causes[:NAMED])
     if causes[NAMED:]:
         others = ", ".join(cause.name for cause in causes[NAMED:])
         console.print(
@@ -164,6 +170,13 @@ def show_verdict(console: Console, found: "Diagnosis") -> None:
         console.print(Padding(Sentence(said), (0, 0, 0, 2)))
     show_leads(console, causes[0])
     show_others(console, found)
+
+
+def show_causes(console: Console, causes: "list[Cause]") -> None:
+    """What each of these is."""
+    for cause in causes:
+        what = Text.assemble((f"{cause.name}: ", "bold cyan"), cause.what)
+        console.print(Padding(Sentence(what), (0, 0, 0, 2)))
 
 
 def show_unknown(console: Console, found: "Diagnosis") -> None:

@@ -11,7 +11,7 @@ import pickle
 import warnings
 import zipfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,8 +34,12 @@ SIDES = (28, 32)  # of a tile
 GAPS = (2, 0, 1, 3, 4, 5, 6, 8)  # between tiles, in pixels of a digit; the usual first
 MAX_FACTOR = 24  # of an enlargement
 SAME = 3.0  # shades by which pixels that are the same may differ, as after a JPEG
+LABELS = ("label", "labels", "y", "target", "targets", "class", "classes", "digit", "digits")
+NULL = 10  # the label that stands for none, or -1
 ARRAYS = (".npz", ".npy")
 TENSORS = (".pt", ".pth")
+
+Named = list[tuple[str, NDArray[Any]]]  # arrays by their names, "" without one
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,7 @@ class Sheet:
     images: Tensor  # (n, 1, 32, 32) uint8
     read_as: str  # how they were read, in words
     notes: tuple[str, ...] = ()  # what was odd about it
+    labels: Tensor | None = None  # (n,) int64, the digits asked for, -1 for none; if they are known
 
 
 class Layout(NamedTuple):
@@ -319,8 +324,8 @@ def fitted(picture: Greys) -> Greys:
 # --- arrays
 
 
-def numpy_arrays(path: Path) -> list[NDArray[Any]]:
-    """The arrays in a file of NumPy.
+def numpy_arrays(path: Path) -> Named:
+    """The arrays in a file of NumPy, by name.
 
     Raises:
         TutorError: it cannot be read, or is too large.
@@ -329,9 +334,9 @@ def numpy_arrays(path: Path) -> list[NDArray[Any]]:
         check_unpacked(path)
         loaded = np.load(path, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
-            return [loaded]
+            return [("", loaded)]
         with loaded as arrays:
-            return [arrays[name] for name in arrays.files]
+            return [(name, arrays[name]) for name in arrays.files]
     except TutorError:
         raise
     except Exception as error:  # NumPy has many words for it
@@ -343,8 +348,8 @@ def numpy_arrays(path: Path) -> list[NDArray[Any]]:
         raise TutorError(f"{path} cannot be read: {first_line(error).rstrip('.')}.") from error
 
 
-def tensors(path: Path) -> list[NDArray[Any]]:
-    """The tensors in a file of PyTorch; nothing in it is run.
+def tensors(path: Path) -> Named:
+    """The tensors in a file of PyTorch, by name; nothing in it is run.
 
     Raises:
         TutorError: it cannot be read, holds more than tensors, or is too large.
@@ -363,13 +368,12 @@ def tensors(path: Path) -> list[NDArray[Any]]:
         ) from None
     except Exception as error:
         raise TutorError(f"{path} cannot be read: {first_line(error).rstrip('.')}.") from error
-    if isinstance(loaded, Tensor):
-        found: list[Any] = [loaded]
-    elif isinstance(loaded, dict):
-        found = list(loaded.values())
-    else:
-        found = [loaded] if isinstance(loaded, list | tuple) else []
-    return [array for value in found for array in as_arrays(value)]
+    found: list[tuple[str, Any]] = [("", loaded)]
+    if isinstance(loaded, dict):
+        found = [(str(name), value) for name, value in loaded.items()]
+    elif isinstance(loaded, list | tuple) and len({np.shape(part) for part in loaded}) == 2:
+        found = list(zip(("images", "labels"), loaded, strict=False))
+    return [(name, array) for name, value in found for array in as_arrays(value)]
 
 
 def as_arrays(value: Any) -> Iterator[NDArray[Any]]:
@@ -397,21 +401,38 @@ def check_unpacked(path: Path) -> None:
             raise too_large(path, size)
 
 
-def of_values(path: Path, arrays: list[NDArray[Any]]) -> Sheet:
-    """The digits among arrays: the first that has the shape of some.
+def of_values(path: Path, arrays: Named) -> Sheet:
+    """The digits among arrays, the first that has the shape of some; and their labels.
 
     Raises:
         TutorError: none has, or its numbers are none.
     """
-    for array in arrays:
+    for _, array in arrays:
         tiles = as_tiles(array)
         if tiles is not None:
-            return in_shades(path, tiles)
-    shapes = ", ".join(str(array.shape).replace(",)", ")") for array in arrays[:3]) or "nothing"
+            found = in_shades(path, tiles)
+            return replace(found, labels=labels_among(arrays, len(found.images)))
+    shapes = ", ".join(str(array.shape).replace(",)", ")") for _, array in arrays[:3]) or "nothing"
     raise TutorError(
         f"{path} holds no digits of 28x28 or 32x32: it holds {shapes}. "
         "Save the pictures as one array (n, 28, 28), (n, 1, 32, 32) or the like."
     )
+
+
+def labels_among(arrays: Named, count: int) -> Tensor | None:
+    """The labels of so many digits, (count,), -1 where none was asked for; None without any."""
+    for name, array in arrays:
+        if name.lower() not in LABELS or array.dtype.kind not in "iuf":
+            continue
+        # (n,), (n, 1), or one-hot (n, 10)
+        values = array.argmax(1) if array.ndim == 2 and array.shape[1] == NULL else array.squeeze()
+        values = np.atleast_1d(values)[:MAX_DIGITS].astype(np.float64)
+        whole = np.isin(values, np.arange(-1, NULL + 1)).all()
+        if values.shape == (count,) and whole:
+            labels = torch.from_numpy(values.astype(np.int64))
+            asked = labels.masked_fill(labels == NULL, -1)
+            return asked if bool((asked >= 0).any()) else None
+    return None
 
 
 def as_tiles(array: NDArray[Any]) -> NDArray[Any] | None:
