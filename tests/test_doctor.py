@@ -25,7 +25,7 @@ from ddpm_tutor.errors import TutorError
 from ddpm_tutor.evaluation.diagnosis import RIGHT, diagnose, load_pictures, load_table
 from ddpm_tutor.evaluation.loss_curves import judge
 from ddpm_tutor.evaluation.symptoms import noise_of, same_pictures, step_of_noise
-from ddpm_tutor.grading.causes import OTHERS, TAUGHT, find_cause, lesson_command
+from ddpm_tutor.grading.causes import OF_LABELS, OTHERS, TAUGHT, find_cause, lesson_command
 from ddpm_tutor.grading.complaints import COMPLAINTS
 from ddpm_tutor.grading.known_mistakes import bugs
 from ddpm_tutor.pictures.grids import enlarged, grid
@@ -332,6 +332,90 @@ def test_code_has_its_place(folder: Path) -> None:
     assert "mine.py is code" in tutor("mine.py", code=2).stderr
 
 
+# --- labels
+
+
+@pytest.fixture(scope="module")
+def asked() -> tuple[Tensor, Tensor]:
+    """32 right digits and what was asked for, (32, 1, 32, 32) uint8 and (32,)."""
+    digits = load_offline_digits()
+    return digits.validation_images[:32], digits.validation_labels[:32]
+
+
+@pytest.mark.parametrize(
+    ("rename", "rule", "blamed"),
+    [
+        (lambda y: y, "", ""),
+        (lambda y: (y + 1) % 10, "1 lower than its label, and 0 gives 9", "label_names"),
+        (lambda y: (y + 7) % 10, "3 higher than its label", "label_names"),
+        (lambda y: torch.tensor([3, 1, 4, 0, 5, 9, 2, 6, 8, 7])[y], "two tables", "label_names"),
+        (lambda y: y[torch.randperm(32, generator=stream(0, "a"))], "by chance", "label_order"),
+    ],
+)
+def test_labels_beside_the_images_say_whether_digits_are_those_asked_for(
+    asked: tuple[Tensor, Tensor],
+    folder: Path,
+    rename: Callable[[Tensor], Tensor],
+    rule: str,
+    blamed: str,
+) -> None:
+    images, labels = asked
+    np.savez("drawn.npz", images=images.numpy(), labels=rename(labels).numpy())
+    said = " ".join(tutor("drawn.npz").output.split())
+    if not rule:
+        assert "Looks right" in said and "guidance_swapped" not in said
+    else:
+        assert "not those asked for" in said and rule in said and f"{blamed}:" in said
+        assert "ddpm-tutor lesson 5 --from" in said
+
+
+def test_digits_that_keep_away_from_their_labels_are_named(
+    asked: tuple[Tensor, Tensor], folder: Path
+) -> None:
+    images, labels = asked
+    offsets = torch.arange(32) % 9 + 1  # another digit than asked for, each time
+    np.savez("drawn.npz", images=images.numpy(), labels=((labels + offsets) % 10).numpy())
+    said = " ".join(tutor("drawn.npz").output.split())
+    assert "0 of 32 are read as asked" in said and "the label is kept away from" in said
+    assert "--bug away_from_the_label" in said
+
+
+@pytest.mark.parametrize(
+    ("write", "known"),
+    [
+        (lambda x, y: np.savez("a.npz", images=x, labels=y), True),
+        (lambda x, y: np.savez("a.npz", y=y[:, None], x=x), True),
+        (lambda x, y: np.savez("a.npz", x=x, target=np.eye(10)[y]), True),
+        (lambda x, y: torch.save({"x": torch.tensor(x), "labels": torch.tensor(y)}, "a.pt"), True),
+        (lambda x, y: torch.save((torch.tensor(x), torch.tensor(y)), "a.pt"), True),
+        (lambda x, y: np.savez("a.npz", images=x, labels=y[:9]), False),
+        (lambda x, y: np.savez("a.npz", images=x, labels=np.arange(32)), False),
+        (lambda x, y: np.savez("a.npz", images=x, labels=0 * y - 1), False),
+        (lambda x, y: np.savez("a.npz", digits=x), False),
+    ],
+)
+def test_labels_are_found_however_they_are_saved(
+    asked: tuple[Tensor, Tensor], folder: Path, write: Callable[[Any, Any], None], known: bool
+) -> None:
+    images, labels = asked
+    write(images.numpy(), labels.numpy())
+    found = read_digits_of(next(folder.iterdir()))
+    assert torch.equal(found.images, images)
+    if known:
+        assert found.labels is not None and torch.equal(found.labels, labels)
+    else:
+        assert found.labels is None
+
+
+def test_few_or_unsure_digits_are_not_said_to_be_wrong() -> None:
+    from ddpm_tutor.evaluation.as_asked import asked_for
+
+    labels, sure = torch.tensor([1, 2, 3, -1]), torch.zeros(4)
+    assert not asked_for(labels, labels, sure).is_missed
+    assert not asked_for(labels[:2], labels[1:3], sure[:2]).is_missed  # two may be misread
+    assert len(asked_for(labels, labels + 1, sure + 0.5)) == 0
+
+
 # --- losses
 
 ASSETS = Path(__file__).parents[1] / "assets"
@@ -512,6 +596,6 @@ def test_every_lead_can_be_typed() -> None:
     for number, title in [
         doctor_losses.TAUGHT,
         *TAUGHT.values(),
-        *(c.step for c in OTHERS.values() if c.step),
+        *(c.step for c in (OTHERS | OF_LABELS).values() if c.step),
     ]:
         assert "--from" in lesson_command(number, title), title
