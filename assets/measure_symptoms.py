@@ -4,10 +4,13 @@
     python assets/measure_symptoms.py draw --seed 1 --count 8 --work DIR
     python assets/measure_symptoms.py train --work DIR
     python assets/measure_symptoms.py table --work DIR [--data DIR]
+    python assets/measure_symptoms.py draw --seed 2 --count 16 --work DIR
+    python assets/try_doctor.py --work DIR --seeds 2 [--data DIR]
 
 The first two draw with each mistake, some 20 and 10 minutes of one core, and the third trains with
-those that show in a loss, 15 minutes; each goes on where it was stopped. The last writes
-`symptoms.json`, `symptoms.png` and `loss_curves.json`, and prints how often the doctor is right.
+those that show in a loss, 15 minutes; each goes on where it was stopped. The fourth writes
+`symptoms.json`, `symptoms.png` and `loss_curves.json`. The last two try the doctor on drawings that
+neither its table nor its groups know, and write down how often it was right.
 
 Drawing by Algorithm 2 takes all 1000 steps, as a step's noise and a mistake in it depend on how
 many there are. But the network is asked in only 135 of them: its estimate of x_0, which changes
@@ -503,11 +506,16 @@ def write(table: Table, drawn: Drawn, measured: dict[str, object]) -> None:
         "measured": measured,
         "groups": [group(g) for g in table.groups],
     }
-    text = json.dumps(written).replace('{"causes"', '\n{"causes"').replace('"groups"', '\n"groups"')
-    (ASSETS / "symptoms.json").write_text(text + "\n", encoding="utf-8")
+    save_table(written)
     rows = [drawn[g.name][:PICTURED, 0, 2:-2, 2:-2] for g in table.groups]
     pixels = torch.stack(rows).transpose(1, 2).reshape(-1, PICTURED * 28)
     write_picture(ASSETS / "symptoms.png", pixels.numpy())
+
+
+def save_table(written: dict[str, object]) -> None:
+    """Writes symptoms.json, a group a line."""
+    text = json.dumps(written).replace('{"causes"', '\n{"causes"').replace('"groups"', '\n"groups"')
+    (ASSETS / "symptoms.json").write_text(text + "\n", encoding="utf-8")
 
 
 def write_curves(work: Path) -> None:

@@ -1,10 +1,11 @@
 """How often `ddpm-tutor doctor` is right, on drawings that neither its table nor its groups know.
 
-    python assets/measure_symptoms.py draw --seed 2 --count 16 --work DIR --early FILE FILE FILE
-    python assets/try_doctor.py --work DIR --seeds 2 3 [--data DIR]
+    python assets/measure_symptoms.py draw --seed 2 --count 16 --work DIR
+    python assets/try_doctor.py --work DIR --seeds 2 [--data DIR]
 
-Prints the tables of the README, and writes what they say into `symptoms.json`. The table is made of
-seeds 0 and 1; any other seed will do here, and more than one.
+Prints the confusions of the README, and writes the numbers into `symptoms.json`. The table is made
+of seeds 0 and 1; any other seed will do here, and more than one. Of too short a training there are
+only the drawings of those two, on the film strip: so it is not tried.
 """
 
 import argparse
@@ -14,7 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from measure_symptoms import APART, ASSETS, RIGHT_WAYS, Drawn, Measuring, drawn_of, offline
+from measure_symptoms import (
+    APART,
+    ASSETS,
+    RIGHT_WAYS,
+    Drawn,
+    Measuring,
+    drawn_of,
+    offline,
+    save_table,
+)
 from torch import Tensor
 
 from ddpm_tutor.evaluation.diagnosis import FAR, RIGHT, Table, load_table, suspects
@@ -131,9 +141,8 @@ def main() -> None:
     print(json.dumps(measured, indent=1))
     for count in COUNTS[1:]:
         print(f"\n{count} digits\n\n{confusions(found, count)}")
-    path = ASSETS / "symptoms.json"
-    written = json.loads(path.read_text(encoding="utf-8"))
-    print(written["measured"], "->", measured)
+    written = json.loads((ASSETS / "symptoms.json").read_text(encoding="utf-8"))
+    save_table({**written, "measured": measured})
 
 
 if __name__ == "__main__":

@@ -158,6 +158,70 @@ def test_arrays_of_any_usual_range_are_read(
         assert int((found.int() - real.int()).abs().max()) <= 1
 
 
+def test_pictures_of_nan_are_not_called_right(real: Tensor, folder: Path) -> None:
+    array = to_unit_range(real[:20]).numpy()
+    array[3:7, :, 5] = np.nan
+    np.savez("drawn.npz", images=array, labels=np.arange(20) % 10)
+    found = read_digits_of(Path("drawn.npz"))
+    assert (found.broken, len(found.images)) == (4, 16)
+    assert found.labels is not None and found.labels.tolist()[:5] == [0, 1, 2, 7, 8]
+    said = " ".join(tutor("drawn.npz").output.split())
+    assert "✗ NaN or infinity in 4 pictures" in said
+    np.savez("drawn.npz", images=3.7 * to_unit_range(real[:20]).numpy())
+    assert "beyond the range" in read_digits_of(Path("drawn.npz")).notes[0]
+
+
+def test_an_array_of_several_moments_is_refused(real: Tensor, folder: Path) -> None:
+    np.save("steps.npy", real[:8].reshape(4, 2, 1, 32, 32).numpy())
+    with pytest.raises(TutorError, match="holds no digits"):
+        read_digits_of(Path("steps.npy"))
+
+
+def subplots(images: Tensor, **given: Any) -> None:
+    """Saves sixteen digits as a figure, as most people do."""
+    from matplotlib.figure import Figure
+
+    figure = Figure((6, 6))
+    for digit, axes in zip(images, figure.subplots(4, 4).flat, strict=True):
+        axes.imshow(digit[0, 2:-2, 2:-2].numpy(), **given)
+        axes.set_title("label 7")
+    figure.suptitle("Samples after 10 epochs")
+    figure.savefig("figure.png")
+
+
+def one_axes(images: Tensor, **given: Any) -> None:
+    """Saves a sheet of sixteen digits as a figure."""
+    from matplotlib.figure import Figure
+
+    figure = Figure((5, 5))
+    axes = figure.subplots()
+    axes.imshow(make_grid(images[..., 2:-2, 2:-2], 2, 2), **given)
+    axes.set_title("Samples")
+    figure.savefig("figure.png")
+
+
+@pytest.mark.parametrize("draw", [subplots, one_axes])
+@pytest.mark.parametrize("colours", ["gray", "viridis"])
+def test_a_figure_with_titles_axes_and_colours_is_cut(
+    real: Tensor, folder: Path, draw: Callable[..., None], colours: str
+) -> None:
+    draw(real[:16], cmap=colours)
+    found = read_digits_of(Path("figure.png"))
+    assert len(found.images) == 16 and ("viridis" in found.read_as) is (colours == "viridis")
+    assert float((found.images.float() - real[:16].float()).abs().mean()) < 10
+    assert diagnose(found.images).looks_right
+
+
+def test_a_sheet_of_another_size_is_cut(real: Tensor, folder: Path) -> None:
+    sheet = Image.fromarray(make_grid(real[:16, :, 2:-2, 2:-2], 2, 2))
+    sheet.resize((503, 127), Image.Resampling.BILINEAR).save("smooth.png")
+    found = read_digits_of(Path("smooth.png")).images
+    assert len(found) == 16 and diagnose(found).looks_right
+    digit = Image.fromarray(real[0, 0, 2:-2, 2:-2].numpy())
+    digit.resize((140, 140), Image.Resampling.BICUBIC).save("one.gif")  # as large as 5 x 5 tiles
+    assert len(read_digits_of(Path("one.gif")).images) == 1
+
+
 def test_a_folder_of_pictures_is_read(real: Tensor, folder: Path) -> None:
     for i in range(3):
         Image.fromarray(real[i, 0].numpy()).save(f"{i}.png")
@@ -165,6 +229,9 @@ def test_a_folder_of_pictures_is_read(real: Tensor, folder: Path) -> None:
     Path("9.png").write_bytes(b"\x89PNG")
     found = read_digits_of(folder)
     assert torch.equal(found.images, real[:3]) and "1 could not be read" in found.notes[0]
+    for _ in range(2):  # the second time what was written the first time lies there, too
+        assert "3 digits of 3 pictures" in " ".join(tutor(".").output.split())
+    assert Path("doctor.png").exists()
 
 
 class Code:

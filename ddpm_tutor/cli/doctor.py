@@ -88,11 +88,13 @@ def look_at_digits(console: Console, path: Path, out: Path) -> None:
         target = check_target(with_ending(out, [".png"]))
         if path.resolve() == target.resolve():
             raise UsageError(f"{path} would be written over. Choose another name with --out.")
-        sheet = read_digits_of(path)
+        sheet = read_digits_of(path, without=target)  # what was written the last time
         found = diagnose(sheet.images, sheet.labels)
     show_reading(console, path, sheet)
     show_pictures(console, sheet.images, found)
     console.print(numbers(found))
+    if sheet.broken:
+        show_broken(console, sheet.broken)
     show_verdict(console, found)
     with going_on_without(console, "the picture"):
         save_beside(target, sheet.images, found)
@@ -104,6 +106,16 @@ def show_reading(console: Console, path: Path, sheet: "Sheet") -> None:
     console.print(Text.assemble((f"{path}: ", "bold"), (sheet.read_as, "dim")), soft_wrap=True)
     for note in sheet.notes:
         console.print(Sentence(Text(note, "yellow")))
+
+
+def show_broken(console: Console, broken: int) -> None:
+    """What is to be said of pictures that are no numbers; the verdict is of the others."""
+    says = (
+        f"NaN or infinity in {broken} picture{'s' * (broken != 1)}: a division by 1 - ᾱ_0 = 0, a "
+        "root of a negative number, or steps that run away. Print x.isfinite().all() after each. "
+        "Without these:"
+    )
+    console.print(Sentence(Text.assemble(("✗ ", "bold red"), says)))
 
 
 def show_pictures(console: Console, images: "Tensor", found: "Diagnosis") -> None:
