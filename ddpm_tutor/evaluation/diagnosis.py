@@ -18,6 +18,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ddpm_tutor.evaluation.as_asked import Asked, asked_for
 from ddpm_tutor.evaluation.classifier import load_classifier
 from ddpm_tutor.evaluation.scorecard import load_real_digits
 from ddpm_tutor.evaluation.symptoms import Measures, measures, same_pictures, step_of_noise
@@ -229,6 +230,7 @@ class Diagnosis:
     same: int  # of the pictures that are nearly another one
     odd: tuple[str, ...]  # in what the digits are furthest from right ones, in words
     notes: tuple[str, ...]  # what the numbers say whatever the mistake is
+    asked: Asked | None = None  # the labels beside what is read, if they are known and it can be
 
     @property
     def likeliest(self) -> Suspect:
@@ -237,7 +239,12 @@ class Diagnosis:
     @property
     def looks_right(self) -> bool:
         fine = RIGHT in self.likeliest.group.causes and not self.is_unknown
-        return fine and not self.is_collapsed
+        return fine and not self.is_collapsed and not self.is_not_as_asked
+
+    @property
+    def is_not_as_asked(self) -> bool:
+        """Whether these are digits, but others than the labels say."""
+        return self.asked is not None and self.asked.is_missed
 
     @property
     def is_collapsed(self) -> bool:
@@ -267,6 +274,9 @@ class Diagnosis:
             return f"Looks right ({sure})."
         if self.is_collapsed and RIGHT in self.likeliest.group.causes:
             return "One picture again and again: is the seed set anew, or one x_T used for all?"
+        if self.asked and self.is_not_as_asked and not self.is_named and not self.is_unknown:
+            read = f"{self.asked.as_asked} of {len(self.asked)} are read as asked"
+            return f"Good digits, but not those asked for: {read}."
         if self.is_unknown:
             return "Not right, and like no mistake that is known here."
         many = len(self.likeliest.group.causes) > 1
@@ -289,16 +299,26 @@ class Diagnosis:
         return rows
 
 
-def diagnose(images: Tensor) -> Diagnosis:
-    """Measures drawn digits, (n, 1, 32, 32) uint8, and compares them with what is known."""
+def diagnose(images: Tensor, labels: Tensor | None = None) -> Diagnosis:
+    """Measures drawn digits, and compares them with what is known.
+
+    Args:
+        images: (n, 1, 32, 32) uint8.
+        labels: (n,) the digits that were asked for, -1 for none.
+    """
     found = measures(images, load_classifier().model, load_real_digits().training_features)
     table = load_table()
     listed = suspects(table, found)
     pictures = load_pictures()
     right = next(group for group in table.groups if RIGHT in group.causes)
+    readable = labels is not None and float(found.strange.median()) < STRANGE
+    asked = asked_for(labels, found.classes, found.doubt) if readable else None
+    notes = remarks(images, found)
+    if asked and not (asked.is_missed and RIGHT in listed[0].group.causes):  # that is the verdict
+        notes.append(f"Read as asked: {asked.as_asked} of {len(asked)}.")
     return Diagnosis(
         found, tuple(listed), right, pictures[listed[0].group.name], pictures[right.name],
-        same_pictures(images), oddities(table, right, found), tuple(remarks(images, found)),
+        same_pictures(images), oddities(table, right, found), tuple(notes), asked,
     )  # fmt: skip
 
 

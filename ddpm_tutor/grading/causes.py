@@ -1,7 +1,7 @@
 """What is known of the causes of bad drawings: what they are, and where they are taught and tried.
 
 A cause is a known mistake of an exercise, by its name, or one of those here: mistakes in showing
-pictures, which no exercise is about, and too short a training.
+pictures and in labels, which no exercise is about, and too short a training.
 """
 
 from dataclasses import dataclass
@@ -89,6 +89,29 @@ OTHERS = {
 }
 
 
+# of good digits that are not those asked for
+OF_LABELS = {
+    "label_ignored": Cause(
+        "label_ignored",
+        "The label does not reach the network, or has not been learned: one in ten is right.",
+        "Does another label change the prediction for the same x_t? Is it passed while training, "
+        "and dropped in one of ten, not in all?",
+        step=(5, "Does the label help?"),
+    ),
+    "label_order": Cause(
+        "label_order",
+        "Labels and pictures are not in one order: shuffled, sorted, or saved apart.",
+        "Save x, label pairs as they were drawn; do not shuffle one alone.",
+        step=(5, "Training with labels"),
+    ),
+    "label_names": Cause(
+        "label_names",
+        "Each label stands for another digit: a table of names, or counting, is off.",
+        "Print a few (label, picture) pairs of the training set. Are labels 0 to 9, unsorted?",
+        step=(5, "A label is a vector"),
+    ),
+}
+
 exercises = cache(all_exercises)  # each is asked for by many causes
 lessons = cache(all_lessons)
 
@@ -99,8 +122,8 @@ def find_cause(name: str) -> Cause:
     Raises:
         KeyError: there is none.
     """
-    if name in OTHERS:
-        return OTHERS[name]
+    if name in OTHERS or name in OF_LABELS:
+        return OTHERS.get(name) or OF_LABELS[name]
     for exercise in exercises():
         for mistake in exercise.mistakes:
             if mistake.name == name and mistake.when == "draws":
