@@ -50,7 +50,7 @@ class SinusoidalPosEmb(nn.Module):
         return torch.cat((emb.sin(), emb.cos()), dim=-1)
 
 class GaussianDiffusion(nn.Module):
-    def __init__(self, model, *, image_size, timesteps=100, objective="pred_noise",
+    def __init__(self, model, *, image_size, timesteps=60, objective="pred_noise",
                  beta_schedule="cosine", auto_normalize=True):
         super().__init__()
         assert not model.random_or_learned_sinusoidal_cond
@@ -148,7 +148,7 @@ from datasets_that_are_absent import load_dataset
 def linear_beta_schedule(timesteps):
     return torch.linspace(0.0001, 0.02, timesteps)
 
-timesteps = 200
+timesteps = 60
 betas = linear_beta_schedule(timesteps=timesteps)
 alphas = 1. - betas
 alphas_cumprod = torch.cumprod(alphas, axis=0)
@@ -303,7 +303,7 @@ class GaussianDiffusion2:
         out = denoise_fn(x_t, t)
         return (noise - out).square().mean(dim=list(range(1, x_start.dim())))
 
-betas = get_beta_schedule("linear", beta_start=1e-4, beta_end=0.02, num_diffusion_timesteps=250)
+betas = get_beta_schedule("linear", beta_start=1e-4, beta_end=0.02, num_diffusion_timesteps=60)
 """
 
 # an annotated implementation: gather, q_xt_x0, sigma2 = beta, a loss that draws t
@@ -347,7 +347,7 @@ class DenoiseDiffusion:
         mean = 1 / (alpha ** 0.5) * (xt - eps_coef * eps_theta)
         var = gather(self.sigma2, t)
         eps = torch.randn(xt.shape, device=xt.device)
-        return mean + (var ** .5) * eps
+        return mean + (t > 0).view(-1, 1, 1, 1) * (var ** .5) * eps
 
     def loss(self, x0: torch.Tensor, noise: Optional[torch.Tensor] = None):
         t = torch.randint(0, self.n_steps, (x0.shape[0],), device=x0.device, dtype=torch.long)
@@ -432,7 +432,7 @@ parser.add_argument("--run", required=True)
 args = parser.parse_args()
 
 class Diffusion:
-    def __init__(self, noise_steps=150, beta_start=1e-4, beta_end=0.1, img_size=8, device="cuda"):
+    def __init__(self, noise_steps=50, beta_start=1e-4, beta_end=0.1, img_size=8, device="cuda"):
         self.noise_steps = noise_steps
         self.beta_start = beta_start
         self.beta_end = beta_end
@@ -557,14 +557,14 @@ class DDPM(nn.Module):
             x_i = self.oneover_sqrta[i] * (x_i - eps * self.mab_over_sqrtmab[i]) + self.sqrt_beta_t[i] * z
         return x_i
 
-ddpm = DDPM(nn_model=ContextUnet(in_channels=1), betas=(1e-4, 0.02), n_T=200, device="cuda:0", drop_prob=0.1)
+ddpm = DDPM(nn_model=ContextUnet(in_channels=1), betas=(1e-4, 0.02), n_T=50, device="cuda:0", drop_prob=0.1)
 """
 
 # t from 1 to T, with an entry for t = 0 in every array; a step that is given the noise
 SHAPES["padded"] = """
 import torch
 
-timesteps = 120
+timesteps = 40
 beta1, beta2 = 1e-4, 0.1
 device = torch.device("cuda:0")
 b_t = torch.cat([torch.zeros(1), torch.linspace(beta1, beta2, timesteps)]).to(device)
@@ -605,7 +605,7 @@ SHAPES["handed_dict"] = """
 import math
 import torch
 
-def make_schedule(T=100, s=0.008):
+def make_schedule(T=60, s=0.008):
     u = torch.arange(T + 1, dtype=torch.float64) / T
     f = torch.cos((u + s) / (1 + s) * math.pi / 2) ** 2
     betas = (1 - f[1:] / f[:-1]).clamp(max=0.999).float()
@@ -641,7 +641,7 @@ SHAPES["numpy_only"] = """
 import numpy as np
 
 rng = np.random.default_rng(0)
-T = 80
+T = 50
 betas = np.linspace(1e-4, 0.15, T)
 alphas = 1 - betas
 alpha_bars = np.array([np.prod(alphas[: i + 1]) for i in range(T)])
@@ -717,7 +717,7 @@ import torch
 import torch.nn.functional as F
 
 class ConditionalDiffusion:
-    def __init__(self, model, num_timesteps=100, num_classes=10):
+    def __init__(self, model, num_timesteps=50, num_classes=10):
         self.model = model
         self.num_timesteps = num_timesteps
         self.null = num_classes
@@ -749,3 +749,365 @@ class ConditionalDiffusion:
             x = mean + beta.sqrt() * torch.randn_like(x) if i > 0 else mean
         return x
 """
+
+# mistakes to be planted: the shape, what is replaced by what, and as what it is to be found: the
+# piece and the known mistake's name, or, for those without one, words that are said
+PLANTED = [
+    # the schedule
+    (
+        "globals",
+        "torch.cumprod(alphas, axis=0)",
+        "torch.cumsum(alphas, axis=0)",
+        "schedule",
+        "the sum of all α",
+    ),
+    (
+        "annotated",
+        "torch.cumprod(self.alpha, dim=0)",
+        "torch.cumprod(self.beta, dim=0)",
+        "schedule",
+        "the product of all β",
+    ),
+    (
+        "globals",
+        "torch.sqrt(1. - alphas_cumprod)\npost",
+        "1. - torch.sqrt(alphas_cumprod)\npost",
+        "schedule",
+        "1 - √ᾱ_t",
+    ),
+    (
+        "buffers",
+        "betas * (1.0 - alphas_cumprod_prev) / (1.0 - alphas_cumprod)",
+        "betas * (1.0 - alphas_cumprod) / (1.0 - alphas_cumprod_prev)",
+        "schedule",
+        "posterior_variance",
+    ),
+    (
+        "numpy_arrays",
+        "np.sqrt(1. - self.alphas_cumprod)",
+        "1. - self.alphas_cumprod",
+        "schedule",
+        "(= 1 - ᾱ_t)",
+    ),
+    # q_sample
+    (
+        "buffers",
+        "extract(self.sqrt_alphas_cumprod, t, x_start.shape) * x_start",
+        "extract(self.alphas_cumprod, t, x_start.shape) * x_start",
+        "q_sample",
+        "you multiply x_0 by",
+    ),
+    (
+        "annotated",
+        "return mean + (var ** 0.5) * eps",
+        "return mean + var * eps",
+        "q_sample",
+        "one_root",
+    ),
+    (
+        "scheduler",
+        "kept * original_samples + added * noise",
+        "added * original_samples + kept * noise",
+        "q_sample",
+        "swapped",
+    ),
+    (
+        "noise_images",
+        "torch.sqrt(1 - self.alpha_hat[t])[:, None",
+        "(1 - torch.sqrt(self.alpha_hat[t]))[:, None",
+        "q_sample",
+        "one_minus_root",
+    ),
+    (
+        "noise_images",
+        "self.alpha_hat[t])[:, None, None, None]\n        added = torch.sqrt(1 - self.alpha_hat[t]",
+        "self.alpha[t])[:, None, None, None]\n        added = torch.sqrt(1 - self.alpha[t]",
+        "q_sample",
+        "alpha",
+    ),
+    (
+        "padded",
+        "ab_t.sqrt()[t, None, None, None] * x + (1 - ab_t[t,",
+        "ab_t.sqrt()[t - 1, None, None, None] * x + (1 - ab_t[t - 1,",
+        "q_sample",
+        "off_by_one",
+    ),
+    (
+        "own_network",
+        "alpha_bar = self.alpha_bar[t].view(-1, 1, 1, 1)",
+        "alpha_bar = self.alpha_bar[t]",
+        "q_sample",
+        "no_broadcast",
+    ),
+    (
+        "guided",
+        "bar.sqrt() * x + (1 - bar).sqrt() * noise",
+        "bar * x + (1 - bar) * noise",
+        "q_sample",
+        "no_root",
+    ),
+    (
+        "handed_dict",
+        "abar.sqrt() * clean + (1 - abar).sqrt() * noise",
+        "(abar.sqrt() * clean + (1 - abar).sqrt() * noise).clamp(-1, 1)",
+        "q_sample",
+        "clamped",
+    ),
+    (
+        "numpy_only",
+        "np.sqrt(ab) * x0 + np.sqrt(1 - ab) * noise, noise",
+        "np.sqrt(ab) * x0 + (1 - ab) * noise, noise",
+        "q_sample",
+        "one_root",
+    ),
+    (
+        "own_network",
+        "self.alpha_bar[t].view(-1, 1, 1, 1)",
+        "self.alpha_bar[t[0]]",
+        "q_sample",
+        "one_t",
+    ),
+    # the guess of x_0 and the posterior
+    (
+        "buffers",
+        "- extract(self.sqrt_recipm1_alphas_cumprod",
+        "+ extract(self.sqrt_recipm1_alphas_cumprod",
+        "predict_x_0",
+        "x_0_sign",
+    ),
+    (
+        "numpy_arrays",
+        "self._extract(self.posterior_mean_coef1, t, x_t.shape) * x_start\n                + self._extract(self.posterior_mean_coef2, t, x_t.shape) * x_t",
+        "self._extract(self.posterior_mean_coef2, t, x_t.shape) * x_start\n                + self._extract(self.posterior_mean_coef1, t, x_t.shape) * x_t",
+        "posterior",
+        "swapped",
+    ),
+    # the loss
+    (
+        "globals",
+        "F.l1_loss(noise, predicted)",
+        "F.l1_loss(x_start, predicted)",
+        "loss",
+        "target_x_0",
+    ),
+    (
+        "annotated",
+        "F.mse_loss(noise, self.eps_model(xt, t))",
+        "F.mse_loss(x0, self.eps_model(xt, t))",
+        "loss",
+        "target_x_0",
+    ),
+    (
+        "buffers",
+        "x = self.q_sample(x_start=x_start, t=t, noise=noise)",
+        "x = self.q_sample(x_start=x_start, t=t)",
+        "loss",
+        "fresh_target",
+    ),
+    (
+        "numpy_arrays",
+        "out = denoise_fn(x_t, t)\n        return",
+        "out = denoise_fn(x_start, t)\n        return",
+        "loss",
+        "clean_input",
+    ),
+    ("handed_dict", "- noise) ** 2).mean()", "- noise).mean() ** 2)", "loss", "squared_mean"),
+    (
+        "own_network",
+        "return F.mse_loss(self(self.q_sample(x_0, t, eps), t), eps)",
+        "return F.mse_loss(self(self.q_sample(x_0, t, eps), t), eps).sqrt()",
+        "loss",
+        "root",
+    ),
+    (
+        "dict_of_schedules",
+        "self.sqrtmab[_ts, None, None, None] * noise",
+        "self.sqrtmab[_ts, None, None, None] ** 2 * noise",
+        "loss",
+        "one_root",
+    ),
+    (
+        "guided",
+        "return F.mse_loss(self.model(self.add_noise(x, t, noise), t, y), noise)",
+        "x_t = self.add_noise(x, t, noise)\n        return F.mse_loss(self.model(x_t, t, y), x_t)",
+        "loss",
+        "target_x_t",
+    ),
+    # the reverse step
+    (
+        "globals",
+        "recip * (x - betas_t * model(x, t) / root)",
+        "recip * (x + betas_t * model(x, t) / root)",
+        "step",
+        "sign",
+    ),
+    (
+        "globals",
+        "recip * (x - betas_t * model(x, t) / root)",
+        "recip * (x - torch.sqrt(betas_t) * model(x, t) / root)",
+        "step",
+        "root_beta",
+    ),
+    (
+        "globals",
+        "mean + torch.sqrt(extract(posterior_variance, t, x.shape)) * noise",
+        "mean + extract(posterior_variance, t, x.shape) * noise",
+        "step",
+        "variance_for_sigma",
+    ),
+    ("annotated", "(1 - alpha_bar) ** .5\n", "(1 - alpha_bar)\n", "step", "no_root"),
+    (
+        "annotated",
+        "mean = 1 / (alpha ** 0.5) * (",
+        "mean = 1 / (alpha_bar ** 0.5) * (",
+        "step",
+        "root_alpha_bar",
+    ),
+    (
+        "annotated",
+        "var = gather(self.sigma2, t)\n        eps = torch.randn(xt.shape, device=xt.device)\n",
+        "var = gather(self.sigma2, t)\n        eps = 0\n",
+        "step",
+        "no_noise",
+    ),
+    ("buffers", "noise = torch.randn_like(x) if t > 0 else 0.0", "noise = 0.0", "step", "no_noise"),
+    (
+        "scheduler",
+        "mean = c_0 * x_0 + c_t * sample",
+        "mean = c_t * x_0 + c_0 * sample",
+        "step",
+        "swapped",
+    ),
+    (
+        "numpy_arrays",
+        "return mean + mask * torch.exp(0.5 * log_variance) * noise",
+        "return mean + torch.exp(0.5 * log_variance) * noise",
+        "step",
+        "last_noise",
+    ),
+    (
+        "own_network",
+        "/ (1 - self.alpha_bar[t]).sqrt() * eps",
+        "/ (1 - self.alpha[t]).sqrt() * eps",
+        "step",
+        "alpha_for_alpha_bar",
+    ),
+    (
+        "own_network",
+        "return mean + self.beta[t].sqrt() * z",
+        "return (mean + self.beta[t].sqrt() * z)[:, :, :, :] + 0 * z if False else mean + z * (t > 0)",
+        "step",
+        "added whole",
+    ),
+    ("numpy_only", "* eps) / np.sqrt(alphas[t])", "* eps)", "step", "no_fading_back"),
+    (
+        "handed_dict",
+        "(x_t - beta / (1 - abar).sqrt() * eps) / alpha.sqrt()",
+        "x_t - beta / (1 - abar).sqrt() * eps / alpha.sqrt()",
+        "step",
+        "bracket",
+    ),
+    ("padded", "noise = b_t.sqrt()[t] * z", "noise = b_t[t] * z", "step", "variance_for_sigma"),
+    # the loop
+    (
+        "noise_images",
+        "torch.sqrt(beta) * noise\n",
+        "beta * noise\n",
+        "sampler",
+        "variance_for_sigma",
+    ),
+    ("noise_images", "(x - ((1 - alpha)", "(x + ((1 - alpha)", "sampler", "sign"),
+    (
+        "own_network",
+        "for t in reversed(range(self.T)):",
+        "for t in range(self.T):",
+        "sampler",
+        "upwards",
+    ),
+    ("own_network", "x_t = self.p_sample(x_t, t)", "self.p_sample(x_t, t)", "sampler", "not_kept"),
+    (
+        "dict_of_schedules",
+        "for i in range(self.n_T, 0, -1):\n            t_is = torch.tensor([i / self.n_T])",
+        "for i in range(self.n_T, 0, -1):\n            t_is = torch.tensor([1.0])",
+        "sampler",
+        "always_T",
+    ),
+    (
+        "guided",
+        "x = mean + beta.sqrt() * torch.randn_like(x) if i > 0 else mean",
+        "x = mean + beta.sqrt() * torch.randn_like(x)",
+        "sampler",
+        "last_noise",
+    ),
+    (
+        "handed_dict",
+        'x = torch.randn(shape)\n    for i in range(len(params["betas"]), 0, -1):\n        t = torch.full((shape[0],), i)\n        x = ddpm_step(params, net, x, t, torch.randn(shape))',
+        'x = torch.randn(shape)\n    z = torch.randn(shape)\n    for i in range(len(params["betas"]), 0, -1):\n        t = torch.full((shape[0],), i)\n        x = ddpm_step(params, net, x, t, z)',
+        "sampler",
+        "one_z",
+    ),
+    # the pieces together, the encoding, guidance
+    (
+        "own_network",
+        "eps = torch.randn_like(x_0)\n        return F.mse_loss(self(self.q_sample(x_0, t, eps), t), eps)",
+        "eps = torch.randn_like(x_0)\n        return F.mse_loss(self(self.q_sample(x_0, t, eps), t + 1), eps)",
+        "together",
+        "another t in sampling",
+    ),
+    (
+        "globals",
+        "kept = extract(sqrt_alphas_cumprod, t, x_start.shape)\n    added = extract(sqrt_one_minus_alphas_cumprod, t, x_start.shape)",
+        "kept = extract(sqrt_alphas_cumprod, t - 1, x_start.shape)\n    added = extract(sqrt_one_minus_alphas_cumprod, t - 1, x_start.shape)",
+        "together",
+        "another t in sampling",
+    ),
+    (
+        "noise_images",
+        "b = torch.cos(t.repeat",
+        "b = torch.sin(t.repeat",
+        "time_encoding",
+        "only_sines",
+    ),
+    (
+        "buffers",
+        "torch.exp(torch.arange(half, device=x.device) * -emb)",
+        "torch.exp(torch.arange(half, device=x.device) * emb)",
+        "time_encoding",
+        "multiplied",
+    ),
+    (
+        "guided",
+        "without + cfg_scale * (with_label - without)",
+        "with_label + cfg_scale * (without - with_label)",
+        "guidance",
+        "guidance_swapped",
+    ),
+    (
+        "dict_of_schedules",
+        "(1 + guide_w) * eps1 - guide_w * eps2",
+        "(1 + guide_w) * eps2 - guide_w * eps1",
+        "guidance",
+        "swapped",
+    ),
+    (
+        "guided",
+        "without + cfg_scale * (with_label - without)",
+        "cfg_scale * (with_label - without)",
+        "guidance",
+        "only_the_difference",
+    ),
+    (
+        "annotated",
+        "(t > 0).view(-1, 1, 1, 1) * (var ** .5) * eps",
+        "(var ** .5) * eps",
+        "step",
+        "last_noise",
+    ),
+    (
+        "noise_images",
+        "noise = torch.zeros_like(x)\n",
+        "noise = torch.randn_like(x)\n",
+        "sampler",
+        "last_noise",
+    ),
+]

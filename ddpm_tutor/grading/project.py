@@ -126,11 +126,13 @@ def findings_of(pieces: Sequence[Piece], project: Project) -> list[Finding]:
         try:
             finding, loop_here = try_sampler(piece, project, *(step or (None, None)))
         except (Exception, TookTooLong) as error:
-            finding, loop_here = gave_up(piece, error), Loop(None, False, None)
+            finding, loop_here = gave_up(piece, error), Loop()
         found.append(finding)
+        if loop_here.guidance is not None:
+            found.append(loop_here.guidance)
         loop = loop or (loop_here if finding.state == "right" else None)
     match = (step and step[1]) or (loop and loop.match)
-    predicts = match.predicts if match and match.is_right else ""
+    predicts = match.predicts if match and match.mean == (0, "") else ""
     for piece in by_kind["loss"]:
         try:
             finding, training_here = try_loss(piece, project, q, predicts)
@@ -139,8 +141,10 @@ def findings_of(pieces: Sequence[Piece], project: Project) -> list[Finding]:
         found.append(finding)
         training = training or (training_here if finding.state == "right" else None)
     for piece in by_kind["time_encoding"]:
-        if (one := try_time_encoding(piece)) is not None:
-            found.append(one)
+        try:
+            found += [one] if (one := try_time_encoding(piece)) is not None else []
+        except (Exception, TookTooLong) as error:
+            found.append(gave_up(piece, error))
     found += [tried(p, lambda p=p: try_gather(p)) for p in by_kind["gather"]]  # type: ignore[misc]
     return found + together(found, training, loop)
 

@@ -1,5 +1,6 @@
 """Two small pieces of somebody's project: the time encoding, and what picks a number for each t."""
 
+import contextlib
 import inspect
 from collections.abc import Callable
 from typing import Any, cast
@@ -29,54 +30,77 @@ AS_GOOD = {
 def try_time_encoding(piece: Piece) -> Finding | None:
     """How a time encoding does; None where it has weights of its own, and is more than that."""
     t = torch.tensor([1, 7, 250, 999, 500])
-    encode, problem = encoder(piece)
-    if encode is None:
-        return problem
-    shown: Tensor | None = None
-    error: BaseException | None = None
-    for given in (t, t.float(), t[:, None].float(), t[:, None]):
-        try:
-            with recording(piece.place.chance), time_limit(CALL_SECONDS), torch.no_grad():
-                result = encode(given)
-        except (Exception, SystemExit, TookTooLong) as problem_here:
-            error = error or problem_here
-            continue
-        if isinstance(result, Tensor) and result.numel() >= len(t) * CHANNELS:
-            shown = result.reshape(len(t), -1).float()
-            break
-    if shown is None:
-        says = (
-            f"It stops: {in_a_line(error)}." if error else "It gives no row of numbers for each t."
-        )
-        return Finding(piece.kind, piece.name, "not called", says, piece.line)
-    return judged(piece, t, shown)
-
-
-def encoder(piece: Piece) -> tuple[Callable[..., Any] | None, Finding | None]:
-    """What encodes t (B,), with `CHANNELS` channels."""
-    function = piece.function
     try:
-        if inspect.isclass(function):
-            given = arguments(function, "time_encoding", {"dim": CHANNELS}, piece.place)
-            with recording(piece.place.chance), time_limit(CALL_SECONDS):
-                made = function(**given)
-            if isinstance(made, nn.Module) and any(True for _ in made.parameters()):
-                return None, None
-            return cast(Callable[..., Any], made), None
+        encode = encoder(piece)
     except CannotCall as error:
-        return None, not_called(piece, error)
+        return not_called(piece, error)
     except (Exception, SystemExit, TookTooLong) as error:
         says = f"It could not be made: {in_a_line(error)}."
-        return None, Finding(piece.kind, piece.name, "not called", says, piece.line)
+        return Finding(piece.kind, piece.name, "not called", says, piece.line)
+    if encode is None:
+        return None
+    first: BaseException | None = None
+    for kind in range(4):
+        try:
+            shown = encoded(piece, encode, as_kind(kind, t))
+        except (Exception, SystemExit, TookTooLong) as problem:
+            first = first or problem
+            continue
+        if shown is not None and shown.numel() >= len(t) * CHANNELS:
+            small = None
+            with contextlib.suppress(Exception, SystemExit, TookTooLong):
+                small = encoded(piece, encode, as_kind(kind, torch.tensor([1e-5, 2e-5])))
+            return judged(piece, t, shown.reshape(len(t), -1).float(), small)
+    says = f"It stops: {in_a_line(first)}." if first else "It gives no row of numbers for each t."
+    return Finding(piece.kind, piece.name, "not called", says, piece.line)
+
+
+def as_kind(kind: int, t: Tensor) -> Tensor:
+    """t as encodings want it: (B,) or (B, 1), whole or not."""
+    t = t.float() if kind in (1, 2) else t
+    return t[:, None] if kind in (2, 3) else t
+
+
+def encoded(piece: Piece, encode: Callable[..., Any], t: Tensor) -> Tensor | None:
+    """The encoding of t; None where it is no tensor."""
+    with recording(piece.place.chance), time_limit(CALL_SECONDS), torch.no_grad():
+        result = encode(t)
+    return result if isinstance(result, Tensor) else None
+
+
+def encoder(piece: Piece) -> Callable[..., Any] | None:
+    """What encodes t (B,), with `CHANNELS` channels; None where it has weights.
+
+    Raises:
+        CannotCall: it is not known what to give; or whatever its constructor raises.
+    """
+    function = piece.function
+    if inspect.isclass(function):
+        given = arguments(function, "time_encoding", {"dim": CHANNELS}, piece.place)
+        with recording(piece.place.chance), time_limit(CALL_SECONDS):
+            made = function(**given)
+        weighted = isinstance(made, nn.Module) and any(True for _ in made.parameters())
+        return None if weighted else cast(Callable[..., Any], made)
 
     def encode(t: Tensor) -> Any:
         given = arguments(function, "time_encoding", {"t": t, "dim": CHANNELS}, piece.place)
         return function(**given)
 
-    return encode, None
+    return encode
 
 
-def judged(piece: Piece, t: Tensor, shown: Tensor) -> Finding:
+def exponents_of(small: Tensor) -> Tensor | None:
+    """To which powers 10000 is taken, by an encoding at t = 0.00001 and twice that; None where that
+    cannot be seen.
+    """
+    sine, cosine = small.reshape(2, -1).double().chunk(2, dim=1)  # (2, C / 2) each
+    if not torch.allclose(sine**2 + cosine**2, torch.ones_like(sine), atol=1e-4):
+        return None
+    angle = torch.atan2(sine, cosine)[0] * 1e5  # at t = 1
+    return -angle.log() / torch.tensor(10_000.0).log() if bool((angle > 0).all()) else None
+
+
+def judged(piece: Piece, t: Tensor, shown: Tensor, small: Tensor | None) -> Finding:
     """What to say of an encoding of t."""
     exercise, right = exercise_of(ENCODING), checking_of(ENCODING)["right"]
     mine = Outcome({"result": shown})
@@ -102,15 +126,17 @@ def judged(piece: Piece, t: Tensor, shown: Tensor) -> Finding:
         )
     mistake = recognised(exercise, does)
     if mistake is None:
-        first = float(shown[0, 0]), float(right(t[:1], CHANNELS)[0, 0])
-        words = (
-            f"It is of another kind: the first number at t = 1 is {first[0]:.4g}, not "
-            f"{first[1]:.4g}."
-        )
-        apart = shown[:, None] - shown[None]
-        same = bool((apart.abs().amax(2) < 1e-3).fill_diagonal_(False).any())
-        if same:
-            return said("differs", f"{words} Different t look alike to it.")
+        powers = exponents_of(small) if small is not None else None
+        if powers is not None and float(powers.min()) < -0.01:
+            wrong = exercise.mistake("multiplied")
+            return said("mistake", wrong.what, wrong.name, wrong.leads_to)
+        words = "It is not the one of Vaswani et al."
+        if powers is not None:
+            begun, second, *_, last = (f"{round(power, 3) + 0:g}" for power in powers.tolist())
+            words = f"t is divided by 10000 to the powers {begun}, {second}, ..., {last}."
+        apart = (shown[:, None] - shown[None]).abs().amax(2) < 1e-3
+        if bool(apart.fill_diagonal_(False).any()):
+            return said("differs", f"Different t look alike to it. {words}")
         return said("right", "Each t has its own encoding.", note=words)
     if mistake.name in AS_GOOD:
         return said("right", "It is right.", note=AS_GOOD[mistake.name])

@@ -515,7 +515,8 @@ def all_arguments(
         role = role_of(name, kind, supply, used)
         if role is not None:
             used.add(role)
-            if required or role not in ("z", "labels", "guidance", "T", "x_T", "size", "channels"):
+            optional = ("z", "labels", "guidance", "T", "x_T", "size", "channels")
+            if required or role not in optional or (kind, role) == ("sampler", "guidance"):
                 given[name] = supply[role]
             continue
         known, value = known_value(name, kind, supply, place, required)

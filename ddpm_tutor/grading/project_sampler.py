@@ -6,23 +6,27 @@ where the loop is written out in one function.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise, product
 
 import torch
 from torch import Tensor
 
+from ddpm_tutor.grading.coefficients import Probe, fit
 from ddpm_tutor.grading.project_calls import Called, CallFailed, Form, as_images, call, pictures
 from ddpm_tutor.grading.project_files import Project, TookTooLong
 from ddpm_tutor.grading.project_parts import CannotCall, Piece
 from ddpm_tutor.grading.project_steps import (
     PREDICTS,
+    STEP,
     Match,
     Transition,
     answer_for,
     conventions,
+    eps_of,
     matched,
+    mean_of,
     said_of_steps,
 )
 from ddpm_tutor.grading.project_trials import (
@@ -36,7 +40,7 @@ from ddpm_tutor.grading.project_verdict import Finding
 from ddpm_tutor.grading.recorded_chance import Asked, Event, Normal, tensor_of
 from ddpm_tutor.science.schedule import Schedule
 
-LOOP = 9  # the exercise that asks for it
+LOOP, GUIDANCE = 9, 14  # the exercises that ask for them
 COUNT = 2  # pictures that are drawn
 LOOP_SECONDS = 10.0
 SEEN = 12  # steps that are looked at
@@ -71,9 +75,10 @@ class Watched:
 class Loop:
     """What a loop does."""
 
-    shift: int | None  # the paper's t is what the network is told plus this
-    scaled: bool  # the network is told t / T
-    match: Match | None
+    shift: int | None = None  # the paper's t is what the network is told plus this
+    scaled: bool = False  # the network is told t / T
+    match: Match | None = None
+    guidance: Finding | None = None  # what was found of the guidance in it
 
 
 def try_sampler(
@@ -86,7 +91,7 @@ def try_sampler(
         step_match: what that does, where it is known.
     """
     own = piece.place.schedule
-    nothing = Loop(None, False, None)
+    nothing = Loop()
     if own is None:
         return no_schedule(piece), nothing
     schedule = own_taken(piece)
@@ -102,12 +107,106 @@ def try_sampler(
         if len(watched.questions) < 2:
             says = "It asks no network that could be put in the place of yours."
             return Finding("sampler", piece.name, "not called", says, piece.line), nothing
-        found = judged(piece, schedule, watched, predicts, step)
-        if found[0].state == "right":
-            return found
-        best = best or found
+        found, loop = judged(piece, schedule, watched, predicts, step)
+        if guidance := guidance_in(piece, schedule, watched, predicts):
+            loop = replace(loop, guidance=guidance)
+            if guidance.is_fault and found.is_fault:
+                says = "Its guidance is to be mended first."
+                found = Finding("sampler", piece.name, "not called", says, piece.line)
+        if found.state == "right":
+            return found, loop
+        best = best or (found, loop)
     assert best is not None
     return best
+
+
+def guidance_in(
+    piece: Piece, schedule: Schedule, watched: Watched, predicts: str
+) -> Finding | None:
+    """How a loop weighs the answers with and without the label; None where it asks for one alone,
+    or where that cannot be seen.
+    """
+    twice = len(watched.questions[0].asked.x) == 2 * COUNT or len(watched.questions[0].all) == 2
+    if not twice or predicts != "noise":
+        return None
+    try:
+        apart = watch(piece, schedule, predicts, apart=0.3)
+    except (CallFailed, CannotCall):
+        return None
+    ends = {schedule.T, len(apart.questions)}
+    for way in ("after", "before"):
+        for k in (len(apart.questions) // 2, len(apart.questions) // 3):
+            found = [weights(schedule, apart, k, end - k, way) for end in ends]
+            for pair in found:
+                if pair is not None:
+                    return said_of_weights(piece, *pair)
+    return None
+
+
+def weights(
+    schedule: Schedule, watched: Watched, k: int, s: int, way: str
+) -> tuple[float, float] | None:
+    """By what step k, at the paper's t = s, multiplies the answer with the label, and that without;
+    None where it is not linear in them.
+    """
+    question, after = watched.questions[k], watched.questions[k + 1].asked
+    rows = [
+        (is_labelled(one.others, i), one.answer.detach()[i])
+        for one in question.all
+        for i in range(len(one.answer))
+    ]
+    labelled = [row for is_with, row in rows if is_with][:COUNT]
+    without = [row for is_with, row in rows if not is_with][:COUNT]
+    z = question.after if way == "after" else question.before
+    if len(labelled) < COUNT or len(without) < COUNT or z is None:
+        return None
+    inputs = {
+        "with": torch.stack(labelled), "without": torch.stack(without),
+        "x_t": question.asked.x[:COUNT], "z": z[:COUNT],
+    }  # fmt: skip
+    images = {name: as_images(value).double() for name, value in inputs.items()}
+    found = fit(Probe(as_images(after.x[:COUNT]).double(), images, [""] * COUNT))
+    if found is None:
+        return None
+    beta, alpha, bar = schedule.beta[s], schedule.alpha[s], schedule.alpha_bar[s]
+    size = float(-beta / ((1 - bar).sqrt() * alpha.sqrt()))
+    return float(found["with"].mean()) / size, float(found["without"].mean()) / size
+
+
+def said_of_weights(piece: Piece, labelled: float, without: float) -> Finding:
+    """What to say of the weights of the two answers, where `WEIGHT` was asked for."""
+    w = WEIGHT
+    known = {
+        (w, 1 - w): ("right", "with guidance w = 1 it is the answer with the label alone"),
+        (1 + w, -w): ("right", "w counts as in Ho and Salimans: w = 0 is the label alone"),
+        (1 - w, w): ("mistake", "guidance_swapped"),
+        (-w, 1 + w): ("mistake", "guidance_swapped"),
+        (w, -w): ("mistake", "only_the_difference"),
+        (w, 0.0): ("mistake", "only_scaled"),
+        (w, 1.0): ("mistake", "not_subtracted"),
+        (w, 1 + w): ("mistake", "plus"),
+        (1.0, 0.0): ("mistake", "unguided"),
+        (0.0, 1.0): ("mistake", "unconditional"),
+        (0.5, 0.5): ("mistake", "mean_of_both"),
+    }
+    numbers = (
+        f"With w = {w:g} it takes {labelled:.3g} times the answer with the label, and "
+        f"{without:.3g} times that without."
+    )
+    for pair, (state, words) in known.items():
+        if max(abs(labelled - pair[0]), abs(without - pair[1])) < 0.03:
+            if state == "right":
+                return Finding(
+                    "guidance", piece.name, "right", "It is right.", piece.line,
+                    exercise=GUIDANCE, notes=(words,),
+                )  # fmt: skip
+            mistake = exercise_of(GUIDANCE).mistake(words)
+            return Finding(
+                "guidance", piece.name, "mistake", mistake.what, piece.line, words, GUIDANCE,
+                mistake.leads_to, numbers,
+            )  # fmt: skip
+    says = f"{numbers} {w:g} and {1 - w:g} belong there."
+    return Finding("guidance", piece.name, "differs", says, piece.line, exercise=GUIDANCE)
 
 
 def watch(piece: Piece, schedule: Schedule, predicts: str, apart: float = 0.0) -> Watched:
@@ -265,7 +364,7 @@ def judged(
     plain = [round(value * scale) for value in told]
     notes = [] if scale == 1 else [f"The network is told t / {scale}."]
     count = len(watched.questions)
-    loop = Loop(None, bool(notes), None)
+    loop = Loop(scaled=bool(notes))
     if wrong := wrong_order(piece, watched, plain, T):
         return wrong, loop
     if count < T - 1:
@@ -275,7 +374,6 @@ def judged(
         says = f"It asks the network at {count} moments; the schedule has {T} steps."
         return Finding("sampler", piece.name, "differs", says, piece.line, exercise=LOOP), loop
     ends = [T] if count == T else [T, T - 1]  # the paper's t of the first step
-    own = piece.place.schedule
     best: tuple[Sequence[Transition], int, Match | None] | None = None
     for end in ends:
         shift = end - plain[0]
@@ -284,20 +382,43 @@ def judged(
             lowest = end - count + 1
             match = matched(schedule, steps, predicts, shift, lowest)
             if match and match.is_right:
-                return right(
-                    piece, schedule, watched, match, plain, notes, own.padded if own else False
-                )
+                if grain_in_bytes(schedule, watched, match, end, way):
+                    return mistake_of_step(piece, "last_noise"), loop
+                return right(piece, watched, match, plain, notes)
             if best is None or (match and not best[2]):
                 best = steps, shift, match
     assert best is not None
     seen, shift, match = best
-    loop = Loop(shift, loop.scaled, match)
+    loop = replace(loop, shift=shift, match=match)
     if step is not None and step.is_fault:
         says = f"Its steps are those of {step.name}, which is to be mended first."
         return Finding("sampler", piece.name, "not called", says, piece.line), loop
     if missing := no_fresh_noise(piece, watched, step):
         return missing, loop
     return said_of_steps(piece, schedule, seen, match, predicts, shift), loop
+
+
+def grain_in_bytes(schedule: Schedule, watched: Watched, match: Match, end: int, way: str) -> bool:
+    """Whether the last step has added noise to pictures that come back as bytes."""
+    last, question = watched.last, watched.questions[-1]
+    x, z = question.asked.x, question.after if way == "after" else question.before
+    if last is None or last.dtype != torch.uint8 or z is None or last.shape != x.shape:
+        return False
+    s = end - len(watched.questions) + 1
+    x_t, out, z = (as_images(v).float() for v in (x, question.asked.answer.detach(), z))
+    one = Transition(s, x_t, out, z, as_images(last).float() / 127.5 - 1)
+    mean = mean_of((0, ""), schedule, one, eps_of(schedule, one, match.predicts))
+    rest = (one.x_next - mean).flatten()
+    grain = (rest * z.flatten().double()).mean() / z.double().square().mean()
+    return float(grain) > 0.5 * float(schedule.beta[s].sqrt()) > 1e-3
+
+
+def mistake_of_step(piece: Piece, name: str) -> Finding:
+    """A known mistake in a step."""
+    mistake = exercise_of(STEP).mistake(name)
+    return Finding(
+        "sampler", piece.name, "mistake", mistake.what, piece.line, name, STEP, mistake.leads_to
+    )
 
 
 def scale_of(told: Sequence[float]) -> int:
@@ -307,10 +428,9 @@ def scale_of(told: Sequence[float]) -> int:
 
 
 def right(
-    piece: Piece, schedule: Schedule, watched: Watched, match: Match, plain: Sequence[int],
-    notes: Sequence[str], padded: bool,
-) -> tuple[Finding, Loop]:  # fmt: skip
-    """What to say of a loop whose steps are right; is its t the network's?"""
+    piece: Piece, watched: Watched, match: Match, plain: Sequence[int], notes: Sequence[str]
+) -> tuple[Finding, Loop]:
+    """What to say of a loop whose steps are right."""
     said = f"{len(plain)} steps, told t from {plain[0]} to {plain[-1]}"
     found = Finding(
         "sampler", piece.name, "right", "It is right.", piece.line, exercise=LOOP,
