@@ -1,4 +1,4 @@
-"""The command that looks at what does not work: drawn digits, a loss, or a symptom in words."""
+"""The command that looks at what does not work: drawn digits, a loss, code, or a symptom."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,6 +9,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from ddpm_tutor.cli.doctor_code import ENDINGS as CODE
+from ddpm_tutor.cli.doctor_code import look_at_code
 from ddpm_tutor.cli.doctor_losses import look_at_losses
 from ddpm_tutor.cli.doctor_symptoms import ask_for_symptom
 from ddpm_tutor.cli.shared_options import a_path
@@ -37,8 +39,9 @@ def doctor(
         typer.Argument(
             metavar="FILE",
             callback=a_path,
-            help="Drawn digits (a picture, .npz, .pt, or a folder of pictures) or losses (.csv, "
-            ".jsonl, .json, .txt). Without it: choose a symptom.",
+            help="Drawn digits (a picture, .npz, .pt, or a folder of pictures), losses (.csv, "
+            ".jsonl, .json, .txt) or your code (.py, .ipynb), which is run in a sandbox. "
+            "Without it: choose a symptom.",
             show_default=False,
         ),
     ] = None,
@@ -46,29 +49,29 @@ def doctor(
         Path,
         typer.Option(callback=a_path, help="Picture to write: your digits beside the likeliest."),
     ] = Path("doctor.png"),
+    maps: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map",
+            metavar="PIECE=NAME",
+            help="Of code: what a piece is called there, such as q_sample=noise_it. Repeat it.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
-    """Say what may be wrong with drawn digits, or with a loss."""
+    """Say what may be wrong with drawn digits, a loss, or your own code."""
     console = make_console()
+    is_code = what is not None and what.suffix.lower() in CODE
+    if maps and not is_code:
+        raise UsageError("--map goes with code: ddpm-tutor doctor my_code.py --map PIECE=NAME")
     if what is None:
         ask_for_symptom(console)
-    elif what.suffix.lower() == ".py":
-        look_at_code(what)
+    elif is_code:
+        look_at_code(console, what, maps or ())
     elif holds_losses(what):
         look_at_losses(console, what)
     else:
         look_at_digits(console, what, out)
-
-
-def look_at_code(path: Path) -> None:
-    """The learner's own functions.
-
-    Raises:
-        UsageError: they cannot be looked at.
-    """
-    raise UsageError(
-        f"{path} is code. Name what it drew, or its losses. To try a function: "
-        "ddpm-tutor exercise list"
-    )
 
 
 def holds_losses(path: Path) -> bool:

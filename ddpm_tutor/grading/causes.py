@@ -14,9 +14,12 @@ from ddpm_tutor.evaluation.diagnosis import RIGHT
 
 # the step of a lesson that teaches what an exercise asks for, by the exercise's number
 TAUGHT = {
+    2: (2, "Two factors"),
     3: (2, "A training batch"),
+    4: (3, "Telling it the time"),
     5: (2, "Going back, if you knew the noise"),
     6: (3, "Algorithm 1, line by line"),
+    7: (4, "If you knew the picture"),
     8: (4, "Write line 4"),
     9: (4, "All thousand steps"),
     11: (4, "The right way without noise"),
@@ -134,6 +137,17 @@ def find_cause(name: str) -> Cause:
             if mistake.name == name:
                 return of_mistake(exercise, mistake)
     raise KeyError(name)
+
+
+def cause_of(number: int, name: str) -> Cause:
+    """A known mistake of the exercise of that number as a cause; without a name, any slip in what
+    that exercise asks for.
+    """
+    exercise = next(e for e in exercises() if e.number == number)
+    for mistake in exercise.mistakes:
+        if mistake.name == name:
+            return of_mistake(exercise, mistake)
+    return Cause("", "", "", exercise, step=TAUGHT.get(number))
 
 
 def of_mistake(exercise: Exercise, mistake: Mistake) -> Cause:

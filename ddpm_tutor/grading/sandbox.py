@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn, TextIO
+from typing import NoReturn, Protocol, TextIO
 
 from ddpm_tutor.course.exercise import Exercise, read_answer, read_exercise
 from ddpm_tutor.errors import TutorError
@@ -28,6 +28,12 @@ MAX_PRINTED = 2000  # characters of what the code printed
 # the signal that says so; Windows has none, and there the clock has to do
 COMPUTED: int = getattr(signal, "SIGPROF", 0)
 VERDICT, TRACE, READY = "verdict.json", "trace.txt", "ready"
+
+
+class Kept(Protocol):
+    """What a process leaves as text: a verdict, or what was found in somebody's project."""
+
+    def to_json(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -129,7 +135,7 @@ def limit_time(seconds: float, trace: TextIO) -> None:
         signal.setitimer(signal.ITIMER_PROF, seconds)
 
 
-def leave(verdict: Verdict, folder: str) -> None:
+def leave(verdict: Kept, folder: str) -> None:
     """Puts a verdict, whole, where it is looked for."""
     begun = Path(folder) / f"{VERDICT}.begun"
     begun.write_text(verdict.to_json(), encoding="utf-8")
@@ -155,7 +161,7 @@ def main(exercise_file: str, path: str, folder: str) -> None:
     end_with(verdict, folder, float(os.environ["DDPM_TUTOR_SECONDS"]))
 
 
-def end_with(judge: Callable[[], Verdict], folder: str, seconds: float) -> NoReturn:
+def end_with(judge: Callable[[], Kept], folder: str, seconds: float) -> NoReturn:
     """Judges within the limits, leaves the verdict in `folder`, and ends this process."""
     limit_memory()
     with open(Path(folder) / TRACE, "w") as trace:

@@ -1,0 +1,416 @@
+"""A file of anybody's project: read, and run as far as it defines things, not as far as it works.
+
+A project's file trains when it is run, loads data, asks for a GPU, and imports what is not
+installed here. To try its functions none of that is needed. So it is run statement by statement:
+imports, functions, classes and assignments, each within a time limit and each allowed to fail. A
+package that is not installed is stood in for by one that does nothing.
+"""
+
+import ast
+import importlib
+import importlib.util
+import json
+import linecache
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import FrameType, ModuleType
+from typing import Any
+
+from torch import Tensor, nn
+
+from ddpm_tutor.course.cells import read_source
+from ddpm_tutor.errors import TutorError, UsageError
+from ddpm_tutor.grading.trials import in_a_line
+
+MAX_BYTES = 5_000_000  # of a file; a notebook with its pictures may be large
+MODULE = "project_under_trial"  # no name that the project itself may use
+STATEMENT_SECONDS = 3.0  # for one statement
+ALL_SECONDS = 9.0  # for all of them
+WORKS = ("train", "fit", "main", "run", "evaluate", "test", "plot", "show")  # what a call is named
+
+
+@dataclass(frozen=True)
+class Source:
+    """Python code, and where each part of it stands."""
+
+    text: str
+    cells: tuple[tuple[int, int], ...] = ()  # of a notebook: the first line of each, its number
+
+    def where(self, line: int) -> str:
+        """A line as it is found again: that of the file, or that of a notebook's cell."""
+        begun = [(start, number) for start, number in self.cells if start <= line]
+        if not begun:
+            return f"line {line}"
+        start, number = begun[-1]
+        return f"cell {number}, line {line - start + 1}"
+
+
+def read_project(path: Path) -> Source:
+    """The code in a `.py` file or a notebook.
+
+    Raises:
+        UsageError: there is none, or it is no file.
+        TutorError: it cannot be read, or is not Python.
+    """
+    if not path.exists():
+        raise UsageError(f"There is no {path}.")
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder. Name one file of yours, such as {path}/ddpm.py.")
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise TutorError(f"{path} is larger than any code. Name the file with your functions.")
+        text = read_source(path)
+    except OSError as error:
+        raise TutorError(f"Cannot read {path}: {error.strerror}.") from error
+    source = notebook_code(text) or Source(text)
+    if not source.text.strip():
+        raise TutorError(f"{path} holds no code.")
+    try:
+        ast.parse(source.text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        line = getattr(error, "lineno", None)
+        where = f", {source.where(line)}" if line else ""
+        raise TutorError(
+            f"{path}{where}: this is not Python ({getattr(error, 'msg', error)})."
+        ) from error
+    return source
+
+
+def notebook_code(text: str) -> Source | None:
+    """The code cells of a notebook, without the lines that speak to Jupyter; None if it is none."""
+    if not text.lstrip().startswith("{"):
+        return None
+    try:
+        cells = json.loads(text)["cells"]
+        codes = [
+            (i, "".join(cell["source"]))
+            for i, cell in enumerate(cells, 1)
+            if cell["cell_type"] == "code"
+        ]
+    except (ValueError, KeyError, TypeError):
+        return None
+    lines: list[str] = []
+    starts = []
+    for number, code in codes:
+        if code.startswith("%%") and not code.startswith(("%%time", "%%capture", "%%writefile")):
+            continue  # another language
+        starts.append((len(lines) + 1, number))
+        lines += [
+            f"{line[: len(line) - len(line.lstrip())]}pass"
+            if line.lstrip().startswith(("%", "!", "?"))
+            else line
+            for line in code.splitlines()
+        ]
+    return Source("\n".join(lines) + "\n", tuple(starts))
+
+
+class TookTooLong(BaseException):
+    """What ran was stopped. Code that catches every Exception does not catch it."""
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Stops what runs inside by `TookTooLong`, where the system has an alarm clock."""
+    if not hasattr(signal, "setitimer"):
+        yield  # Windows: the limit of the whole trial has to do
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise TookTooLong(f"It took longer than {seconds:g} s, and was stopped")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@dataclass
+class Project:
+    """What a file has defined."""
+
+    path: Path
+    module: ModuleType
+    tree: ast.Module
+    left_out: list[tuple[int, str]] = field(default_factory=list)  # a line, and why
+    stood_in: list[str] = field(default_factory=list)  # packages that are not installed
+
+    @property
+    def names(self) -> dict[str, Any]:
+        """All that it has defined, by name."""
+        return self.module.__dict__
+
+    @property
+    def draws_many_t(self) -> bool:
+        """Whether it draws a t for each picture, as a training does."""
+        return "randint" in ast.unparse(self.tree)
+
+    def is_own(self, thing: Any) -> bool:
+        """Whether a class or function is written in this file, or in one beside it."""
+        module = getattr(thing, "__module__", None)
+        if module == MODULE:
+            return True
+        file = getattr(sys.modules.get(module or ""), "__file__", None)
+        folder = self.path.resolve().parent
+        return bool(file) and folder in Path(str(file)).resolve().parents
+
+
+def imported_names(tree: ast.AST) -> set[str]:
+    """The packages that some code imports."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.split(".")[0])
+    return found
+
+
+def names_of_project(tree: ast.Module, path: Path) -> set[str]:
+    """The packages that a file imports, and those beside it."""
+    found = imported_names(tree)
+    for beside in sorted(path.resolve().parent.glob("*.py"))[:50]:
+        if beside.stem in found:
+            try:
+                found |= imported_names(ast.parse(read_source(beside)))
+            except (TutorError, OSError, SyntaxError, ValueError):
+                continue
+    return found
+
+
+def preload(source: Source, path: Path) -> None:
+    """Loads the installed packages that a project wants, before anything is guarded or counted."""
+    folder = path.resolve().parent
+    for name in sorted(names_of_project(ast.parse(source.text), path)):
+        if (folder / f"{name}.py").exists() or (folder / name).is_dir():
+            continue
+        try:
+            importlib.import_module(name)
+        except (Exception, SystemExit):
+            continue
+
+
+def run_project(source: Source, path: Path) -> Project:
+    """Runs what a file defines; what it does is left out."""
+    tree = ast.parse(source.text, str(path))
+    folder = path.resolve().parent
+    module = ModuleType(MODULE)
+    module.__file__ = str(path)
+    sys.modules[MODULE] = module
+    lines = source.text.splitlines(keepends=True)
+    linecache.cache[str(path)] = (len(source.text), None, lines, str(path))  # for a notebook
+    packages_of(folder, module, tree)
+    project = Project(path, module, tree)
+    finder = StandInFinder(names_of_project(tree, path), project.stood_in)
+    sys.meta_path.append(finder)
+    sys.path.insert(0, str(folder))
+    arguments, sys.argv = sys.argv, [str(path)]
+    budget = [ALL_SECONDS]
+    try:
+        run_statements(tree.body, project, budget)
+    finally:
+        sys.argv = arguments
+        sys.path.remove(str(folder))
+        sys.meta_path.remove(finder)
+    return project
+
+
+def packages_of(folder: Path, module: ModuleType, tree: ast.Module) -> None:
+    """Makes packages of the folders above, where the file imports from them by dots."""
+    levels = [node.level for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    depth = max(levels, default=0)
+    if not depth:
+        return
+    name = MODULE + "_folder"
+    for above in [folder, *folder.parents][:depth][::-1]:
+        package = ModuleType(name)
+        package.__path__ = [str(above)]
+        sys.modules[name] = package
+        module.__package__, name = name, f"{name}.{folder.name}"
+
+
+def run_statements(body: Sequence[ast.stmt], project: Project, budget: list[float]) -> None:
+    """Runs one statement after another; notes those that are left out, or fail."""
+    import time
+
+    for node in body:
+        if isinstance(node, ast.If):
+            if "__name__" not in ast.unparse(node.test):
+                run_statements(branch_of(node, project), project, budget)
+            continue
+        if why := why_left_out(node):
+            if why != "-":
+                project.left_out.append((node.lineno, why))
+            continue
+        began = time.perf_counter()
+        try:
+            if budget[0] <= 0:
+                raise TookTooLong("No time is left for it")
+            code = compile(
+                ast.Module([node], []), str(project.path), "exec", dont_inherit=True, optimize=0
+            )
+            with time_limit(min(STATEMENT_SECONDS, budget[0])):
+                exec(code, project.names)
+        except (Exception, SystemExit, TookTooLong) as error:
+            project.left_out.append((node.lineno, f"{in_words(node)}: {in_a_line(error)}"))
+        budget[0] -= time.perf_counter() - began
+
+
+def branch_of(node: ast.If, project: Project) -> list[ast.stmt]:
+    """The branch of an `if` that is to be run; none where its question cannot be answered."""
+    try:
+        code = compile(ast.Expression(node.test), str(project.path), "eval", dont_inherit=True)
+        with time_limit(STATEMENT_SECONDS):
+            return node.body if eval(code, project.names) else node.orelse
+    except (Exception, SystemExit, TookTooLong):
+        return []
+
+
+def why_left_out(node: ast.stmt) -> str:
+    """Why a statement is not run; "" where it is, "-" where that is not worth a word."""
+    text = ast.unparse(node)
+    if isinstance(node, ast.Expr):
+        if isinstance(node.value, ast.Constant) or not isinstance(node.value, ast.Call):
+            return "-"
+        if text.startswith("sys.path."):
+            return ""
+        name = called(node.value)
+        return f"{name}(...)" if name.startswith(WORKS) else "-"
+    if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):
+        value = node.value
+        name = called(value) if isinstance(value, ast.Call) else ""
+        return f"{name}(...)" if name.startswith(WORKS) else ""
+    if isinstance(node, ast.For | ast.While | ast.With):
+        working = (".backward(", ".step(", "loader", "epoch", "plt.", "input(")
+        is_work = isinstance(node, ast.While) or any(word in text for word in working)
+        return f"{in_words(node)}" if is_work else ""
+    if isinstance(node, ast.Try):
+        return "" if "import " in text else "-"
+    return "-" if isinstance(node, ast.Assert | ast.Delete | ast.Raise) else ""
+
+
+def called(node: ast.Call) -> str:
+    """The last name of what is called."""
+    function = node.func
+    if isinstance(function, ast.Attribute):
+        return function.attr
+    return function.id if isinstance(function, ast.Name) else ""
+
+
+def in_words(node: ast.stmt) -> str:
+    """A statement in a few words."""
+    match node:
+        case ast.FunctionDef() | ast.ClassDef():
+            return f"{'class' if isinstance(node, ast.ClassDef) else 'def'} {node.name}"
+        case ast.For() | ast.While() | ast.With():
+            return f"a `{type(node).__name__.lower()}`"
+        case ast.Assign():
+            return f"{ast.unparse(node.targets[0])} = ..."
+        case _:
+            return ast.unparse(node).splitlines()[0][:40]
+
+
+# --- what stands in for packages that are not installed
+
+
+class StandIn:
+    """Anything of a package that is not installed: it can be called, read, entered, derived from,
+    and does nothing.
+    """
+
+    def __init__(self, name: str = "") -> None:
+        self.__name__ = name
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return StandIn(name)
+
+    def __call__(self, *given: Any, **named: Any) -> Any:
+        if self.__name__ == "reduce" and len(given) == 3 and isinstance(given[0], Tensor):
+            return getattr(given[0].flatten(1), given[2])(1)  # einops, "b ... -> b"
+        if self.__name__ == "trange":
+            return Passing(range(*given))
+        if self.__name__ == "tqdm":
+            return Passing(*given[:1])
+        return given[0] if len(given) == 1 and callable(given[0]) and not named else StandIn()
+
+    def __mro_entries__(self, bases: tuple[Any, ...]) -> tuple[type, ...]:
+        others = [b for b in bases if isinstance(b, type)]
+        first = next(b for b in bases if isinstance(b, StandIn)) is self
+        return (nn.Module,) if first and not any(issubclass(b, nn.Module) for b in others) else ()
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(())
+
+    def __enter__(self) -> "StandIn":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def __bool__(self) -> bool:
+        return False
+
+
+class Passing:
+    """A progress bar that shows nothing."""
+
+    def __init__(self, things: Any = ()) -> None:
+        self.things = things
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.things)
+
+    def __len__(self) -> int:
+        return len(self.things)
+
+    def __enter__(self) -> "Passing":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *_, **__: None
+
+
+class StandInModule(ModuleType):
+    """A module of a package that is not installed."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return StandIn(name)
+
+
+class StandInFinder(MetaPathFinder, Loader):
+    """Finds, last of all, the packages that a project imports and that are not there."""
+
+    def __init__(self, names: set[str], found: list[str]) -> None:
+        self.names, self.found = names, found
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        top = fullname.split(".")[0]
+        if top not in self.names or (top in sys.modules and top not in self.found):
+            return None
+        return importlib.util.spec_from_loader(fullname, self, is_package=True)
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        top = spec.name.split(".")[0]
+        if top not in self.found:
+            self.found.append(top)
+        return StandInModule(spec.name)
+
+    def exec_module(self, module: ModuleType) -> None:
+        pass

@@ -1,0 +1,361 @@
+"""The loss in somebody's project: what the network is given, and what its answer is compared with.
+
+The network is a stand-in whose answer is known, and so are the noises that were drawn. So it can
+be found out which of them is in x_t, and which target and which distance give the very loss.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ddpm_tutor.grading.project_calls import (
+    BATCH,
+    Called,
+    CallFailed,
+    Form,
+    as_images,
+    call,
+    forms_for,
+    noise,
+    pictures,
+)
+from ddpm_tutor.grading.project_files import Project, TookTooLong
+from ddpm_tutor.grading.project_parts import CannotCall, Piece
+from ddpm_tutor.grading.project_trials import (
+    EQUATIONS,
+    Tried,
+    checking_of,
+    coefficients,
+    exercise_of,
+    no_schedule,
+    not_called,
+    of_failure,
+    own_taken,
+)
+from ddpm_tutor.grading.project_verdict import Finding
+from ddpm_tutor.grading.trials import Outcome, alike, outcome_of
+from ddpm_tutor.science.schedule import Schedule
+
+TRAINING, FORWARD = 6, 2  # the exercises that ask for the loss, and for x_t
+CLOSE = 1e-3  # of a loss
+
+Distance = Callable[[Tensor, Tensor], Tensor]
+DISTANCES: dict[str, Distance] = {
+    "squared": lambda a, b: F.mse_loss(a, b),
+    "absolute": lambda a, b: F.l1_loss(a, b),
+    "huber": lambda a, b: F.smooth_l1_loss(a, b),
+    "half": lambda a, b: 0.5 * F.mse_loss(a, b),
+    "summed": lambda a, b: F.mse_loss(a, b, reduction="sum"),
+    "summed in each picture": lambda a, b: (a - b).square().flatten(1).sum(1).mean(),
+    "halved sum": lambda a, b: 0.5 * (a - b).square().flatten(1).sum(1).mean(),
+    "root": lambda a, b: F.mse_loss(a, b).sqrt(),
+    "squared_mean": lambda a, b: (a - b).mean() ** 2,
+}
+# distances that train as well, and what to say of them
+OTHERS = {
+    "absolute": "It takes the absolute error (L1), not the squared one of Eq. 14: it trains, too.",
+    "huber": "It takes the Huber loss, not the squared error of Eq. 14: it trains, too.",
+    "half": "It is half the mean of the squared errors: the same but for the learning rate.",
+    "summed": "The squared errors are summed, not averaged: the gradient is as many times larger.",
+    "summed in each picture": "The squared errors of each picture are summed, not averaged: the "
+    "gradient is as many times larger.",
+    "halved sum": "The squared errors of each picture are summed and halved, not averaged.",
+}
+
+
+@dataclass(frozen=True)
+class LossCall:
+    """One call of a loss, and all that is known of it."""
+
+    value: Tensor
+    has_gradient: bool
+    x_0: Tensor
+    x_in: Tensor  # what the network was given
+    told: Tensor
+    t: Tensor | None  # (B,) as the project counts it
+    reply: Tensor
+    given_noise: Tensor | None
+    drawn: tuple[Tensor, ...]
+    low: int | None  # t was drawn from here
+    high: int | None  # to one below here
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a loss does."""
+
+    predicts: str  # "noise", "x_0" or "v"; "" where it is not known
+    shift: int | None
+    told: float | None  # what the network is told, less t; None where that is not a plain t
+
+
+def try_loss(
+    piece: Piece, project: Project, q_sample: Finding | None, sampler_predicts: str
+) -> tuple[Finding, Training]:
+    """How a project's loss does.
+
+    Args:
+        q_sample: what was found of the function that makes its x_t, if there is one.
+        sampler_predicts: what the reverse step takes the network's answer for; "" if not known.
+    """
+    nothing = Training("", None, None)
+    own = piece.place.schedule
+    if own is None:
+        return no_schedule(piece), nothing
+    try:
+        done = calls_of(piece)
+    except CannotCall as error:
+        return not_called(piece, error), nothing
+    except CallFailed as failed:
+        return of_failure(piece, failed.error, exercise_of(FORWARD), project), nothing
+    one = done[0]
+    if one is None:
+        says = "It asks no network that could be put in the place of yours."
+        return Finding("loss", piece.name, "not called", says, piece.line), nothing
+    schedule = own_taken(piece)
+    made = x_t_of(schedule, one, own.shift)
+    if made is None:
+        return wrong_x_t(piece, schedule, one, own.shift, q_sample), nothing
+    shift, used, note = made
+    notes = [note] if note else []
+    notes += notes_of_t(own.schedule.T, one, shift)
+    told = told_of(one, own.schedule.T)
+    target, distance = target_of(schedule, one, used, shift)
+    training = Training(target if target in ("noise", "x_0", "v") else "", shift, told)
+    return said(piece, one, target, distance, shift, notes, sampler_predicts), training
+
+
+def calls_of(piece: Piece) -> list["LossCall | None"]:
+    """Calls the loss; None where no network was asked.
+
+    Raises:
+        CannotCall, CallFailed: it cannot be called.
+    """
+    own = piece.place.schedule
+    assert own is not None
+    T, first = own.schedule.T, None
+    t = torch.tensor([T // 2, 2, T - 2, T // 3, (2 * T) // 3])
+    for form in forms_for(piece):
+        if form.t == "one":
+            continue
+        given_t = t if form.t == "each" else int(t[0])
+        x_0, eps, reply = pictures(form, 1), noise(form, 2), 0.7 * noise(form, 3) + 0.2
+        network = piece.place.network
+        assert network is not None
+        network.answer = lambda x, told, others, reply=reply: (  # type: ignore[misc]
+            reply if x.shape == reply.shape else torch.zeros_like(x)
+        )
+        supply = {"model": network, "x_0": x_0.clone(), "t": given_t, "noise": eps,
+                  "labels": torch.tensor([1, 2, 3, 4, 5])}  # fmt: skip
+        for order in range(6):
+            try:
+                done = call(piece, supply, form, seed=4, order=order, grad=True)
+            except CallFailed as failed:
+                first = first or failed
+                if isinstance(failed.error, TookTooLong):
+                    raise
+                continue
+            except CannotCall:
+                if order == 0:
+                    raise
+                break
+            return [as_loss_call(piece, done, form, x_0, t, given_t, eps, reply)]
+    assert first is not None
+    raise first
+
+
+def as_loss_call(
+    piece: Piece, done: Called, form: Form, x_0: Tensor, t: Tensor, given_t: Tensor | int,
+    eps: Tensor, reply: Tensor,
+) -> LossCall | None:  # fmt: skip
+    """What is known of a call."""
+    import inspect
+
+    from ddpm_tutor.grading.project_parts import ROLES, plain
+
+    asked = [one for one in done.chance.asked() if one.x.shape == x_0.shape]
+    values = [v for v in done.results if v.is_floating_point() and v.numel() >= 1]
+    if not asked or not values:
+        return None
+    names = {plain(name) for name in inspect.signature(piece.function).parameters}
+    takes_noise = bool(names & set(ROLES["noise"]))
+    takes_t = bool(names & set(ROLES["t"]))
+    wholes = [w for w in done.chance.wholes() if w.values.numel() in (1, BATCH)]
+    drawn_t = wholes[0] if wholes and not takes_t else None
+    own_t = t if isinstance(given_t, Tensor) else torch.full((BATCH,), given_t)
+    if drawn_t is not None:
+        own_t = drawn_t.values.flatten().expand(BATCH)
+    return LossCall(
+        value=values[0].detach().double().mean(),
+        has_gradient=values[0].requires_grad,
+        x_0=as_images(x_0), x_in=as_images(asked[-1].x), told=asked[-1].told.double(),
+        t=own_t if takes_t or drawn_t is not None else None,
+        reply=as_images(reply), given_noise=as_images(eps) if takes_noise else None,
+        drawn=tuple(as_images(v).float() for v in done.chance.normals(x_0.shape)),
+        low=drawn_t.low if drawn_t else None, high=drawn_t.high if drawn_t else None,
+    )  # fmt: skip
+
+
+def noises_of(one: LossCall) -> list[Tensor]:
+    """The noises that may be in x_t."""
+    return [*([one.given_noise] if one.given_noise is not None else []), *one.drawn]
+
+
+def x_t_of(schedule: Schedule, one: LossCall, shift: int) -> tuple[int, Tensor, str] | None:
+    """By which count of t, and of which noise, x_t was made as in Eq. 4; None where it was not."""
+    right = checking_of(FORWARD)["right"]
+    scaled = {"": one.x_0, "It brings pictures from [0, 1] to [-1, 1] itself.": 2 * one.x_0 - 1}
+    for note, x_0 in scaled.items():
+        for eps in noises_of(one):
+            for k in (shift, 1 - shift):
+                if matches(schedule, one, x_0, eps, k, right):
+                    return k, eps, note
+    return None
+
+
+def matches(
+    schedule: Schedule, one: LossCall, x_0: Tensor, eps: Tensor, shift: int,
+    function: Callable[..., Tensor],
+) -> bool:  # fmt: skip
+    """Whether the network was given what a function makes of this."""
+    if one.t is None:
+        return False
+    t = (one.t + shift).long()
+    if int(t.min()) < 0 or int(t.max()) > schedule.T:
+        return False
+    made = outcome_of(function, {"schedule": schedule, "x_0": x_0, "t": t, "eps": eps})
+    return alike(Outcome({"result": one.x_in.float()}), made)
+
+
+def wrong_x_t(
+    piece: Piece, schedule: Schedule, one: LossCall, shift: int, q_sample: Finding | None
+) -> Finding:
+    """What to say of a loss whose network is not given x_t."""
+    if torch.allclose(one.x_in, one.x_0, atol=1e-5):
+        return as_mistake(piece, TRAINING, "clean_input")
+    if q_sample is not None and q_sample.is_fault:
+        says = f"Its x_t comes from {q_sample.name}, which is to be mended first."
+        return Finding("loss", piece.name, "not called", says, piece.line)
+    exercise, equation = exercise_of(FORWARD), EQUATIONS["q_sample"]
+    for k in (shift, 1 - shift):
+        for eps in noises_of(one):
+            for mistake in exercise.mistakes:
+                if matches(schedule, one, one.x_0, eps, k, exercise.load(mistake.code)):
+                    assert one.t is not None
+                    inputs = {"schedule": schedule, "x_0": one.x_0, "t": one.t + k, "eps": eps}
+                    right = checking_of(FORWARD)["right"]
+                    tried = [Tried(inputs, (one.x_in.float(),))]
+                    return as_mistake(
+                        piece, FORWARD, mistake.name, coefficients(equation, right, tried, k)
+                    )
+    says = "What the network is given is not Eq. 4 of x_0 and a noise that was drawn or given."
+    return Finding("loss", piece.name, "differs", says, piece.line, exercise=TRAINING)
+
+
+def as_mistake(piece: Piece, number: int, name: str, numbers: str = "") -> Finding:
+    """A known mistake."""
+    mistake = exercise_of(number).mistake(name)
+    return Finding(
+        piece.kind, piece.name, "mistake", mistake.what, piece.line, name, number,
+        mistake.leads_to, numbers,
+    )  # fmt: skip
+
+
+def notes_of_t(T: int, one: LossCall, shift: int) -> list[str]:
+    """What is to be said of the t that are drawn."""
+    if one.low is None or one.high is None or one.t is None:
+        return []
+    low, high = one.low + shift, one.high - 1 + shift
+    notes = []
+    if high > T or low < 0:
+        notes.append(f"It draws t from {one.low} to {one.high - 1}, beyond its schedule.")
+    elif high < T:
+        notes.append(
+            f"It draws t from {one.low} to {one.high - 1}: its last step, {T - shift}, is never "
+            "trained."
+        )
+    elif low > 1:
+        notes.append(f"It draws t from {one.low} on: the step with the least noise is left out.")
+    if len(one.t.unique()) == 1:
+        notes.append("It draws one t for the whole batch; each picture should have its own.")
+    return notes
+
+
+def told_of(one: LossCall, T: int) -> float | None:
+    """What the network is told, less t; None where that is scaled, or nothing."""
+    if one.t is None or one.told.numel() != len(one.t):
+        return None
+    off = one.told - one.t
+    return float(off[0]) if bool((off == off[0]).all()) else None
+
+
+def targets_of(schedule: Schedule, one: LossCall, used: Tensor, shift: int) -> Iterator[
+    tuple[str, Tensor]
+]:  # fmt: skip
+    """What the answer may be compared with, right or wrong."""
+    assert one.t is not None
+    bar = schedule.alpha_bar[(one.t + shift).long()].view(-1, 1, 1, 1).float()
+    yield "noise", used
+    yield "x_0", one.x_0
+    yield "v", bar.sqrt() * used - (1 - bar).sqrt() * one.x_0
+    yield "x_t", one.x_in
+    for eps in noises_of(one):
+        if eps is not used:
+            yield "fresh", eps
+    yield "x_0", 2 * one.x_0 - 1
+    yield "-noise", -used
+
+
+def target_of(schedule: Schedule, one: LossCall, used: Tensor, shift: int) -> tuple[str, str]:
+    """Which target, and which distance, give the loss; "" where none does."""
+    reply = one.reply.float()
+    for distance, measure in DISTANCES.items():
+        for name, target in targets_of(schedule, one, used.float(), shift):
+            value = float(measure(reply, target.float()))
+            if abs(value - float(one.value)) <= CLOSE * abs(value):
+                return name, distance
+    return "", ""
+
+
+def said(
+    piece: Piece, one: LossCall, target: str, distance: str, shift: int, notes: list[str],
+    sampler_predicts: str,
+) -> Finding:  # fmt: skip
+    """What to say of a loss."""
+    if target in ("x_t", "fresh"):
+        name = {"x_t": "target_x_t", "fresh": "fresh_target"}[target]
+        return as_mistake(piece, TRAINING, name)
+    if distance in ("root", "squared_mean"):
+        return as_mistake(piece, TRAINING, distance)
+    if target == "x_0" and sampler_predicts == "noise":
+        return as_mistake(piece, TRAINING, "target_x_0")
+    if target in ("noise", "x_0", "v") and not one.has_gradient:
+        return as_mistake(piece, TRAINING, "detached")
+    if target == "":
+        ratio = float(one.value)
+        says = (
+            f"The loss, {ratio:.4g} in this trial, is no mean of squared errors of the noise, of "
+            "x_0 or of v. Is it weighted?"
+        )
+        return Finding("loss", piece.name, "differs", says, piece.line, exercise=TRAINING)
+    if target == "-noise":
+        says = "The prediction is compared with -ε: the sign of the noise is wrong."
+        return Finding("loss", piece.name, "differs", says, piece.line, exercise=TRAINING)
+    notes = [*notes, *([OTHERS[distance]] if distance in OTHERS else [])]
+    words = {"noise": "ε", "x_0": "x_0", "v": "v"}[target]
+    first = f"the network is trained to predict {words}"
+    if target != "noise" and not sampler_predicts:
+        first += f"; your sampler has to take its answer for {words}"
+    if sampler_predicts and sampler_predicts != target:
+        other = {"noise": "ε", "x_0": "x_0", "v": "v"}[sampler_predicts]
+        says = (
+            f"The network is trained to predict {words}, and the reverse step takes it for {other}."
+        )
+        return Finding("loss", piece.name, "differs", says, piece.line, exercise=TRAINING)
+    return Finding(
+        "loss", piece.name, "right", "It is right.", piece.line, exercise=TRAINING,
+        notes=(first, *notes), shift=shift,
+    )  # fmt: skip

@@ -1,0 +1,303 @@
+"""`doctor my_code.py`: other people's projects, tried piece by piece in their own conventions."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from project_shapes import PLANTED, SHAPES
+from typer.testing import CliRunner, Result
+
+from ddpm_tutor.cli import doctor_code
+from ddpm_tutor.cli.app import app
+from ddpm_tutor.errors import TutorError
+from ddpm_tutor.grading.project import examine
+from ddpm_tutor.grading.project_files import read_project
+from ddpm_tutor.grading.project_schedule import ARRAYS, canonical
+from ddpm_tutor.grading.project_verdict import Examined, Finding
+
+PIECES = {  # what is to be found in each shape, besides its schedule
+    "buffers": "q_sample loss predict_x_0 posterior step sampler sampler time_encoding gather",
+    "globals": "q_sample loss step sampler sampler gather",
+    "numpy_arrays": "q_sample loss predict_x_0 posterior step sampler gather",
+    "annotated": "q_sample loss step gather",
+    "scheduler": "q_sample step",
+    "noise_images": "q_sample sampler time_encoding",
+    "dict_of_schedules": "loss sampler guidance",
+    "padded": "q_sample step sampler",
+    "handed_dict": "q_sample loss step sampler",
+    "numpy_only": "q_sample step sampler",
+    "own_network": "q_sample loss step sampler",
+    "guided": "q_sample loss sampler guidance",
+}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty folder to work in, on a screen of 80 columns."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    yield tmp_path
+
+
+def examined(text: str, name: str = "my_code.py", **mapped: str) -> Examined:
+    """What is found in a file, in this process: the sandbox is tried by itself."""
+    path = Path(name)
+    path.write_text(text, encoding="utf-8")
+    return examine(read_project(path), path, mapped)
+
+
+def tutor(*words: str, code: int = 0) -> Result:
+    done = CliRunner().invoke(app, ["doctor", *words])
+    assert done.exit_code == code, done.output
+    return done
+
+
+def told(found: Examined) -> str:
+    """All that is said of faults, for a test that fails."""
+    return "\n".join(f"{f.state} {f.kind} {f.name}: {f.says} {f.numbers}" for f in found.findings)
+
+
+def one(found: Examined, kind: str) -> Finding:
+    """The finding on a piece."""
+    return next(finding for finding in found.findings if finding.kind == kind)
+
+
+# --- a dozen shapes of public code
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_right_project_is_cleared(shape: str) -> None:
+    found = examined(SHAPES[shape])
+    assert {f.state for f in found.findings} == {"right"}, told(found)
+    assert [f.kind for f in found.findings] == ["schedule", *PIECES[shape].split()], told(found)
+    assert not found.failed
+
+
+def planted(shape: str, old: str, new: str) -> str:
+    """A shape with a mistake in it; a long chain is cut short, to be quick."""
+    assert SHAPES[shape].count(old) >= 1
+    return SHAPES[shape].replace(old, new, 1).replace("T=1000", "T=50")
+
+
+@pytest.mark.parametrize(
+    ("shape", "old", "new", "kind", "wanted"),
+    PLANTED,
+    ids=[f"{p[0]}-{p[3]}-{p[4]}" for p in PLANTED],
+)
+def test_a_planted_mistake_is_named(shape: str, old: str, new: str, kind: str, wanted: str) -> None:
+    found = examined(planted(shape, old, new))
+    faults = [f for f in found.findings if f.kind == kind and f.is_fault]
+    assert any(wanted == f.mistake or wanted in f"{f.says} {f.numbers}" for f in faults), told(
+        found
+    )
+
+
+def test_the_numbers_of_a_mistake_are_those_of_the_project() -> None:
+    found = one(
+        examined(planted("globals", "betas_t * model(x, t)", "2 * betas_t * model(x, t)")), "step"
+    )
+    assert found.state == "differs"
+    assert "you multiply eps by" in found.says and "belongs" in found.says
+
+
+# --- conventions that are not wrong
+
+
+@pytest.mark.parametrize(
+    ("shape", "old", "new", "kind", "said"),
+    [
+        ("scheduler", '"epsilon", variance', '"sample", variance', "step", "predicts x_0"),
+        ("scheduler", '"epsilon", variance', '"v_prediction", variance', "step", "predicts v"),
+        ("buffers", '"pred_noise",\n', '"pred_x0",\n', "loss", "predict x_0"),
+        ("globals", 'loss_type="l1"', 'loss_type="l2"', "loss", "predict ε"),
+        ("globals", "extract(posterior_variance, t", "extract(betas, t", "step", "σ² = β"),
+        ("buffers", 'beta_schedule="cosine"', 'beta_schedule="linear"', "schedule", "linear"),
+        ("numpy_arrays", ".clamp(-1., 1.)", "", "step", "σ² = β"),
+    ],
+)
+def test_another_convention_is_told_and_not_called_wrong(
+    shape: str, old: str, new: str, kind: str, said: str
+) -> None:
+    assert old in SHAPES[shape]
+    found = examined(SHAPES[shape].replace(old, new))
+    assert not [f for f in found.findings if f.is_fault], told(found)
+    assert any(said in f"{f.says} {' '.join(f.notes)}" for f in found.findings if f.kind == kind)
+
+
+def test_a_network_taught_x_0_and_taken_for_noise_is_a_mistake() -> None:
+    found = examined(planted("own_network", "t), eps)", "t), x_0)"))
+    assert one(found, "loss").mistake == "target_x_0"
+
+
+@pytest.mark.parametrize(
+    ("name", "meaning"),
+    [
+        ("alphas_cumprod", "alpha_bar"), ("alpha_hat", "alpha_bar"), ("a_bar", "alpha_bar"),
+        ("ab_t", "alpha_bar"), ("alphabar_t", "alpha_bar"), ("alphas_cumprod_prev", "alpha_bar_prev"),
+        ("sqrtmab", "sqrt_one_minus_alpha_bar"), ("sqrt_alphas_cumprod", "sqrt_alpha_bar"),
+        ("b_t", "beta"), ("betas", "beta"), ("alphas", "alpha"), ("oneover_sqrta", "sqrt_recip_alpha"),
+    ],
+)  # fmt: skip
+def test_arrays_are_known_by_many_names(name: str, meaning: str) -> None:
+    assert canonical(name) == meaning and meaning in ARRAYS
+
+
+# --- names that are not usual
+
+
+OWN_NAMES = """
+import torch
+lots = torch.linspace(1e-4, 0.02, 100)
+kept = (1 - lots).cumprod(0)
+
+def noise_it(picture, when, grain):
+    k = kept[when].view(-1, 1, 1, 1)
+    return k.sqrt() * picture + (1 - k).sqrt() * grain
+"""
+
+
+def test_map_names_what_has_another_name() -> None:
+    found = examined(OWN_NAMES.replace("noise_it", "blur"), betas="lots", q_sample="blur")
+    assert one(found, "q_sample").state == "right", told(found)
+    assert "T = 100" in found.convention
+    wrong = OWN_NAMES.replace("(1 - k).sqrt()", "(1 - k)").replace("noise_it", "blur")
+    assert one(examined(wrong, betas="lots", q_sample="blur"), "q_sample").mistake == "one_root"
+
+
+def test_what_cannot_be_called_is_not_called_wrong() -> None:
+    found = examined(OWN_NAMES.replace("grain)", "grain, a, b, c)"), betas="lots")
+    said = one(found, "q_sample")
+    assert said.state == "not called" and "`c`" in said.says
+    assert examined(OWN_NAMES, q_sample="nothing").failed == [
+        "There is no nothing in my_code.py that could be q_sample."
+    ]
+
+
+# --- files
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("empty.py", b"\n", "holds no code"),
+        ("broken.py", b"import torch\ndef f(:\n", "broken.py, line 2: this is not Python"),
+        ("latin.py", b"a = '\xe9'\n", "not in UTF-8"),
+        ("nb.ipynb", b'{"cells": [{"cell_type": "markdown", "source": "x"}]}', "holds no code"),
+    ],
+)
+def test_what_cannot_be_read_gets_a_line(name: str, content: bytes, said: str) -> None:
+    Path(name).write_bytes(content)
+    error = tutor(name, code=1).stderr
+    assert said in error and error.count("\n") <= 2
+
+
+def test_what_is_no_file_or_no_piece_gets_a_line() -> None:
+    Path("folder.py").mkdir()
+    assert "is a folder" in tutor("folder.py", code=2).stderr
+    assert "There is no none.py" in tutor("none.py", code=2).stderr
+    Path("a.py").write_text("x = 1")
+    assert "PIECE=NAME" in tutor("a.py", "--map", "q_sample", code=2).stderr
+    assert "knows no 'sampel'" in tutor("a.py", "--map", "sampel=f", code=2).stderr
+    assert "goes with code" in tutor("--map", "sampler=f", code=2).stderr
+
+
+def test_a_notebook_is_read_without_what_speaks_to_jupyter() -> None:
+    cells = [
+        {"cell_type": "markdown", "source": ["# My model"]},
+        {"cell_type": "code", "source": ["%matplotlib inline\n", "!pip install einops\n", "import torch\n"]},
+        {"cell_type": "code", "source": "betas = torch.linspace(1e-4, 0.02, 100)\nT = 100"},
+    ]  # fmt: skip
+    Path("my.ipynb").write_text(json.dumps({"cells": cells}))
+    source = read_project(Path("my.ipynb"))
+    assert source.text.splitlines() == [
+        "pass", "pass", "import torch", "betas = torch.linspace(1e-4, 0.02, 100)", "T = 100"
+    ]  # fmt: skip
+    assert (source.where(3), source.where(5)) == ("cell 2, line 3", "cell 3, line 2")
+    cells[2]["source"] = "def f(:"
+    Path("my.ipynb").write_text(json.dumps({"cells": cells}))
+    with pytest.raises(TutorError, match="cell 3, line 1: this is not Python"):
+        read_project(Path("my.ipynb"))
+
+
+def test_a_module_beside_it_is_found_and_an_absent_package_stood_in_for() -> None:
+    Path("schedules.py").write_text(
+        "import torch\ndef made(n):\n    return torch.linspace(1e-4, 0.1, n)\n"
+    )
+    found = examined(
+        "import wandb_that_is_absent as wandb\nfrom schedules import made\n"
+        "betas = made(60)\nwandb.init(project='x')\n"
+    )
+    assert found.stood_in == ["wandb_that_is_absent"] and "T = 60" in found.convention
+
+
+# --- in the sandbox, as a learner does it
+
+
+ADVERSE = """
+import os, sys
+import torch
+print("x" * 5_000_000)
+name = input("who are you?")
+os.remove("precious.txt")
+gone = os.remove("precious.txt")
+gpu = torch.zeros(3).cuda()
+sys.exit(3)
+left = sys.exit(3)
+while True:
+    pass
+
+betas = torch.linspace(1e-4, 0.02, 100)
+alphas_cumprod = (1 - betas).cumprod(0)
+
+def q_sample(x_start, t, noise):
+    os.remove("precious.txt")
+
+def sample(model, n):
+    while True:
+        pass
+
+class DDPM:
+    def __init__(self, n_steps):
+        self.betas = torch.linspace(1e-4, 0.02, n_steps)
+        self.alphas_cumprod = (1 - self.betas).cumprod(0)
+
+    def add_noise(self, x, t, noise):
+        bar = self.alphas_cumprod[t].view(-1, 1, 1, 1)
+        return bar.sqrt() * x + (1 - bar) * noise
+
+if __name__ == "__main__":
+    os.remove("precious.txt")
+"""
+
+
+@pytest.mark.slow
+def test_the_sandbox_lets_nothing_through_and_tells_what_it_finds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Path("precious.txt").write_text("mine")
+    Path("my_code.py").write_text(ADVERSE)
+    said = " ".join(tutor("my_code.py", code=1).stdout.split())
+    assert Path("precious.txt").read_text() == "mine"
+    assert sorted(path.name for path in Path().iterdir()) == ["my_code.py", "precious.txt"]
+    assert "Run in a sandbox" in said and "does not let code change files" in said
+    assert "One square root is missing" in said and "DDPM.add_noise" in said
+    assert "exercise start 2" in said and "was stopped" in said
+
+
+@pytest.mark.slow
+def test_code_that_ends_python_loses_only_what_comes_after(folder: Path) -> None:
+    Path("my_code.py").write_text(
+        "import os, torch\nbetas = torch.linspace(1e-4, 0.02, 100)\n"
+        "def p_sample(model, x, t):\n    os._exit(0)\n"
+    )
+    done = tutor("my_code.py", code=1)
+    assert "T = 100" in done.stdout and "your code ended Python itself" in done.stderr
+    Path("my_code.py").write_text("x = 1\n")
+    assert "has no function with a usual name" in tutor("my_code.py", code=1).stderr
+
+
+def test_every_piece_has_a_title() -> None:
+    from ddpm_tutor.grading.project_parts import PIECES as KNOWN
+
+    assert set(KNOWN) | {"schedule", "together"} == set(doctor_code.TITLES)
