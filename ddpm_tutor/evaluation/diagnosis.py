@@ -311,8 +311,9 @@ def diagnose(images: Tensor, labels: Tensor | None = None) -> Diagnosis:
     listed = suspects(table, found)
     pictures = load_pictures()
     right = next(group for group in table.groups if RIGHT in group.causes)
-    readable = labels is not None and float(found.strange.median()) < STRANGE
-    asked = asked_for(labels, found.classes, found.doubt) if readable else None
+    asked = None
+    if labels is not None and float(found.strange.median()) < STRANGE:
+        asked = asked_for(labels, found.classes, found.doubt)
     notes = remarks(images, found)
     if asked and not (asked.is_missed and RIGHT in listed[0].group.causes):  # that is the verdict
         notes.append(f"Read as asked: {asked.as_asked} of {len(asked)}.")

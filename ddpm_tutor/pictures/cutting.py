@@ -24,6 +24,7 @@ MAX_LINE = 3  # pixels of the line around it
 MAX_IN_A_ROW = 16  # tiles of a sheet of another size than theirs
 SMALLEST = 0.75  # how many pixels of such a sheet there are for one of a digit, at the least
 HEIGHT, MAX_OFFSET = 20, 2.5  # of MNIST's digits, and from the middle of their tiles, in pixels
+MAX_TRIED = 1200  # pixels a side of a sheet of which many layouts are tried
 CLEAR = 0.15  # how much the edges of tiles may hold, of what their pixels differ by
 Tiles = NDArray[Any]  # (n, side, side), 0..255
 
@@ -100,6 +101,7 @@ def resized_sheet(picture: Greys) -> tuple[Tiles, str] | None:
     found = []
     if float(picture.std()) < SAME:
         return None
+    picture = no_larger(picture)
     for layout, columns, rows in proportioned(picture.shape):
         size = (layout.size(columns), layout.size(rows))
         scaled = np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BOX))
@@ -121,6 +123,16 @@ def resized_sheet(picture: Greys) -> tuple[Tiles, str] | None:
         return None
     said = f"{len(tiles)} tiles, made {layout.side}x{layout.side}"
     return tiles, said + (f", gaps of {layout.gap}" if layout.gap else "")
+
+
+def no_larger(picture: Greys) -> Greys:
+    """A picture, made smaller where it is larger than it need be: many sizes of it are tried."""
+    scale = MAX_TRIED / max(picture.shape)
+    if scale >= 1:
+        return picture
+    height, width = (round(side * scale) for side in picture.shape)
+    small = Image.fromarray(picture).resize((width, height), Image.Resampling.BOX)
+    return np.asarray(small, np.float32)
 
 
 def height_and_offset(tiles: Tiles) -> tuple[float, float]:
@@ -279,7 +291,7 @@ def by_their_edges(differs: NDArray[np.bool_]) -> list[tuple[slice, slice]]:
 def recurring(differs: NDArray[np.bool_]) -> list[slice]:
     """The stretches that stand in many rows at the same place, from left to right."""
     counts = Counter(
-        (run.start, run.stop) for row in differs for run in runs(row) if length(run) >= min(SIDES)
+        (run.start, run.stop) for row in differs for run in runs(row, least=min(SIDES))
     )
     if not counts:
         return []
@@ -296,9 +308,9 @@ def by_what_is_between(differs: NDArray[np.bool_]) -> list[tuple[slice, slice]]:
     """Pictures by the rows and columns of paper between them."""
     boxes = [
         (slice(rows.start + part.start, rows.start + part.stop), columns)
-        for rows in runs(differs.any(1))
-        for columns in runs(differs[rows].any(0))
-        for part in runs(differs[rows, columns].any(1))  # a title may stand above one of them
+        for rows in runs(np.any(differs, 1))
+        for columns in runs(np.any(differs[rows], 0))
+        for part in runs(np.any(differs[rows, columns], 1))  # a title may stand above one of them
     ]
     square = [box for box in boxes if is_square(box)]
     largest = max((length(rows) for rows, _ in square), default=0)
@@ -329,10 +341,12 @@ def inside_frame(picture: Greys) -> Greys:
     return np.ascontiguousarray(picture)
 
 
-def runs(there: NDArray[np.bool_]) -> list[slice]:
-    """The stretches of a row in which something is."""
+def runs(there: Any, least: int = 1) -> list[slice]:
+    """The stretches of a row in which something is, (n,) booleans, of at least that length."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], there, [False]]).astype(np.int8)))
-    return [slice(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+    starts, stops = edges[::2], edges[1::2]
+    kept = stops - starts >= least
+    return [slice(int(a), int(b)) for a, b in zip(starts[kept], stops[kept], strict=True)]
 
 
 def fitted(picture: Greys) -> Greys:
