@@ -51,34 +51,41 @@ class Layout(NamedTuple):
         return 2 * self.border + count * (self.side + self.gap) - self.gap
 
 
-def tiles_in(picture: Greys) -> tuple[Tiles, str] | None:
-    """The tiles of a picture (H, W), and how they were found, in words; None where there are none.
+def tiles_in(picture: Greys) -> tuple[Tiles, str, bool] | None:
+    """The tiles of a picture (H, W); None where there are none.
 
-    Tiles are 28x28 or 32x32, whatever their size in the picture.
+    Tiles are 28x28 or 32x32, whatever their size in the picture. Behind them stand how they were
+    found, in words, and whether the picture is a figure.
     """
     small, factor = unenlarged(picture)
     layout = layout_of(small)
     boxes = [] if factor > 1 or (layout and layout.gap) else on_paper(picture)
-    if len(boxes) == 1:
-        inner = inside_frame(picture[boxes[0]])
-        if sheet := resized_sheet(inner):
-            return sheet
-        if is_square(boxes[0]):
-            return fitted(inner)[None], "one picture on plain paper, made 28x28"
-    elif boxes:
-        tiles = np.stack([fitted(inside_frame(picture[box])) for box in boxes])
-        return tiles, f"{len(boxes)} pictures on plain paper, made 28x28"
+    if found := of_figure(picture, boxes):
+        return *found, True
     if layout and (factor > 1 or layout.gap or small.shape[0] in SIDES):
-        return whole_tiles(small, layout, factor)
-    found = resized_sheet(picture)
-    if found:
-        return found
+        return *whole_tiles(small, layout, factor), False
+    if found := resized_sheet(picture):
+        return *found, False
     height, width = picture.shape
     alone = 0.8 < height / width < 1.25 and min(height, width) >= min(SIDES)
     if layout and not (alone and is_one(picture)):
-        return whole_tiles(small, layout, factor)
+        return *whole_tiles(small, layout, factor), False
     said = f"one picture of {width}x{height}, made 28x28"
-    return (fitted(picture)[None], said) if alone else None
+    return (fitted(picture)[None], said, False) if alone else None
+
+
+def of_figure(picture: Greys, boxes: list[tuple[slice, slice]]) -> tuple[Tiles, str] | None:
+    """The tiles of a figure whose pictures, or whose one sheet, lie in these boxes."""
+    if len(boxes) > 1:
+        tiles = np.stack([fitted(inside_frame(picture[box])) for box in boxes])
+        return tiles, f"{len(boxes)} pictures on plain paper, made 28x28"
+    for box in boxes:
+        inner = inside_frame(picture[box])
+        if sheet := resized_sheet(inner):
+            return sheet
+        if is_square(box):
+            return fitted(inner)[None], "one picture on plain paper, made 28x28"
+    return None
 
 
 def whole_tiles(picture: Greys, layout: Layout, factor: int) -> tuple[Tiles, str]:

@@ -29,6 +29,10 @@ from ddpm_tutor.science.pixels import pad_to_32
 MAX_BYTES = 100_000_000  # of a file, and of what is in it
 MAX_DIGITS = 256  # that are looked at
 MAX_FILES = 64  # of a folder
+STRETCHED = (
+    "imshow stretches each picture from black to white, unless it is told vmin and vmax: so a grey "
+    "veil does not show. An array (.npz) says more."
+)
 BEYOND = 25  # shades beyond black or white that right drawings hardly ever are
 MAX_SIDE = 4500  # pixels of a sheet; 64 digits of 32x32, enlarged 16 times, have 4384
 LABELS = ("label", "labels", "y", "target", "targets", "class", "classes", "digit", "digits")
@@ -168,8 +172,9 @@ def cut(path: Path, picture: Greys, coloured: str = "") -> Sheet:
             f"{path} has {width}x{height} pixels, which is no sheet of digits of 28x28 or 32x32, "
             "enlarged or not. Save it with torchvision's save_image, or one digit a file."
         )
-    tiles, said = found
-    return sheet(tiles, f"{said}, {coloured}" if coloured else said)
+    tiles, said, is_figure = found
+    notes = [STRETCHED] if is_figure or coloured else []
+    return sheet(tiles, f"{said}, {coloured}" if coloured else said, notes)
 
 
 def sheet(tiles: NDArray[Any], read_as: str, notes: Iterable[str] = ()) -> Sheet:
