@@ -51,6 +51,7 @@ class Sheet:
     read_as: str  # how they were read, in words
     notes: tuple[str, ...] = ()  # what was odd about it
     broken: int = 0  # pictures that hold NaN or infinity; they are left out, or shown black there
+    is_resized: bool = False  # by no whole factor: what differs from pixel to pixel is blurred
     labels: Tensor | None = None  # (n,) int64, the digits asked for, -1 for none; if they are known
 
 
@@ -174,7 +175,8 @@ def cut(path: Path, picture: Greys, coloured: str = "") -> Sheet:
         )
     tiles, said, is_figure = found
     notes = [STRETCHED] if is_figure or coloured else []
-    return sheet(tiles, f"{said}, {coloured}" if coloured else said, notes)
+    read = sheet(tiles, f"{said}, {coloured}" if coloured else said, notes)
+    return replace(read, is_resized=", made " in said)
 
 
 def sheet(tiles: NDArray[Any], read_as: str, notes: Iterable[str] = ()) -> Sheet:
