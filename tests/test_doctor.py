@@ -373,6 +373,8 @@ def test_every_mistake_that_draws_is_in_one_group() -> None:
     assert list(pictures) == [group.name for group in table.groups]
     right, of = (sum(table.measured["right"][n][i] for n in ("4", "16")) for i in (0, 1))
     assert right / of > 0.75  # on drawings that it was not made of
+    _, _, right, of = table.measured["sure"][0]  # where it said 90 % and more
+    assert right / of > 0.9
     wrong, sets = table.measured["false_alarms"]["drawn"]["16"]
     assert wrong / sets < 0.05
 
