@@ -107,7 +107,7 @@ def make_grid(images: Tensor, gap: int, border: int, shade: int = 0) -> np.ndarr
 @pytest.mark.parametrize("side", [28, 32])
 @pytest.mark.parametrize(
     ("gap", "border", "shade", "factor"),
-    [(2, 2, 0, 1), (0, 0, 0, 3), (1, 0, 255, 2), (5, 5, 128, 1)],
+    [(2, 2, 0, 1), (0, 0, 0, 3), (0, 0, 0, 1), (1, 0, 255, 2), (5, 5, 128, 1)],
 )
 def test_a_sheet_is_cut_into_its_digits(
     real: Tensor, folder: Path, side: int, gap: int, border: int, shade: int, factor: int

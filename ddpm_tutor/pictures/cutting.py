@@ -62,14 +62,12 @@ def tiles_in(picture: Greys) -> tuple[Tiles, str, bool] | None:
     boxes = [] if factor > 1 or (layout and layout.gap) else on_paper(picture)
     if found := of_figure(picture, boxes):
         return *found, True
-    if layout and (factor > 1 or layout.gap or small.shape[0] in SIDES):
+    if layout and (factor > 1 or layout.gap or not is_resized(small, layout)):
         return *whole_tiles(small, layout, factor), False
     if found := resized_sheet(picture):
         return *found, False
     height, width = picture.shape
     alone = 0.8 < height / width < 1.25 and min(height, width) >= min(SIDES)
-    if layout and not (alone and is_one(picture)):
-        return *whole_tiles(small, layout, factor), False
     said = f"one picture of {width}x{height}, made 28x28"
     return (fitted(picture)[None], said, False) if alone else None
 
@@ -182,8 +180,13 @@ def edge_share(picture: Greys, tiles: Tiles, layout: Layout) -> float:
     return edges / spread
 
 
-def is_one(picture: Greys) -> bool:
-    """Whether a picture is a single digit: nothing at its edges, and more further in."""
+def is_resized(picture: Greys, layout: Layout) -> bool:
+    """Whether a picture fits a layout without gaps by chance: tiles cut what it shows.
+
+    So it is where its own edges are empty, as around digits, and those of the tiles are not.
+    """
+    if edge_share(picture, np.stack(list(tiles_of(picture, layout))), layout) < 2 * CLEAR:
+        return False
     one = fitted(picture)
     edges = np.concatenate([one[0], one[-1], one[:, 0], one[:, -1]])
     return float(np.abs(edges - np.median(edges)).mean()) < CLEAR * float(one.std())
