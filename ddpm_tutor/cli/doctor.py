@@ -92,7 +92,7 @@ def look_at_digits(console: Console, path: Path, out: Path) -> None:
         if path.resolve() == target.resolve():
             raise UsageError(f"{path} would be written over. Choose another name with --out.")
         sheet = read_digits_of(path, without=target)  # what was written the last time
-        found = diagnose(sheet.images, sheet.labels)
+        found = diagnose(sheet.images, sheet.labels, sheet.is_resized)
     show_reading(console, path, sheet)
     show_pictures(console, sheet.images, found)
     console.print(numbers(found))

@@ -10,7 +10,7 @@ equations are in the group of these.
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -84,6 +84,8 @@ SHOWN = {
     "variety": "distance to each other",
 }
 STRANGE = 3.5  # distance from real digits beyond which to read is to guess
+NOISY = 0.1  # noise left beyond which it matters that resizing blurs it
+BLURRED = 0.5  # how sure such digits may be, of what those are that were not resized
 FAR = 2.0  # distance from a group beyond which digits are not of it: 10 in 387 had 1.4 and more
 
 
@@ -299,21 +301,29 @@ class Diagnosis:
         return rows
 
 
-def diagnose(images: Tensor, labels: Tensor | None = None) -> Diagnosis:
+def diagnose(images: Tensor, labels: Tensor | None = None, is_resized: bool = False) -> Diagnosis:
     """Measures drawn digits, and compares them with what is known.
 
     Args:
         images: (n, 1, 32, 32) uint8.
         labels: (n,) the digits that were asked for, -1 for none.
+        is_resized: whether they were made smaller or larger, which blurs noise: where there is much
+            of it, less is sure then.
     """
     found = measures(images, load_classifier().model, load_real_digits().training_features)
     table = load_table()
+    is_blurred = is_resized and float(found.noise.median()) > NOISY
+    if is_blurred:
+        table = replace(table, sureness=table.sureness * BLURRED)
     listed = suspects(table, found)
     pictures = load_pictures()
     right = next(group for group in table.groups if RIGHT in group.causes)
-    readable = labels is not None and float(found.strange.median()) < STRANGE
-    asked = asked_for(labels, found.classes, found.doubt) if readable else None
+    asked = None
+    if labels is not None and float(found.strange.median()) < STRANGE:
+        asked = asked_for(labels, found.classes, found.doubt)
     notes = remarks(images, found)
+    if is_blurred:
+        notes.append("Resizing blurs noise: which noise it was, an array (.npz) tells better.")
     if asked and not (asked.is_missed and RIGHT in listed[0].group.causes):  # that is the verdict
         notes.append(f"Read as asked: {asked.as_asked} of {len(asked)}.")
     return Diagnosis(

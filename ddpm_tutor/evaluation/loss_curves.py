@@ -74,7 +74,8 @@ class Finding:
 
     kind: Kind
     says: str
-    # names of mistakes of exercises 3 and 6, the likeliest first; "lr" is the learning rate
+    # names of mistakes of exercises 3 and 6, or of `grading.causes`, the likeliest first; "lr" is
+    # the learning rate
     causes: tuple[str, ...] = ()
 
     @property
@@ -288,7 +289,7 @@ def too_good(points: Points, shape: Shape, unit: str) -> Finding | None:
             "all but the noise itself. Is t always large? Print t.min() and t.max(). Or, with "
             "batches of 128 and more: is the answer in the input?"
         )
-        return Finding("leak", says, causes)
+        return Finding("leak", says, ("t_large", "target_x_t"))
     says += (
         "Is the answer in the input, is the noise the same in all pictures, is t always large? "
         "Print t.min() and t.max()."

@@ -24,6 +24,7 @@ MAX_LINE = 3  # pixels of the line around it
 MAX_IN_A_ROW = 16  # tiles of a sheet of another size than theirs
 SMALLEST = 0.75  # how many pixels of such a sheet there are for one of a digit, at the least
 HEIGHT, MAX_OFFSET = 20, 2.5  # of MNIST's digits, and from the middle of their tiles, in pixels
+MAX_TRIED = 1200  # pixels a side of a sheet of which many layouts are tried
 CLEAR = 0.15  # how much the edges of tiles may hold, of what their pixels differ by
 Tiles = NDArray[Any]  # (n, side, side), 0..255
 
@@ -50,34 +51,39 @@ class Layout(NamedTuple):
         return 2 * self.border + count * (self.side + self.gap) - self.gap
 
 
-def tiles_in(picture: Greys) -> tuple[Tiles, str] | None:
-    """The tiles of a picture (H, W), and how they were found, in words; None where there are none.
+def tiles_in(picture: Greys) -> tuple[Tiles, str, bool] | None:
+    """The tiles of a picture (H, W); None where there are none.
 
-    Tiles are 28x28 or 32x32, whatever their size in the picture.
+    Tiles are 28x28 or 32x32, whatever their size in the picture. Behind them stand how they were
+    found, in words, and whether the picture is a figure.
     """
     small, factor = unenlarged(picture)
     layout = layout_of(small)
     boxes = [] if factor > 1 or (layout and layout.gap) else on_paper(picture)
-    if len(boxes) == 1:
-        inner = inside_frame(picture[boxes[0]])
-        if sheet := resized_sheet(inner):
-            return sheet
-        if is_square(boxes[0]):
-            return fitted(inner)[None], "one picture on plain paper, made 28x28"
-    elif boxes:
-        tiles = np.stack([fitted(inside_frame(picture[box])) for box in boxes])
-        return tiles, f"{len(boxes)} pictures on plain paper, made 28x28"
-    if layout and (factor > 1 or layout.gap or small.shape[0] in SIDES):
-        return whole_tiles(small, layout, factor)
-    found = resized_sheet(picture)
-    if found:
-        return found
+    if found := of_figure(picture, boxes):
+        return *found, True
+    if layout and (factor > 1 or layout.gap or not is_resized(small, layout)):
+        return *whole_tiles(small, layout, factor), False
+    if found := resized_sheet(picture):
+        return *found, False
     height, width = picture.shape
     alone = 0.8 < height / width < 1.25 and min(height, width) >= min(SIDES)
-    if layout and not (alone and is_one(picture)):
-        return whole_tiles(small, layout, factor)
     said = f"one picture of {width}x{height}, made 28x28"
-    return (fitted(picture)[None], said) if alone else None
+    return (fitted(picture)[None], said, False) if alone else None
+
+
+def of_figure(picture: Greys, boxes: list[tuple[slice, slice]]) -> tuple[Tiles, str] | None:
+    """The tiles of a figure whose pictures, or whose one sheet, lie in these boxes."""
+    if len(boxes) > 1:
+        tiles = np.stack([fitted(inside_frame(picture[box])) for box in boxes])
+        return tiles, f"{len(boxes)} pictures on plain paper, made 28x28"
+    for box in boxes:
+        inner = inside_frame(picture[box])
+        if sheet := resized_sheet(inner):
+            return sheet
+        if is_square(box):
+            return fitted(inner)[None], "one picture on plain paper, made 28x28"
+    return None
 
 
 def whole_tiles(picture: Greys, layout: Layout, factor: int) -> tuple[Tiles, str]:
@@ -100,6 +106,7 @@ def resized_sheet(picture: Greys) -> tuple[Tiles, str] | None:
     found = []
     if float(picture.std()) < SAME:
         return None
+    picture = no_larger(picture)
     for layout, columns, rows in proportioned(picture.shape):
         size = (layout.size(columns), layout.size(rows))
         scaled = np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BOX))
@@ -121,6 +128,16 @@ def resized_sheet(picture: Greys) -> tuple[Tiles, str] | None:
         return None
     said = f"{len(tiles)} tiles, made {layout.side}x{layout.side}"
     return tiles, said + (f", gaps of {layout.gap}" if layout.gap else "")
+
+
+def no_larger(picture: Greys) -> Greys:
+    """A picture, made smaller where it is larger than it need be: many sizes of it are tried."""
+    scale = MAX_TRIED / max(picture.shape)
+    if scale >= 1:
+        return picture
+    height, width = (round(side * scale) for side in picture.shape)
+    small = Image.fromarray(picture).resize((width, height), Image.Resampling.BOX)
+    return np.asarray(small, np.float32)
 
 
 def height_and_offset(tiles: Tiles) -> tuple[float, float]:
@@ -163,8 +180,13 @@ def edge_share(picture: Greys, tiles: Tiles, layout: Layout) -> float:
     return edges / spread
 
 
-def is_one(picture: Greys) -> bool:
-    """Whether a picture is a single digit: nothing at its edges, and more further in."""
+def is_resized(picture: Greys, layout: Layout) -> bool:
+    """Whether a picture fits a layout without gaps by chance: tiles cut what it shows.
+
+    So it is where its own edges are empty, as around digits, and those of the tiles are not.
+    """
+    if edge_share(picture, np.stack(list(tiles_of(picture, layout))), layout) < 2 * CLEAR:
+        return False
     one = fitted(picture)
     edges = np.concatenate([one[0], one[-1], one[:, 0], one[:, -1]])
     return float(np.abs(edges - np.median(edges)).mean()) < CLEAR * float(one.std())
@@ -279,7 +301,7 @@ def by_their_edges(differs: NDArray[np.bool_]) -> list[tuple[slice, slice]]:
 def recurring(differs: NDArray[np.bool_]) -> list[slice]:
     """The stretches that stand in many rows at the same place, from left to right."""
     counts = Counter(
-        (run.start, run.stop) for row in differs for run in runs(row) if length(run) >= min(SIDES)
+        (run.start, run.stop) for row in differs for run in runs(row, least=min(SIDES))
     )
     if not counts:
         return []
@@ -296,9 +318,9 @@ def by_what_is_between(differs: NDArray[np.bool_]) -> list[tuple[slice, slice]]:
     """Pictures by the rows and columns of paper between them."""
     boxes = [
         (slice(rows.start + part.start, rows.start + part.stop), columns)
-        for rows in runs(differs.any(1))
-        for columns in runs(differs[rows].any(0))
-        for part in runs(differs[rows, columns].any(1))  # a title may stand above one of them
+        for rows in runs(np.any(differs, 1))
+        for columns in runs(np.any(differs[rows], 0))
+        for part in runs(np.any(differs[rows, columns], 1))  # a title may stand above one of them
     ]
     square = [box for box in boxes if is_square(box)]
     largest = max((length(rows) for rows, _ in square), default=0)
@@ -329,10 +351,12 @@ def inside_frame(picture: Greys) -> Greys:
     return np.ascontiguousarray(picture)
 
 
-def runs(there: NDArray[np.bool_]) -> list[slice]:
-    """The stretches of a row in which something is."""
+def runs(there: Any, least: int = 1) -> list[slice]:
+    """The stretches of a row in which something is, (n,) booleans, of at least that length."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], there, [False]]).astype(np.int8)))
-    return [slice(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+    starts, stops = edges[::2], edges[1::2]
+    kept = stops - starts >= least
+    return [slice(int(a), int(b)) for a, b in zip(starts[kept], stops[kept], strict=True)]
 
 
 def fitted(picture: Greys) -> Greys:

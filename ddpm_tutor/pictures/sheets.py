@@ -29,6 +29,10 @@ from ddpm_tutor.science.pixels import pad_to_32
 MAX_BYTES = 100_000_000  # of a file, and of what is in it
 MAX_DIGITS = 256  # that are looked at
 MAX_FILES = 64  # of a folder
+STRETCHED = (
+    "imshow stretches each picture from black to white, unless it is told vmin and vmax: so a grey "
+    "veil does not show. An array (.npz) says more."
+)
 BEYOND = 25  # shades beyond black or white that right drawings hardly ever are
 MAX_SIDE = 4500  # pixels of a sheet; 64 digits of 32x32, enlarged 16 times, have 4384
 LABELS = ("label", "labels", "y", "target", "targets", "class", "classes", "digit", "digits")
@@ -47,6 +51,7 @@ class Sheet:
     read_as: str  # how they were read, in words
     notes: tuple[str, ...] = ()  # what was odd about it
     broken: int = 0  # pictures that hold NaN or infinity; they are left out, or shown black there
+    is_resized: bool = False  # by no whole factor: what differs from pixel to pixel is blurred
     labels: Tensor | None = None  # (n,) int64, the digits asked for, -1 for none; if they are known
 
 
@@ -168,8 +173,10 @@ def cut(path: Path, picture: Greys, coloured: str = "") -> Sheet:
             f"{path} has {width}x{height} pixels, which is no sheet of digits of 28x28 or 32x32, "
             "enlarged or not. Save it with torchvision's save_image, or one digit a file."
         )
-    tiles, said = found
-    return sheet(tiles, f"{said}, {coloured}" if coloured else said)
+    tiles, said, is_figure = found
+    notes = [STRETCHED] if is_figure or coloured else []
+    read = sheet(tiles, f"{said}, {coloured}" if coloured else said, notes)
+    return replace(read, is_resized=", made " in said)
 
 
 def sheet(tiles: NDArray[Any], read_as: str, notes: Iterable[str] = ()) -> Sheet:
