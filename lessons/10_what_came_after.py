@@ -655,15 +655,13 @@ print(f"read right: {read_right(straight):.0f} percent of {n}")
 #
 #     ∇ log p(x_t | y) = ∇ log p(x_t) + ∇ log p(y | x_t)
 #
-# The first is the score, `-ε / √(1 - ᾱ_t)`. So in terms of noise, with w for how hard
-# it pushes:
+# The first is the score, `-ε / √(1 - ᾱ_t)`. So in terms of noise, for a push of w:
 #
 #     ε - w √(1 - ᾱ_t) ∇ log p(y | x_t)
 #
-# They train their classifier on noisy pictures. Ours has seen clean ones only, and
-# cannot read x_t. We show it the guess of x_0, and let the gradient go back through
-# the network. So this is less than what they did. Beside it is lesson 5's guidance,
-# *free* of a classifier, with its scale: at 1 the label alone.
+# They train their classifier on noisy pictures. Ours has seen clean ones only. We show
+# it the guess of x_0, and let the gradient go back through the network: less than what
+# they did. Lesson 5's guidance is *free* of a classifier: at scale 1 the label alone.
 
 # %%
 def by_classifier(_, x_t, t, label, scale):
