@@ -21,7 +21,7 @@
 # %% tags=["parameters"]
 n = 20  # how many digits to measure, from 2 to 1000
 most_calls = 80  # of the network, to follow a curve, from 8 to 1000
-live_steps = 60  # of a training that is in the log, from 1 to 300
+live_steps = 60  # of a training that is in the log, from 10 to 300
 train_steps = 250  # of the two networks trained at the end, from 1 to 10,000
 digit = 3  # what these two learn to draw
 seed = 0  # another seed: other digits, other noise

@@ -28,8 +28,8 @@
 # the bound is a mean over walks.
 
 # %% tags=["parameters"]
-w = 0.6  # the variance of a step back, in β_t
-x_0 = 0.5  # the pixel
+w = 0.6  # the variance of a step back, in β_t, from 0.1 to 10
+x_0 = 0.5  # the pixel, from -1 to 1
 seed = 0
 
 # %%

@@ -27,7 +27,7 @@
 # Some real digits, and the weights that ship. Counted in bits a pixel of the 28x28.
 
 # %% tags=["parameters"]
-n = 24  # digits
+n = 24  # digits, from 2 to 1000
 seed = 0
 device = "auto"  # auto, cpu, cuda or mps
 

@@ -28,7 +28,7 @@
 
 # %% tags=["parameters"]
 x_0 = 0.6  # the pixel, from -1 to 1
-t = 300  # 2 to 1000
+t = 300  # from 200 to 1000
 seed = 0
 
 # %%

@@ -30,7 +30,7 @@
 
 # %% tags=["parameters"]
 seed = 0  # other digits, other noise
-each = 2  # pictures of each digit
+each = 2  # pictures of each digit, from 1 to 100
 device = "auto"  # auto, cpu, cuda or mps
 
 # %%

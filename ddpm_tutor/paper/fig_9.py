@@ -28,8 +28,8 @@
 
 # %% tags=["parameters"]
 seed = 0  # other pictures, other noise
-first = 3  # the two digits
-second = 7
+first = 3  # one of the two digits, from 0 to 9
+second = 7  # the other, from 0 to 9
 device = "auto"  # auto, cpu, cuda or mps
 
 # %%

@@ -34,7 +34,7 @@
 # %% tags=["parameters"]
 seed = 0  # other first weights, other batches
 device = "auto"  # auto, cpu, cuda or mps
-steps = 30  # of the training of each
+steps = 30  # of the training of each, from 1 to 10,000
 
 # %%
 import torch
