@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 
 from ddpm_tutor.cli.advice import with_advice
 from ddpm_tutor.cli.app import app
+from ddpm_tutor.cli.info import data_found
 from ddpm_tutor.errors import TutorError
 from ddpm_tutor.science.pixels import pad_to_32, to_uint8, to_unit_range
 from ddpm_tutor.storage import digits as digits_module
@@ -669,6 +670,9 @@ def test_a_long_search_in_vain_is_not_repeated_for_some_hours(nowhere, searched)
     file = nowhere / "no_mnist.txt"
     assert "no mirror answers" in source and f"remove {file}" in source
     assert "switched off" in load_digits(download=False).origin
+    # a lesson says it in words for everybody, `info` in full
+    assert load_digits().source.endswith("own model (no MNIST: ddpm-tutor info says more)")
+    assert "the offline digits for now (no mirror answers" in data_found(None)
     # who trains, who wants MNIST itself, and who does as told: each asks again
     load_digits(ask_again=True)
     with pytest.raises(TutorError):

@@ -27,7 +27,7 @@ from ddpm_tutor.course.exercise import find_exercise
 from ddpm_tutor.files import fingerprint_of
 from ddpm_tutor.grading.strangers import Checker
 from ddpm_tutor.hand_ins.blocks import page_of
-from ddpm_tutor.hand_ins.collecting import assignment
+from ddpm_tutor.hand_ins.collecting import as_told, assignment
 from ddpm_tutor.hand_ins.grade_table import safe
 from ddpm_tutor.hand_ins.grading import Grade, Grader
 from ddpm_tutor.hand_ins.hand_in import Asked, HandIn, NoHandIn, Picture, read_json
@@ -568,3 +568,8 @@ def is_refused(path: Path) -> bool:
     for written in made.exercises:
         written.code.encode()
     return False
+
+
+def test_a_hand_in_says_no_more_of_a_folder_than_its_name() -> None:
+    assert as_told(Path("runs/mnist")) == str(Path("runs/mnist"))
+    assert as_told(Path.home() / "runs" / "mnist") == "mnist"

@@ -5,6 +5,7 @@ import json
 import re
 import sys
 import traceback
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +21,7 @@ from ddpm_tutor.classroom import session as sessions
 from ddpm_tutor.classroom.questions import ask_choice
 from ddpm_tutor.classroom.session import Session
 from ddpm_tutor.cli.app import app
+from ddpm_tutor.course.cells import Cell
 from ddpm_tutor.course.lesson import Lesson, all_lessons, hidden_pieces, pieces, shown_source
 from ddpm_tutor.course.notebook import (
     changed,
@@ -173,6 +175,11 @@ def test_prose_is_markdown_with_typeset_formulas_and_without_keys(small: Lesson)
     assert without_keys(tried) == "How? Try `a = 0.5`, and say first what comes."
     assert without_keys(tried, change="Change it. ") == (
         "How? Change it. Try `a = 0.5`, and say first what comes."
+    )
+    cell = Cell("code", 'tags=["change"]', "a = 1", 1)
+    change = replace(small.steps[1], prose="Other values?", code=(cell,))
+    assert markdown(change) == (
+        "Other values?\n\nTo try other values, change the next cell, and run the step again."
     )
     assert typeset("Code:\n\n    def hook(x):\n        return x\n\n`x_0`") == (
         "Code:\n\n```text\ndef hook(x):\n    return x\n```\n\n$x_{0}$"
@@ -402,3 +409,15 @@ def test_a_notebook_runs_in_a_kernel_and_shows_pictures_and_tables_but_no_answer
     for secret in ("As many as there are", "That it was", "Not this", "Just that", "41.5"):
         assert secret not in text
     assert load_progress().lessons == {}
+
+
+def test_a_notebook_names_places_as_they_are_for_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ddpm_tutor.cli.notebook import from_home, seen_from
+
+    monkeypatch.setenv("HOME", str(tmp_path / "anna"))
+    assert from_home(tmp_path / "anna" / "mnist") == Path("~/mnist")
+    assert from_home(tmp_path / "ben") == (tmp_path / "ben").resolve()
+    lesson = tmp_path / "course" / "lessons" / "01_mine.py"
+    assert seen_from(tmp_path / "course", lesson) == str(Path("lessons/01_mine.py"))

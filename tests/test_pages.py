@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import unicodedata
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -20,10 +21,12 @@ from ddpm_tutor.cli.page import Subject
 from ddpm_tutor.course.lesson import all_lessons, read_lesson
 from ddpm_tutor.course.paper import all_entries
 from ddpm_tutor.pages.live import noise, place_of, ten_digits
-from ddpm_tutor.pages.pieces import to_html
+from ddpm_tutor.pages.page import shell
+from ddpm_tutor.pages.pieces import columns_of, to_html
 from ddpm_tutor.pages.pixels import in_words
 from ddpm_tutor.pages.plots import plot
-from ddpm_tutor.pages.words import code, prose, words
+from ddpm_tutor.pages.site import named
+from ddpm_tutor.pages.words import code, prose, spaced, words
 from ddpm_tutor.pictures.grids import as_uint8
 from ddpm_tutor.science.diffusion import q_sample
 from ddpm_tutor.science.lean_unet import LeanUNet
@@ -277,6 +280,46 @@ def test_numbers_are_said_with_a_histogram_or_without() -> None:
     assert '<td class="number">0.500</td>' in to_html([DataTable("", ["x"], [(0.5,), (1.0,)])])
 
 
+def test_pictures_stand_in_full_rows() -> None:
+    assert [columns_of(n, (5, 6, 4, 3)) for n in (1, 4, 5, 6, 7, 8, 9, 10, 11, 12, 20)] == [
+        1, 4, 5, 6, 4, 4, 3, 5, 6, 6, 5,
+    ]  # fmt: skip
+    html = to_html([Images(torch.zeros(6, 1, 8, 8), "six", ["a caption"] * 6)])
+    assert 'style="--columns:6;--few:3"' in html
+
+
+def test_titles_stand_above_whatever_is_shown(page: Path) -> None:
+    html = page.read_text(encoding="utf-8")
+    titled = re.findall(r'<figure class="([\w-]+)[^>]*>(<figcaption>)?', html)
+    named = [kind for kind, title in titled if title]
+    assert {*named} == {"images", "tensor", "film", "sheet", "curves", "numbers-of"}
+    assert "<caption>" not in html
+
+
+def test_accents_in_letters_of_one_width_stand_above_their_own() -> None:
+    html = spaced("x̃_t ᾱ <β̂>")
+    assert re.sub(r"<[^>]*>", "", html) == unicodedata.normalize("NFD", "x̃_t ᾱ &lt;β̂&gt;")
+    assert html.count('<span class="accent"') == 2 and html.count('class="accent tall"') == 1
+    assert [*re.findall(r'data-mark="(.)"', html)] == ["˜", "¯", "ˆ"]
+    assert 'class="accent' in code("x = 1  # x̃_t")
+    cells = to_html([DataTable("", ["row"], [("??#..",), ("x_t",)])])
+    assert "<code>??#..</code>" in cells and "<i>x</i><sub>t</sub>" in cells
+
+
+def test_names_in_code_are_code_and_words_are_words() -> None:
+    for name, html in {
+        "x_t, x": "<code>x_t</code>, <code>x</code>",
+        "model(x_t, t, label)": "<code>model(x_t, t, label)</code>",
+        "what p_step returns": "what <code>p_step</code> returns",
+        'variance, of variance_type="fixed_small"': "<code>variance</code>, of "
+        "<code>variance_type=&quot;fixed_small&quot;</code>",
+        "1 - betas[t]": "<code>1 - betas[t]</code>",
+        "fixedlarge or fixedsmall": "<code>fixedlarge</code> or <code>fixedsmall</code>",
+        "": "",
+    }.items():
+        assert named(name) == html
+
+
 def test_curves_have_scales_and_say_where_they_go() -> None:
     svg = plot(Curves("", {"loss": enumerate([4.0, 1.0, 2.0])}.items(), x_label="step"))
     assert "Curves over step. loss: from 4 at 0 to 2 at 2, lowest 1 at 1." in svg
@@ -484,10 +527,10 @@ def test_a_number_is_read_as_people_write_it_and_the_score_is_kept(tab: Any) -> 
 def test_a_wrong_number_is_told_how_far_it_is_off(tab: Any) -> None:
     tab.get_by_role("button", name="that").click()
     second = tab.locator(".question").nth(1)
-    second.get_by_role("textbox").fill("-1")
+    second.get_by_role("textbox").fill("1.2346")
     second.get_by_role("button", name="Answer", exact=True).click()
     told = second.locator(".reply").inner_text()
-    assert "✗" in told and "It is 2.5. You were 3.5 off. WHY." in told
+    assert "✗" in told and "It is 2.5. You were 1.3 off. WHY." in told
     assert tab.locator(".score").inner_text() == "1 of 2 right · 2 of 2 points"
 
 
@@ -522,6 +565,24 @@ def test_a_telephone_needs_no_scrolling_sideways(tab: Any) -> None:
     wider = "e => [e.scrollWidth > e.clientWidth, e.tabIndex === 0]"
     found = [block.evaluate(wider) for block in tab.locator("pre, .formula, .wide").all()]
     assert len(found) > 5 and all(wide == reached for wide, reached in found)
+
+
+@pytest.mark.slow
+def test_on_a_telephone_the_number_of_an_equation_and_all_letters_can_be_read(
+    browser: Any, tmp_path: Path
+) -> None:
+    wide = "    x_t = √ᾱ_t x_0 + √(1 - ᾱ_t) ε + √ᾱ_t x_0 + √(1 - ᾱ_t) ε + √ᾱ_t x_0   (4)\n"
+    curves = Curves("", {"": [(0, 0.001), (1000, 1.0)]}.items(), x_label="step")
+    (tmp_path / "page.html").write_text(shell("a", "a", prose(wide) + to_html([curves])), "utf-8")
+    tab = browser.new_page(viewport={"width": 360, "height": 640})
+    tab.goto((tmp_path / "page.html").as_uri())
+    scrolled = tab.locator(".scrolled")
+    assert scrolled.evaluate("e => e.scrollWidth > e.clientWidth && e.tabIndex === 0")
+    number = tab.locator(".equation svg").bounding_box()
+    assert number["x"] + number["width"] <= 360
+    heights = [text.bounding_box()["height"] for text in tab.locator(".plot text").all()]
+    assert len(heights) > 5 and min(heights) > 10
+    tab.close()
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from ddpm_tutor.pages.words import INDEXED, plain
 from ddpm_tutor.screen.curves import Curves, unscaled
 
 WIDTH, HEIGHT = 640, 256  # of a frame, in the units of its own picture
-LEFT, RIGHT, TOP, BOTTOM = 66, 24, 12, 56  # around it, for letters that are larger on a telephone
+LEFT, RIGHT, TOP, BOTTOM = 66, 24, 12, 52  # around it, for letters that are larger on a telephone
 DASHES = ("", "7 4", "2 3", "9 3 2 3")  # a curve is known by more than its colour
 NEAR = 0.02  # of a step: a round value so near the end of an axis is written there
 MAX_POINTS = 700  # of a curve; more cannot be told apart

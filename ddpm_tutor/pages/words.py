@@ -126,7 +126,7 @@ def accented(html: str) -> str:
     """The same for HTML whose tags hold no such letters."""
 
     def drawn(found: re.Match[str]) -> str:
-        letter, mark = unicodedata.normalize("NFD", found[0])
+        letter, mark = [*unicodedata.normalize("NFD", found[0])]
         tall = " tall" if letter.isupper() or letter in "βδθλhklbdt" else ""
         return f'<span class="accent{tall}" data-mark="{MARKS[mark]}">{letter}<i>{mark}</i></span>'
 
