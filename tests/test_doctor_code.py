@@ -134,9 +134,10 @@ def test_a_network_taught_x_0_and_taken_for_noise_is_a_mistake() -> None:
     ("name", "meaning"),
     [
         ("alphas_cumprod", "alpha_bar"), ("alpha_hat", "alpha_bar"), ("a_bar", "alpha_bar"),
-        ("ab_t", "alpha_bar"), ("alphabar_t", "alpha_bar"), ("alphas_cumprod_prev", "alpha_bar_prev"),
-        ("sqrtmab", "sqrt_one_minus_alpha_bar"), ("sqrt_alphas_cumprod", "sqrt_alpha_bar"),
-        ("b_t", "beta"), ("betas", "beta"), ("alphas", "alpha"), ("oneover_sqrta", "sqrt_recip_alpha"),
+        ("ab_t", "alpha_bar"), ("alphabar_t", "alpha_bar"), ("b_t", "beta"),
+        ("alphas_cumprod_prev", "alpha_bar_prev"), ("sqrt_alphas_cumprod", "sqrt_alpha_bar"),
+        ("sqrtmab", "sqrt_one_minus_alpha_bar"), ("oneover_sqrta", "sqrt_recip_alpha"),
+        ("betas", "beta"), ("alphas", "alpha"),
     ],
 )  # fmt: skip
 def test_arrays_are_known_by_many_names(name: str, meaning: str) -> None:
@@ -205,7 +206,7 @@ def test_what_is_no_file_or_no_piece_gets_a_line() -> None:
 def test_a_notebook_is_read_without_what_speaks_to_jupyter() -> None:
     cells = [
         {"cell_type": "markdown", "source": ["# My model"]},
-        {"cell_type": "code", "source": ["%matplotlib inline\n", "!pip install einops\n", "import torch\n"]},
+        {"cell_type": "code", "source": ["%matplotlib inline\n", "!ls\n", "import torch\n"]},
         {"cell_type": "code", "source": "betas = torch.linspace(1e-4, 0.02, 100)\nT = 100"},
     ]  # fmt: skip
     Path("my.ipynb").write_text(json.dumps({"cells": cells}))

@@ -56,6 +56,7 @@ def look_at_code(console: Console, path: Path, maps: Sequence[str]) -> None:
     for finding in examined.findings:
         show(console, path, source, finding)
     show_missing(console, path, examined)
+    show_count(console, examined)
     if examined.stopped:
         raise TutorError(f"{path}: {examined.stopped}")
     if not examined.findings:
@@ -93,7 +94,7 @@ def mapping(path: Path, piece: str) -> str:
 
 def show_what_was_run(console: Console, examined: "Examined", source: "Source") -> None:
     """That the file was run, and what of it was not."""
-    said = "Run in a sandbox as an import is, without its main part."
+    said = "Run in a sandbox, as far as it defines things: nothing is trained or written."
     if examined.stood_in:
         said += f" Not installed here, and stood in for: {', '.join(examined.stood_in)}."
     inside(console, Text(said, "dim"))
@@ -129,6 +130,17 @@ def show(console: Console, path: Path, source: "Source", finding: "Finding") -> 
         from ddpm_tutor.grading.causes import cause_of
 
         show_leads(console, cause_of(finding.exercise, finding.mistake))
+
+
+def show_count(console: Console, examined: "Examined") -> None:
+    """How many pieces are right, wrong and untried, where there are several."""
+    states = [finding.state for finding in examined.findings]
+    wrong = sum(finding.is_fault for finding in examined.findings)
+    untried = states.count("not called")
+    if len(states) > 1:
+        words = [f"{states.count('right')} right", f"{wrong} wrong"]
+        words += [f"{untried} not tried"] if untried else []
+        console.print(Text(f"{', '.join(words)}.", "bold"))
 
 
 def show_missing(console: Console, path: Path, examined: "Examined") -> None:

@@ -241,12 +241,12 @@ def places_of(project: Project, mapped: Mapping[str, str]) -> tuple[list[Place],
         if not kinds and not own & wanted:
             continue
         try:
-            found.append(place_of_class(project, name, thing))
+            found.append(place_of_class(project, name, thing, mapped))
         except CannotCall as error:
             failed.append(f"{name} could not be made: {error}")
     module = Place("", project.module, project.names)
     module.network = Network(module.chance)
-    look_for_schedule(module, project.names)
+    look_for_schedule(module, named_betas(project.names, mapped))
     other = next((place for place in found if place.schedule), None)
     if other and (module.schedule is None or made_of(other, module)):
         module.schedule, module.arrays, module.holder = (
@@ -261,6 +261,12 @@ def places_of(project: Project, mapped: Mapping[str, str]) -> tuple[list[Place],
                 module.schedule, module.arrays, module.holder,
             )  # fmt: skip
     return [module, *found], failed
+
+
+def named_betas(things: Mapping[str, Any], mapped: Mapping[str, str]) -> dict[str, Any]:
+    """Some things, and that which was said to be the betas under their own name."""
+    name = mapped.get("betas", "").split(".")[-1]
+    return {**things, "betas": things[name]} if name in things else dict(things)
 
 
 def made_of(place: Place, module: Place) -> bool:
@@ -359,7 +365,7 @@ def is_array(value: Any) -> bool:
     return isinstance(value, Tensor | np.ndarray) and value.ndim >= 1 and len(value) > 1
 
 
-def place_of_class(project: Project, name: str, cls: type) -> Place:
+def place_of_class(project: Project, name: str, cls: type, mapped: Mapping[str, str]) -> Place:
     """An object of a class, made with what its constructor asks for.
 
     Raises:
@@ -387,7 +393,7 @@ def place_of_class(project: Project, name: str, cls: type) -> Place:
     things = things_of(place.thing)
     take_sizes(place, things)
     put_network(place, things)
-    look_for_schedule(place, things, place.thing)
+    look_for_schedule(place, named_betas(things, mapped), place.thing)
     if place.schedule is None:
         schedule_from_methods(place)
     return place
