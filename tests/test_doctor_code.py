@@ -144,6 +144,25 @@ def test_arrays_are_known_by_many_names(name: str, meaning: str) -> None:
     assert canonical(name) == meaning and meaning in ARRAYS
 
 
+@pytest.mark.parametrize(
+    ("body", "state", "mistake"),
+    [
+        ("u + w * (c - u)", "right", ""),
+        ("(1 + w) * c - w * u", "right", ""),
+        ("c + w * (u - c)", "mistake", "guidance_swapped"),
+        ("u + w * c", "mistake", "not_subtracted"),
+        ("w * c * c", "differs", ""),
+    ],
+)
+def test_a_function_of_guidance_is_tried(body: str, state: str, mistake: str) -> None:
+    found = examined(
+        "def cfg(model, x, t, y, w):\n    c = model(x, t, y)\n    u = model(x, t, None)\n"
+        f"    return {body}\n"
+    )
+    said = one(found, "guidance")
+    assert (said.state, said.mistake) == (state, mistake), told(found)
+
+
 # --- names that are not usual
 
 
@@ -254,7 +273,7 @@ alphas_cumprod = (1 - betas).cumprod(0)
 def q_sample(x_start, t, noise):
     os.remove("precious.txt")
 
-def sample(model, n):
+def p_sample(model, x, t):
     while True:
         pass
 

@@ -14,7 +14,7 @@ from ddpm_tutor.grading.project_files import (
 )
 from ddpm_tutor.grading.project_loss import Training, try_loss
 from ddpm_tutor.grading.project_parts import PIECES, Piece, Place, pieces_of, places_of
-from ddpm_tutor.grading.project_sampler import Loop, try_sampler
+from ddpm_tutor.grading.project_sampler import Loop, try_guidance, try_sampler
 from ddpm_tutor.grading.project_schedule import ALWAYS_MEANT, OwnSchedule, WrongArray, canonical
 from ddpm_tutor.grading.project_steps import Match, try_step
 from ddpm_tutor.grading.project_trials import checking_of, try_equation
@@ -154,6 +154,7 @@ def findings_of(pieces: Sequence[Piece], project: Project) -> list[Finding]:
         except (Exception, TookTooLong) as error:
             found.append(gave_up(piece, error))
     found += [tried(p, lambda p=p: try_gather(p)) for p in by_kind["gather"]]  # type: ignore[misc]
+    found += [tried(p, lambda p=p: try_guidance(p, project)) for p in by_kind["guidance"]]  # type: ignore[misc]
     return found + together(found, training, loop)
 
 

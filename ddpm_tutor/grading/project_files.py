@@ -34,6 +34,7 @@ MAX_BYTES = 5_000_000  # of a file; a notebook with its pictures may be large
 MODULE = "project_under_trial"  # no name that the project itself may use
 STATEMENT_SECONDS = 3.0  # for one statement
 ALL_SECONDS = 9.0  # for all of them
+MAX_WAIT_SECONDS = 20.0  # beyond that, for what does not compute
 WORKS = ("train", "fit", "main", "run", "evaluate", "test", "plot", "show")  # what a call is named
 
 
@@ -131,7 +132,7 @@ def time_limit(seconds: float) -> Iterator[None]:
     clocks = {signal.SIGVTALRM: signal.ITIMER_VIRTUAL, signal.SIGALRM: signal.ITIMER_REAL}
     before = {number: signal.signal(number, stop) for number in clocks}
     signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
-    signal.setitimer(signal.ITIMER_REAL, WAITING * seconds)
+    signal.setitimer(signal.ITIMER_REAL, min(WAITING * seconds, seconds + MAX_WAIT_SECONDS))
     try:
         yield
     finally:

@@ -14,7 +14,15 @@ import torch
 from torch import Tensor
 
 from ddpm_tutor.grading.coefficients import Probe, fit
-from ddpm_tutor.grading.project_calls import Called, CallFailed, Form, as_images, call, pictures
+from ddpm_tutor.grading.project_calls import (
+    Called,
+    CallFailed,
+    Form,
+    as_images,
+    call,
+    noise,
+    pictures,
+)
 from ddpm_tutor.grading.project_files import Project, TookTooLong
 from ddpm_tutor.grading.project_parts import CannotCall, Piece
 from ddpm_tutor.grading.project_steps import (
@@ -141,6 +149,37 @@ def guidance_in(
                 if pair is not None:
                     return said_of_weights(piece, *pair)
     return None
+
+
+def try_guidance(piece: Piece, project: Project) -> Finding:
+    """How a function that weighs the answers with and without the label does."""
+    place = piece.place
+    network, form = place.network, Form((place.channels, place.size, place.size), "each")
+    assert network is not None
+    labelled, without = noise(form, 1, COUNT), noise(form, 2, COUNT)
+
+    def answer(x: Tensor, told: Tensor, others: tuple[object, ...]) -> Tensor:
+        rows = [(labelled if is_labelled(others, i) else without)[i % COUNT] for i in range(len(x))]
+        return torch.stack(rows)
+
+    network.answer = answer
+    supply = {
+        "model": network, "x_t": noise(form, 3, COUNT), "t": torch.full((COUNT,), 5),
+        "labels": torch.arange(COUNT), "null_label": 10, "guidance": WEIGHT,
+    }  # fmt: skip
+    try:
+        done = call(piece, supply, form)
+    except CannotCall as error:
+        return not_called(piece, error)
+    except CallFailed as failed:
+        return of_failure(piece, failed.error, None, project)
+    result = next((r for r in done.results if r.shape == labelled.shape), None)
+    inputs = {"with": labelled.double(), "without": without.double()}
+    found = None if result is None else fit(Probe(result.double(), inputs, [""] * COUNT))
+    if found is None:
+        says = "What it gives is no sum of the two answers, each times a number."
+        return Finding("guidance", piece.name, "differs", says, piece.line, exercise=GUIDANCE)
+    return said_of_weights(piece, *(float(found[name].mean()) for name in inputs))
 
 
 def weights(
