@@ -318,6 +318,6 @@ def test_code_that_ends_python_loses_only_what_comes_after(folder: Path) -> None
 
 
 def test_every_piece_has_a_title() -> None:
-    from ddpm_tutor.grading.project_parts import PIECES as KNOWN
+    from ddpm_tutor.grading.project_names import PIECES as KNOWN
 
     assert set(KNOWN) | {"schedule", "together"} == set(doctor_code.TITLES)

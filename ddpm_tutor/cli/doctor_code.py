@@ -38,7 +38,7 @@ def look_at_code(console: Console, path: Path, maps: Sequence[str]) -> None:
     Raises:
         UsageError: it is no code, or --map names what there is not.
         TutorError: it cannot be read, or nothing in it is a piece of a diffusion model.
-        Exit: with 1, where something is wrong.
+        Exit: with 1, where something is wrong, or nothing could be tried.
     """
     mapped = read_maps(maps)
     with console.status(Text(f"Trying {path} in a sandbox ...")):
@@ -64,7 +64,8 @@ def look_at_code(console: Console, path: Path, maps: Sequence[str]) -> None:
             f"{path} has no function with a usual name, such as q_sample, p_sample or betas.\n"
             f"Say which is which: {mapping(path, 'q_sample')}"
         )
-    if any(finding.is_fault for finding in examined.findings):
+    untried = all(finding.state == "not called" for finding in examined.findings)
+    if untried or any(finding.is_fault for finding in examined.findings):
         raise typer.Exit(1)
 
 

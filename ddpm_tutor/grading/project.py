@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from ddpm_tutor.grading.project_arguments import Piece, Place
 from ddpm_tutor.grading.project_encodings import try_gather, try_time_encoding
 from ddpm_tutor.grading.project_files import (
     Project,
@@ -12,9 +13,11 @@ from ddpm_tutor.grading.project_files import (
     run_project,
     why_stopped,
 )
+from ddpm_tutor.grading.project_guidance import try_guidance
 from ddpm_tutor.grading.project_loss import Training, try_loss
-from ddpm_tutor.grading.project_parts import PIECES, Piece, Place, pieces_of, places_of
-from ddpm_tutor.grading.project_sampler import Loop, try_guidance, try_sampler
+from ddpm_tutor.grading.project_names import PIECES
+from ddpm_tutor.grading.project_parts import pieces_of, places_of
+from ddpm_tutor.grading.project_sampler import Loop, try_sampler
 from ddpm_tutor.grading.project_schedule import ALWAYS_MEANT, OwnSchedule, WrongArray, canonical
 from ddpm_tutor.grading.project_steps import Match, try_step
 from ddpm_tutor.grading.project_trials import checking_of, try_equation

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ddpm_tutor.grading.coefficients import Probe, compared, fit, schedule_at, sentence
+from ddpm_tutor.grading.project_arguments import CannotCall, Piece
 from ddpm_tutor.grading.project_calls import (
     CallFailed,
     Form,
@@ -26,7 +27,7 @@ from ddpm_tutor.grading.project_calls import (
     t_in,
 )
 from ddpm_tutor.grading.project_files import Project, TookTooLong
-from ddpm_tutor.grading.project_parts import CannotCall, Piece, plain
+from ddpm_tutor.grading.project_names import plain
 from ddpm_tutor.grading.project_trials import (
     exercise_of,
     no_schedule,

@@ -13,6 +13,7 @@ from ddpm_tutor.course.exercise import Exercise, all_exercises
 from ddpm_tutor.errors import line_in
 from ddpm_tutor.grading.coefficients import Probe, compared, fit, schedule_at, sentence
 from ddpm_tutor.grading.known_mistakes import recognised
+from ddpm_tutor.grading.project_arguments import CannotCall, Piece
 from ddpm_tutor.grading.project_calls import (
     BATCH,
     CallFailed,
@@ -24,7 +25,6 @@ from ddpm_tutor.grading.project_calls import (
     working_form,
 )
 from ddpm_tutor.grading.project_files import Project, why_stopped
-from ddpm_tutor.grading.project_parts import CannotCall, Piece
 from ddpm_tutor.grading.project_verdict import Finding
 from ddpm_tutor.grading.trials import Outcome, alike, in_a_line, outcome_of
 from ddpm_tutor.science.diffusion import q_sample
