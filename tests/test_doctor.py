@@ -397,11 +397,6 @@ def test_the_doctor_says_what_looks_right(real: Tensor, folder: Path) -> None:
     assert "Looks right" in said and "Saved: beside.png" in said
 
 
-def test_code_has_its_place(folder: Path) -> None:
-    Path("mine.py").write_text("raise SystemExit(3)")
-    assert "mine.py is code" in tutor("mine.py", code=2).stderr
-
-
 # --- labels
 
 

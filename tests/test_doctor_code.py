@@ -134,13 +134,33 @@ def test_a_network_taught_x_0_and_taken_for_noise_is_a_mistake() -> None:
     ("name", "meaning"),
     [
         ("alphas_cumprod", "alpha_bar"), ("alpha_hat", "alpha_bar"), ("a_bar", "alpha_bar"),
-        ("ab_t", "alpha_bar"), ("alphabar_t", "alpha_bar"), ("alphas_cumprod_prev", "alpha_bar_prev"),
-        ("sqrtmab", "sqrt_one_minus_alpha_bar"), ("sqrt_alphas_cumprod", "sqrt_alpha_bar"),
-        ("b_t", "beta"), ("betas", "beta"), ("alphas", "alpha"), ("oneover_sqrta", "sqrt_recip_alpha"),
+        ("ab_t", "alpha_bar"), ("alphabar_t", "alpha_bar"), ("b_t", "beta"),
+        ("alphas_cumprod_prev", "alpha_bar_prev"), ("sqrt_alphas_cumprod", "sqrt_alpha_bar"),
+        ("sqrtmab", "sqrt_one_minus_alpha_bar"), ("oneover_sqrta", "sqrt_recip_alpha"),
+        ("betas", "beta"), ("alphas", "alpha"),
     ],
 )  # fmt: skip
 def test_arrays_are_known_by_many_names(name: str, meaning: str) -> None:
     assert canonical(name) == meaning and meaning in ARRAYS
+
+
+@pytest.mark.parametrize(
+    ("body", "state", "mistake"),
+    [
+        ("u + w * (c - u)", "right", ""),
+        ("(1 + w) * c - w * u", "right", ""),
+        ("c + w * (u - c)", "mistake", "guidance_swapped"),
+        ("u + w * c", "mistake", "not_subtracted"),
+        ("w * c * c", "differs", ""),
+    ],
+)
+def test_a_function_of_guidance_is_tried(body: str, state: str, mistake: str) -> None:
+    found = examined(
+        "def cfg(model, x, t, y, w):\n    c = model(x, t, y)\n    u = model(x, t, None)\n"
+        f"    return {body}\n"
+    )
+    said = one(found, "guidance")
+    assert (said.state, said.mistake) == (state, mistake), told(found)
 
 
 # --- names that are not usual
@@ -205,7 +225,7 @@ def test_what_is_no_file_or_no_piece_gets_a_line() -> None:
 def test_a_notebook_is_read_without_what_speaks_to_jupyter() -> None:
     cells = [
         {"cell_type": "markdown", "source": ["# My model"]},
-        {"cell_type": "code", "source": ["%matplotlib inline\n", "!pip install einops\n", "import torch\n"]},
+        {"cell_type": "code", "source": ["%matplotlib inline\n", "!ls\n", "import torch\n"]},
         {"cell_type": "code", "source": "betas = torch.linspace(1e-4, 0.02, 100)\nT = 100"},
     ]  # fmt: skip
     Path("my.ipynb").write_text(json.dumps({"cells": cells}))
@@ -253,7 +273,7 @@ alphas_cumprod = (1 - betas).cumprod(0)
 def q_sample(x_start, t, noise):
     os.remove("precious.txt")
 
-def sample(model, n):
+def p_sample(model, x, t):
     while True:
         pass
 
@@ -298,6 +318,6 @@ def test_code_that_ends_python_loses_only_what_comes_after(folder: Path) -> None
 
 
 def test_every_piece_has_a_title() -> None:
-    from ddpm_tutor.grading.project_parts import PIECES as KNOWN
+    from ddpm_tutor.grading.project_names import PIECES as KNOWN
 
     assert set(KNOWN) | {"schedule", "together"} == set(doctor_code.TITLES)

@@ -38,7 +38,7 @@ def look_at_code(console: Console, path: Path, maps: Sequence[str]) -> None:
     Raises:
         UsageError: it is no code, or --map names what there is not.
         TutorError: it cannot be read, or nothing in it is a piece of a diffusion model.
-        Exit: with 1, where something is wrong.
+        Exit: with 1, where something is wrong, or nothing could be tried.
     """
     mapped = read_maps(maps)
     with console.status(Text(f"Trying {path} in a sandbox ...")):
@@ -56,6 +56,7 @@ def look_at_code(console: Console, path: Path, maps: Sequence[str]) -> None:
     for finding in examined.findings:
         show(console, path, source, finding)
     show_missing(console, path, examined)
+    show_count(console, examined)
     if examined.stopped:
         raise TutorError(f"{path}: {examined.stopped}")
     if not examined.findings:
@@ -63,7 +64,8 @@ def look_at_code(console: Console, path: Path, maps: Sequence[str]) -> None:
             f"{path} has no function with a usual name, such as q_sample, p_sample or betas.\n"
             f"Say which is which: {mapping(path, 'q_sample')}"
         )
-    if any(finding.is_fault for finding in examined.findings):
+    untried = all(finding.state == "not called" for finding in examined.findings)
+    if untried or any(finding.is_fault for finding in examined.findings):
         raise typer.Exit(1)
 
 
@@ -93,7 +95,7 @@ def mapping(path: Path, piece: str) -> str:
 
 def show_what_was_run(console: Console, examined: "Examined", source: "Source") -> None:
     """That the file was run, and what of it was not."""
-    said = "Run in a sandbox as an import is, without its main part."
+    said = "Run in a sandbox, as far as it defines things: nothing is trained or written."
     if examined.stood_in:
         said += f" Not installed here, and stood in for: {', '.join(examined.stood_in)}."
     inside(console, Text(said, "dim"))
@@ -129,6 +131,17 @@ def show(console: Console, path: Path, source: "Source", finding: "Finding") -> 
         from ddpm_tutor.grading.causes import cause_of
 
         show_leads(console, cause_of(finding.exercise, finding.mistake))
+
+
+def show_count(console: Console, examined: "Examined") -> None:
+    """How many pieces are right, wrong and untried, where there are several."""
+    states = [finding.state for finding in examined.findings]
+    wrong = sum(finding.is_fault for finding in examined.findings)
+    untried = states.count("not called")
+    if len(states) > 1:
+        words = [f"{states.count('right')} right", f"{wrong} wrong"]
+        words += [f"{untried} not tried"] if untried else []
+        console.print(Text(f"{', '.join(words)}.", "bold"))
 
 
 def show_missing(console: Console, path: Path, examined: "Examined") -> None:

@@ -4,17 +4,25 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from ddpm_tutor.grading.project_arguments import Piece, Place
 from ddpm_tutor.grading.project_encodings import try_gather, try_time_encoding
-from ddpm_tutor.grading.project_files import Project, Source, TookTooLong, run_project
+from ddpm_tutor.grading.project_files import (
+    Project,
+    Source,
+    TookTooLong,
+    run_project,
+    why_stopped,
+)
+from ddpm_tutor.grading.project_guidance import try_guidance
 from ddpm_tutor.grading.project_loss import Training, try_loss
-from ddpm_tutor.grading.project_parts import PIECES, Piece, Place, pieces_of, places_of
+from ddpm_tutor.grading.project_names import PIECES
+from ddpm_tutor.grading.project_parts import pieces_of, places_of
 from ddpm_tutor.grading.project_sampler import Loop, try_sampler
 from ddpm_tutor.grading.project_schedule import ALWAYS_MEANT, OwnSchedule, WrongArray, canonical
 from ddpm_tutor.grading.project_steps import Match, try_step
 from ddpm_tutor.grading.project_trials import checking_of, try_equation
 from ddpm_tutor.grading.project_verdict import Examined, Finding
 from ddpm_tutor.grading.recorded_chance import Chance, recording
-from ddpm_tutor.grading.trials import in_a_line
 
 # what there is to a model, in words, by piece: those that are told where they are not found
 WANTED = {
@@ -56,7 +64,10 @@ def examine(
     kinds |= {"step"} if "sampler" in kinds else set()
     kinds |= {"q_sample"} if "loss" in kinds else set()
     missing = {kind: words for kind, words in WANTED.items() if kind not in kinds}
-    return replace(told, findings=in_order(findings), missing=missing)
+    convention = told.convention
+    if convention and len(counts := {counted(f) for f in findings if f.shift is not None}) == 1:
+        convention = f"t from {counts.pop()}, {convention}"
+    return replace(told, convention=convention, findings=in_order(findings), missing=missing)
 
 
 def load_exercises() -> None:
@@ -146,6 +157,7 @@ def findings_of(pieces: Sequence[Piece], project: Project) -> list[Finding]:
         except (Exception, TookTooLong) as error:
             found.append(gave_up(piece, error))
     found += [tried(p, lambda p=p: try_gather(p)) for p in by_kind["gather"]]  # type: ignore[misc]
+    found += [tried(p, lambda p=p: try_guidance(p, project)) for p in by_kind["guidance"]]  # type: ignore[misc]
     return found + together(found, training, loop)
 
 
@@ -172,7 +184,7 @@ def tried(piece: Piece, how: Callable[[], Finding]) -> Finding:
 
 def gave_up(piece: Piece, error: BaseException) -> Finding:
     """Of a piece whose trial itself did not come to an end."""
-    says = f"It could not be tried ({in_a_line(error)})."
+    says = f"It could not be tried ({why_stopped(error)})."
     return Finding(piece.kind, piece.name, "not called", says, piece.line)
 
 

@@ -3,15 +3,14 @@ for all, torch's tensors or NumPy's arrays, pictures or points.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from ddpm_tutor.grading.project_arguments import CALL_SECONDS, CannotCall, Piece, all_arguments
 from ddpm_tutor.grading.project_files import TookTooLong, time_limit
-from ddpm_tutor.grading.project_parts import CALL_SECONDS, CannotCall, Piece, all_arguments
 from ddpm_tutor.grading.recorded_chance import Chance, recording, tensor_of
 
 BATCH = 5  # unlike the sides of a picture, so that wrong broadcasting stops
@@ -210,15 +209,3 @@ def as_images(value: Tensor) -> Tensor:
     """(B, C, H, W) of pictures or points: exercises take nothing else."""
     flat = value.detach().cpu()
     return flat if flat.ndim == 4 else flat.reshape(len(flat), 1, 1, -1)
-
-
-def with_form(form: Form, **changes: Any) -> Form:
-    """The same form, but for this."""
-    return replace(form, **changes)
-
-
-def as_float(value: Any) -> Tensor:
-    """A number or an array as float32."""
-    found = tensor_of(np.asarray(value)) if not isinstance(value, Tensor) else value
-    assert found is not None
-    return found.float()

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from ddpm_tutor.grading.known_mistakes import recognised
+from ddpm_tutor.grading.project_arguments import CALL_SECONDS, CannotCall, Piece, arguments
 from ddpm_tutor.grading.project_calls import BATCH, CallFailed, Form, call, t_in
 from ddpm_tutor.grading.project_files import TookTooLong, time_limit
-from ddpm_tutor.grading.project_parts import CALL_SECONDS, CannotCall, Piece, arguments
 from ddpm_tutor.grading.project_trials import checking_of, exercise_of, not_called
 from ddpm_tutor.grading.project_verdict import Finding
 from ddpm_tutor.grading.recorded_chance import recording

@@ -13,25 +13,25 @@ import json
 import linecache
 import signal
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any
 
-from torch import Tensor, nn
-
 from ddpm_tutor.course.cells import read_source
 from ddpm_tutor.errors import TutorError, UsageError
+from ddpm_tutor.grading.project_stand_ins import StandInFinder
+from ddpm_tutor.grading.sandbox import WAITING
 from ddpm_tutor.grading.trials import in_a_line
 
 MAX_BYTES = 5_000_000  # of a file; a notebook with its pictures may be large
 MODULE = "project_under_trial"  # no name that the project itself may use
 STATEMENT_SECONDS = 3.0  # for one statement
 ALL_SECONDS = 9.0  # for all of them
+MAX_WAIT_SECONDS = 20.0  # beyond that, for what does not compute
 WORKS = ("train", "fit", "main", "run", "evaluate", "test", "plot", "show")  # what a call is named
 
 
@@ -116,21 +116,26 @@ class TookTooLong(BaseException):
 
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Stops what runs inside by `TookTooLong`, where the system has an alarm clock."""
+    """Stops what runs inside by `TookTooLong`, after so many seconds of computing, or six times as
+    many on the clock: a busy machine is slow, and what sleeps does not compute.
+    """
     if not hasattr(signal, "setitimer"):
         yield  # Windows: the limit of the whole trial has to do
         return
 
     def stop(number: int, frame: FrameType | None) -> None:
-        raise TookTooLong(f"It took longer than {seconds:g} s, and was stopped")
+        raise TookTooLong(f"it took longer than {seconds:g} s, and was stopped")
 
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    clocks = {signal.SIGVTALRM: signal.ITIMER_VIRTUAL, signal.SIGALRM: signal.ITIMER_REAL}
+    before = {number: signal.signal(number, stop) for number in clocks}
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+    signal.setitimer(signal.ITIMER_REAL, min(WAITING * seconds, seconds + MAX_WAIT_SECONDS))
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        for number, clock in clocks.items():
+            signal.setitimer(clock, 0)
+            signal.signal(number, before[number])
 
 
 @dataclass
@@ -239,8 +244,6 @@ def packages_of(folder: Path, module: ModuleType, tree: ast.Module) -> None:
 
 def run_statements(body: Sequence[ast.stmt], project: Project, budget: list[float]) -> None:
     """Runs one statement after another; notes those that are left out, or fail."""
-    import time
-
     for node in body:
         if isinstance(node, ast.If):
             if "__name__" not in ast.unparse(node.test):
@@ -250,18 +253,18 @@ def run_statements(body: Sequence[ast.stmt], project: Project, budget: list[floa
             if why != "-":
                 project.left_out.append((node.lineno, why))
             continue
-        began = time.perf_counter()
+        began = time.process_time()
         try:
             if budget[0] <= 0:
-                raise TookTooLong("No time is left for it")
+                raise TookTooLong("no time is left for it")
             code = compile(
                 ast.Module([node], []), str(project.path), "exec", dont_inherit=True, optimize=0
             )
             with time_limit(min(STATEMENT_SECONDS, budget[0])):
                 exec(code, project.names)
         except (Exception, SystemExit, TookTooLong) as error:
-            project.left_out.append((node.lineno, f"{in_words(node)}: {in_a_line(error)}"))
-        budget[0] -= time.perf_counter() - began
+            project.left_out.append((node.lineno, f"{in_words(node)}: {why_stopped(error)}"))
+        budget[0] -= time.process_time() - began
 
 
 def branch_of(node: ast.If, project: Project) -> list[ast.stmt]:
@@ -297,6 +300,11 @@ def why_left_out(node: ast.stmt) -> str:
     return "-" if isinstance(node, ast.Assert | ast.Delete | ast.Raise) else ""
 
 
+def why_stopped(error: BaseException) -> str:
+    """An error in a line; of what was stopped, that it was."""
+    return str(error) if isinstance(error, TookTooLong) else in_a_line(error)
+
+
 def called(node: ast.Call) -> str:
     """The last name of what is called."""
     function = node.func
@@ -311,106 +319,8 @@ def in_words(node: ast.stmt) -> str:
         case ast.FunctionDef() | ast.ClassDef():
             return f"{'class' if isinstance(node, ast.ClassDef) else 'def'} {node.name}"
         case ast.For() | ast.While() | ast.With():
-            return f"a `{type(node).__name__.lower()}`"
+            return f"the `{type(node).__name__.lower()}` that begins there"
         case ast.Assign():
             return f"{ast.unparse(node.targets[0])} = ..."
         case _:
             return ast.unparse(node).splitlines()[0][:40]
-
-
-# --- what stands in for packages that are not installed
-
-
-class StandIn:
-    """Anything of a package that is not installed: it can be called, read, entered, derived from,
-    and does nothing.
-    """
-
-    def __init__(self, name: str = "") -> None:
-        self.__name__ = name
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return StandIn(name)
-
-    def __call__(self, *given: Any, **named: Any) -> Any:
-        if self.__name__ == "reduce" and len(given) == 3 and isinstance(given[0], Tensor):
-            return getattr(given[0].flatten(1), given[2])(1)  # einops, "b ... -> b"
-        if self.__name__ == "trange":
-            return Passing(range(*given))
-        if self.__name__ == "tqdm":
-            return Passing(*given[:1])
-        return given[0] if len(given) == 1 and callable(given[0]) and not named else StandIn()
-
-    def __mro_entries__(self, bases: tuple[Any, ...]) -> tuple[type, ...]:
-        others = [b for b in bases if isinstance(b, type)]
-        first = next(b for b in bases if isinstance(b, StandIn)) is self
-        return (nn.Module,) if first and not any(issubclass(b, nn.Module) for b in others) else ()
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(())
-
-    def __enter__(self) -> "StandIn":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return None
-
-    def __bool__(self) -> bool:
-        return False
-
-
-class Passing:
-    """A progress bar that shows nothing."""
-
-    def __init__(self, things: Any = ()) -> None:
-        self.things = things
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self.things)
-
-    def __len__(self) -> int:
-        return len(self.things)
-
-    def __enter__(self) -> "Passing":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return None
-
-    def __getattr__(self, name: str) -> Any:
-        return lambda *_, **__: None
-
-
-class StandInModule(ModuleType):
-    """A module of a package that is not installed."""
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return StandIn(name)
-
-
-class StandInFinder(MetaPathFinder, Loader):
-    """Finds, last of all, the packages that a project imports and that are not there."""
-
-    def __init__(self, names: set[str], found: list[str]) -> None:
-        self.names, self.found = names, found
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        top = fullname.split(".")[0]
-        if top not in self.names or (top in sys.modules and top not in self.found):
-            return None
-        return importlib.util.spec_from_loader(fullname, self, is_package=True)
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType:
-        top = spec.name.split(".")[0]
-        if top not in self.found:
-            self.found.append(top)
-        return StandInModule(spec.name)
-
-    def exec_module(self, module: ModuleType) -> None:
-        pass

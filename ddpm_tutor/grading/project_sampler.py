@@ -7,22 +7,22 @@ where the loop is written out in one function.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from itertools import pairwise, product
+from itertools import pairwise
 
 import torch
-from torch import Tensor
 
-from ddpm_tutor.grading.coefficients import Probe, fit
-from ddpm_tutor.grading.project_calls import Called, CallFailed, Form, as_images, call, pictures
-from ddpm_tutor.grading.project_files import Project, TookTooLong
-from ddpm_tutor.grading.project_parts import CannotCall, Piece
+from ddpm_tutor.grading.project_arguments import CannotCall, Piece
+from ddpm_tutor.grading.project_calls import (
+    CallFailed,
+    as_images,
+)
+from ddpm_tutor.grading.project_files import Project
+from ddpm_tutor.grading.project_guidance import guidance_in
 from ddpm_tutor.grading.project_steps import (
     PREDICTS,
     STEP,
     Match,
     Transition,
-    answer_for,
     conventions,
     eps_of,
     matched,
@@ -37,38 +37,15 @@ from ddpm_tutor.grading.project_trials import (
     own_taken,
 )
 from ddpm_tutor.grading.project_verdict import Finding
-from ddpm_tutor.grading.recorded_chance import Asked, Event, Normal, tensor_of
+from ddpm_tutor.grading.project_watching import (
+    COUNT,
+    Watched,
+    watch,
+)
 from ddpm_tutor.science.schedule import Schedule
 
-LOOP, GUIDANCE = 9, 14  # the exercises that ask for them
-COUNT = 2  # pictures that are drawn
-LOOP_SECONDS = 10.0
+LOOP = 9  # the exercise that asks for it
 SEEN = 12  # steps that are looked at
-WEIGHT = 3.0  # the guidance that is asked for
-
-
-@dataclass(frozen=True)
-class Question:
-    """A question to the network, with what was drawn before it and after it."""
-
-    asked: Asked
-    before: Tensor | None
-    after: Tensor | None
-    all: tuple[Asked, ...]  # this question, and those about the same x_t
-
-
-@dataclass(frozen=True)
-class Watched:
-    """A loop that has been run."""
-
-    questions: list[Question]
-    last: Tensor | None  # what it has returned
-    start: Tensor | None  # the noise that was drawn first
-
-    @property
-    def told(self) -> list[float]:
-        """The t that the network was told, step by step."""
-        return [float(q.asked.told[0]) if len(q.asked.told) else -1.0 for q in self.questions]
 
 
 @dataclass(frozen=True)
@@ -118,238 +95,6 @@ def try_sampler(
         best = best or (found, loop)
     assert best is not None
     return best
-
-
-def guidance_in(
-    piece: Piece, schedule: Schedule, watched: Watched, predicts: str
-) -> Finding | None:
-    """How a loop weighs the answers with and without the label; None where it asks for one alone,
-    or where that cannot be seen.
-    """
-    twice = len(watched.questions[0].asked.x) == 2 * COUNT or len(watched.questions[0].all) == 2
-    if not twice or predicts != "noise":
-        return None
-    try:
-        apart = watch(piece, schedule, predicts, apart=0.3)
-    except (CallFailed, CannotCall):
-        return None
-    ends = {schedule.T, len(apart.questions)}
-    for way in ("after", "before"):
-        for k in (len(apart.questions) // 2, len(apart.questions) // 3):
-            found = [weights(schedule, apart, k, end - k, way) for end in ends]
-            for pair in found:
-                if pair is not None:
-                    return said_of_weights(piece, *pair)
-    return None
-
-
-def weights(
-    schedule: Schedule, watched: Watched, k: int, s: int, way: str
-) -> tuple[float, float] | None:
-    """By what step k, at the paper's t = s, multiplies the answer with the label, and that without;
-    None where it is not linear in them.
-    """
-    question, after = watched.questions[k], watched.questions[k + 1].asked
-    rows = [
-        (is_labelled(one.others, i), one.answer.detach()[i])
-        for one in question.all
-        for i in range(len(one.answer))
-    ]
-    labelled = [row for is_with, row in rows if is_with][:COUNT]
-    without = [row for is_with, row in rows if not is_with][:COUNT]
-    z = question.after if way == "after" else question.before
-    if len(labelled) < COUNT or len(without) < COUNT or z is None:
-        return None
-    inputs = {
-        "with": torch.stack(labelled), "without": torch.stack(without),
-        "x_t": question.asked.x[:COUNT], "z": z[:COUNT],
-    }  # fmt: skip
-    images = {name: as_images(value).double() for name, value in inputs.items()}
-    found = fit(Probe(as_images(after.x[:COUNT]).double(), images, [""] * COUNT))
-    if found is None:
-        return None
-    beta, alpha, bar = schedule.beta[s], schedule.alpha[s], schedule.alpha_bar[s]
-    size = float(-beta / ((1 - bar).sqrt() * alpha.sqrt()))
-    return float(found["with"].mean()) / size, float(found["without"].mean()) / size
-
-
-def said_of_weights(piece: Piece, labelled: float, without: float) -> Finding:
-    """What to say of the weights of the two answers, where `WEIGHT` was asked for."""
-    w = WEIGHT
-    known = {
-        (w, 1 - w): ("right", "with guidance w = 1 it is the answer with the label alone"),
-        (1 + w, -w): ("right", "w counts as in Ho and Salimans: w = 0 is the label alone"),
-        (1 - w, w): ("mistake", "guidance_swapped"),
-        (-w, 1 + w): ("mistake", "guidance_swapped"),
-        (w, -w): ("mistake", "only_the_difference"),
-        (w, 0.0): ("mistake", "only_scaled"),
-        (w, 1.0): ("mistake", "not_subtracted"),
-        (w, 1 + w): ("mistake", "plus"),
-        (1.0, 0.0): ("mistake", "unguided"),
-        (0.0, 1.0): ("mistake", "unconditional"),
-        (0.5, 0.5): ("mistake", "mean_of_both"),
-    }
-    numbers = (
-        f"With w = {w:g} it takes {labelled:.3g} times the answer with the label, and "
-        f"{without:.3g} times that without."
-    )
-    for pair, (state, words) in known.items():
-        if max(abs(labelled - pair[0]), abs(without - pair[1])) < 0.03:
-            if state == "right":
-                return Finding(
-                    "guidance", piece.name, "right", "It is right.", piece.line,
-                    exercise=GUIDANCE, notes=(words,),
-                )  # fmt: skip
-            mistake = exercise_of(GUIDANCE).mistake(words)
-            return Finding(
-                "guidance", piece.name, "mistake", mistake.what, piece.line, words, GUIDANCE,
-                mistake.leads_to, numbers,
-            )  # fmt: skip
-    says = f"{numbers} {w:g} and {1 - w:g} belong there."
-    return Finding("guidance", piece.name, "differs", says, piece.line, exercise=GUIDANCE)
-
-
-def watch(piece: Piece, schedule: Schedule, predicts: str, apart: float = 0.0) -> Watched:
-    """Runs the loop.
-
-    Args:
-        apart: how far from each other the network's answers with and without the label are.
-
-    Raises:
-        CannotCall, CallFailed: it cannot be run.
-    """
-    place = piece.place
-    network = place.network
-    assert network is not None
-    own = place.schedule
-    assert own is not None
-    first: CallFailed | None = None
-    usual = (place.channels, place.size, place.size)
-    for shape in dict.fromkeys([usual, (3, place.size, place.size), (2,)]):
-        form = Form(shape, "each")
-        network.answer = partial(answer_of, schedule, own.shift, predicts, apart)
-        start = torch.randn((COUNT, *shape), generator=torch.Generator().manual_seed(9))
-        supply = {
-            "model": network, "shape": (COUNT, *shape), "count": COUNT, "channels": shape[0],
-            "labels": torch.arange(COUNT), "guidance": WEIGHT, "T": own.schedule.T, "x_T": start,
-        }  # fmt: skip
-        for order, size in product(range(2), (place.size, shape)):
-            supply["size"] = size
-            try:
-                done = call(piece, supply, form, seed=5, order=order, seconds=LOOP_SECONDS)
-                return as_watched(done)
-            except CallFailed as failed:
-                first = first or failed
-                if isinstance(failed.error, TookTooLong):
-                    raise
-            except CannotCall:
-                if order == 0:
-                    raise
-                break
-    assert first is not None
-    raise first
-
-
-def answer_of(
-    schedule: Schedule, shift: int, predicts: str, apart: float, x: Tensor, told: Tensor,
-    others: tuple[object, ...],
-) -> Tensor:  # fmt: skip
-    """What a network that knows x_0 answers; without the label it says something else, so far
-    apart.
-    """
-    s = step_told(told, schedule.T, shift)
-    x_0 = pictures(Form(tuple(x.shape[1:]), "each"), 3, COUNT)
-    x_0 = x_0.repeat(-(-len(x) // COUNT), *[1] * (x.ndim - 1))[: len(x)].to(x.dtype)
-    found = answer_for(schedule, s, x, x_0, predicts)
-    if not apart:
-        return found
-    without = ~torch.tensor([is_labelled(others, i) for i in range(len(x))])
-    return found + apart * without.view(-1, *[1] * (x.ndim - 1)) * x_0.flip(-1)
-
-
-def is_labelled(others: tuple[object, ...], i: int) -> bool:
-    """Whether the network is told the label of picture `i`: the one that was asked for, and no
-    mask that hides it.
-    """
-    rows = [v.flatten() for other in others if (v := tensor_of(other)) is not None and v.numel()]
-    if not rows:
-        return False
-    values = [float(row[i if len(row) > i else 0]) for row in rows]
-    hidden = any(
-        row.is_floating_point() and value == 1 for row, value in zip(rows, values, strict=True)
-    )
-    if len(rows) > 1:
-        return not hidden and not (not rows[-1].is_floating_point() and values[-1] == 1 and
-                                   set(rows[-1].tolist()) <= {0, 1})  # fmt: skip
-    return values[0] == i % COUNT
-
-
-def step_told(told: Tensor, T: int, shift: int) -> int:
-    """The paper's t that a network is told, more or less."""
-    if not told.numel():
-        return T
-    value = float(told.flatten()[0])
-    if told.is_floating_point() and 0 <= value <= 1 and value != int(value):
-        value *= T
-    return min(max(round(value) + shift, 1), T)
-
-
-def as_watched(done: Called) -> Watched:
-    """The questions of a loop, one for each step, with the noise that was drawn around them."""
-    events: list[Event] = done.chance.events
-    places = [i for i, event in enumerate(events) if isinstance(event, Asked)]
-    merged = [
-        i for k, i in enumerate(places)
-        if k == 0 or not same_question(events[places[k - 1]], events[i])
-    ]  # fmt: skip
-    questions = []
-    for k, i in enumerate(merged):
-        asked = events[i]
-        assert isinstance(asked, Asked)
-        low = merged[k - 1] if k else -1
-        high = merged[k + 1] if k + 1 < len(merged) else len(events)
-        shape = asked.x.shape
-        before, after = (
-            [
-                e.values
-                for e in events[a:b]
-                if isinstance(e, Normal) and e.values.shape[1:] == shape[1:]
-            ]
-            for a, b in ((low + 1, i), (i + 1, high))
-        )
-        if k == 0:
-            before = before[1:]
-        same = tuple(e for e in events[i:high] if isinstance(e, Asked))
-        questions.append(
-            Question(asked, before[-1] if before else None, after[-1] if after else None, same)
-        )
-    shape = questions[0].asked.x.shape if questions else torch.Size()
-    last = [r for r in done.results if r.shape[1:] == shape[1:]]
-    start = (
-        next((e.values for e in events[: merged[0]] if isinstance(e, Normal)), None)
-        if merged
-        else None
-    )
-    return Watched(questions, last_of(last), start)
-
-
-def last_of(results: Sequence[Tensor]) -> Tensor | None:
-    """The drawn pictures among what was returned: of a list of moments the last one."""
-    if not results:
-        return None
-    return results[-1] if len(results) > 4 else results[0]
-
-
-def same_question(one: Event, other: Event) -> bool:
-    """Whether the network is asked about one x_t twice, as with and without a label."""
-    assert isinstance(one, Asked) and isinstance(other, Asked)
-    return (
-        one.x.shape == other.x.shape
-        and torch.equal(one.x, other.x)
-        and torch.equal(one.told, other.told)
-        and len(one.told) > 0
-        and one.others != ()
-    )
 
 
 # --- judging

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ddpm_tutor.grading.coefficients import Probe, compared, fit, schedule_at, sentence
+from ddpm_tutor.grading.project_arguments import CannotCall, Piece
 from ddpm_tutor.grading.project_calls import (
     CallFailed,
     Form,
@@ -26,7 +27,7 @@ from ddpm_tutor.grading.project_calls import (
     t_in,
 )
 from ddpm_tutor.grading.project_files import Project, TookTooLong
-from ddpm_tutor.grading.project_parts import CannotCall, Piece, plain
+from ddpm_tutor.grading.project_names import plain
 from ddpm_tutor.grading.project_trials import (
     exercise_of,
     no_schedule,
@@ -48,6 +49,7 @@ OF_MEAN = (
 OF_POSTERIOR = ("swapped", "no_root", "later_root", "half_divided", "not_divided", "off_by_one")
 PREDICTS = {"noise": "ε", "x_0": "x_0", "v": "v"}  # what a network may predict
 BATCH = 3
+FITTED = 4  # steps whose coefficients are looked at
 LAST = "last step"  # where only that is another, in no way that is known
 VISIBLE = 0.004  # of what counts as the same: what computing in float32 adds is far less
 
@@ -360,12 +362,14 @@ def said_of_steps(
             piece.kind, piece.name, "right", "It is right.", piece.line, exercise=STEP,
             notes=(conventions(match),), shift=shift,
         )  # fmt: skip
-    numbers = coefficients_of_steps(schedule, steps, predicts, shift)
     if match is not None and match.mean == (0, "") and match.noise == LAST:
         says = "All steps are right but the last one, which leads to the picture."
         return Finding(
             piece.kind, piece.name, "differs", says, piece.line, exercise=STEP, shift=shift
         )
+    last = match is not None and match.noise.startswith("last_noise") and not match.mean[1]
+    # that does not show in the other steps
+    numbers = "" if last else coefficients_of_steps(schedule, steps, predicts, shift)
     whole = match is not None and match.noise == "whole" and match.mean == (0, "")
     if match is None or whole:
         says = numbers or "It gives another result, in no way that is known here."
@@ -375,8 +379,6 @@ def said_of_steps(
             piece.kind, piece.name, "differs", says, piece.line, exercise=STEP, shift=shift
         )
     number, name = match.mean if match.mean[1] else (STEP, match.noise.split(",")[0])
-    if name == "last_noise":
-        numbers = ""  # it does not show in the other steps
     mistake = exercise_of(number).mistake(name)
     notes = []
     if match.mean[1] and match.noise not in ("β", "β̃"):
@@ -401,6 +403,7 @@ def coefficients_of_steps(
 ) -> str:
     """By what a step multiplies, and by what it should; "" where that cannot be said."""
     middle = [one for one in steps if one.s > 2]
+    middle = middle[:: max(1, len(middle) // FITTED)]
     fitted = []
     tilde = nearer_tilde(schedule, middle, predicts)
     for one in middle:

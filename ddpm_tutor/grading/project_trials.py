@@ -13,6 +13,7 @@ from ddpm_tutor.course.exercise import Exercise, all_exercises
 from ddpm_tutor.errors import line_in
 from ddpm_tutor.grading.coefficients import Probe, compared, fit, schedule_at, sentence
 from ddpm_tutor.grading.known_mistakes import recognised
+from ddpm_tutor.grading.project_arguments import CannotCall, Piece
 from ddpm_tutor.grading.project_calls import (
     BATCH,
     CallFailed,
@@ -23,8 +24,7 @@ from ddpm_tutor.grading.project_calls import (
     pictures,
     working_form,
 )
-from ddpm_tutor.grading.project_files import Project
-from ddpm_tutor.grading.project_parts import CannotCall, Piece
+from ddpm_tutor.grading.project_files import Project, why_stopped
 from ddpm_tutor.grading.project_verdict import Finding
 from ddpm_tutor.grading.trials import Outcome, alike, in_a_line, outcome_of
 from ddpm_tutor.science.diffusion import q_sample
@@ -344,7 +344,7 @@ def of_failure(
             piece.kind, piece.name, "mistake", mistake.what, line, mistake.name,
             exercise.number, mistake.leads_to, in_a_line(error),
         )  # fmt: skip
-    says = f"It stops when it is called with {given_to(piece)}: {in_a_line(error)}."
+    says = f"It stops when it is called with {given_to(piece)}: {why_stopped(error)}."
     return Finding(piece.kind, piece.name, "not called", says, line)
 
 

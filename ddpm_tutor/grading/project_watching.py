@@ -1,0 +1,195 @@
+"""A sampling loop is run once, and all that it asks its network is noted, with what it draws."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import product
+
+import torch
+from torch import Tensor
+
+from ddpm_tutor.grading.project_arguments import CannotCall, Piece
+from ddpm_tutor.grading.project_calls import (
+    Called,
+    CallFailed,
+    Form,
+    call,
+    pictures,
+)
+from ddpm_tutor.grading.project_files import TookTooLong
+from ddpm_tutor.grading.project_steps import (
+    answer_for,
+)
+from ddpm_tutor.grading.recorded_chance import Asked, Event, Normal, tensor_of
+from ddpm_tutor.science.schedule import Schedule
+
+COUNT = 2  # pictures that are drawn
+LOOP_SECONDS = 10.0
+WEIGHT = 3.0  # the guidance that is asked for
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question to the network, with what was drawn before it and after it."""
+
+    asked: Asked
+    before: Tensor | None
+    after: Tensor | None
+    all: tuple[Asked, ...]  # this question, and those about the same x_t
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A loop that has been run."""
+
+    questions: list[Question]
+    last: Tensor | None  # what it has returned
+    start: Tensor | None  # the noise that was drawn first
+
+    @property
+    def told(self) -> list[float]:
+        """The t that the network was told, step by step."""
+        return [float(q.asked.told[0]) if len(q.asked.told) else -1.0 for q in self.questions]
+
+
+def watch(piece: Piece, schedule: Schedule, predicts: str, apart: float = 0.0) -> Watched:
+    """Runs the loop.
+
+    Args:
+        apart: how far from each other the network's answers with and without the label are.
+
+    Raises:
+        CannotCall, CallFailed: it cannot be run.
+    """
+    place = piece.place
+    network = place.network
+    assert network is not None
+    own = place.schedule
+    assert own is not None
+    first: CallFailed | None = None
+    usual = (place.channels, place.size, place.size)
+    for shape in dict.fromkeys([usual, (3, place.size, place.size), (2,)]):
+        form = Form(shape, "each")
+        network.answer = partial(answer_of, schedule, own.shift, predicts, apart)
+        start = torch.randn((COUNT, *shape), generator=torch.Generator().manual_seed(9))
+        supply = {
+            "model": network, "shape": (COUNT, *shape), "count": COUNT, "channels": shape[0],
+            "labels": torch.arange(COUNT), "guidance": WEIGHT, "T": own.schedule.T, "x_T": start,
+        }  # fmt: skip
+        for order, size in product(range(2), (place.size, shape)):
+            supply["size"] = size
+            try:
+                done = call(piece, supply, form, seed=5, order=order, seconds=LOOP_SECONDS)
+                return as_watched(done)
+            except CallFailed as failed:
+                first = first or failed
+                if isinstance(failed.error, TookTooLong):
+                    raise
+            except CannotCall:
+                if order == 0:
+                    raise
+                break
+    assert first is not None
+    raise first
+
+
+def answer_of(
+    schedule: Schedule, shift: int, predicts: str, apart: float, x: Tensor, told: Tensor,
+    others: tuple[object, ...],
+) -> Tensor:  # fmt: skip
+    """What a network that knows x_0 answers; without the label it says something else, so far
+    apart.
+    """
+    s = step_told(told, schedule.T, shift)
+    x_0 = pictures(Form(tuple(x.shape[1:]), "each"), 3, COUNT)
+    x_0 = x_0.repeat(-(-len(x) // COUNT), *[1] * (x.ndim - 1))[: len(x)].to(x.dtype)
+    found = answer_for(schedule, s, x, x_0, predicts)
+    if not apart:
+        return found
+    without = ~torch.tensor([is_labelled(others, i) for i in range(len(x))])
+    return found + apart * without.view(-1, *[1] * (x.ndim - 1)) * x_0.flip(-1)
+
+
+def is_labelled(others: tuple[object, ...], i: int) -> bool:
+    """Whether the network is told the label of picture `i`: the one that was asked for, and no
+    mask that hides it.
+    """
+    rows = [v.flatten() for other in others if (v := tensor_of(other)) is not None and v.numel()]
+    if not rows:
+        return False
+    values = [float(row[i if len(row) > i else 0]) for row in rows]
+    hidden = any(
+        row.is_floating_point() and value == 1 for row, value in zip(rows, values, strict=True)
+    )
+    if len(rows) > 1:
+        return not hidden and not (not rows[-1].is_floating_point() and values[-1] == 1 and
+                                   set(rows[-1].tolist()) <= {0, 1})  # fmt: skip
+    return values[0] == i % COUNT
+
+
+def step_told(told: Tensor, T: int, shift: int) -> int:
+    """The paper's t that a network is told, more or less."""
+    if not told.numel():
+        return T
+    value = float(told.flatten()[0])
+    if told.is_floating_point() and 0 <= value <= 1 and value != int(value):
+        value *= T
+    return min(max(round(value) + shift, 1), T)
+
+
+def as_watched(done: Called) -> Watched:
+    """The questions of a loop, one for each step, with the noise that was drawn around them."""
+    events: list[Event] = done.chance.events
+    places = [i for i, event in enumerate(events) if isinstance(event, Asked)]
+    merged = [
+        i for k, i in enumerate(places)
+        if k == 0 or not same_question(events[places[k - 1]], events[i])
+    ]  # fmt: skip
+    questions = []
+    for k, i in enumerate(merged):
+        asked = events[i]
+        assert isinstance(asked, Asked)
+        low = merged[k - 1] if k else -1
+        high = merged[k + 1] if k + 1 < len(merged) else len(events)
+        shape = asked.x.shape
+        before, after = (
+            [
+                e.values
+                for e in events[a:b]
+                if isinstance(e, Normal) and e.values.shape[1:] == shape[1:]
+            ]
+            for a, b in ((low + 1, i), (i + 1, high))
+        )
+        if k == 0:
+            before = before[1:]
+        same = tuple(e for e in events[i:high] if isinstance(e, Asked))
+        questions.append(
+            Question(asked, before[-1] if before else None, after[-1] if after else None, same)
+        )
+    shape = questions[0].asked.x.shape if questions else torch.Size()
+    last = [r for r in done.results if r.shape[1:] == shape[1:]]
+    start = (
+        next((e.values for e in events[: merged[0]] if isinstance(e, Normal)), None)
+        if merged
+        else None
+    )
+    return Watched(questions, last_of(last), start)
+
+
+def last_of(results: Sequence[Tensor]) -> Tensor | None:
+    """The drawn pictures among what was returned: of a list of moments the last one."""
+    if not results:
+        return None
+    return results[-1] if len(results) > 4 else results[0]
+
+
+def same_question(one: Event, other: Event) -> bool:
+    """Whether the network is asked about one x_t twice, as with and without a label."""
+    assert isinstance(one, Asked) and isinstance(other, Asked)
+    return (
+        one.x.shape == other.x.shape
+        and torch.equal(one.x, other.x)
+        and torch.equal(one.told, other.told)
+        and len(one.told) > 0
+        and one.others != ()
+    )
