@@ -18,7 +18,7 @@
 # ## Setting up
 #
 # The second part has a cloud of points. It can be `moons`, `spiral` or `digit`, the outline
-# of a digit: in the terminal `--set cloud=digit --set digit=5`.
+# of a digit. To have that: `ddpm-tutor lesson 8 --set cloud=digit`.
 
 # %% tags=["parameters"]
 cloud = "moons"  # moons, spiral or digit

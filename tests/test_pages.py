@@ -220,6 +220,9 @@ def test_all_that_is_shown_is_there(page: Path) -> None:
         'alt="Lines. x: n; y: value. The curve: from 3 at 1 to 4 at 2."',
     ):  # fmt: skip
         assert part in html, part
+    # the source of what a step uses, where it comes first
+    assert html.count("Source of <code>linear_schedule</code>") == 1
+    assert '<span class="nf">linear_schedule</span>' in html
     assert 'alt="x_t, t = 0: bright strokes on a dark ground"' in html
     assert 'alt="x_t, t = 800: noise"' in html
 
@@ -590,7 +593,7 @@ def test_on_paper_code_is_unfolded_and_a_film_is_six_moments(tab: Any) -> None:
     tab.get_by_role("button", name="that").click()  # so that the other replies are there
     tab.evaluate("dispatchEvent(new Event('beforeprint'))")
     tab.emulate_media(media="print")
-    folded = tab.locator("main details")
+    folded = tab.locator("main details:not(.source)")
     assert tab.locator("main details[open]").count() == folded.count() > 3
     assert tab.locator(".strip").first.locator("canvas").count() == 12
     assert tab.locator(".strip").first.is_visible()

@@ -428,7 +428,7 @@ class Stepper:
                     self.namespace[name] = before[name]
         self.session.console.print("Back to the lesson.")
 
-    def _functions(self, step: Step) -> dict[str, Any]:
+    def functions(self, step: Step) -> dict[str, Any]:
         """The package's functions that a step used, as many as can be chosen by a digit."""
         named = self.named if step is self.lesson.steps[0] else {}
         found = used_functions((cell.source for cell in step.code), self.namespace)
@@ -463,7 +463,7 @@ class Stepper:
 
     def _show_source(self, step: Step) -> None:
         """Shows a function of the package that the step called; with several, asks which."""
-        console, functions = self.session.console, self._functions(step)
+        console, functions = self.session.console, self.functions(step)
         if not functions:
             console.print(Text("This step uses no function of the package.", style="dim"))
             return
@@ -502,7 +502,7 @@ class Stepper:
             "c": "change" if self.session.ask and changeable(self.lesson, step) else "",
             "o": "other replies" if self._unread(number) else "",
             "p": "play",
-            "s": "source" if self._functions(step) else "",
+            "s": "source" if self.functions(step) else "",
             "e": "paper" if self._entries(step) else "",
             **self.other_keys,
             "?": "help",

@@ -1,5 +1,6 @@
 """The command that makes pages: lessons and entries for a browser, one file each."""
 
+import inspect
 import os
 import re
 import sys
@@ -201,6 +202,10 @@ def recorded_page(
 
         stepper.expected = known_seconds(subject)
         shown = stepper.record(before)
+        sources = {
+            number: {name: inspect.getsource(f) for name, f in stepper.functions(step).items()}
+            for number, step in enumerate(lesson.steps, start=1)
+        }
         stepper.namespace.clear()  # else the tensors of every page would stay in memory
     digits = None
     if place_of(lesson, shown):
@@ -218,6 +223,7 @@ def recorded_page(
         digits=digits,
         below=below,
         links=links,
+        sources=sources,
     )
 
 

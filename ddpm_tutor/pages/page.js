@@ -324,4 +324,4 @@ all("[data-score-of]").forEach((place) => {  // on the contents' page: what was 
 // --- paper ---------------------------------------------------------------------------------------
 
 addEventListener("beforeprint", () =>
-  all("details.code, .reply details").forEach((folded) => { folded.open = true; }));
+  all("details.code:not(.source), .reply details").forEach((folded) => { folded.open = true; }));

@@ -169,11 +169,15 @@ def highlighted(source: str) -> str:
     return accented(html.rstrip("\n"))
 
 
-def code(source: str, *, unfolded: bool = False) -> str:
-    """Python, folded: its lines are a click away. Where it is `unfolded` they are seen at once."""
+def code(source: str, *, unfolded: bool = False, title: str = "Code", kind: str = "code") -> str:
+    """Python, folded: its lines are a click away. Where it is `unfolded` they are seen at once.
+
+    Args:
+        title: what is to be clicked, as HTML; kind: its classes.
+    """
     lines = source.count("\n") + 1
     return (
-        f'<details class="code"{" open" * unfolded}><summary>Code<span class="dim">, {lines} '
+        f'<details class="{kind}"{" open" * unfolded}><summary>{title}<span class="dim">, {lines} '
         f"line{'' if lines == 1 else 's'}</span></summary>"
         f"<pre>{highlighted(source)}</pre></details>\n"
     )
