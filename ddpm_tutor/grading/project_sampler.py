@@ -129,6 +129,8 @@ def judged(
             if match and match.is_right:
                 if grain_in_bytes(schedule, watched, match, end, way):
                     return mistake_of_step(piece, "last_noise"), loop
+                if shift > 1 and not notes:
+                    return mistake_of_loop(piece, "told_one_less"), loop
                 return right(piece, watched, match, plain, notes)
             if best is None or (match and not best[2]):
                 best = steps, shift, match
@@ -177,23 +179,28 @@ def right(
 ) -> tuple[Finding, Loop]:
     """What to say of a loop whose steps are right."""
     said = f"{len(plain)} steps, told t from {plain[0]} to {plain[-1]}"
+    loop = Loop(match.shift, bool(notes), match)
+    if wrong := wrong_start(watched):
+        return Finding("sampler", piece.name, "differs", wrong, piece.line, exercise=LOOP), loop
     found = Finding(
         "sampler", piece.name, "right", "It is right.", piece.line, exercise=LOOP,
-        notes=(f"{said}; {conventions(match)}", *notes, *notes_of_start(watched)),
-        shift=match.shift,
+        notes=(f"{said}; {conventions(match)}", *notes), shift=match.shift,
     )  # fmt: skip
-    return found, Loop(match.shift, bool(notes), match)
+    return found, loop
 
 
-def notes_of_start(watched: Watched) -> list[str]:
-    """What is to be said of the x_T that a loop starts from."""
+def wrong_start(watched: Watched) -> str:
+    """What is wrong with the x_T that a loop starts from; "" where it is as it should be."""
     x = watched.questions[0].asked.x
     if x.numel() < 100:
-        return []
+        return ""  # chance
     std, mean = float(x.std()), float(x.mean())
     if abs(std - 1) < 0.25 and abs(mean) < 0.35:
-        return []
-    return [f"It starts from an x_T with mean {mean:.2g} and std {std:.2g}; N(0, I) belongs there."]
+        return ""
+    return (
+        f"It starts from an x_T with mean {mean:.2g} and std {std:.2g}; noise from N(0, I), "
+        "torch.randn, belongs there."
+    )
 
 
 def wrong_order(piece: Piece, watched: Watched, plain: Sequence[int], T: int) -> Finding | None:
