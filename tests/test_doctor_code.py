@@ -114,6 +114,21 @@ def test_the_numbers_of_a_mistake_are_those_of_the_project() -> None:
         ("globals", "extract(posterior_variance, t", "extract(betas, t", "step", "σ² = β"),
         ("buffers", 'beta_schedule="cosine"', 'beta_schedule="linear"', "schedule", "linear"),
         ("numpy_arrays", ".clamp(-1., 1.)", "", "step", "σ² = β"),
+        (
+            "buffers",
+            'loss = F.mse_loss(out, target, reduction="none")',
+            'loss = F.mse_loss(out, target, reduction="none") * (t + 1).view(-1, 1, 1, 1)',
+            "loss",
+            "weighted",
+        ),
+        (
+            "globals",
+            "denoise_model(x_noisy, t)",
+            "denoise_model(x_noisy, 5 * t)",
+            "loss",
+            "predict ε",
+        ),
+        ("own_network", "self(x_t, ts)", "self(x_t, ts * 2.5)", "sampler", "told 2.5 t"),
     ],
 )
 def test_another_convention_is_told_and_not_called_wrong(

@@ -105,10 +105,11 @@ def judged(
 ) -> tuple[Finding, Loop]:
     """What to say of a loop."""
     T, told = schedule.T, watched.told
-    scale = scale_of(told)
-    plain = [round(value * scale) for value in told]
-    notes = [] if scale == 1 else [f"The network is told t / {scale}."]
     count = len(watched.questions)
+    each = step_between(told) if count >= T - 1 else 1.0
+    plain = [round(value / each) for value in told]
+    scaled = f"t / {round(1 / each)}" if each < 0.5 else f"{each:g} t"
+    notes = [] if each == 1 else [f"The network is told {scaled}."]
     loop = Loop(scaled=bool(notes))
     if wrong := wrong_order(piece, watched, plain, T):
         return wrong, loop
@@ -168,10 +169,12 @@ def mistake_of_step(piece: Piece, name: str) -> Finding:
     )
 
 
-def scale_of(told: Sequence[float]) -> int:
-    """By what t is divided before the network is told; 1 where it is not."""
-    step = abs(told[0] - told[1])
-    return round(1 / step) if 0 < step < 0.5 and max(told) <= 1.01 else 1
+def step_between(told: Sequence[float]) -> float:
+    """By what t is multiplied before the network is told; 1 where it is not."""
+    steps = [a - b for a, b in pairwise(told)]
+    even = max(steps) - min(steps) < 1e-3 * abs(steps[0])
+    # where t rises, or stays, that is another matter
+    return steps[0] if even and steps[0] > 0 and abs(steps[0] - 1) > 1e-3 else 1.0
 
 
 def right(
