@@ -4,10 +4,13 @@
     python assets/measure_symptoms.py draw --seed 1 --count 8 --work DIR
     python assets/measure_symptoms.py train --work DIR
     python assets/measure_symptoms.py table --work DIR [--data DIR]
+    python assets/measure_symptoms.py draw --seed 2 --count 16 --work DIR
+    python assets/try_doctor.py --work DIR --seeds 2 [--data DIR]
 
 The first two draw with each mistake, some 20 and 10 minutes of one core, and the third trains with
-those that show in a loss, 15 minutes; each goes on where it was stopped. The last writes
-`symptoms.json`, `symptoms.png` and `loss_curves.json`, and prints how often the doctor is right.
+those that show in a loss, 15 minutes; each goes on where it was stopped. The fourth writes
+`symptoms.json`, `symptoms.png` and `loss_curves.json`. The last two try the doctor on drawings that
+neither its table nor its groups know, and write down how often it was right.
 
 Drawing by Algorithm 2 takes all 1000 steps, as a step's noise and a mistake in it depend on how
 many there are. But the network is asked in only 135 of them: its estimate of x_0, which changes
@@ -71,8 +74,17 @@ APART = 125  # every so many of the right drawings that ship are taken
 # networks with random weights draw now this noise and now that, most often that of the other: they
 # are named with it, and no distribution is fitted to them
 NAMED_WITH = {"no_step": "fresh_noise"}
+# other ways to draw right digits: on these the doctor is tried, the table is not made of them
+RIGHT_WAYS = {
+    "right_no_labels": SamplingOptions("ddim", 50, guidance=0),
+    "right_guided": SamplingOptions("ddim", 50, guidance=3),
+    "right_ddim_20": SamplingOptions("ddim", 20),
+    "right_250": SamplingOptions(steps=250),
+    "right_250_beta": SamplingOptions(steps=250, variance="beta"),
+}
 EARLY = slice(1, 4)  # moments of the film strip: after a quarter, half, and a whole epoch
 STEPS, BATCH, WIDTH = 250, 32, 8  # of a short training
+LONGER = 600  # steps of one that has to come to rest
 
 Drawn = dict[str, Tensor]  # by the name of a cause, (n, 1, 32, 32)
 
@@ -110,6 +122,8 @@ class Drawing:
         """Everything that is not there yet."""
         self.once("right_held", lambda: self.whole({}))
         self.once("right_ddim", lambda: self.chain(SamplingOptions("ddim", 50)))
+        for name, options in RIGHT_WAYS.items():
+            self.once(name, lambda options=options: self.chain(options))  # type: ignore[misc]
         self.once("fresh_noise", lambda: self.predicting(lambda x_t, t, eps: 0 * x_t, 60))
         self.once(
             "target_x_0",
@@ -218,7 +232,7 @@ class Trainings:
         ):  # fmt: skip
             self.once(name, mistake=name)
         self.once("no_step", 40, mistake="no_step")
-        self.once("bytes", scale=lambda x_0: (x_0 + 1) * 127.5)
+        self.once("bytes", LONGER, scale=lambda x_0: (x_0 + 1) * 127.5)
         self.once("unit_range", scale=lambda x_0: (x_0 + 1) / 2)
         self.once("t_large", of_t=lambda t: 700 + t % 300)
         self.once("always_T", of_t=lambda t: torch.full_like(t, 1000))
@@ -241,6 +255,7 @@ class Trainings:
             return
         torch.manual_seed(seed)
         model, schedule = UNet(WIDTH, None), linear_schedule()
+        model.image_shape = tuple(self.images.shape[1:])  # half as large as it is made for
         optimizer = torch.optim.Adam(model.parameters(), lr=lr)
         code = self.exercise.mistake(mistake).code if mistake else self.exercise.solution
         step = self.exercise.load(code)
@@ -260,13 +275,20 @@ class Trainings:
 # --- the table
 
 
-def drawn_of(work: Path, seed: int) -> Drawn:
-    """All that was drawn with a seed, and right digits that are shown wrong."""
+def drawn_of(work: Path, seed: int, ways: bool = False) -> Drawn:
+    """All that was drawn with a seed, and right digits that are shown wrong.
+
+    Args:
+        ways: whether those of other ways to draw right digits are among them, too.
+    """
     found, floats = {}, {}
     for path in sorted((work / f"seed{seed}").glob("*.npz")):
         with np.load(path) as arrays:
             found[path.stem] = torch.from_numpy(arrays["images"])
             floats[path.stem] = torch.from_numpy(arrays["floats"]).float()
+    for name in RIGHT_WAYS:
+        if not ways:
+            found.pop(name, None)
     right = torch.cat([found.pop("right_held"), found.pop("right_ddim")])
     x_0 = floats["right_held"]  # unclipped: some of it lies beyond [-1, 1]
     found["inverted"] = 255 - to_uint8(x_0)
@@ -275,7 +297,8 @@ def drawn_of(work: Path, seed: int) -> Drawn:
     found["wrapped"] = ((x_0 + 1) * 127.5).round().to(torch.int32).remainder(256).to(torch.uint8)
     with np.load(bundled("assets") / "film_strip.npz") as arrays:
         strip = torch.from_numpy(arrays["images"][EARLY, 10 * seed : 10 * seed + 10])
-    found["undertrained"] = strip.flatten(0, 1)[:, None]
+    if len(strip[0]):  # of the first seeds; for others see `Drawing.early_ones`
+        found["undertrained"] = strip.flatten(0, 1)[:, None]
     found[RIGHT] = torch.cat([right, offline(torch.arange(seed, 2000, APART))])
     return found
 
@@ -483,11 +506,16 @@ def write(table: Table, drawn: Drawn, measured: dict[str, object]) -> None:
         "measured": measured,
         "groups": [group(g) for g in table.groups],
     }
-    text = json.dumps(written).replace('{"causes"', '\n{"causes"').replace('"groups"', '\n"groups"')
-    (ASSETS / "symptoms.json").write_text(text + "\n", encoding="utf-8")
+    save_table(written)
     rows = [drawn[g.name][:PICTURED, 0, 2:-2, 2:-2] for g in table.groups]
     pixels = torch.stack(rows).transpose(1, 2).reshape(-1, PICTURED * 28)
     write_picture(ASSETS / "symptoms.png", pixels.numpy())
+
+
+def save_table(written: dict[str, object]) -> None:
+    """Writes symptoms.json, a group a line."""
+    text = json.dumps(written).replace('{"causes"', '\n{"causes"').replace('"groups"', '\n"groups"')
+    (ASSETS / "symptoms.json").write_text(text + "\n", encoding="utf-8")
 
 
 def write_curves(work: Path) -> None:

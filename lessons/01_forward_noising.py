@@ -21,7 +21,7 @@
 #
 # Every step of a lesson is the same: some words, the code that runs, and what
 # it shows. From the next step on, the key `s` shows the source of a function
-# that a step used. The command `ddpm-tutor lessons` counts your points.
+# that a step used. In the terminal `ddpm-tutor lessons` counts your points.
 #
 # The first cell holds this lesson's parameters. You can change them:
 # `ddpm-tutor lesson 1 --set digit=3`.
@@ -53,8 +53,8 @@ from ddpm_tutor.classroom.tools import (
 # The pictures are 28×28. We pad them to 32×32, because the network will halve
 # the side three times, and 32 → 16 → 8 → 4 stays whole.
 #
-# The box has the tensor's shape and statistics. Its last line is a histogram of
-# the values, from min to max.
+# The box has the tensor's shape and statistics, and a histogram of its values,
+# from min to max.
 
 # %%
 digits = load_digits(progress=show_download)
@@ -208,7 +208,7 @@ show_table("The schedule", ["t", "β_t", "ᾱ_t", "√ᾱ_t", "1 - ᾱ_t"], rows
 # first what will become of the t at which S/N falls below 1.
 
 # %% tags=["change"]
-beta_T = 0.02  # the last β
+beta_T = 0.02  # the last β, from 0.0001 to 0.99
 
 # %%
 trial, contrast = linear_schedule(beta_T=beta_T), x_0.var().item()
@@ -324,7 +324,7 @@ trials = {
 ask_choice(
     "With β = 0.0001 in all 1000 steps, what is x_1000?",
     [
-        ("nearly pure noise", "That would need ᾱ_1000 near 0. It is 0.90."),
+        ("nearly pure noise, with no digit", "That would need ᾱ_1000 near 0. It is 0.90."),
         ("the digit, with some noise on it",
          "Yes. ᾱ_1000 = 0.9999^1000 = 0.90; the paper's schedule leaves 0.00004. A sampler "
          "that starts from pure noise would start where training never was."),
@@ -395,8 +395,8 @@ show_curves("Where pixels near 0 were one step before, %", before, "value")
 # ## Are the last steps wasted as well?
 #
 # The paper's schedule has steps from noise to noise as well: from t = 700 on, less
-# than 0.01 of the picture's variance is left. Look again at the curve of what
-# the program that compares could read.
+# than 0.01 of the picture's variance is left. Look again at the curve "Read right,
+# of 100".
 
 # %%
 ask_choice(
@@ -431,15 +431,15 @@ for t in (600, 700, 800, 1000):
 ask_choice(
     "What speaks for a β that grows from step to step?",
     [
-        ("with a constant β the variance would not stay at 1",
-         "It would. (1 - β) v + β is 1 for v = 1, whatever β is."),
         ("fine detail goes in small steps, the rest in larger ones",
          "Yes. Sampling walks the same steps back: fine detail is made in many small ones. "
          "The next step shows it."),
+        ("with a constant β the variance would not stay at 1",
+         "It would. (1 - β) v + β is 1 for v = 1, whatever β is."),
         ("a constant β could not reach pure noise within 1000 steps",
          "It can: 0.99^1000 is 0.00004, as small as the paper's ᾱ_1000."),
     ],
-    answer=1,
+    answer=0,
     part="11.9 d",
     points=1,
 )
@@ -489,8 +489,8 @@ show_images(torch.cat([*parts.values()]), "x_0, and its waves by length",
 # will become of `x_T`.
 
 # %% tags=["change"]
-T = 200  # the number of steps
-beta_T = 0.02  # the last β
+T = 200  # the number of steps, from 2 to 10,000
+beta_T = 0.02  # the last β, from 0.0001 to 0.99
 
 # %%
 if not 2 <= T <= 10_000:
@@ -507,7 +507,7 @@ ask_choice(
     [
         ("more picture than noise: ᾱ_T is above 1/2",
          "For that the sum of all β must be below 0.7."),
-        ("noise with some picture in it: ᾱ_T is from 0.01 to 1/2",
+        ("noise and picture: ᾱ_T is from 0.01 to 1/2",
          "With small β that takes a sum from 0.7 to 4.6."),
         ("nearly pure noise: ᾱ_T is below 0.01",
          "With small β that takes a sum of more than 4.6."),
@@ -524,7 +524,7 @@ show_images(torch.cat([x_0, *ends]), "x_0, and x_T for each T and beta_T",
 # %% [markdown]
 # ## A film
 #
-# Last, the whole process as a GIF. On the left is `x_t`. On the right is what
+# Last, the whole process as a film. On the left is `x_t`. On the right is what
 # a trained network still makes of it: its estimate of `x_0`, our *guess*. You will
 # build that network in lesson 3. It is not told which digit it is.
 #

@@ -139,7 +139,7 @@ show_table("300 pictures: their mean, and the std over copies", [
 # will stand out from chance.
 
 # %% tags=["change"]
-other = 250  # the t that we jump to in place of 300
+other = 250  # the t that we jump to in place of 300, from 1 to 1000
 
 # %%
 generator = stream(seed, "clouds")  # the same noise for each t tried
@@ -307,7 +307,7 @@ show_images(torch.cat([x_t, back]), "x_t and what comes back", ["x_t", "x_0"])
 # will be off by more than 2.
 
 # %% tags=["change"]
-off = 0.05  # the error in ε, as a share of the noise's size
+off = 0.05  # the error in ε, as a share of the noise's size, from 0 to 10
 
 # %%
 noise, times = stream(seed, "almost"), (10, 300, 500, 700, 1000)
@@ -323,11 +323,11 @@ large = [error > 2 for error in errors]
 ask_choice(
     "With this error in ε, at which t is the guess of x_0 off by more than 2?",
     [
-        ("at none", "The factor in Eq. 15 is √(1 - ᾱ_t) / √ᾱ_t: at t = 1000 it is 157."),
+        ("at no t at all", "The factor in Eq. 15 is √(1 - ᾱ_t) / √ᾱ_t: at t = 1000 it is 157."),
         ("at small t only", "There √(1 - ᾱ_t) is small: the noise hardly matters."),
         ("at large t only",
          "Eq. 15 multiplies the error by √(1 - ᾱ_t) / √ᾱ_t, and √ᾱ_t is tiny there."),
-        ("at small t and at large t",
+        ("at small and large t",
          "At t = 10 Eq. 15 leaves a twentieth of the error, or less. So it must be huge."),
     ],
     answer=2 if any(large) and not all(large) else 3 if all(large) else 0,

@@ -21,8 +21,8 @@
 # `--set steps=3000`.
 
 # %% tags=["parameters"]
-steps = 500  # training steps, at least 1
-batch_size = 64  # pictures in each
+steps = 500  # training steps, from 1 to 100,000
+batch_size = 64  # pictures in each, from 1 to 1000
 seed = 0
 device = "auto"  # auto, cpu, cuda or mps
 
@@ -187,7 +187,7 @@ for other in (501, 510, 550, 1000):
 # Then press `c` to change that. Try `waves = 16`, and say first how far it will be off.
 
 # %% tags=["change"]
-waves = 128  # sines and cosines, an even number
+waves = 128  # sines and cosines, an even number from 2 to 1000
 
 # %%
 level = (1 - schedule.alpha_bar[1:]).sqrt()  # (1000,)
@@ -313,7 +313,7 @@ ask_choice(
         ("large t", "Yes. With σ_t² = β̃_t the weight is β_t / (2 α_t (1-ᾱ_{t-1})): the "
          "noise of one step against all the noise before it. At small t one step is a "
          "large part. Without the weight the other t count for more."),
-        ("none: the weight was the same at all t", "β_t, σ_t² and ᾱ_t all change with t."),
+        ("all the same", "β_t, σ_t² and ᾱ_t all change with t."),
     ],
     answer=1 if weights[2] > 10 * weights[1000] else 0,
 )
@@ -394,10 +394,10 @@ others = {"x_t - x_0": x_t - x_0, "√(1-ᾱ_t) eps": strength * eps, "eps": eps
 ask_choice(
     "Which two values does the loss compare?",
     [
-        ("eps_theta with x_t - x_0, all that has been done to the picture",
+        ("eps_theta with x_t - x_0, all the change",
          "x_t - x_0 also holds a part of the picture: Eq. 4 makes the picture "
          "fainter, by √ᾱ_t."),
-        ("eps_theta with √(1-ᾱ_t) eps, the noise as it is in x_t",
+        ("eps_theta with √(1-ᾱ_t) eps, as it is in x_t",
          "That is what was added. The network is to say the ε before its factor: the "
          "factor follows from t."),
         ("eps_theta with eps, as it was drawn",
@@ -558,7 +558,7 @@ ask_choice(
         ("at t = 10 the one that guesses x_0, at t = 1000 the one that guesses ε",
          "There each has to copy x_t, and exactly: what counts is the small rest that "
          "no copy gives."),
-        ("the one that guesses the mean, at both",
+        ("at t = 10 and at t = 1000 alike the one that guesses the mean",
          "Eq. 8 asks just for that. But it is a copy at every t, and what counts is the "
          "tiny rest."),
     ],
@@ -593,9 +593,8 @@ def look(model):  # at 5 drawings, in 50 of the 1000 steps (lesson 4)
     return last(track(chain, 51, "Drawing")).nan_to_num().cpu()
 
 drawn = {goal: look(net) for goal, net in guessers.items()}
-named = [goal for goal in drawn for _ in range(2)][:5]
-show_images(torch.cat([five[:2] for five in drawn.values()])[:5],
-            "drawn by the network that guesses", named)
+show_images(torch.cat([five[:1] for five in drawn.values()]),
+            "drawn by the network that guesses", list(drawn))
 _ = save_grid(torch.cat([*drawn.values()]), "lesson 3 three goals", 5)
 
 # %% [markdown]
@@ -619,7 +618,7 @@ ask_choice(
          "Yes. There x_t is nearly all picture, and the noise hides in it. The loss of "
          "this guess is about ᾱ_t."),
         ("at large t", "There x_t is nearly all noise, so x_t is the answer."),
-        ("the same at all t", "Then x_t would hold as much noise at every t."),
+        ("at all t alike", "Then x_t would hold as much noise at every t."),
     ],
     answer=0,
 )
@@ -682,9 +681,9 @@ print(f"untrained: validation loss {untrained}")
 # %% [markdown]
 # ## Train
 #
-# Now the whole loop, on your machine. `train` is Algorithm 1 as a generator: it yields
-# after each step, and we note the loss. (Press `s` to read it.) Each row printed is a
-# tenth of the training, its bar the validation loss. First a third.
+# Now the whole loop. `train` is Algorithm 1 as a generator: it yields after each step,
+# and we note the loss. (Press `s` to read it.) Each row printed is a tenth of the
+# training, its bar the validation loss. First a third.
 
 # %%
 from itertools import islice
@@ -797,7 +796,7 @@ show_table("Loss by t", ["t", "your network", "the shipped one",
 # be told: there all that is not black is noise. Is that so? We ask the shipped weights.
 # (To know nothing costs 1.)
 #
-# So two losses can be compared only over the same t and the same noise levels. With
+# Two losses can be compared only over the same t and the same noise levels. With
 # another schedule a network has another loss, which says nothing about who draws better.
 
 # %%
@@ -818,7 +817,8 @@ show_table("The shipped network's loss, by pixels",
 # ## What it draws
 #
 # Sampling is lesson 4; here is only a look, from the same noise. Compare the two
-# losses, and the pictures. (The file has yours before and during the training too.)
+# losses, and the pictures. (The saved sheet has a row each for yours before, during and
+# after the training, and one for theirs.)
 
 # %%
 looks.setdefault(state.step, look(state.ema))
@@ -834,9 +834,8 @@ _ = save_grid(torch.cat([*looks.values(), best]), "lesson 3 digits", 5)
 # %% [markdown]
 # ## Has it converged?
 #
-# Look at your curve once more (as a file: `outputs/lesson_3_loss.png`). At its end it
-# is nearly flat. Three things flatten a curve: what is easy has been learned, the
-# learning rate falls to zero, or nothing is left to learn. Which is it?
+# At its end your curve was nearly flat. Three things flatten a curve: what is easy has
+# been learned, the learning rate falls to zero, or nothing is left to learn. Which is it?
 #
 # There is a test. Take the trained weights, raise the rate again (to half of what
 # it was), and let it fall to zero again, over a fifth as many steps.
@@ -878,7 +877,7 @@ print(f"a fall of {fall.mean():.5f} ± {error:.5f}, {share:.0%}")
 #
 # Here is your run beside that of the weights that come with the package: a wider
 # network, and more patience. Both losses are without labels; theirs is on MNIST. Both
-# axes are logarithmic: there a curve that looked flat goes on and on. Where it goes up,
+# axes are logarithmic: there a curve that looked flat is seen to fall on. Where it goes up,
 # the learning rate was raised again.
 
 # %%
@@ -903,7 +902,7 @@ show_curves("validation loss (Eq. 14)", {
 #
 # During that training the network drew, again and again, the ten digits, always
 # from the same noise. (One can ask it for a digit: lesson 5.) Here are two of them,
-# a row each. From which epoch on do you see no difference? The file has all ten.
+# a row each. From which epoch on do you see no difference? The saved sheet has all ten.
 
 # %%
 from ddpm_tutor import load_film_strip
@@ -924,20 +923,22 @@ _ = save_strip(strip)
 # sees (64 numbers a picture)? The last column is the change since the row above,
 # over the same twenty, with its standard error.
 #
-# Twenty digits show what is large. A change of less than twice its error they do
-# not show; `ddpm-tutor evaluate` draws a thousand.
+# A change of less than twice its error may be chance; `ddpm-tutor evaluate` draws a
+# thousand.
 
 # %%
 from ddpm_tutor import load_classifier, load_real_digits, read_digits
 
 reader, real = load_classifier(where).model, load_real_digits()
-rows, before, wanted = [], None, torch.arange(20) % 10
+rows, before, wanted, nearer = [], None, torch.arange(20) % 10, 1
 for epoch in (1, 5, 20, end):
     found = read_digits(reader, strip.images[strip.epochs.index(epoch)])
     nearest = torch.cdist(found.features, real.training_features).amin(dim=1)
     change = "" if before is None else nearest - before
     if before is not None:
-        change = f"{change.mean():+.2f} ± {change.std() / 20 ** 0.5:.2f}"
+        error = change.std() / 20 ** 0.5
+        nearer = epoch if change.mean() < -2 * error else nearer
+        change = f"{change.mean():+.2f} ± {error:.2f}"
     right, before = (found.classes == wanted).sum(), nearest
     rows.append((moment_name(epoch), f"{at[epoch]:.4f}", f"{right} of 20",
                  f"{nearest.mean():.2f}", change))
@@ -945,6 +946,8 @@ others = torch.cdist(real.test_features, real.training_features).amin(dim=1)
 rows.append(("other real digits", "", "", f"{others.mean():.2f}", ""))
 show_table("The loss, and the pictures",
            ["after", "loss", "read as asked", "nearest", "change"], rows)
+say(f"Up to {moment_name(nearer)} a lower loss came with pictures nearer to real ones."
+    + ("" if nearer == end else " What came later twenty digits do not show."))
 
 # %% [markdown]
 # ## What T costs

@@ -25,9 +25,9 @@
 # %% tags=["parameters"]
 checkpoint = ""  # empty: the shipped weights
 seed = 0  # another seed: another picture, other noise
-chain_steps = 1000  # of the longest chain; divides 1000, as 500, 200 or 100
-steps = 50  # where many are drawn; divides 1000
-each = 8  # digits of each kind, where they are counted
+chain_steps = 1000  # of the longest chain, from 10 to 1000; divides 1000
+steps = 50  # where many are drawn, from 10 to 1000; divides 1000
+each = 8  # digits of each kind, where they are counted, from 1 to 100
 device = "auto"  # auto, cpu, cuda or mps
 
 # %%
@@ -181,7 +181,7 @@ print(f"largest difference over all t: {largest:.1e}")
 ask_choice(
     "Line 4 mixes three ingredients. Where does each of them come from?",
     [
-        ("all three from x_t, by the network",
+        ("all three from x_t: the network makes ε_θ of it, and then z",
          "Two do. z is drawn, and knows nothing of x_t."),
         ("x_t from the step before, ε_θ from the network, z from chance",
          "Yes. Line 4 is the mean of Eq. 11, made of x_t and ε_θ, plus fresh noise."),
@@ -221,7 +221,7 @@ ask_choice(
     [
         ("the mean", "Yes. Noise is taken out of it."),
         ("x_300", "Then taking noise out would add spread."),
-        ("neither: they are equal", "Then σ z on top would make x_299 noisier than x_300."),
+        ("neither", "Then σ z on top would make x_299 noisier than x_300."),
     ],
     answer=0,
 )
@@ -398,14 +398,14 @@ show_images(by_digit[7][1::2], "number 7 on its way", names[1::2])
 ask_choice(
     "A well trained network sees x_1000. Which guess of x_0 has the least squared error?",
     [
-        ("one that looks like noise", "The noise in x_1000 tells nothing of x_0. What is "
-         "left is what the network knows beforehand."),
         ("a blurred digit", "Yes. It is the mean of all digits with that label: "
          "there a squared error is least."),
+        ("nothing but noise", "The noise in x_1000 tells nothing of x_0. What is "
+         "left is what the network knows beforehand."),
         ("a sharp digit", "Which of all the 7s? Nothing in x_1000 tells. So it must "
          "not decide yet."),
     ],
-    answer=1,
+    answer=0,
 )
 
 # %%
@@ -435,8 +435,8 @@ say(f"It changes most from {a} to {b}: by {change:.2f} (RMS).")
 # %% [markdown]
 # ## A film
 #
-# The way down as a GIF: `x_t` on the left, the guess of `x_0` on the right. It is
-# number 3 of the ten. Which of the two is the first to show what it becomes?
+# The way down as a film: `x_t` on the left, the guess of `x_0` on the right. It is
+# number 3, counted from 0. Which of the two is the first to show what it becomes?
 
 # %%
 from ddpm_tutor.classroom.tools import frames_of, save_film
@@ -513,14 +513,15 @@ show_table("σ_t", ["t", "√β_t", "√β̃_t / √β_t"], rows)
 # Then press `c` to change it. Try `kept = 50`, and say first what will become of β'.
 
 # %% tags=["change"]
-kept = 10  # steps of the 1000
+kept = 10  # steps of the 1000, from 2 to 1000
 
 # %%
 from ddpm_tutor import respaced
 short, times = respaced(schedule, kept)
 level = schedule.alpha_bar[times.to(where)]
 ours = 1 - level[1:] / level[:-1]
-print(f"respaced differs by {(short.beta[1:] - ours).abs().max():.0e}")
+largest = (short.beta[1:] - ours).abs().max()
+print(f"β' by the formula and by respaced: {largest:.0g} apart at most")
 rows, middle = [], (kept + 1) // 2
 early = max(min(2, kept), kept // 5)  # from t = 200, if many are kept
 for i in sorted({early, middle, kept}):
@@ -584,9 +585,9 @@ ask_choice(
         ("it turns a little grey",
          "Yes. Clamping cuts the noise off on one side only, the side below -1. "
          "So the mean is pushed up."),
-        ("it stays black, as it should be",
+        ("it stays black, at -1",
          "Then clamping would cut both sides alike. But black is -1, right at the edge."),
-        ("it gets noisy", "Clamping takes noise away: the noise below -1 is cut off."),
+        ("it gets a little noisy", "Clamping takes noise away: the noise below -1 is cut off."),
     ],
     answer=0,
 )
@@ -622,7 +623,7 @@ ask_choice(
     "Ten runs start from the same x_T. How alike are the ten pictures?",
     [
         ("equal, pixel by pixel", "Then x_T and the label would decide everything. Look."),
-        ("nearly equal: the same 4 with small differences",
+        ("one 4, with small differences",
          "Then x_T would decide the shape, and only the details would vary. Look."),
         ("as different as from ten x_T", "Yes. Compare the two mean distances below."),
     ],
@@ -749,7 +750,7 @@ for t in [t for t in no_noise if t in (900, 700, 500, 300, 100)]:
 ask_choice(
     "What does the noise z do in Algorithm 2?",
     [
-        ("it makes the pictures varied, but one could leave it out",
+        ("it only makes the pictures more varied",
          "Compare the spreads: without z the network gets an x_t unlike all that it was "
          "trained on."),
         ("it keeps the spread of x_t as in training",
@@ -787,7 +788,7 @@ say("The network was never shown so calm an x_t. With it the chain slides to the
 # it. Try `eta = 1.0`: noise again. Say first how alike the drawings will be.
 
 # %% tags=["change"]
-eta = 0.0  # noise in each step: 1 is as much as in Algorithm 2 with β̃'
+eta = 0.0  # noise in each step, from 0 to 1, Algorithm 2's with β̃'
 
 # %%
 from ddpm_tutor import sample
@@ -811,7 +812,7 @@ ask_choice(
     [
         ("equal, pixel by pixel",
          "Longer steps follow the way less exactly, even without noise. Compare."),
-        ("nearly equal: small differences",
+        ("nearly equal, not quite",
          "Then both go the same way, one in longer steps. For that hardly any chance may be "
          "left on it."),
         ("clearly different",
@@ -884,9 +885,9 @@ show_images(torch.stack(examples), "number 2",
 # %% [markdown]
 # ## Which are as good?
 #
-# So few digits tell only so much. After each share stands how many points more it is
-# than that of real ones, as a 95 % interval. Where the interval holds 0, chance
-# alone may make such a difference.
+# So few digits tell only so much. For precision and coverage the table has how many
+# points more they are than those of real digits, and a 95 % interval. Where the interval
+# holds 0, chance alone may make such a difference.
 #
 # More precision than real digits is no triumph. Real handwriting has its odd ones, far
 # from all others. Who draws only the usual gets more precision, and less coverage.
@@ -903,7 +904,7 @@ for (n, name), scores in found.items():
     worse = far[n, name] or any(d.value < 0 and d.is_clear for d in more)
     verdicts.append(f"{n} steps, {name}: " + (
         "worse than real digits" if worse else
-        f"{10 * each} show nothing worse than real digits"))
+        f"no worse than real digits, as far as {10 * each} can tell"))
     right = scores.read_as_asked  # None for weights without labels
     rows.append((f"{n}, {name}", f"{100 * right.value:.0f}" if right else "-",
                  *map(str, more)))
@@ -932,7 +933,7 @@ say("\n".join(verdicts) + (
 ask_choice(
     "What decides which digit Algorithm 2 draws?",
     [
-        ("x_T, the start",
+        ("x_T, where they all start",
          "Share x_T alone, and the runs differ as strangers do: see the next step."),
         ("the z of the middle steps",
          "Yes. The next step measures which they are."),
@@ -983,8 +984,9 @@ for t in (1000, 800, 600, 400, 200):
         by_chance = (other.sum() - 20) / 80  # less each run beside itself
 
 # %%
-show_images(torch.cat([ends[800][0, :2], ends[200][0, :3]]), "one chain",
-            ["from 800"] * 2 + ["from 200"] * 3)
+names = ["shared to 800"] * 2 + ["shared to 200"] * 3
+show_images(torch.cat([ends[800][0, :2], ends[200][0, :3]]),
+            "runs of one chain", names)
 show_table("Two runs of one chain", ["shared down to t", "mean distance",
                                      "the same digit"], rows)
 near = {t: distance / strangers for t, distance, _ in rows}
@@ -1005,7 +1007,7 @@ say(f"Two runs of different chains lie {strangers:.1f} apart, and {by_chance:.0%
 ask_choice(
     "You take T = 2000 instead of 1000. What becomes twice as expensive?",
     [
-        ("a training step and a digit drawn", "A training step still looks at one t for "
+        ("training and drawing", "A training step still looks at one t for "
          "each picture."),
         ("a training step", "It still looks at one t for each picture. There are more t "
          "to draw from, that is all."),

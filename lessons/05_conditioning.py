@@ -21,15 +21,15 @@
 # each step says what it finds in yours.
 #
 # To save time the experiments take 40 of the 1000 steps, evenly spread, with
-# σ² = β̃ and the guess of `x_0` kept in [-1, 1], as in lesson 4.
+# `σ² = β̃'` and the guess of `x_0` kept in [-1, 1], as in lesson 4.
 
 # %% tags=["parameters"]
 checkpoint = ""  # empty: the shipped weights
 seed = 0
-steps = 40  # of the 1000
-each = 10  # pictures of each digit, at least 2
-held_out = 1000  # pictures never trained on, for the losses
-train_steps = 100  # of a small network with labels
+steps = 40  # of the 1000, from 2 to 1000
+each = 10  # pictures of each digit, from 2 to 100
+held_out = 1000  # pictures never trained on, for the losses, from 20 to 5000
+train_steps = 100  # of a small network with labels, from 1 to 10,000
 device = "auto"  # auto, cpu, cuda or mps
 
 # %%
@@ -68,7 +68,7 @@ print(f"{digits.source}; computing on {where}")
 
 # %% tags=["change"]
 label_1 = 4  # from 0 to 10
-label_2 = 9  # another
+label_2 = 9  # another, from 0 to 10
 
 # %%
 if not {label_1, label_2} <= {*range(11)}:
@@ -109,7 +109,7 @@ ask_choice(
     [
         ("because t and the label would otherwise be mixed up",
          "They are added to each other, and the network still tells them apart."),
-        ("because attention, which works with it, is at the coarse levels only",
+        ("because attention, at coarse levels only, needs it",
          "Attention lets places of a picture look at each other. It needs no label of its "
          "own, and the fine levels use the label without it."),
         ("so that each level, coarse or fine, has it at hand",
@@ -132,9 +132,9 @@ ask_choice(
     [
         ("Only the input of the network.",
          "Yes. The rest of the algorithm stays as it is, line by line."),
-        ("The loss also compares the label with a predicted one.",
+        ("The loss: it compares labels, too.",
          "Nothing predicts labels. The loss still compares two noises (Eq. 14)."),
-        ("Its input, and x_0: all of a batch show one digit.",
+        ("Its input, and x_0: one digit a batch.",
          "They need not. Each picture brings its own label, so any mix will do."),
     ],
     answer=0,
@@ -189,7 +189,7 @@ ask_choice(
     [
         ("no: it has only learned what noise looks like",
          "A wrong label would then change its loss no more than chance does. See ± below."),
-        ("yes, a little: a wrong label costs it a small part of what it has learned",
+        ("yes, a little: it is some of what it has learned",
          "Yes. First it learns what all digits have in common."),
         ("yes: the label is most of what it has learned",
          "Then a wrong label would cost it most of that."),
@@ -233,9 +233,9 @@ ask_choice(
     [
         ("at small t: there the details are drawn",
          "One can see what it is, so the label tells little that is new."),
-        ("in the middle",
+        ("in the middle: there the shape is settled",
          "Yes. The digit can't be seen for sure, and how it looks still counts."),
-        ("at large t: there nothing else is known of the digit",
+        ("at large t: there little else is known",
          "True, but x_t is nearly all noise, so naming the noise is easy: there is little "
          "loss to save."),
     ],
@@ -283,7 +283,7 @@ from ddpm_tutor import (
     SamplingOptions, draw, last, load_classifier, read_digits, to_uint8,
 )
 reader = load_classifier(where)
-print(f"reads {reader.test} % of {reader.test.of:,} test digits correctly")
+print(f"it reads {reader.test} % of {reader.test.of:,} test digits correctly")
 
 def read(pictures):
     return read_digits(reader.model, to_uint8(pictures)).classes
@@ -339,7 +339,7 @@ show_images(pictures["one noise"], "one noise, ten labels")
 # %% [markdown]
 # ## All ten digits
 #
-# As many of every digit, saved as a grid. The classifier says how many are what we
+# Equally many of every digit, saved as a grid. The classifier says how many are what we
 # asked for. We name the noises `x_T`: they will be needed again.
 
 # %%
@@ -366,13 +366,13 @@ ask_number(
 
 # %%
 ask_choice(
-    "In the grid that is saved below, what do the pictures of one row share?",
+    "In the grid, what do the pictures of one row share?",
     [
-        ("the noise", "Each picture has noise of its own. That was the step before."),
         ("the label", "Yes. One row, one label, different noises, different handwritings."),
-        ("label and noise", "Then the ten would be the same picture."),
+        ("the noise", "Each picture has noise of its own. That was the step before."),
+        ("both", "Then the ten would be the same picture."),
     ],
-    answer=1,
+    answer=0,
     part="11.8 g",
     points=1,
 )
@@ -467,7 +467,7 @@ say(". ".join(verdicts) + "." + (
 #     ε = ε(no label) + w · (ε(label) - ε(no label))
 #
 # w = 0 ignores the label, w = 1 is the plain conditional network. Then press `c` to change
-# it. Try `w = 1.0`, and say first what comes of it. (Their Eq. 6 has 1 + w for our w.)
+# it. Try `w = 1.0`, and say first what comes of it. (They write 1 + w for our w.)
 #
 # Why does it work? The best prediction of the noise points down the slope of log p.
 # With Bayes' rule, `p(x_t | label) ∝ p(x_t) p(label | x_t)`:
@@ -477,7 +477,7 @@ say(". ".join(verdicts) + "." + (
 #     together:  ε = -√(1 - ᾱ_t) ∇ log [p(x_t) · p(label | x_t)^w]
 
 # %% tags=["change"]
-w = 5.0  # --guidance in the commands, g in exercise 14
+w = 5.0  # from 0 to 20; --guidance in the commands, g in exercise 14
 
 # %%
 if not 0 <= w <= 20:
@@ -510,7 +510,7 @@ favoured = 1.5**w
 odd = 100 / (1 + favoured)  # of the two pictures, if p(x) is the same
 row = (f"{favoured:.3g}", f"{odd:.2g} %", f"{off:.0e}")
 tried = so_far("guidance", f"{w}", row)
-show_table("Two pictures; and the two sides for one pixel at t = 500",
+show_table("Two pictures; and both sides of the last line, for one pixel",
            ["w", "times favoured", "share of the other", "sides differ by"],
            [(name, *row) for name, row in tried.items()])
 
@@ -573,7 +573,8 @@ hits = {w: readings[w].classes == label for w in ("1", "5")}  # same noises
 gained = (hits["5"] & ~hits["1"]).sum().item()
 lost = (hits["1"] & ~hits["5"]).sum().item()
 say((f"From w = 1 to w = 5, {gained} of {n} become what was asked, and {lost} no longer are."
-     if gained or lost else f"Of {n}, the same ones are as asked with w = 1 and with w = 5.")
+     if gained or lost else f"All {n} are as asked, with w = 1 and with w = 5."
+     if hits["1"].all() else f"Of {n}, the same ones are as asked with w = 1 and with w = 5.")
     + " The variety "
     + ("shrinks for sure." if change.mean() < -twice_error else
        "grows for sure." if change.mean() > twice_error else
@@ -663,7 +664,7 @@ ask_choice(
     [
         ("only the GAN", "The VAE too. Its encoder adds noise in training, but its decoder "
          "draws nothing: one z, one picture."),
-        ("the GAN and the VAE", "Yes. All their chance is in one z. DDPM draws a fresh z at "
+        ("GAN and VAE", "Yes. All their chance is in one z. DDPM draws a fresh z at "
          "every step as well, T pictures full of noise. (DDIM does not: it is like the other "
          "two.)"),
         ("all three", "DDPM does not. To get its picture again you would have to keep the z "
@@ -686,7 +687,7 @@ ask_number(
 # %% [markdown]
 # ## A film of all ten
 #
-# Ten digits appear at once, each on request, with a little guidance, as a GIF.
+# Ten digits appear at once, each on request, with a little guidance, as a film.
 # Outside this lesson it is `ddpm-tutor gif`, and one digit is
 # `ddpm-tutor gif --digit 7`.
 #

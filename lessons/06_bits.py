@@ -24,8 +24,8 @@
 # 8 black in those, as MNIST's background is.
 
 # %% tags=["parameters"]
-n = 60  # how many digits to measure
-each = 8  # how many pictures of other kinds
+n = 60  # how many digits to measure, from 2 to 1000
+each = 8  # how many pictures of other kinds, from 1 to 100
 seed = 0  # another seed: other digits, other noise
 device = "auto"  # auto, cpu, cuda or mps
 
@@ -43,7 +43,7 @@ from ddpm_tutor import (
     to_unit_range, vlb_weight,
 )
 from ddpm_tutor.classroom.tools import (
-    PUBLISHED, ask_choice, ask_number, save_grid, say, show_curves,
+    PUBLISHED, ask_choice, ask_number, say, sheet, show, show_curves,
     show_download, show_images, show_table, so_far, track,
 )
 
@@ -189,7 +189,7 @@ ask_choice(
          "large one. That is in B, which takes it of each."),
         ("B", "Yes. The logarithm bends down, so a mean of logarithms is below the logarithm "
          "of the mean (Jensen). With the minus, B is above A."),
-        ("neither, they agree in the end",
+        ("they agree",
          "They would if all walks had the same ratio. More walks do not make them so."),
     ],
     answer=int(toy_rows[0][3] > toy_rows[0][2]),
@@ -246,7 +246,7 @@ say("Here w = 0.5 has the smallest -log p of this x_0, and w = 1 the smallest L.
 # %% [markdown]
 # ## Term by term
 #
-# Eq. 3 wants whole walks. With Bayes' rule it is sorted into terms (Appendix A):
+# With Bayes' rule Eq. 3 is sorted into terms (Appendix A):
 #
 #     L = L_T + L_{T-1} + ... + L_1 + L_0          (5)
 #
@@ -275,14 +275,14 @@ rows += [("sum (Eq. 5)", by_terms), ("Eq. 3", narrow.mean().item())]
 ask_choice(
     "What is gained by Eq. 5?",
     [
+        ("each term needs one x_t alone",
+         "Yes. Eq. 3 wants whole walks. But Eq. 4 makes any x_t in one jump, so a term can be "
+         "drawn at random and trained by itself: that is Algorithm 1."),
         ("a smaller L than that of Eq. 3",
          "It is the same number, sorted. The table below has both."),
-        ("each term needs one x_t alone",
-         "Yes. And Eq. 4 makes any x_t in one jump. So a term can be drawn at random and "
-         "trained by itself: that is Algorithm 1."),
         ("the terms need no network", "All but L_T do: p_θ is in them."),
     ],
-    answer=1,
+    answer=0,
 )
 
 # %%
@@ -299,7 +299,7 @@ assert abs(by_terms - narrow.mean()) < 0.05
 # will be.
 
 # %% tags=["change"]
-beta_T = 0.02  # the last β
+beta_T = 0.02  # the last β, from 0.0001 to 0.99
 
 # %%
 schedule = linear_schedule()  # the network's own
@@ -488,7 +488,7 @@ ask_choice(
          "That is what you see first, and 900 steps. But a shape takes few bits: the network "
          "knows already what digits look like, and need only be told which it is."),
         ("t = 2 to 100: edges and shades", "These take many more than the shape. Not the most."),
-        ("t = 1: which of 256 values each pixel has",
+        ("t = 1: the exact value of pixels",
          "Yes. One step of a thousand takes more than half. Yet between x_1 and x_0 you would "
          "see no difference."),
     ],
@@ -522,7 +522,7 @@ show_table("The bound, from noise to picture",
 # Then press `c` to change σ_1. Try `sigma_1 = 0.002`, and say first what it will take.
 
 # %% tags=["change"]
-sigma_1 = 0.01  # √β_1
+sigma_1 = 0.01  # √β_1, from 0.0001 to 1
 
 # %%
 if sigma_1 <= 0:
@@ -576,12 +576,12 @@ def as_picture(L_0):
 
 show_images(torch.cat([x_0[:2], as_picture(before[:2])]), "x_0, and L_0")
 show_table("L_0, border and all",
-           ["pixels", "a picture", "bits each", "bits a picture"],
+           ["pixels", "in a picture", "bits each", "bits a picture"],
            by_kind(before))
 border, far = (to_bits(v).mean().item() for v in (
-    bound.border, bound.between(201, 1000)))
-say(f"In L the border takes {border:,.0f} bits. All 800 steps from x_1000 to x_200, which settle "
-    f"what digit it is, take {far:,.0f}.")
+    bound.border, bound.between(101, 1000)))
+say(f"In L the border takes {border:,.0f} bits. All 900 steps from x_1000 to x_100, which settle "
+    f"what digit it is, take about {far:,.0f}.")
 
 # %% [markdown]
 # ## Mend it
@@ -593,13 +593,13 @@ say(f"In L the border takes {border:,.0f} bits. All 800 steps from x_1000 to x_2
 ask_choice(
     "Where should the mean be, for a black pixel to take the fewest bits?",
     [
-        ("at -1, the value itself", "Then a third of the bell curve is in the bins of other "
-         "values, at 0.62 bits."),
-        ("a little above -1", "That puts even more of the bell curve into other bins."),
         ("far below -1", "Yes. All that lies below -1 + 1/255 is black. With the mean 3 σ_1 below "
          "-1 hardly anything is outside."),
+        ("a bit above -1", "That puts even more of the bell curve into other bins."),
+        ("just at -1", "Then a third of the bell curve is in the bins of other "
+         "values, at 0.62 bits."),
     ],
-    answer=min((2, -0.03), (0, 0.0), (1, 0.002),
+    answer=min((0, -0.03), (2, 0.0), (1, 0.002),
                key=lambda pair: value_bits(values[0], values[0] + pair[1]))[0],
 )
 
@@ -623,9 +623,11 @@ is_dark = p_mean(schedule, x_1, t, eps_theta) < -1 + 2 / 255
 after = decoder_nats(schedule, x_0, x_1, eps_theta + 3 * is_dark, variance)
 maps = as_picture(torch.stack([before, after]))  # (2, n, 1, 32, 32)
 show_images(maps[:, :2].flatten(0, 1), "L_0 before, and after")
-save_grid(torch.cat([x_0[:4], *maps[:, :4]]), "lesson 6 where the bits go", 4)
+whole = torch.cat([x_0[:4], *maps[:, :4]])
+show(sheet(whole, [], min(n, 4), rows_are=["digit", "before", "after"]),
+     "lesson 6 where the bits go")
 show_table("L_0 after",
-           ["pixels", "a picture", "bits each", "bits a picture"],
+           ["pixels", "in a picture", "bits each", "bits a picture"],
            by_kind(after))
 
 # %%
@@ -755,7 +757,7 @@ show_table("Bits/dim",
            ["pictures", "by the table", "by the network, at most"], rows)
 shades = of_kinds["drawn"].mean() - of_kinds["drawn, black"].mean()
 say("The mended model is sure that the dark is black. Shades of 1 or 2 of 255, which nobody "
-    f"sees, prove it wrong, and take {to_bits(shades):,.0f} bits. What digit it is takes "
+    f"sees, prove it wrong, and take {to_bits(shades):,.0f} bits. What digit it is takes about "
     f"{far:,.0f}. (Whoever is sure and wrong may pay more than the 8 of no idea: see snow.) So "
     "bits/dim say how well a model knows pixels, down to the last shade. Whether its digits "
     "look right they do not say.")

@@ -22,7 +22,7 @@
 
 # %% tags=["parameters"]
 seed = 0  # another seed: other digits, other noise
-each = 3  # pictures of each digit
+each = 3  # pictures of each digit, from 1 to 100
 device = "auto"  # auto, cpu, cuda or mps
 
 # %%
@@ -128,7 +128,7 @@ kl = sum(q[k] * math.log2(q[k] / p[k]) for k in q if q[k])
 ask_choice(
     "The mountains send q with the old code. How does that compare with q's own code?",
     [
-        ("it takes as many bits",
+        ("it takes as many bits a day, on average",
          "The words are the same. But only with snow on one day in eight, as in p, are "
          "they right for q."),
         ("it takes more, by less than a bit a day",
@@ -278,7 +278,7 @@ show_table("Here, and CIFAR-10 in the paper (Table 4)", [
 # Then press `c` to stop elsewhere. Try `stop_at = 30`, and say first what will be seen.
 
 # %% tags=["change"]
-stop_at = 100  # bits of a digit
+stop_at = 100  # bits of a digit, from 1 to 10,000
 
 # %%
 def after(budget, values):  # of each digit, when so many bits have come
@@ -287,7 +287,7 @@ def after(budget, values):  # of each digit, when so many bits have come
 
 off = after(stop_at, rmse).mean().item()
 ask_choice(
-    "After so many bits of all those, what does the receiver see?",
+    "With this stop_at, what does the receiver see?",
     [
         ("a blur: one cannot tell which digit",
          "Its error is then above 40 shades of 255. That of the first guess is above 50."),
@@ -336,7 +336,7 @@ say(f"With as many bits the chain is nearer to the digit than the thumbnail in "
 # %%
 titles = [*(f"{b} bits" for b in budgets), f"all {total:,.0f}"]
 whole = torch.cat([strip, x_0[:, None]], dim=1)[::each]  # (10, 6, ...)
-show(sheet(whole.flatten(0, 1), titles, columns=6), "lesson 7 strip")
+show(sheet(whole.flatten(0, 1), titles, columns=6), "lesson 7 what is seen")
 moments_of_film = torch.logspace(
     math.log10(2), math.log10(bits[-1].max()), 70).tolist()
 captions = [f"{b:,.0f} bits" for b in moments_of_film[:-1]] + ["all bits"]
@@ -415,7 +415,7 @@ show_table("Bits until x_1, and all", ["digit", "until x_1", "all"], rows)
 # %% [markdown]
 # ## The paper's split
 #
-# On CIFAR-10 the paper counts 1.78 bits/dim until `x_1`, and 1.97 in L_0. By then the
+# On CIFAR-10 the paper counts 1.78 bits/dim until `x_1`, and 1.97 in L_0. At `x_1` the
 # RMSE is 0.95 of 255: nobody sees it. So more than half of the bits describe what
 # nobody sees (Section 4.3). A model may be poor at that, and still draw well. How is
 # it here?
@@ -602,7 +602,7 @@ ask_choice(
          "Single pixels cost more or less in another order. Their sum does not."),
         ("from the right: a row is then guessed as one reads",
          "Reading order is a habit. The product of the guesses is p(row) either way."),
-        ("neither",
+        ("neither: both guess as many pixels of a row",
          "Yes. In any order the product of the guesses is p(row), where p_θ can be just "
          "right. A network may find one order easier than another."),
     ],

@@ -17,15 +17,15 @@
 # %% [markdown]
 # ## Setting up
 #
-# Choose the cloud of the second part with `--set cloud=spiral`: it can be `moons`,
-# `spiral` or `digit`, the outline of a digit. Which one says `--set digit=5`.
+# The second part has a cloud of points. It can be `moons`, `spiral` or `digit`, the outline
+# of a digit. To have that: `ddpm-tutor lesson 8 --set cloud=digit`.
 
 # %% tags=["parameters"]
 cloud = "moons"  # moons, spiral or digit
 digit = 3  # whose outline cloud=digit takes
-known = 10_000  # how many digits the exact denoiser knows
-count = 100  # how many digits to measure; a fifth as many are drawn
-train_steps = 1000  # of a small network, on ten digits
+known = 10_000  # how many digits the exact denoiser knows, from 100 to 50,000
+count = 100  # how many digits to measure, from 10 to 100; a fifth is drawn
+train_steps = 1000  # of a small network, on ten digits, from 1 to 10,000
 seed = 0  # another seed: another cloud, other digits, other noise
 device = "auto"  # auto, cpu, cuda or mps
 
@@ -75,7 +75,7 @@ schedule, generator = linear_schedule(), stream(seed, "lesson 8")
 # until when there will be two humps.
 
 # %% tags=["change"]
-place = 1.0  # of the one point; the other is at minus that
+place = 1.0  # of the one point, from 0.1 to 3; the other is at minus that
 
 # %%
 grid = torch.linspace(-5, 5, 1001).double()  # where densities are taken
@@ -98,7 +98,7 @@ ask_number(
     tolerance=75,
     why="Two equal bells have one hump when their middles are no further apart than twice "
         "their width. With points at -1 and 1 that is √ᾱ_t = √(1 - ᾱ_t), so ᾱ_t = ½; with "
-        "-a and a it is ᾱ_t = 1 / (1 + a²).",
+        "±a it is ᾱ_t = 1 / (1 + a²).",
 )
 
 # %%
@@ -153,7 +153,7 @@ ask_choice(
          "the two points."),
         ("it has two tops", "So it is where x_s tells the two points apart. x_400 = 0.3 may have "
          "come from either, from 1 somewhat more often."),
-        ("it is one narrow bell, at the nearer of the points", "1 is more probable. But noise "
+        ("it is a narrow bell at 1", "1 is more probable. But noise "
          "large enough to lead from -1 to 0.3 is not rare at t = 400."),
     ],
     answer=1 if tops > 1 else 0,
@@ -207,7 +207,7 @@ ask_choice(
         ("about the same",
          "There are ten times as many, but each is far less than a tenth: see the table."),
         ("about a tenth", "Then each would be a hundredth of what it was. It is less."),
-        ("far less than a tenth", f"Yes. It is a {ratio:.0f}th: a step ten times as "
+        ("far less still", f"Yes. It is a {ratio:.0f}th: a step ten times as "
          "short is nearer to a bell by far more than ten times."),
     ],
     answer=2 if ratio > 20 else 1 if ratio > 3 else 0,
@@ -250,7 +250,7 @@ in_one = algorithm_2(1)[-1]
 ask_choice(
     "Where do they end?",
     [
-        ("all near 0, where there is no data",
+        ("all near 0, in the middle",
          "Yes. x_1000 says next to nothing, so the guess is the mean of -1 and 1. That is the "
          "best guess, and no picture. So one does not jump."),
         ("half at -1 and half at 1", "So the data are. But each ends at a mean of both."),
@@ -296,7 +296,8 @@ ask_choice(
         ("a thousand: each must be small", "A step must be small to be a bell. This one need "
          "not be a bell."),
         ("about ten, as with Algorithm 2", "That was what bells needed. These steps are q itself."),
-        ("one", "Yes. To draw from q(x_0 | x_T) is to draw a picture at once."),
+        ("one: straight from x_T to x_0",
+         "Yes. To draw from q(x_0 | x_T) is to draw a picture at once."),
     ],
     answer=2 if right == 1 else 1,
 )
@@ -431,7 +432,7 @@ show_images(torch.cat([sheet_of(guess(x, t)) for t, x in levels.items()]),
 # To predict the noise is to know which way the data are. We take the score at 225
 # places, and ask where it points: at the middle of the cloud, or at the nearest of
 # its points? (Both times `√ᾱ_t`, as all of `x_t` shrinks.) A cosine of 1 is straight
-# at it.
+# at it. The dots in the figure are draws of `x_t`.
 
 # %%
 line = torch.linspace(-1.5, 1.5, 15)
@@ -639,15 +640,15 @@ exact_unseen, network_unseen = errors[200, "unseen"]
 ask_choice(
     "On digits that neither has seen, at t = 200: which has the smaller error?",
     [
-        ("the network", "Yes. The exact denoiser pulls every digit to the nearest that it "
-         "knows. The network has learned how strokes look, not which digits there are."),
         ("both about the same", "They are, at t = 700. At t = 200 much of the digit can be "
          "seen, and it is none of those that are known."),
+        ("the network", "Yes. The exact denoiser pulls every digit to the nearest that it "
+         "knows. The network has learned how strokes look, not which digits there are."),
         ("the exact denoiser", "It is the best for the digits that it knows. For it there are "
          "no others in the world."),
     ],
-    answer=0 if network_unseen < 0.8 * exact_unseen else
-    2 if exact_unseen < 0.8 * network_unseen else 1,
+    answer=1 if network_unseen < 0.8 * exact_unseen else
+    2 if exact_unseen < 0.8 * network_unseen else 0,
 )
 
 # %%

@@ -23,11 +23,11 @@
 
 # %% tags=["parameters"]
 seed = 0  # another seed: other digits, other noise
-first = 3  # the two digits that are mixed
-second = 7
-each = 2  # pictures of each digit, where halves are filled in
+first = 3  # of the two digits that are mixed, from 0 to 9
+second = 7  # the other, from 0 to 9
+each = 2  # pictures of each digit, where halves are filled in, from 1 to 100
 steps = 20  # of a chain from t = 1000; from 4 to 250
-every = 25  # how far one step leads, where a chain begins at a smaller t
+every = 25  # how far one step leads from a smaller t, from 1 to 250
 device = "auto"  # auto, cpu, cuda or mps
 
 # %%
@@ -40,8 +40,8 @@ from ddpm_tutor import (
     q_jump, q_sample, read_digits, stream, to_uint8, to_unit_range,
 )
 from ddpm_tutor.classroom.tools import (
-    ask_choice, ask_number, save_moments, say, sheet, show, show_download,
-    show_images, show_table, so_far, track,
+    ask_choice, ask_number, frames_of, save_moments, say, sheet, show,
+    show_download, show_images, show_runs, show_table, so_far, track,
 )
 
 # %%
@@ -76,7 +76,8 @@ def rms(x):
 #
 # We do that with one digit, at three t. From each x_t we go back four times: the same
 # `x_t`, the same network without a label, but other noise z in the steps. That is
-# Fig. 7 of the paper.
+# Fig. 7 of the paper. And two runs beside each other, from one `x_750`, that differ in
+# the seed of z alone.
 
 # %%
 def noisy(x_0, t, eps):
@@ -111,17 +112,26 @@ ask_number(
 )
 
 # %%
+runs, options = {}, SamplingOptions(steps=max(1, 750 // every))
+for z in (seed, seed + 1):
+    states = draw(model, schedule, None, options, t_start=750,
+                  x_t=shared[750], seed=z, indices=[0])
+    runs[f"z of seed {z}"] = list(frames_of(states, schedule))
+show_runs(runs)
+
+# %%
 for t in (250, 750):
     names = [f"x_{t}", *(str(c) for c in read(four[t]).tolist())]
     show_images(torch.cat([shared[t], four[t]]),
                 f"t = {t}, and how they are read", names)
-print("RMS difference:", {t: round(s, 2) for t, s in spread.items()})
+print("RMS difference:", *(
+    f"{s:.2f} at t = {t}" for t, s in spread.items()), sep="  ")
 
 # %% [markdown]
 # ## How much chance?
 #
 # The noise z makes the four differ. How much of it is there? DDIM adds none. Between
-# the two lies `η` (*eta*; Song et al. 2020, Eq. 16):
+# the two lies `η` (*eta*; equation 16 of Song et al. 2020):
 #
 #     σ² = η² · (1 - ᾱ_{t-1}) / (1 - ᾱ_t) · (1 - ᾱ_t / ᾱ_{t-1})
 #
@@ -140,7 +150,8 @@ differ = {e: apart(x) for e, x in by_eta.items()}
 ask_choice(
     "Four times from one x_500, with this η. How much do two of the four differ?",
     [
-        ("not at all", "For that η must be 0: without z a step is a function of x_t, and x_t "
+        ("not at all: all four are the same",
+         "For that η must be 0: without z a step is a function of x_t, and x_t "
          "decides all that follows."),
         ("less than half as much as with η = 1", "The less z there is, the less they differ."),
         ("half as much as with η = 1, or more", "For that much chance is needed: σ grows with η."),
@@ -168,7 +179,7 @@ assert eta or differ[eta] < 1e-3 < differ[1.0]
 # Then press `c` to change λ. Try `lam = 0.1`, and say first how much will be grey.
 
 # %% tags=["change"]
-lam = 0.5  # λ of one picture more
+lam = 0.5  # λ of one picture more, from 0 to 1
 
 # %%
 share = torch.linspace(0, 1, 7, device=where)  # λ
@@ -273,14 +284,14 @@ for name in ("t = 125", "t = 500"):
     show_images(rows[name][::2], name, ["λ = 0", "1/3", "2/3", "1"])
 
 # %%
-columns = ["", "ends off by", "grey, middle", "read as"]
+columns = ["", "ends off by", "grey, 1/3 to 2/3", "read as"]
 show_table("Seven mixes each", columns, [
     (name, f"{off[name]:.2f}", f"{grey(x[2:5]):.0f} %",
      " ".join(map(str, read(x).tolist()))) for name, x in rows.items()])
 print(f"the two digits differ by {other:.2f}")
 low, high = (grey(rows[name][2:5]) for name in ("t = 125", "t = 500"))
-say(("At small t the ghost is still there: of the ink in the middle "
-     f"{low:.0f} % is grey; at t = 500 it is {high:.0f} %. " if low > high + 5 else "")
+say(("At small t the ghost is still there: for λ from 1/3 to 2/3 "
+     f"{low:.0f} % of the ink is grey; at t = 500 it is {high:.0f} %. " if low > high + 5 else "")
     + "The larger t, the further off are the ends. So t says how much of the two pictures is "
     "left, and how much is drawn anew. The paper shows t = 500, and faces that turn by and by.")
 
@@ -318,7 +329,7 @@ say("With two noises x_500 has less noise than any that the network was trained 
 # ## A rough drawing
 #
 # A drawing by hand, in blocks. It can be read, but nobody writes a digit like this.
-# For one of yours: `ddpm-tutor edit my.png`, or `ddpm-tutor edit --draw my.png`.
+# For one of yours: `ddpm-tutor edit my.png`, or `ddpm-tutor edit my.png --draw`.
 #
 # How unlike a real digit is it? We take the distance to the nearest of 5,000 real
 # digits, in the 64 numbers in which the classifier sees them.
@@ -379,7 +390,7 @@ still = {t: (read(x) == drawn_as).sum().item() for t, x in mended.items()}
 told = {t: f"Here {n} of 6 are." for t, n in still.items()}
 lost = [t for t, n in still.items() if n <= 3]
 ask_choice(
-    "What is the smallest of these t at which half or fewer are still read as you drew it?",
+    "What is the smallest of these t at which half or fewer are still read as drawn?",
     [
         ("t = 200", f"Two thirds of its power are left, and its shape with it. {told[200]}"),
         ("t = 400", f"The blocks are gone, the shape can still be seen. {told[400]}"),
@@ -450,7 +461,7 @@ for name, x in by_label.items():
 ask_choice(
     "How noisy must the known half be, when it is put in?",
     [
-        ("as at t_prev, where the step has led",
+        ("as at t_prev, where it ends",
          "Yes. Both halves must be an x_{t_prev}: that is all the network knows."),
         ("as at t, where the step began",
          "The step has led to t_prev. A half with the noise of t would be too noisy there: "

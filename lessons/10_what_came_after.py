@@ -19,10 +19,10 @@
 # Digits that were held out of training, and the network that ships.
 
 # %% tags=["parameters"]
-n = 20  # how many digits to measure
-most_calls = 80  # of the network, to follow a curve
-live_steps = 60  # of the 300 of a training that is in the log
-train_steps = 250  # of the two networks that are trained at the end
+n = 20  # how many digits to measure, from 2 to 1000
+most_calls = 80  # of the network, to follow a curve, from 8 to 1000
+live_steps = 60  # of a training that is in the log, from 10 to 300
+train_steps = 250  # of the two networks trained at the end, from 1 to 10,000
 digit = 3  # what these two learn to draw
 seed = 0  # another seed: other digits, other noise
 device = "auto"  # auto, cpu, cuda or mps
@@ -86,13 +86,14 @@ def noisy(step):  # x_t of all digits, their t, and their noise
 # %%
 x_t, t, eps = noisy(300)
 guess = predict(x_t, t)
+written = {"eps": "ε", "x_0": "x_0", "v": "v", "score": "score", "mu": "μ"}
 said = {kind: converted(schedule, x_t, t, guess, "eps", kind)
-        for kind in ("eps", "x_0", "v", "score", "mu")}
+        for kind in written}
 for kind, value in said.items():  # and back
     back = converted(schedule, x_t, t, value, kind, "eps")
     assert (back - guess).abs().max() < 1e-2
 show_images(torch.stack([x_t[0], *(value[0] for value in said.values())]),
-            "one digit at t = 300", ["x_t", *said])
+            "one digit at t = 300", ["x_t", *written.values()])
 
 # %% [markdown]
 # ## What is v?
@@ -155,13 +156,13 @@ spread = [max(column) / min(column) for column in columns]
 ask_choice(
     "As errors in what are those at different t most alike?",
     [
-        ("in ε, as the network was trained",
+        ("in ε",
          "At small t little noise is there to be seen, at large t x_t is the noise. The error in "
          "ε falls a thousandfold and more."),
-        ("in x_0, as that is what we want to see",
+        ("in x_0",
          "At small t the picture is nearly known, at large t it is anybody's guess. That error "
          "rises a thousandfold."),
-        ("in v", "Yes. v asks for whatever is hidden, and some part always is. The largest is "
+        ("in v", "Yes. To say v is to say what is hidden, and some part always is. The largest is "
          f"{spread[2]:.0f} times the smallest; in ε it is {spread[0]:,.0f} times."),
         ("in the score", "It is ε, divided by the width of the noise. At small t that is tiny, "
          "which makes a large error larger."),
@@ -172,7 +173,7 @@ ask_choice(
 # %%
 show_table("Mean squared error", ["t", "ε", "x_0", "v", "score"], rows)
 show_curves("Mean squared error", {
-    kind: [(row[0], row[i + 1]) for row in rows]
+    written[kind]: [(row[0], row[i + 1]) for row in rows]
     for i, kind in enumerate(kinds[:3])}, log=True)
 
 # %% [markdown]
@@ -203,7 +204,7 @@ ask_choice(
          "in a copy, a thousand steps make large."),
         ("ε with the weights of L", "Then most of what counts is at t of 1 to 10, where no digit "
          "takes shape. They come out as blots."),
-        ("ε with a plain error: L_simple",
+        ("ε with a plain error",
          "Yes. As in the paper's Table 2, where this was the best by far."),
     ],
     answer=distances.index(min(distances)),
@@ -213,25 +214,25 @@ ask_choice(
 which = [*four, ("x_0", "x_0"), ("v", "v")]
 networks = [logs.of(*one) for one in which]
 show_table("300 steps each", ["says", "weighed as", "Fréchet distance"],
-           [(one.predicts, "L" if one.weighed_as == "L" else "plain",
+           [(written[one.predicts], "L" if one.weighed_as == "L" else "plain",
              f"{one.frechet:.1f} ± {one.frechet_error:.1f}")
             for one in networks])
 show(sheet(doubled(torch.cat([one.images for one in networks])), [],
-           rows_are=["mu, L", "mu, plain", "eps, L", "eps, plain",
-                     "x_0", "v"]), "lesson 10 table 2")
+           rows_are=["μ, L", "μ, plain", "ε, L", "ε, plain", "x_0", "v"]),
+     "lesson 10 table 2")
 say("Table 2 of the paper, FID on CIFAR-10: μ with L 13.2, ε with L 13.5, ε with L_simple 3.2. μ "
     "with a plain error did not train at all.")
-say(f"Those that say μ draw snow, and ε with L blots: which of them is worse, a classifier cannot "
-    f"say. The other three draw digits. Nearest is "
-    f"{min(networks, key=lambda one: one.frechet).predicts}, where the paper found x_0 worse than "
-    "ε (Section 3.2). But this is one short run each, of small pictures.")
+nearest = min(networks, key=lambda one: one.frechet).predicts
+say("Those that say μ draw snow, and ε with L blots: which of them is worse, a classifier cannot "
+    f"say. The other three draw digits. Nearest is {written[nearest]}, where the paper found x_0 "
+    "worse than ε (Section 3.2). But this is one short run each, of small pictures.")
 
 # %% [markdown]
 # ## One of them, here
 #
-# The log says how each of them learned. Is it true? This machine trains the one with
-# L_simple anew, on the digits that it has, for the first of its 300 steps. We lay both
-# curves over each other.
+# The log says how each of them learned. Is it true? We train the one with L_simple
+# anew, on the digits that are here, for the first of its 300 steps, and lay both curves
+# over each other.
 
 # %%
 torch.manual_seed(logs.config.seed)  # the same first weights
@@ -265,7 +266,7 @@ say(f"After {every * len(here)} steps the loss is {here[-1]:.2f} here, and "
 # Then press `c` to change beta_T. Try `beta_T = 0.01`, and say first at how many steps.
 
 # %% tags=["change"]
-beta_T = 0.02  # the last β
+beta_T = 0.02  # the last β, from 0.0001 to 0.99
 
 # %%
 linear, cosine = linear_schedule(), cosine_schedule()
@@ -417,7 +418,7 @@ say("Told the wrong t, it leaves noise behind, and the classifier reads fewer of
 #     new x/√ᾱ = old x/√ᾱ + (new σ - old σ) · ε_θ,   σ = √((1 - ᾱ) / ᾱ)
 #
 # A position, a direction, a step along it: that is Euler's method for the equation
-# of motion `d(x/√ᾱ) = ε_θ dσ` (Song et al. 2020, Eq. 14). So noise fixes a curve, and
+# of motion `d(x/√ᾱ) = ε_θ dσ` (equation 14 of Song et al. 2020). So noise fixes a curve, and
 # the curve ends in a digit. Steps only follow it, well or badly.
 
 # %%
@@ -511,12 +512,13 @@ one_step = x_1 - best
 ask_choice(
     "Trained on many pictures of one digit, from 20 different noises: what comes out?",
     [
-        ("20 digits, each another: the line from each noise leads to one",
+        ("20 different digits: each noise leads to its own",
          "Which one? At τ = 1 every picture is as likely, and u is the mean over all."),
         ("20 times the same blur, the mean of all pictures",
          "Yes. ε minus the mean velocity ε - E[x_0] is E[x_0]. Not until later does the path "
          "bend towards one picture: steps are still needed."),
-        ("noise: one step is too few", "A step of length 1 takes all of the noise out."),
+        ("20 times noise: one step of this kind is too few",
+         "A step of length 1 takes all of the noise out."),
     ],
     answer=1 if (one_step - mean).abs().max() < 1e-4 else 0,
 )
@@ -653,13 +655,13 @@ print(f"read right: {read_right(straight):.0f} percent of {n}")
 #
 #     ∇ log p(x_t | y) = ∇ log p(x_t) + ∇ log p(y | x_t)
 #
-# The first is the score, `-ε / √(1 - ᾱ_t)`. So in terms of noise:
+# The first is the score, `-ε / √(1 - ᾱ_t)`. So in terms of noise, for a push of w:
 #
 #     ε - w √(1 - ᾱ_t) ∇ log p(y | x_t)
 #
-# They train their classifier on noisy pictures. Ours has seen clean ones only, and
-# cannot read x_t. We show it the guess of x_0, and let the gradient go back through
-# the network. So this is less than what they did.
+# They train their classifier on noisy pictures. Ours has seen clean ones only. We show
+# it the guess of x_0, and let the gradient go back through the network: less than what
+# they did. Lesson 5's guidance is *free* of a classifier: at scale 1 the label alone.
 
 # %%
 def by_classifier(_, x_t, t, label, scale):
@@ -687,7 +689,7 @@ ask_choice(
          "classifier has not."),
         ("by the classifier's push (w = 5)", "It pushes where the guess of x_0 is a blur, and its "
          "opinion worth little. And what it reads best need not look best."),
-        ("as many by both",
+        ("as many by the one as by the other",
          "Then a classifier of clean digits would know as much of noisy ones as the network."),
     ],
     answer=2 if abs(right["classifier, w = 5.0"] - right["free, 1.0"]) < 1e-9
@@ -761,16 +763,17 @@ show_table("What came after", ["", "changed", "stays"], [
 ask_choice(
     "Which of these must be settled before the training begins?",
     [
-        ("v, the schedule, and label dropout",
-         "Yes. They are in the loss: what is said, how much noise, and whether the label is left "
-         "out. DDIM and the scale are chosen when one draws."),
         ("all five of them, as all are in the recipe",
          "The steps of DDIM and the guidance scale are chosen when one draws. Any number of "
          "them works with the same weights."),
-        ("v alone", "The schedule says how noisy the pictures of Algorithm 1 are. And without "
+        ("v, the schedule, and label dropout",
+         "Yes. They are in the loss: what is said, how much noise, and whether the label is left "
+         "out. DDIM and the scale are chosen when one draws."),
+        ("v alone: it says what is predicted",
+         "The schedule says how noisy the pictures of Algorithm 1 are. And without "
          "label dropout the network never learns to draw without a label."),
     ],
-    answer=0,
+    answer=1,
 )
 
 # %% [markdown]

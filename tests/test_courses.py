@@ -20,6 +20,7 @@ from ddpm_tutor.course.lesson import all_lessons, read_lesson
 from ddpm_tutor.grading import sandbox as checking
 from ddpm_tutor.grading.judge import judge
 from ddpm_tutor.learner.progress import Bookmark, load_progress, progress_file
+from ddpm_tutor.pages.site import index_page
 
 EXERCISE = examples("CONTRIBUTING.md")[1]
 ASKED = GOOD.replace("Lesson 9 · A small one", "Lesson 1 · My subject")  # 2 points, for 1 a
@@ -177,8 +178,13 @@ def test_a_course_is_written_as_notebooks_and_as_pages(tutor, folder: Path, cour
     tutor("page", "2", "--course", course, "--trust")
     assert "The next" in (folder / "02_next.html").read_text(encoding="utf-8")
     subjects = site_subjects(read_course(course))
-    assert [s.file for s in subjects[:3]] == ["01_my_subject", "02_next", subjects[2].file]
-    assert all(subject.entry for subject in subjects[2:])
+    # as `lessons` does it: those of the course, then those that came along
+    assert [s.file for s in subjects[:3]] == ["01_my_subject", "02_next", "lesson_1"]
+    assert [bool(subject.entry) for subject in subjects].index(True) == 2 + len(all_lessons())
+    contents = index_page({s.file: s.lesson for s in subjects if not s.entry}, "my course")
+    own = contents.index("The lessons of ddpm-tutor")
+    assert contents.index("Lessons of my course") < contents.index('href="02_next.html"') < own
+    assert own < contents.index('href="lesson_1.html"')
 
 
 def test_what_a_course_has_not_is_that_of_the_package(tutor, course: Path) -> None:

@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 
 from ddpm_tutor.cli.advice import with_advice
 from ddpm_tutor.cli.app import app
+from ddpm_tutor.cli.info import data_found
 from ddpm_tutor.errors import TutorError
 from ddpm_tutor.science.pixels import pad_to_32, to_uint8, to_unit_range
 from ddpm_tutor.storage import digits as digits_module
@@ -150,13 +151,13 @@ def test_mnist_is_read_from_a_named_folder(nowhere, tmp_path):
     digits = load_digits(tmp_path / "root")
     assert sorted(which(digits.train_images) + which(digits.validation_images)) == list(range(24))
     assert digits.train_labels.dtype == torch.int64
-    assert str(tmp_path / "root") in digits.source
+    assert str(tmp_path / "root") in digits.origin
 
 
 def test_mnist_is_read_from_the_folder_in_the_environment(nowhere, tmp_path, monkeypatch):
     write_mnist(tmp_path / "root")
     monkeypatch.setenv("DDPM_TUTOR_DATA", str(tmp_path / "root"))
-    assert str(tmp_path / "root") in load_digits().source
+    assert str(tmp_path / "root") in load_digits().origin
 
 
 def test_the_named_folder_goes_before_the_environment_and_that_before_the_cache(
@@ -325,8 +326,8 @@ def test_a_file_or_nothing_in_place_of_the_folder_is_said(nowhere, tmp_path):
 
 def test_only_mnist_itself_is_called_so(mnist_root, nowhere, tmp_path):
     write_mnist(tmp_path / "root")
-    assert "in MNIST's format, not MNIST itself, from" in load_digits(tmp_path / "root").source
-    assert load_digits(mnist_root).source == f"MNIST from {mnist_root}"
+    assert "in MNIST's format, not MNIST itself, from" in load_digits(tmp_path / "root").origin
+    assert load_digits(mnist_root).origin == f"MNIST from {mnist_root}"
 
 
 def test_torchvision_reads_the_same_arrays(mnist_root):
@@ -370,7 +371,7 @@ from ddpm_tutor.cli.app import app
 from ddpm_tutor.storage.digits import find_mnist, load_digits
 assert len(find_mnist(Path("tiny")).train_images) == 440
 assert "torchvision" not in sys.modules
-print(load_digits().source)
+print(load_digits().origin)
 print(CliRunner().invoke(app, ["info", "--data", "tiny", "--device", "cpu"]).output)
 """
 
@@ -410,7 +411,7 @@ def test_a_torchvision_that_does_not_match_torch_is_said_and_not_the_end(
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setattr(sys, "meta_path", [Mock(find_spec=fails), *sys.meta_path])
     digits = load_digits()
-    assert "36 offline digits" in digits.source and str(error) in digits.source
+    assert "36 offline digits" in digits.origin and str(error) in digits.origin
 
 
 def test_the_real_mnist_is_split_into_55_000_and_5_000(mnist_root):
@@ -663,12 +664,15 @@ def searched(nowhere, monkeypatch):
 
 def test_a_long_search_in_vain_is_not_repeated_for_some_hours(nowhere, searched):
     told = []
-    assert "no mirror answers" in load_digits(progress=lambda *sizes: told.append(sizes)).source
-    source = load_digits().source
+    assert "no mirror answers" in load_digits(progress=lambda *sizes: told.append(sizes)).origin
+    source = load_digits().origin
     assert len(searched) == 1 and told == [(0, 0)]
     file = nowhere / "no_mnist.txt"
     assert "no mirror answers" in source and f"remove {file}" in source
-    assert "switched off" in load_digits(download=False).source
+    assert "switched off" in load_digits(download=False).origin
+    # a lesson says it in words for everybody, `info` in full
+    assert load_digits().source.endswith("own model (no MNIST: ddpm-tutor info says more)")
+    assert "the offline digits for now (no mirror answers" in data_found(None)
     # who trains, who wants MNIST itself, and who does as told: each asks again
     load_digits(ask_again=True)
     with pytest.raises(TutorError):
@@ -758,4 +762,4 @@ def test_a_cache_that_cannot_be_written_to_is_said_before_anything_is_fetched(
     monkeypatch.setattr(download, "_fetch", lambda *_: pytest.fail("fetched"))
     nowhere.parent.mkdir(parents=True, exist_ok=True)
     nowhere.touch()  # a file in place of the folder
-    assert "no MNIST: Cannot make the folder" in load_digits().source
+    assert "no MNIST: Cannot make the folder" in load_digits().origin

@@ -339,3 +339,10 @@ def test_the_curves_of_a_figure_are_shown_beside_the_file_it_is_saved_in(tmp_pat
     for word in ("Falling", "steps", "── loss", "0.0001", "0.00674", "Mine"):
         assert word in text
     assert "-100" not in text
+
+
+def test_how_far_a_number_is_off_has_two_digits() -> None:
+    from ddpm_tutor.screen.values import roughly
+
+    shown = {0.004495: "0.0045", 1.2654: "1.3", 2.0: "2", 1234.5: "1,200", 3.3e-5: "3.30e-05"}
+    assert {value: roughly(value) for value in shown} == shown

@@ -190,3 +190,22 @@ def test_scores_are_shown_where_a_picture_cannot_be_made(commands, tmp_path):
     said = commands("evaluate -n 100 --steps 2 --device cpu")
     assert "Continuing without some of the pictures: " in said
     assert "Fréchet distance" in said and "Saved: evaluation/grid.png" in said
+
+
+def test_symbols_in_a_figure_are_typeset_in_its_picture_alone(tmp_path: Path) -> None:
+    from ddpm_tutor.pictures.figures import as_mathtext, save_figure_as
+
+    for text, wanted in {
+        "q(x_100), from x_T": "q($x_{100}$), from $x_{T}$",
+        "L_simple (Eq. 14)": r"$L_{\mathrm{simple}}$ (Eq. 14)",
+        "ᾱ_t, x̂_0 and β̃": r"$\bar{α}_{t}$, $\hat{x}_{0}$ and $\tilde{β}$",
+        "x_0_hat of a_name": "x_0_hat of a_name",
+        "already $x_t$": "already $x_t$",
+    }.items():
+        assert as_mathtext(text) == wanted
+    with figure() as (drawn, (axis,)):
+        axis.plot([1, 2], [1, 2], label="x̂_0")
+        axis.set(title="q(x_100)", xlabel="ᾱ_t, σ_t²")
+        axis.legend()
+    save_figure_as(tmp_path / "a.png", drawn, dpi=60)
+    assert axis.get_title() == "q(x_100)"  # as `in_words` says it

@@ -3,6 +3,7 @@
 import base64
 import csv
 import dataclasses
+import io
 import json
 import os
 import random
@@ -10,12 +11,15 @@ import signal
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any, Literal
 
 import imageio.v3 as iio
 import pytest
 import school_class
 from markdown_it import MarkdownIt
+from PIL import Image
 from school_class import ASKED, hand_in, write, write_class
+from test_pages import browser  # noqa: F401  (a fixture)
 from typer.testing import CliRunner
 
 from ddpm_tutor.cli.app import app
@@ -23,7 +27,7 @@ from ddpm_tutor.course.exercise import find_exercise
 from ddpm_tutor.files import fingerprint_of
 from ddpm_tutor.grading.strangers import Checker
 from ddpm_tutor.hand_ins.blocks import page_of
-from ddpm_tutor.hand_ins.collecting import assignment
+from ddpm_tutor.hand_ins.collecting import as_told, assignment
 from ddpm_tutor.hand_ins.grade_table import safe
 from ddpm_tutor.hand_ins.grading import Grade, Grader
 from ddpm_tutor.hand_ins.hand_in import Asked, HandIn, NoHandIn, Picture, read_json
@@ -120,6 +124,34 @@ def test_each_form_carries_the_whole_hand_in(tmp_path: Path, ending: str) -> Non
     assert read.points == read.stated == 42
     assert dataclasses.replace(read, stated=None) == dataclasses.replace(made, stated=None)
     assert read.exercises[0].code.endswith(f"# {EVIL[0]}\n'''{EVIL[0]}'''\n")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_its_page_has_no_serious_fault_for_screen_reader_or_keyboard(
+    browser: Any,  # noqa: F811
+    tmp_path: Path,
+    scheme: Literal["light", "dark"],
+) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not there")
+    picture = io.BytesIO()
+    Image.new("L", (8, 8)).save(picture, "PNG")
+    png = base64.b64encode(picture.getvalue()).decode()
+    made = dataclasses.replace(
+        hand_in(1, "solved", TWO), pictures=[Picture("Drawn.", "Ten digits.", png)], notes=["None."]
+    )
+    path = write(tmp_path / "a.html", made)
+    context = browser.new_context(color_scheme=scheme, viewport={"width": 390, "height": 800})
+    tab, said = context.new_page(), list[str]()
+    tab.on("console", lambda message: said.append(message.text))
+    tab.on("request", lambda request: said.append(request.url))
+    tab.goto(path.as_uri())
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 390
+    found = axe.Axe().run(tab).response["violations"]
+    serious = [each for each in found if each["impact"] in ("serious", "critical")]
+    assert [(f["id"], [n["html"][:120] for n in f["nodes"]]) for f in serious] == []
+    assert [line for line in said if not line.startswith(("data:", path.as_uri()))] == []
+    context.close()
 
 
 class Elements(HTMLParser):
@@ -536,3 +568,8 @@ def is_refused(path: Path) -> bool:
     for written in made.exercises:
         written.code.encode()
     return False
+
+
+def test_a_hand_in_says_no_more_of_a_folder_than_its_name() -> None:
+    assert as_told(Path("runs/mnist")) == str(Path("runs/mnist"))
+    assert as_told(Path.home() / "runs" / "mnist") == "mnist"

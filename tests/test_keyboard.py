@@ -1,7 +1,9 @@
 """Keys as terminals send them, a pad to draw on, Ctrl-Z, and whether anybody is there to type."""
 
+import contextlib
 import io
 import os
+import re
 import select
 import signal
 import subprocess
@@ -298,6 +300,48 @@ KERNEL = {"JPY_PARENT_PID": "1"}
 IPYKERNEL = {"TERM": "xterm-color", "CLICOLOR_FORCE": "1", "GIT_PAGER": "cat"}
 JUPYTERLAB_TERMINAL = {"TERM": "xterm", "JUPYTER_SERVER_ROOT": "/", "JUPYTER_SERVER_URL": "http://"}
 VSCODE_TERMINAL = {"TERM": "xterm-256color", "TERM_PROGRAM": "vscode", "VSCODE_INJECTION": "1"}
+
+
+PROMPT = """
+import fcntl, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+from ddpm_tutor.cli import doctor_symptoms, lesson
+from ddpm_tutor.screen.console import make_console
+try:
+    {}
+except KeyboardInterrupt:
+    print("Stopped.")
+"""
+
+
+@on_a_terminal
+@pytest.mark.parametrize(
+    ("asks", "prompt"),
+    [
+        ("lesson.asking(make_console())('Your number: ')", "Your number: "),
+        ("doctor_symptoms.chosen(make_console(), ())", "to leave: "),
+    ],
+)
+def test_what_is_said_after_ctrl_c_does_not_stand_on_the_prompts_line(
+    asks: str, prompt: str
+) -> None:
+    import pty
+
+    learner, terminal = pty.openpty()
+    command = [sys.executable, "-c", PROMPT.format(asks)]
+    job = subprocess.Popen(command, stdin=terminal, stdout=terminal, start_new_session=True)
+    os.close(terminal)
+    seen, pressed = "", False
+    with contextlib.suppress(OSError):  # the end of a terminal
+        while sent := os.read(learner, 1000):
+            seen += sent.decode()
+            if prompt in seen and not pressed:
+                time.sleep(0.2)  # until it reads
+                os.write(learner, b"\x03")
+                pressed = True
+    job.wait()
+    os.close(learner)
+    assert re.search(rf"{prompt}(\^C)?\r\nStopped\.", seen), seen
 
 
 @pytest.fixture

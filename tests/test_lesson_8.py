@@ -97,7 +97,7 @@ def test_a_small_network_learns_ten_digits_by_heart(tmp_path: Path) -> None:
     [
         ("cloud=rain", "moons, spiral or digit"),
         ("digit=10", "0 to 9"),
-        ("known=9", "100 or more"),
+        ("known=9", "from 100 to 50,000"),
         ("count=0", "10 to 100"),
     ],
 )

@@ -3,13 +3,16 @@
 import ast
 import json
 import re
+import sys
 import traceback
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from published import check_private
 from test_lessons import nobody  # noqa: F401  (a fixture)
 from typer.testing import CliRunner
 
@@ -18,6 +21,7 @@ from ddpm_tutor.classroom import session as sessions
 from ddpm_tutor.classroom.questions import ask_choice
 from ddpm_tutor.classroom.session import Session
 from ddpm_tutor.cli.app import app
+from ddpm_tutor.course.cells import Cell
 from ddpm_tutor.course.lesson import Lesson, all_lessons, hidden_pieces, pieces, shown_source
 from ddpm_tutor.course.notebook import (
     changed,
@@ -77,6 +81,8 @@ save_moments([x_0, -x_0], ["one", "two"], "film")
 with figure() as (picture, (axis,)):
     axis.plot([0, 1])
 show(picture, "a figure")
+from ddpm_tutor import load_digits
+print(load_digits().source)
 x_0
 """
 
@@ -88,6 +94,14 @@ def small(tmp_path: Path) -> Lesson:
     path = tmp_path / "09_small.py"
     path.write_text(SMALL, encoding="utf-8")
     return read_lesson(path)
+
+
+def outputs_after(notebook: dict[str, Any], name: str) -> str:
+    """What the cells below this one have put out, as HTML."""
+    cells = notebook["cells"]
+    first = next(n for n, cell in enumerate(cells) if cell["id"] == name) + 1
+    outputs = [out for cell in cells[first:-1] for out in cell.get("outputs", [])]
+    return "".join("".join(out["data"]["text/html"]) for out in outputs)
 
 
 def source(cell: dict[str, Any]) -> str:
@@ -161,6 +175,11 @@ def test_prose_is_markdown_with_typeset_formulas_and_without_keys(small: Lesson)
     assert without_keys(tried) == "How? Try `a = 0.5`, and say first what comes."
     assert without_keys(tried, change="Change it. ") == (
         "How? Change it. Try `a = 0.5`, and say first what comes."
+    )
+    cell = Cell("code", 'tags=["change"]', "a = 1", 1)
+    change = replace(small.steps[1], prose="Other values?", code=(cell,))
+    assert markdown(change) == (
+        "Other values?\n\nTo try other values, change the next cell, and run the step again."
     )
     assert typeset("Code:\n\n    def hook(x):\n        return x\n\n`x_0`") == (
         "Code:\n\n```text\ndef hook(x):\n    return x\n```\n\n$x_{0}$"
@@ -252,6 +271,32 @@ def test_an_answer_in_a_cell_counts_in_the_progress(
     kept = load_progress().lesson(small.key)
     assert kept.answers["How many?"] and kept.step == 2
     cells.finish()
+
+
+def test_answers_in_a_plain_file_that_is_open_as_a_notebook_count_as_well(
+    monkeypatch: pytest.MonkeyPatch,
+    nobody: dict[str, str],  # noqa: F811
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """jupytext hands the file to a kernel, which is not told where it came from."""
+    from ddpm_tutor.classroom import kernel
+
+    answers = kernel.AnswersOfAFile()
+    lesson = all_lessons()[1]
+    asked = next(each for each in questions(lesson) if each.part)
+    monkeypatch.setattr(kernel, "kernel", lambda: SimpleNamespace(_allow_stdin=True))
+    monkeypatch.setitem(sys.modules, "ipykernel", SimpleNamespace())
+    monkeypatch.setattr("builtins.input", lambda prompt: "b")
+    monkeypatch.setattr(kernel, "put", lambda html, text: None)
+    session = sessions.new_session()
+    assert isinstance(session, kernel.NotebookSession)
+    with sessions.using(session):
+        options = [("one", "No, not one."), ("two", "Yes.")]
+        ask_choice("A question of nobody?", options, answer=1)
+        assert load_progress().lessons == {}
+        ask_choice("Which?", options, answer=1, part=asked.part, points=asked.points)
+    assert load_progress().lesson(lesson.key).answers == {asked.part: True}
+    assert answers.take("A question of nobody?", True, "b") is True
 
 
 @pytest.mark.parametrize("error", [TutorError("no"), KeyboardInterrupt()])
@@ -352,11 +397,27 @@ def test_a_notebook_runs_in_a_kernel_and_shows_pictures_and_tables_but_no_answer
     # a digit, a figure, a film, a table, curves; a tensor as the value of a cell
     assert shown.count("data:image/png;base64,") == 3
     assert shown.count("data:image/gif;base64,") == 2 and "<canvas" not in shown  # it has no script
-    assert "<table>" in shown and '<svg class="plot"' in shown
+    assert "<table aria-label" in shown and '<svg class="plot"' in shown
     assert (tmp_path / "outputs" / "film.gif").stat().st_size > 100
     assert "How many?" in shown and "Which?" in shown and "a) this" in shown
     assert shown.count("Run this cell where you can type") == 2
+    behind = outputs_after(notebook, "ask-2")
+    assert behind.count("<details><summary>What came out") == 1
+    assert "A table" in behind  # and all else in that cell
     text = json.dumps(notebook)
+    check_private(text, tmp_path)
     for secret in ("As many as there are", "That it was", "Not this", "Just that", "41.5"):
         assert secret not in text
     assert load_progress().lessons == {}
+
+
+def test_a_notebook_names_places_as_they_are_for_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ddpm_tutor.cli.notebook import from_home, seen_from
+
+    monkeypatch.setenv("HOME", str(tmp_path / "anna"))
+    assert from_home(tmp_path / "anna" / "mnist") == Path("~/mnist")
+    assert from_home(tmp_path / "ben") == (tmp_path / "ben").resolve()
+    lesson = tmp_path / "course" / "lessons" / "01_mine.py"
+    assert seen_from(tmp_path / "course", lesson) == str(Path("lessons/01_mine.py"))

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import unicodedata
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 import shallow
 import torch
+from published import check_private
 from typer.testing import CliRunner
 
 from ddpm_tutor.cli import page as page_command
@@ -19,10 +21,12 @@ from ddpm_tutor.cli.page import Subject
 from ddpm_tutor.course.lesson import all_lessons, read_lesson
 from ddpm_tutor.course.paper import all_entries
 from ddpm_tutor.pages.live import noise, place_of, ten_digits
-from ddpm_tutor.pages.pieces import to_html
+from ddpm_tutor.pages.page import shell
+from ddpm_tutor.pages.pieces import columns_of, to_html
 from ddpm_tutor.pages.pixels import in_words
 from ddpm_tutor.pages.plots import plot
-from ddpm_tutor.pages.words import code, prose, words
+from ddpm_tutor.pages.site import named
+from ddpm_tutor.pages.words import code, prose, spaced, words
 from ddpm_tutor.pictures.grids import as_uint8
 from ddpm_tutor.science.diffusion import q_sample
 from ddpm_tutor.science.lean_unet import LeanUNet
@@ -68,6 +72,7 @@ share = 0.5
 
 # %%
 print("printed <b> & [bold]")
+print(digits.source)
 show(x_0, "x_0, as it is")
 show_images(x_t, "x_t", [f"t = {n}" for n in t.tolist()])
 
@@ -184,6 +189,8 @@ def test_a_page_is_one_file_that_fetches_nothing(page: Path) -> None:
     check_form(html)
     assert len(html) < 5e6
     assert "default-src 'none'" in html
+    assert "offline digits" in html and "no MNIST" in html
+    check_private(html, page.parent)
     pictures = re.findall(r'<img[^>]*src="([^"]{0,30})', html)
     assert len(pictures) >= 10 and all(p.startswith("data:image/png;base64,") for p in pictures)
 
@@ -206,12 +213,16 @@ def test_all_that_is_shown_is_there(page: Path) -> None:
     for part in (
         "printed &lt;b&gt; &amp; [bold]", "<em>emphasis</em>", "&lt;angle&gt;",
         '<details class="code">', '<details class="code" open>',  # parameters are seen at once
-        'class="histogram"', 'class="plot"', 'class="film"', 'class="live"', "<caption>Numbers",
-        "To try other values: <code>ddpm-tutor lesson ",
+        'class="histogram"', 'class="plot"', 'class="film"', 'class="live"',
+        ">Numbers</figcaption>",
+        "<code>ddpm-tutor lesson small.py --from 2</code>, then the key c. In a notebook, which",
         "<i>x</i><sub>t−1</sub>", "Side by side: right, wrong",
         'alt="Lines. x: n; y: value. The curve: from 3 at 1 to 4 at 2."',
     ):  # fmt: skip
         assert part in html, part
+    # the source of what a step uses, where it comes first
+    assert html.count("Source of <code>linear_schedule</code>") == 1
+    assert '<span class="nf">linear_schedule</span>' in html
     assert 'alt="x_t, t = 0: bright strokes on a dark ground"' in html
     assert 'alt="x_t, t = 800: noise"' in html
 
@@ -252,7 +263,10 @@ def test_words_and_code_are_escaped_and_indices_are_set() -> None:
     assert "<code>save_film(a &lt; b)</code>" in prose("Say `save_film(a < b)`.")
     assert 'aria-label="√ᾱ_t"' in prose("It is `√ᾱ_t`.") and "<svg" in prose("It is `√ᾱ_t`.")
     block = prose("See:\n\n    x_t = √ᾱ_t x_0          (4)\n")
-    assert block.count("<svg") == 1 and 'class="formula"' in block
+    # the number has a picture of its own, and is said in the words of the formula
+    assert block.count("<svg") == 2 and block.count('role="img"') == 1
+    assert 'class="formula"' in block and 'aria-label="x_t = √ᾱ_t x_0          (4)"' in block
+    assert prose("See:\n\n    x_t = x_0\n").count("<svg") == 1
     assert "<pre" in prose("See:\n\n    import torch\n    torch.ones(3)\n")
     assert prose("<script>") == "<p>&lt;script&gt;</p>\n"
     assert '<span class="k">def</span>' in code("def f():\n    return '<b>'")
@@ -267,6 +281,46 @@ def test_numbers_are_said_with_a_histogram_or_without() -> None:
     assert "Histogram of 100 values from 0 to 1" in many
     assert "not all values are finite" in broken and "<svg" not in broken
     assert '<td class="number">0.500</td>' in to_html([DataTable("", ["x"], [(0.5,), (1.0,)])])
+
+
+def test_pictures_stand_in_full_rows() -> None:
+    assert [columns_of(n, (5, 6, 4, 3)) for n in (1, 4, 5, 6, 7, 8, 9, 10, 11, 12, 20)] == [
+        1, 4, 5, 6, 4, 4, 3, 5, 6, 6, 5,
+    ]  # fmt: skip
+    html = to_html([Images(torch.zeros(6, 1, 8, 8), "six", ["a caption"] * 6)])
+    assert 'style="--columns:6;--few:3"' in html
+
+
+def test_titles_stand_above_whatever_is_shown(page: Path) -> None:
+    html = page.read_text(encoding="utf-8")
+    titled = re.findall(r'<figure class="([\w-]+)[^>]*>(<figcaption>)?', html)
+    named = [kind for kind, title in titled if title]
+    assert {*named} == {"images", "tensor", "film", "sheet", "curves", "numbers-of"}
+    assert "<caption>" not in html
+
+
+def test_accents_in_letters_of_one_width_stand_above_their_own() -> None:
+    html = spaced("x̃_t ᾱ <β̂>")
+    assert re.sub(r"<[^>]*>", "", html) == unicodedata.normalize("NFD", "x̃_t ᾱ &lt;β̂&gt;")
+    assert html.count('<span class="accent"') == 2 and html.count('class="accent tall"') == 1
+    assert [*re.findall(r'data-mark="(.)"', html)] == ["˜", "¯", "ˆ"]
+    assert 'class="accent' in code("x = 1  # x̃_t")
+    cells = to_html([DataTable("", ["row"], [("??#..",), ("x_t",)])])
+    assert "<code>??#..</code>" in cells and "<i>x</i><sub>t</sub>" in cells
+
+
+def test_names_in_code_are_code_and_words_are_words() -> None:
+    for name, html in {
+        "x_t, x": "<code>x_t</code>, <code>x</code>",
+        "model(x_t, t, label)": "<code>model(x_t, t, label)</code>",
+        "what p_step returns": "what <code>p_step</code> returns",
+        'variance, of variance_type="fixed_small"': "<code>variance</code>, of "
+        "<code>variance_type=&quot;fixed_small&quot;</code>",
+        "1 - betas[t]": "<code>1 - betas[t]</code>",
+        "fixedlarge or fixedsmall": "<code>fixedlarge</code> or <code>fixedsmall</code>",
+        "": "",
+    }.items():
+        assert named(name) == html
 
 
 def test_curves_have_scales_and_say_where_they_go() -> None:
@@ -342,6 +396,7 @@ def test_a_site_has_all_pages_and_names_the_one_that_failed(
     assert {*pages} == {"index", "symbols", "ledger", "small", "eq_2", "eq_15"}
     for html in pages.values():
         check_form(html)
+        check_private(html, tmp_path)
         assert {link for link in re.findall(r'href="(\w+)\.html', html)} <= {*pages}
     assert 'href="small.html"' in pages["index"] and "Broken" in pages["index"]
     assert 'href="eq_15.html"' in pages["eq_2"]  # the next of the paper
@@ -475,10 +530,10 @@ def test_a_number_is_read_as_people_write_it_and_the_score_is_kept(tab: Any) -> 
 def test_a_wrong_number_is_told_how_far_it_is_off(tab: Any) -> None:
     tab.get_by_role("button", name="that").click()
     second = tab.locator(".question").nth(1)
-    second.get_by_role("textbox").fill("-1")
+    second.get_by_role("textbox").fill("1.2346")
     second.get_by_role("button", name="Answer", exact=True).click()
     told = second.locator(".reply").inner_text()
-    assert "✗" in told and "It is 2.5. You were 3.5 off. WHY." in told
+    assert "✗" in told and "It is 2.5. You were 1.3 off. WHY." in told
     assert tab.locator(".score").inner_text() == "1 of 2 right · 2 of 2 points"
 
 
@@ -516,10 +571,30 @@ def test_a_telephone_needs_no_scrolling_sideways(tab: Any) -> None:
 
 
 @pytest.mark.slow
+def test_on_a_telephone_the_number_of_an_equation_and_all_letters_can_be_read(
+    browser: Any, tmp_path: Path
+) -> None:
+    wide = "    x_t = √ᾱ_t x_0 + √(1 - ᾱ_t) ε + √ᾱ_t x_0 + √(1 - ᾱ_t) ε + √ᾱ_t x_0   (4)\n"
+    curves = Curves("", {"": [(0, 0.001), (1000, 1.0)]}.items(), x_label="step")
+    (tmp_path / "page.html").write_text(shell("a", "a", prose(wide) + to_html([curves])), "utf-8")
+    tab = browser.new_page(viewport={"width": 360, "height": 640})
+    tab.goto((tmp_path / "page.html").as_uri())
+    scrolled = tab.locator(".scrolled")
+    assert scrolled.evaluate("e => e.scrollWidth > e.clientWidth && e.tabIndex === 0")
+    number = tab.locator(".equation svg").bounding_box()
+    assert number["x"] + number["width"] <= 360
+    heights = [text.bounding_box()["height"] for text in tab.locator(".plot text").all()]
+    assert len(heights) > 5 and min(heights) > 10
+    tab.close()
+
+
+@pytest.mark.slow
 def test_on_paper_code_is_unfolded_and_a_film_is_six_moments(tab: Any) -> None:
+    tab.get_by_role("button", name="that").click()  # so that the other replies are there
     tab.evaluate("dispatchEvent(new Event('beforeprint'))")
     tab.emulate_media(media="print")
-    assert tab.locator("details.code[open]").count() == tab.locator("details.code").count()
+    folded = tab.locator("main details:not(.source)")
+    assert tab.locator("main details[open]").count() == folded.count() > 3
     assert tab.locator(".strip").first.locator("canvas").count() == 12
     assert tab.locator(".strip").first.is_visible()
     assert not tab.locator(".controls").first.is_visible()

@@ -1,5 +1,6 @@
 """The library refuses nonsense: in one line, that says what is wanted."""
 
+import ast
 import copy
 import inspect
 import re
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import ddpm_tutor
 from ddpm_tutor.errors import TutorError
@@ -453,6 +455,18 @@ CASES: list[tuple[Any, ...]] = [
     # settings
     ("SamplingOptions(method='foo')", "ddim"),
     ("SamplingOptions(method='ddim', variance='foo')", "beta_tilde"),
+    ("SamplingOptions(method='ddim', variance='beta')", "eta"),
+    ("sample(network, schedule, x, SamplingOptions(variance='beta'), eta=0.0)", "eta"),
+    ("draw(network, schedule, x, seed=0, indices=range(4))", "label must hold whole numbers"),
+    ("sample(network, schedule, label)", "x_T"),
+    # a schedule, and a class of digits, of one's own
+    ("Schedule(1, 2, 3)", "beta must be a tensor", T_),
+    ("Schedule(schedule.beta[1:], schedule.alpha[1:], schedule.alpha_bar[1:])", "t = 0"),
+    ("Schedule(schedule.beta, schedule.alpha, schedule.alpha_bar[1:])", "shaped like beta"),
+    ("Schedule(schedule.beta, schedule.alpha, 2 - schedule.alpha_bar)", "alpha_bar must be from 0"),
+    ("Schedule(0 * t, t, t)", "floats"),
+    ("load_offline_digits().of_class(11)", "0 to 9"),
+    ("load_offline_digits().of_class('3')", "0 to 9"),
     ("SamplingOptions(steps=0)", "steps"),
     ("SamplingOptions(steps=2.5)", "steps"),
     ("SamplingOptions(guidance='strong')", "guidance"),
@@ -594,7 +608,7 @@ def test_one_step_may_stand_for_all_images_and_one_image_for_all_steps() -> None
     assert ddpm_tutor.q_sample(schedule, x[:1], t, eps[:1]).shape == x.shape
 
 
-def test_the_values_of_t_are_not_read_on_other_devices() -> None:
+def test_the_values_of_t_are_not_read_where_there_are_none() -> None:
     known = names()
     x, eps = (known[name].to("meta") for name in ("x", "eps"))  # a device that has no values
     schedule = known["schedule"].to("meta")
@@ -603,6 +617,56 @@ def test_the_values_of_t_are_not_read_on_other_devices() -> None:
         assert ddpm_tutor.p_step(schedule, x_t, t, eps, eps).shape == x.shape
         assert ddpm_tutor.ddim_step(schedule, x_t, t, t - 1, eps).shape == x.shape
         assert ddpm_tutor.score_from_eps(schedule, t, eps).shape == x.shape
+
+
+def test_steps_and_shares_out_of_range_are_refused_on_any_device(device: str) -> None:
+    on = names()["schedule"].to(device)
+    x, t, tau = (names()[name].to(device) for name in ("x", "t", "tau"))
+    variance = names()["variance"].to(device)
+    for call in (
+        lambda: ddpm_tutor.q_sample(on, x, t + 1, x),
+        lambda: ddpm_tutor.p_step(on, x, t - 2, x, x),
+        lambda: ddpm_tutor.q_jump(on, x, t, t, x),
+        lambda: ddpm_tutor.loss_simple(lambda x_t, t, label: x_t, on, x, t + 1, x),
+        lambda: ddpm_tutor.straight_path(x, tau + 0.5, x),
+        lambda: ddpm_tutor.variance_nats(on, t, -variance),
+    ):
+        with pytest.raises(ValueError, match=r"must be|before t"):
+            call()
+
+
+class Reads(TorchDispatchMode):
+    """Counts how often Python waits for a number of another device than the CPU."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten._local_scalar_dense.default and args[0].device.type != "cpu":
+            self.count += 1
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("way", ["sample", "ode", "flow", "inpaint"])
+def test_our_own_loops_wait_for_no_device_step_by_step(device: str, way: str) -> None:
+    from ddpm_tutor.api import SamplingOptions, flow_sampling, inpaint, sample, solve_ode
+
+    model = copy.deepcopy(names()["network"]).to(device)
+    on, x = names()["schedule"].to(device), names()["x"][:1].to(device)
+    ways: dict[str, Any] = {
+        "sample": lambda n: sample(model, on, x, SamplingOptions(steps=n)),
+        "ode": lambda n: solve_ode(lambda x_t, t: x_t, on, x, range(n, -1, -1), "heun"),
+        "flow": lambda n: flow_sampling(lambda x_tau, tau: x_tau, x, n),
+        "inpaint": lambda n: inpaint(
+            model, on, x, x > 0, SamplingOptions(steps=n), seed=0, indices=[0]
+        ),
+    }
+    counts = []
+    for n in (2, 5):
+        with Reads() as reads:
+            assert len(list(ways[way](n))) == n + 1
+        counts.append(reads.count)
+    for_hooks = 3 if way == "inpaint" else 0  # which are told the step
+    assert counts[1] - counts[0] == for_hooks, counts
 
 
 def test_the_first_part_of_its_schedule_is_the_lean_networks_own() -> None:
@@ -673,6 +737,19 @@ def test_every_public_function_refuses_something() -> None:
     for name, function in functions().items():
         if inspect.signature(function).parameters:
             assert name in tried, name
+
+
+def test_a_docstring_names_the_errors_that_the_function_is_seen_to_raise() -> None:
+    for call, _, *kind in CASES:
+        node = ast.parse(call, mode="eval").body
+        name = (
+            node.func.id if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else ""
+        )
+        if not (function := functions().get(name)):
+            continue
+        told = inspect.getdoc(function) or ""
+        raises = told.partition("Raises:\n")[2].partition("\n\n")[0]
+        assert (kind or [ValueError])[0].__name__ in raises, call
 
 
 def table() -> None:

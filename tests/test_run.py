@@ -454,7 +454,7 @@ def test_other_digits_of_the_same_number_are_not_gone_on_with(tmp_path, digits):
     for changed in ({"train_images": images}, {"train_labels": labels.flip(0)}):
         run = Run.resume(tmp_path, UNET, CPU)
         with pytest.raises(TutorError, match="started on other images or labels") as raised:
-            finish(run, other(digits, source="Fashion", **changed))
+            finish(run, other(digits, origin="Fashion", **changed))
         told = with_advice(raised.value)
         assert "Fashion" in told and "--data" in told
     assert len(finish(Run.resume(tmp_path, UNET, CPU), digits)) == 1

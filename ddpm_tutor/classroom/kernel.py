@@ -13,6 +13,9 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from ddpm_tutor.classroom.session import Asked, Session
+from ddpm_tutor.course.lesson import all_lessons
+from ddpm_tutor.course.questions import questions
+from ddpm_tutor.learner.progress import Bookmark
 from ddpm_tutor.pages.notebook import UNANSWERED, cell_html, other_replies, output, progress
 from ddpm_tutor.screen.console import make_console
 from ddpm_tutor.screen.curves import FigureCurves
@@ -34,6 +37,24 @@ def kernel() -> Any:
     return getattr(get_ipython(), "kernel", None)
 
 
+class AnswersOfAFile:
+    """Counts the answers in a lesson's plain file, which is open as a notebook, through jupytext.
+
+    Its kernel is told no file, so the questions say which lesson it is: one that came along.
+    """
+
+    def __init__(self) -> None:
+        self.bookmark: Bookmark | None = None  # in the lesson of the last question that was known
+
+    def take(self, question: str, right: bool, text: str) -> bool:
+        """Keeps an answer in the learner's progress; whether its points are earned."""
+        for lesson in all_lessons():
+            asked = question in (each.key for each in questions(lesson))
+            if asked and (self.bookmark is None or self.bookmark.name != lesson.key):
+                self.bookmark = Bookmark(lesson.key)
+        return self.bookmark.answered(question, right, text) if self.bookmark else right
+
+
 class NotebookSession(Session):
     """One sitting with a lesson in a notebook's kernel."""
 
@@ -45,6 +66,7 @@ class NotebookSession(Session):
         super().__init__(console=make_console(file=sys.stdout), out=out)
         self.bars: Any = NotebookBars()
         self.reveals = self.has_keys = False
+        self.answers = AnswersOfAFile()
 
     def show_again(self, what: RenderableType) -> None:
         """Shows what is remembered as HTML, and as text where that is not shown."""

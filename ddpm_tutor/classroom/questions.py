@@ -16,7 +16,7 @@ from ddpm_tutor.classroom.typed_numbers import WANTED, read_number, understood
 from ddpm_tutor.screen.keyboard import BACK, keys_of
 from ddpm_tutor.screen.prose import Sentence
 from ddpm_tutor.screen.shown import LETTERS, Question, Told
-from ddpm_tutor.screen.values import number
+from ddpm_tutor.screen.values import number, roughly
 
 SKIPPING = "Enter alone skips the question: you read the answer, and it earns nothing."
 CHOICE_KEYS = "Type back to go to the step before, q to leave the lesson; b is an answer here."
@@ -205,6 +205,6 @@ def ask_number(
     remember(Text(f"You said {said}"))
     right = abs(given - answer) <= tolerance
     difference = abs(given - float(number(answer).replace(",", "")))  # as it is shown
-    off = "" if right else f" You were {number(difference)} off."
+    off = "" if right else f" You were {roughly(difference)} off."
     _tell(right, f"It is {number(answer)}.{off} {why}")
     _close(question, part, points, right, text)

@@ -131,7 +131,9 @@ def new_session() -> Session:
         from ddpm_tutor.classroom.kernel import NotebookSession, kernel
 
         if kernel():
-            return NotebookSession()
+            session = NotebookSession()
+            session.on_answer = session.answers.take
+            return session
     return Session()
 
 

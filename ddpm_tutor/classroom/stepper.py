@@ -21,6 +21,7 @@ from ddpm_tutor.course.cells import Cell
 from ddpm_tutor.course.lesson import (
     Lesson,
     Step,
+    bounds,
     changeable,
     check_against,
     compile_cell,
@@ -394,7 +395,7 @@ class Stepper:
             (name,), value = known, name
         setting = {name: value}
         try:
-            check_against(known, setting, "This step")
+            check_against(known, setting, "This step", bounds(step.code))
         except UsageError as error:
             console.print(Text(str(error), "yellow"))
             return
@@ -427,7 +428,7 @@ class Stepper:
                     self.namespace[name] = before[name]
         self.session.console.print("Back to the lesson.")
 
-    def _functions(self, step: Step) -> dict[str, Any]:
+    def functions(self, step: Step) -> dict[str, Any]:
         """The package's functions that a step used, as many as can be chosen by a digit."""
         named = self.named if step is self.lesson.steps[0] else {}
         found = used_functions((cell.source for cell in step.code), self.namespace)
@@ -462,7 +463,7 @@ class Stepper:
 
     def _show_source(self, step: Step) -> None:
         """Shows a function of the package that the step called; with several, asks which."""
-        console, functions = self.session.console, self._functions(step)
+        console, functions = self.session.console, self.functions(step)
         if not functions:
             console.print(Text("This step uses no function of the package.", style="dim"))
             return
@@ -501,7 +502,7 @@ class Stepper:
             "c": "change" if self.session.ask and changeable(self.lesson, step) else "",
             "o": "other replies" if self._unread(number) else "",
             "p": "play",
-            "s": "source" if self._functions(step) else "",
+            "s": "source" if self.functions(step) else "",
             "e": "paper" if self._entries(step) else "",
             **self.other_keys,
             "?": "help",

@@ -44,6 +44,7 @@ from ddpm_tutor.errors import (
     is_device_error,
     is_out_of_memory,
 )
+from ddpm_tutor.screen.keyboard import is_terminal
 
 NO_ROOM = (errno.ENOSPC, errno.EROFS)
 
@@ -61,7 +62,8 @@ class Commands(TyperGroup):
             complain(with_advice(error))
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
-            complain("Interrupted.")
+            # a terminal shows the keys as ^C, at the beginning of a line
+            complain("\rInterrupted." if is_terminal(sys.stderr) else "Interrupted.")
             raise typer.Exit(INTERRUPTED) from None
         except Stopped as stopped:
             complain(str(stopped))

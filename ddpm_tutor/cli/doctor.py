@@ -91,11 +91,13 @@ def look_at_digits(console: Console, path: Path, out: Path) -> None:
         target = check_target(with_ending(out, [".png"]))
         if path.resolve() == target.resolve():
             raise UsageError(f"{path} would be written over. Choose another name with --out.")
-        sheet = read_digits_of(path)
-        found = diagnose(sheet.images)
+        sheet = read_digits_of(path, without=target)  # what was written the last time
+        found = diagnose(sheet.images, sheet.labels, sheet.is_resized)
     show_reading(console, path, sheet)
     show_pictures(console, sheet.images, found)
     console.print(numbers(found))
+    if sheet.broken:
+        show_broken(console, sheet.broken)
     show_verdict(console, found)
     with going_on_without(console, "the picture"):
         save_beside(target, sheet.images, found)
@@ -107,6 +109,16 @@ def show_reading(console: Console, path: Path, sheet: "Sheet") -> None:
     console.print(Text.assemble((f"{path}: ", "bold"), (sheet.read_as, "dim")), soft_wrap=True)
     for note in sheet.notes:
         console.print(Sentence(Text(note, "yellow")))
+
+
+def show_broken(console: Console, broken: int) -> None:
+    """What is to be said of pictures that are no numbers; the verdict is of the others."""
+    says = (
+        f"NaN or infinity in {broken} picture{'s' * (broken != 1)}: a division by 1 - ᾱ_0 = 0, a "
+        "root of a negative number, or steps that run away. Print x.isfinite().all() after each. "
+        "Without these:"
+    )
+    console.print(Sentence(Text.assemble(("✗ ", "bold red"), says)))
 
 
 def show_pictures(console: Console, images: "Tensor", found: "Diagnosis") -> None:
@@ -143,7 +155,8 @@ def show_verdict(console: Console, found: "Diagnosis") -> None:
     causes = [find_cause(name) for name in best.group.causes]
     if found.looks_right:
         console.print(Text.assemble(("✓ ", "bold green"), (found.verdict, "bold")))
-        weak = [cause.name for cause in causes if cause.exercise]
+        seen = found.asked.seen if found.asked else ()
+        weak = [cause.name for cause in causes if cause.exercise and cause.name not in seen]
         if weak:
             said = "These mistakes draw digits that look as good, and show only in a check: "
             said += f"{', '.join(weak)}."
@@ -151,12 +164,17 @@ def show_verdict(console: Console, found: "Diagnosis") -> None:
         show_others(console, found)
         return
     console.print(Text.assemble(("✗ ", "bold red"), (found.verdict, "bold")))
+    if found.asked and found.is_not_as_asked and not found.is_unknown:
+        console.print(Padding(Sentence(found.asked.says), (0, 0, 0, 2)))
+        if not found.is_named:
+            blamed = [find_cause(name) for name in found.asked.causes]
+            show_causes(console, blamed)
+            show_leads(console, blamed[0])
+            return
     if not found.is_named:
         show_unknown(console, found)
         return
-    for cause in causes[:NAMED]:
-        what = Text.assemble((f"{cause.name}: ", "bold cyan"), cause.what)
-        console.print(Padding(Sentence(what), (0, 0, 0, 2)))
+    show_causes(console, causes[:NAMED])
     if causes[NAMED:]:
         others = ", ".join(cause.name for cause in causes[NAMED:])
         console.print(
@@ -167,6 +185,13 @@ def show_verdict(console: Console, found: "Diagnosis") -> None:
         console.print(Padding(Sentence(said), (0, 0, 0, 2)))
     show_leads(console, causes[0])
     show_others(console, found)
+
+
+def show_causes(console: Console, causes: "list[Cause]") -> None:
+    """What each of these is."""
+    for cause in causes:
+        what = Text.assemble((f"{cause.name}: ", "bold cyan"), cause.what)
+        console.print(Padding(Sentence(what), (0, 0, 0, 2)))
 
 
 def show_unknown(console: Console, found: "Diagnosis") -> None:

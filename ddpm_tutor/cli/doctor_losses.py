@@ -40,7 +40,7 @@ def look_at_losses(console: Console, path: Path) -> None:
         said = f"The shipped weights had {loss:.3g} after {where:,.0f} {losses.unit}s."
         console.print(Sentence(Text(said, "dim")))
     if any(finding.is_fault for finding in findings):
-        show_causes(console, [name for finding in findings for name in finding.causes])
+        show_mistakes(console, [name for finding in findings for name in finding.causes])
     if say := rate_at_end(losses):
         console.print(Sentence(Text(say, "dim")))
 
@@ -133,15 +133,13 @@ def rate_at_end(losses: "Losses") -> str:
     return f"{said}; it has fallen to its end, so going on needs a new schedule."
 
 
-def show_causes(console: Console, names: list[str]) -> None:
+def show_mistakes(console: Console, names: list[str]) -> None:
     """The known mistakes that make such a curve, and where to go on."""
-    from ddpm_tutor.cli.doctor import show_leads
+    from ddpm_tutor.cli.doctor import show_causes, show_leads
     from ddpm_tutor.grading.causes import find_cause, lesson_command
 
     causes = [find_cause(name) for name in dict.fromkeys(names) if name != "lr"]
-    for cause in causes:
-        said = Text.assemble((f"{cause.name}: ", "bold cyan"), cause.what)
-        console.print(Padding(Sentence(said), (0, 0, 0, 2)))
+    show_causes(console, causes)
     if causes:
         show_leads(console, causes[0])
     else:

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
+from ddpm_tutor.errors import Stopped
 from ddpm_tutor.screen.keyboard import in_notebook, is_terminal, read_key, showing_keys
 from ddpm_tutor.screen.prose import Sentence
 
@@ -64,7 +65,11 @@ def chosen(console: Console, complaints: "tuple[Complaint, ...]") -> "Complaint 
     console.print(Text(ASK), end="")
     with showing_keys(False):
         while True:
-            key = read_key()
+            try:
+                key = read_key()
+            except (KeyboardInterrupt, Stopped):
+                console.print()  # what is said of it does not stand on the prompt's line
+                raise
             if key in KEYS[: len(complaints)]:
                 console.print(Text(key, "bold cyan"))
                 return complaints[int(key) - 1]

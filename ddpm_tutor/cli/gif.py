@@ -277,7 +277,7 @@ def real_digits(
     import torch
 
     digits = find_digits(data)
-    console.print(Text(f"Digits: {digits.source}", "dim"), soft_wrap=True)
+    console.print(Text(f"Digits: {digits.origin}", "dim"), soft_wrap=True)
     classes = [None if labels is None else int(labels[i]) for i in range(len(numbers))]
     return torch.stack([one_of(digits, c, seed, i) for c, i in zip(classes, numbers, strict=True)])
 

@@ -75,18 +75,21 @@ def torchvision_version() -> str:
 
 def data_found(data: Path | None) -> str:
     """The digits that commands will use, as far as they are on this machine."""
-    from ddpm_tutor.storage.digits import cache_folder, find_mnist
+    from ddpm_tutor.storage.digits import cache_folder, find_mnist, why_not_again
 
     try:
         found = find_mnist(data)
     except TutorError as error:
         return first_line(error)
     if found is None:
-        return (
-            f"no MNIST in {cache_folder()}: downloaded when it is first needed, or the offline "
-            "digits"
+        failed = why_not_again()
+        why = (
+            f"the offline digits for now ({failed})"
+            if failed
+            else ("downloaded when it is first needed, or the offline digits")
         )
-    return found.source
+        return f"no MNIST in {cache_folder()}: {why}"
+    return found.origin
 
 
 def devices_found(device: Device, loaded: "Checkpoint") -> dict[str, str]:

@@ -24,7 +24,7 @@ from ddpm_tutor.cli.shared_options import (
     given,
 )
 from ddpm_tutor.commands import command
-from ddpm_tutor.errors import TutorError, UsageError
+from ddpm_tutor.errors import Stopped, TutorError, UsageError
 from ddpm_tutor.files import came_along
 from ddpm_tutor.screen.console import make_console
 from ddpm_tutor.screen.keyboard import in_notebook, is_terminal, read_key, showing_keys
@@ -157,9 +157,22 @@ def asking(console: Console) -> Callable[[str], str]:
 
     def ask(prompt: str) -> str:
         with showing_keys(True):
-            return console.input(prompt, markup=False, emoji=False)
+            return ask_line(console, prompt)
 
     return ask
+
+
+def ask_line(console: Console, prompt: str) -> str:
+    """What is typed behind the prompt. What is said after Ctrl-C does not stand on its line.
+
+    Raises:
+        EOFError: the input has ended.
+    """
+    try:
+        return console.input(prompt, markup=False, emoji=False)
+    except (KeyboardInterrupt, Stopped):
+        console.print()
+        raise
 
 
 def read_beside(console: Console, values: dict[str, str], out: Path, entry: "Entry") -> None:
@@ -199,7 +212,12 @@ def ask_for_trust(console: Console, page: "Lesson | Exercise") -> None:
     console.print(
         Text(f"{a_page.capitalize()} is Python: it can do on this machine whatever you can.")
     )
-    if console.input("Run it? Type yes: ").strip().lower() not in ("yes", "y"):
+    try:
+        answer = ask_line(console, "Run it? Type yes: ")
+    except EOFError:
+        console.print()
+        answer = ""
+    if answer.strip().lower() not in ("yes", "y"):
         raise TutorError("Not run. Read the file first; then run this again, or add --trust.")
 
 

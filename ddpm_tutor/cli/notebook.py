@@ -98,7 +98,8 @@ def notebook(
         if run and not trust:
             ask_for_trust(console, lesson)
         # a folder that is only set in the environment is this machine's own affair
-        text = written_notebook(lesson, values, data if given(ctx, "data") else None)
+        named = data if given(ctx, "data") else None
+        text = written_notebook(lesson, values, named, path.parent)
         if run:
             text = with_outputs(console, text, lesson, path.parent, data)
         save(console, path, text)
@@ -146,12 +147,28 @@ def target(lesson: "Lesson", out: Path | None, folder: bool) -> Path:
     return with_ending(out, [".ipynb"])
 
 
-def written_notebook(lesson: "Lesson", values: dict[str, Any], data: Path | None) -> str:
-    """The text of the notebook's file."""
+def written_notebook(
+    lesson: "Lesson", values: dict[str, Any], data: Path | None, folder: Path
+) -> str:
+    """The text of the notebook's file, which is to stand in `folder`."""
     from ddpm_tutor.course.notebook import notebook_of
 
-    name = str(lesson.number) if came_along(lesson.path) else str(lesson.path.resolve())
-    return as_text(notebook_of(lesson, name, values, data.resolve() if data else None))
+    name = str(lesson.number) if came_along(lesson.path) else seen_from(folder, lesson.path)
+    return as_text(notebook_of(lesson, name, values, from_home(data) if data else None))
+
+
+def seen_from(folder: Path, path: Path) -> str:
+    """The way to a file from a folder: a notebook goes to others, as does what is beside it."""
+    try:
+        return os.path.relpath(path.resolve(), folder.resolve())
+    except ValueError:  # on Windows, where they are on two drives
+        return str(path.resolve())
+
+
+def from_home(path: Path) -> Path:
+    """A folder without the name of the user whose home it is in."""
+    path, home = path.resolve(), Path.home().resolve()
+    return Path("~") / path.relative_to(home) if path.is_relative_to(home) else path
 
 
 def as_text(notebook: dict[str, Any]) -> str:
@@ -218,4 +235,31 @@ def with_outputs(
             raise TutorError(f"Lesson {lesson.number}: {error.ename}: {error.evalue}") from error
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)  # when each cell ran: another file each time
+    fold_answers(notebook.cells)
     return as_text(notebook)
+
+
+def fold_answers(cells: list[Any]) -> None:
+    """Folds what stands below a question that nobody has answered, up to the next step.
+
+    That would give the answer away; who runs the cells sees it unfolded.
+    """
+    from ddpm_tutor.pages.notebook import UNANSWERED, folded
+
+    behind = False
+    for cell in cells:
+        if cell["cell_type"] == "markdown" or cell["id"] == "finish":
+            behind = False
+            continue
+        outputs = cell["outputs"]
+        if behind and outputs:
+            kept = [(out.get("data", {}), out.get("text", "")) for out in outputs]
+            parts = [
+                (data.get("text/html", ""), data.get("text/plain", told)) for data, told in kept
+            ]
+            html, text = folded(parts)
+            data = {"text/html": html, "text/plain": text}
+            cell["outputs"] = [{"output_type": "display_data", "data": data, "metadata": {}}]
+        behind = behind or any(
+            UNANSWERED in out.get("data", {}).get("text/plain", "") for out in outputs
+        )

@@ -28,7 +28,7 @@ def given_picture(console: Console, word: str, seed: int, data: Path | None) -> 
     """The picture that `word` names, (1, 1, 32, 32) in [-1, 1]: a file, or a digit of the data."""
     if is_digit(word):
         digits = find_digits(data)
-        console.print(Text(f"A {word} of these digits: {digits.source}", "dim"), soft_wrap=True)
+        console.print(Text(f"A {word} of these digits: {digits.origin}", "dim"), soft_wrap=True)
         return one_of(digits, int(word), seed, 0)[None]
     return own_picture(console, Path(word))
 

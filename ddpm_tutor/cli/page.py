@@ -1,6 +1,8 @@
 """The command that makes pages: lessons and entries for a browser, one file each."""
 
+import inspect
 import os
+import re
 import sys
 import tempfile
 import time
@@ -40,6 +42,10 @@ if TYPE_CHECKING:
 LESSON_SECONDS, ENTRY_SECONDS = 60.0, 5.0
 
 
+# what the pages of a site are called that are of no lesson from elsewhere
+TAKEN = re.compile(r"lesson_\d+|(?:eq|alg|fig|table|sec)_\w+|index|symbols|ledger")
+
+
 @dataclass(frozen=True)
 class Subject:
     """What a page is of: a lesson, or an entry of the paper."""
@@ -50,8 +56,11 @@ class Subject:
     @property
     def file(self) -> str:
         """The name of its page, without the ending."""
-        mine = self.entry is None and came_along(self.lesson.path)
-        return f"lesson_{self.lesson.number}" if mine else self.lesson.path.stem
+        stem = self.lesson.path.stem
+        if self.entry is None and came_along(self.lesson.path):
+            return f"lesson_{self.lesson.number}"
+        taken = self.entry is None and TAKEN.fullmatch(stem)
+        return f"my_{stem}" if taken else stem
 
     @property
     def name(self) -> str:
@@ -62,11 +71,16 @@ class Subject:
 
     @property
     def typed(self) -> str:
-        """The command that opens it in the terminal."""
+        """The command that opens it in the terminal; no folder of this machine is in it."""
         if self.entry is not None:
             return command("paper", *self.entry.key.split())
+        return command("lesson", self.called)
+
+    @property
+    def called(self) -> str:
+        """The number of a lesson, or the name of its file."""
         mine = came_along(self.lesson.path)
-        return command("lesson", self.lesson.number if mine else self.lesson.path)
+        return str(self.lesson.number) if mine else self.lesson.path.name
 
 
 def page(
@@ -111,7 +125,8 @@ def page(
     if everything:
         subjects = site_subjects(chosen)
         check_trust(console, subjects, trust)
-        make_site(console, subjects, out or Path("site"), seed, device)
+        name = chosen.name if chosen else ""
+        make_site(console, subjects, out or Path("site"), seed, device, name)
         if chosen and say_left_out([chosen]):
             raise typer.Exit(1)
         return
@@ -187,6 +202,10 @@ def recorded_page(
 
         stepper.expected = known_seconds(subject)
         shown = stepper.record(before)
+        sources = {
+            number: {name: inspect.getsource(f) for name, f in stepper.functions(step).items()}
+            for number, step in enumerate(lesson.steps, start=1)
+        }
         stepper.namespace.clear()  # else the tensors of every page would stay in memory
     digits = None
     if place_of(lesson, shown):
@@ -196,7 +215,15 @@ def recorded_page(
         by_number = {each.number: each for each in all_lessons()}
         below = links_of(subject.entry, by_number, linked=bool(links))
     return page_of(
-        lesson, shown, subject.file, subject.typed, digits=digits, below=below, links=links
+        lesson,
+        shown,
+        subject.file,
+        subject.typed,
+        command("notebook", subject.called),
+        digits=digits,
+        below=below,
+        links=links,
+        sources=sources,
     )
 
 
@@ -227,8 +254,12 @@ def make_site(
     folder: Path,
     seed: int | None,
     device: Device | None,
+    course: str = "",
 ) -> None:
     """All pages, and those that lead to them.
+
+    Args:
+        course: the name of one whose lessons are among them.
 
     Raises:
         TutorError: some could not be made; all others are there.
@@ -252,7 +283,8 @@ def make_site(
             broken.append(f"{subject.name}: {first_line(error)}")
             console.print(Text(f"Not made: {broken[-1]}", "red"), soft_wrap=True)
     lessons = {subject.file: subject.lesson for subject in subjects if not subject.entry}
-    around = {"symbols": symbols_page(), "ledger": ledger_page(), "index": index_page(lessons)}
+    contents = index_page(lessons, course)
+    around = {"symbols": symbols_page(), "ledger": ledger_page(), "index": contents}
     made = pages | around
     for name, html in made.items():
         save(folder / f"{name}.html", unlinked(html, made))
@@ -263,11 +295,11 @@ def make_site(
 
 
 def site_subjects(course: "Course | None") -> list[Subject]:
-    """What a site has pages of: the lessons of the course or of the package, and the entries."""
+    """What a site has pages of: the lessons of the course and of the package, and the entries."""
     from ddpm_tutor.course.lesson import all_lessons
     from ddpm_tutor.course.paper import all_entries
 
-    lessons = course.lessons if course else all_lessons()
+    lessons = [*(course.lessons if course else ()), *all_lessons()]
     return [*map(Subject, lessons), *(Subject(entry.page, entry) for entry in all_entries())]
 
 

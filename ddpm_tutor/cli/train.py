@@ -218,7 +218,7 @@ def announce(
         "network": f"{run.settings.network}, width {run.settings.width}, {kind}, "
         f"{parameters:.1f} M parameters",
         "digits": f"{len(digits.train_images):,} for training, "
-        f"{len(digits.validation_images):,} for validation: {digits.source}",
+        f"{len(digits.validation_images):,} for validation: {digits.origin}",
         "training": f"{config.epochs} epochs, batches of {config.batch_size}, "
         f"{config.optimizer.title()} at {config.lr:g}, "
         f"{'bfloat16' if config.bf16 else 'float32'}",

@@ -95,6 +95,16 @@ def _may_be_cut(line: str, at: int, sign: str) -> bool:
     return True
 
 
+def table(block: str) -> list[list[str]] | None:
+    """The cells of a block that is a table, the names of its columns first; None for any other."""
+    lines = [line.rstrip() for line in textwrap.dedent(block).splitlines() if line.strip()]
+    if CODE.search("\n".join(lines)) or not _is_table(lines):
+        return None
+    cells = [[""] * line.startswith(" ") + GAP.split(line.strip()) for line in lines]
+    wide = max(map(len, cells))
+    return [row + [""] * (wide - len(row)) for row in cells]
+
+
 def _is_table(lines: list[str]) -> bool:
     """Whether most lines are words or numbers in columns, and none says anything in signs."""
     columned = sum(bool(GAP.search(line.strip())) for line in lines)

@@ -5,9 +5,10 @@ what --set changes.
 """
 
 import ast
+import math
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from pathlib import Path
@@ -27,6 +28,8 @@ from ddpm_tutor.files import bundled, came_along
 
 # what --set may give to parameters that have these names in every lesson
 RANGES = {"digit": range(10), "seed": range(2**63)}
+# what others may be: the words "from 1 to 1,000" in the comment behind the default
+BOUNDS = re.compile(r"#.*?\bfrom (-?[\d.,]*\d) to (-?[\d.,]*\d)")
 
 
 @dataclass(frozen=True)
@@ -237,11 +240,13 @@ def override_parameters(namespace: dict[str, Any], settings: dict[str, str]) -> 
         default = namespace[name]
         try:
             value: Any = text if default is None or isinstance(default, str) else _literal(text)
-            if isinstance(default, float) and isinstance(value, int):
+            if isinstance(default, float) and type(value) is int:
                 value = float(value)
             if default is not None and type(value) is not type(default):
                 raise ValueError
-        except (ValueError, SyntaxError):
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ValueError
+        except (ValueError, SyntaxError, OverflowError, RecursionError, MemoryError):
             raise UsageError(
                 f"{name} must be {_kind(default)}, like {default!r}; {text!r} is not."
             ) from None
@@ -279,6 +284,17 @@ def changeable(lesson: Lesson, step: Step) -> dict[str, Any]:
     return _literals(lesson, [c for c in step.code if c.is_parameters or c.is_change])
 
 
+def bounds(cells: Iterable[Cell]) -> dict[str, tuple[str, str]]:
+    """The lowest and the highest value of what cells assign, where a comment says "from 1 to 9"."""
+    return {
+        node.targets[0].id: (found[1], found[2])
+        for cell in cells
+        for node in ast.parse(cell.source).body
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+        if (found := BOUNDS.search(cell.source.splitlines()[(node.end_lineno or 1) - 1]))
+    }
+
+
 def _literals(lesson: Lesson, cells: Sequence[Cell]) -> dict[str, Any]:
     try:
         return {
@@ -292,24 +308,37 @@ def _literals(lesson: Lesson, cells: Sequence[Cell]) -> dict[str, Any]:
 
 
 def check_settings(lesson: Lesson, settings: dict[str, str]) -> None:
-    """Refuses a name that is no parameter of the lesson, or a value of another type.
+    """Refuses a name that is no parameter of the lesson, or a value that it cannot take.
 
     Raises:
-        UsageError: naming the parameters that there are, or the type.
+        UsageError: naming the parameters that there are, the type, or the bounds.
     """
-    check_against(parameters(lesson), settings, lesson.path.stem)
+    cells = [cell for step in lesson.steps for cell in step.code if cell.is_parameters]
+    check_against(parameters(lesson), settings, lesson.path.stem, bounds(cells))
 
 
-def check_against(known: dict[str, Any], settings: dict[str, str], whose: str) -> None:
-    """Refuses a name that is not among these, or a value of another type than its default's.
+def check_against(
+    known: dict[str, Any],
+    settings: dict[str, str],
+    whose: str,
+    bounds: Mapping[str, tuple[str, str]],
+) -> None:
+    """Refuses a name that is not among these, or a value that it cannot take.
 
     Args:
+        known: names and their defaults; a value is of the type of its default.
         whose: what has these names, for the error.
+        bounds: see the function of that name.
 
     Raises:
-        UsageError: naming those that there are, or the type.
+        UsageError: naming those that there are, the type, or the bounds.
     """
     for name in settings:
         if name not in known:
             raise UsageError(f"{whose} has no parameter {name!r}. It has: {', '.join(known)}.")
-    override_parameters(dict(known), settings)
+    values = dict(known)
+    override_parameters(values, settings)
+    for name, (low, high) in bounds.items():
+        numbers = (float(end.replace(",", "")) for end in (low, high))
+        if name in settings and not next(numbers) <= values[name] <= next(numbers):
+            raise UsageError(f"{name} must be from {low} to {high}; {settings[name]!r} is not.")

@@ -31,6 +31,7 @@ KEYS = re.compile(
 SET = re.compile(r"`(?:ddpm-tutor lesson \d+ )?--set (\w+)=([^`\s]+)`")
 SOURCE = "Here `??` behind a name, as in `q_step??`, shows the source of a function. "
 CHANGE = "Then change the next cell, and run the step again. "
+HOW_TO_CHANGE = "To try other values, change the next cell, and run the step again."
 SETUP = """\
 # This notebook needs the package ddpm-tutor, and nothing else. Where it is missing, take a copy
 # of its repository. Remove the # from the next line, and put the folder of your copy for the dot:
@@ -120,8 +121,11 @@ def markdown(step: Step) -> str:
     named = entries_named("\n".join([step.prose, *(cell.source for cell in step.code)]))
     typed = ", ".join(f"`{command('paper', *entry.key.split())}`" for entry in named)
     below = f"\n\n*In the paper:* {typed}" if named else ""
+    told = without_keys(step.prose, SOURCE, CHANGE)
+    if any(cell.is_change for cell in step.code) and CHANGE.strip() not in told:
+        told += f"\n\n{HOW_TO_CHANGE}"
     # what --set would set is an assignment here, for the cell of the parameters
-    return typeset(SET.sub(_assignment, without_keys(step.prose, SOURCE, CHANGE))) + below
+    return typeset(SET.sub(_assignment, told)) + below
 
 
 def without_keys(prose: str, source: str = "", change: str = "") -> str:

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from ddpm_tutor.course.questions import Question, constant, keyword, name_of
 
 LONGER, MARGIN = 1.3, 8  # the longest option stands out by such a factor, and so many characters
-FAR_LONGER, FAR_MARGIN = 2.0, 25  # and in one question alone by these
+RIGHT_LONGER = 1.2  # in one question alone the right one may not be longer by more, and the margin
 # of a statistic beyond which chance would go once in twenty sittings
 CHI_SQUARE = {1: 3.84, 2: 5.99, 3: 7.81}
 SIGMAS = 2.0
 FEWEST = 5  # questions of a lesson from which on one letter would be noticed
+RUN = 3  # one letter is not right so often in a row
 YES_NO = re.compile(r"^(yes|no|none|neither)\b", re.IGNORECASE)
 
 
@@ -170,16 +171,20 @@ def problems_of_options(question: Question) -> list[str]:
         found.append("another option than the right one has the reply that begins with Yes")
     lengths = [len(option) for option in choice.options]
     mine = lengths.pop(choice.right)
-    if mine > FAR_LONGER * max(lengths) and mine - max(lengths) > FAR_MARGIN:
+    if mine > RIGHT_LONGER * max(lengths) and mine - max(lengths) >= MARGIN:
         found.append("the right option is by far the longest")
     return found
 
 
 def problems_of_letters(questions: Iterable[Question]) -> list[str]:
-    """Whether one letter is right nearly always in these questions of one lesson."""
+    """Whether one letter is right nearly always, or time after time, in these of one lesson."""
+    questions = list(questions)
     seen = tells_of(questions)
-    return [
+    found = [
         f"{'abcdefgh'[letter]}) is right in {count} of {seen.count} questions"
         for letter, count in seen.letters.items()
         if seen.count >= FEWEST and count >= seen.count - 1
     ]
+    right = [choice.right for question in questions if (choice := choice_of(question))]
+    runs = {right[i] for i in range(len(right) - RUN + 1) if len({*right[i : i + RUN]}) == 1}
+    return found or [f"{'abcdefgh'[letter]}) is right three times in a row" for letter in runs]

@@ -2,19 +2,21 @@
 
 There are three kinds. The files of `ddpm_tutor/review` hold questions made for it: one a step, with
 numbers that follow from `seed`. The question of an entry of the paper comes after the cells before
-it, with another seed. Of the lessons there are the choices that need none of their numbers.
+it, with another seed. Of the lessons there are the choices that need none of their numbers; for any
+other one stands one that was made for review (`in_place_of`).
 Nothing here needs torch, so that the welcome can tell what is due.
 """
 
 import ast
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from random import Random
 
 from ddpm_tutor.course.cells import Cell
 from ddpm_tutor.course.lesson import Lesson, Step, all_lessons, parameters, read_lesson
-from ddpm_tutor.course.paper import Entry, understood
+from ddpm_tutor.course.paper import Entry, pieces_named, understood
 from ddpm_tutor.course.questions import Question, keyword, name_of, questions
 from ddpm_tutor.files import bundled
 
@@ -148,9 +150,40 @@ def items_of_review(page: Lesson) -> Iterator[Item]:
             prose=without_facts(step),
             before=page.steps[0].code,
             cell=question.cell,
-            place=("paper", *place_of(step)),
+            place=place_of(step),
             taught=lessons_of(step),
         )
+
+
+def in_place_of(lesson: Lesson, question: Question, made: Sequence[Item]) -> Item | None:
+    """The question made for review that is asked for one of a lesson that cannot stand alone.
+
+    It is on the piece of the paper that the question names, or else on something that this lesson
+    alone teaches, or on a piece that its step names; of several that which shares most words with
+    it. None where nothing fits.
+
+    Args:
+        made: the questions made for review.
+    """
+
+    def on(text: str) -> Iterator[list[Item]]:
+        for piece in pieces_named(text):
+            yield [item for item in made if item.place == ("paper", *piece.split())]
+
+    fitting = next(filter(None, chain(
+        on(ast.unparse(question.call)),
+        [[item for item in made if item.place == ("lesson", str(lesson.number))]],
+        on(lesson.steps[question.step - 1].prose),
+        [[item for item in made if lesson.number in item.taught]],
+    )), [])  # fmt: skip
+    fitting = [item for item in fitting if lesson.number in item.taught] or fitting
+    mine = words_in(question)
+    return max(fitting, key=lambda item: len(mine & words_in(item.question)), default=None)
+
+
+def words_in(question: Question) -> set[str]:
+    """The longer words of a question, its options and its replies."""
+    return {*re.findall(r"[^\W\d_]{4,}", ast.unparse(question.call).lower())}
 
 
 def without_facts(step: Step) -> str:
@@ -165,10 +198,13 @@ def lessons_of(step: Step) -> tuple[int, ...]:
 
 
 def place_of(step: Step) -> tuple[str, ...]:
-    """What is typed after `ddpm-tutor paper` for the piece that a step for review names.
+    """The words of the command that leads to the piece, or lesson, that a step for review names.
 
     Raises:
         UsageError: it names none.
     """
-    piece = understood([step.title.partition(" · ")[0]])
-    return tuple(piece.key.split()) if isinstance(piece, Entry) else (piece.number,)
+    named = step.title.partition(" · ")[0]
+    if lesson := re.fullmatch(r"Lesson (\d+)", named):
+        return "lesson", lesson[1]
+    piece = understood([named])
+    return ("paper", *(piece.key.split() if isinstance(piece, Entry) else [piece.number]))

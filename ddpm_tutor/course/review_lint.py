@@ -32,7 +32,7 @@ def problems_of_step(step: Step, asked: int) -> Iterator[str]:
     try:
         place_of(step)
     except UsageError:
-        yield 'its heading is not like "## Eq. 4 · What it asks"'
+        yield 'its heading is not like "## Eq. 4 · What it asks", or "## Lesson 5 · ..."'
     numbers = {lesson.number for lesson in all_lessons()}
     if not lessons_of(step) or not {*lessons_of(step)} <= numbers:
         yield "it does not say **Lesson:** with the numbers of lessons"

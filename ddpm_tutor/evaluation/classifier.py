@@ -87,6 +87,9 @@ def read_digits(model: Classifier, images: Tensor) -> Reading:
         model: the classifier, `load_classifier().model`.
         images: (N, 1, 32, 32) uint8.
 
+    Raises:
+        TypeError: the model is no network. ValueError: the images are no pixels 0..255.
+
     Example:
         >>> read_digits(reader, images).classes.shape
         torch.Size([2])
@@ -105,6 +108,9 @@ def read_features(model: Classifier, features: Tensor) -> Reading:
     Args:
         model: the classifier, `load_classifier().model`.
         features: (N, 64), as `read_digits` finds them.
+
+    Raises:
+        TypeError: the model is no network. ValueError: the images are no pixels 0..255.
 
     Example:
         >>> found = read_digits(reader, images)
@@ -144,6 +150,9 @@ def load_classifier(device: torch.device | str = "cpu") -> TrainedClassifier:
 
     Args:
         device: where it shall compute.
+
+    Raises:
+        ValueError: the device is unknown.
 
     Example:
         >>> load_classifier().test.of

@@ -10,7 +10,7 @@ equations are in the group of these.
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ddpm_tutor.evaluation.as_asked import Asked, asked_for
 from ddpm_tutor.evaluation.classifier import load_classifier
 from ddpm_tutor.evaluation.scorecard import load_real_digits
 from ddpm_tutor.evaluation.symptoms import Measures, measures, same_pictures, step_of_noise
@@ -83,6 +84,8 @@ SHOWN = {
     "variety": "distance to each other",
 }
 STRANGE = 3.5  # distance from real digits beyond which to read is to guess
+NOISY = 0.1  # noise left beyond which it matters that resizing blurs it
+BLURRED = 0.5  # how sure such digits may be, of what those are that were not resized
 FAR = 2.0  # distance from a group beyond which digits are not of it: 10 in 387 had 1.4 and more
 
 
@@ -229,6 +232,7 @@ class Diagnosis:
     same: int  # of the pictures that are nearly another one
     odd: tuple[str, ...]  # in what the digits are furthest from right ones, in words
     notes: tuple[str, ...]  # what the numbers say whatever the mistake is
+    asked: Asked | None = None  # the labels beside what is read, if they are known and it can be
 
     @property
     def likeliest(self) -> Suspect:
@@ -237,7 +241,12 @@ class Diagnosis:
     @property
     def looks_right(self) -> bool:
         fine = RIGHT in self.likeliest.group.causes and not self.is_unknown
-        return fine and not self.is_collapsed
+        return fine and not self.is_collapsed and not self.is_not_as_asked
+
+    @property
+    def is_not_as_asked(self) -> bool:
+        """Whether these are digits, but others than the labels say."""
+        return self.asked is not None and self.asked.is_missed
 
     @property
     def is_collapsed(self) -> bool:
@@ -267,6 +276,9 @@ class Diagnosis:
             return f"Looks right ({sure})."
         if self.is_collapsed and RIGHT in self.likeliest.group.causes:
             return "One picture again and again: is the seed set anew, or one x_T used for all?"
+        if self.asked and self.is_not_as_asked and not self.is_named and not self.is_unknown:
+            read = f"{self.asked.as_asked} of {len(self.asked)} are read as asked"
+            return f"Good digits, but not those asked for: {read}."
         if self.is_unknown:
             return "Not right, and like no mistake that is known here."
         many = len(self.likeliest.group.causes) > 1
@@ -289,16 +301,34 @@ class Diagnosis:
         return rows
 
 
-def diagnose(images: Tensor) -> Diagnosis:
-    """Measures drawn digits, (n, 1, 32, 32) uint8, and compares them with what is known."""
+def diagnose(images: Tensor, labels: Tensor | None = None, is_resized: bool = False) -> Diagnosis:
+    """Measures drawn digits, and compares them with what is known.
+
+    Args:
+        images: (n, 1, 32, 32) uint8.
+        labels: (n,) the digits that were asked for, -1 for none.
+        is_resized: whether they were made smaller or larger, which blurs noise: where there is much
+            of it, less is sure then.
+    """
     found = measures(images, load_classifier().model, load_real_digits().training_features)
     table = load_table()
+    is_blurred = is_resized and float(found.noise.median()) > NOISY
+    if is_blurred:
+        table = replace(table, sureness=table.sureness * BLURRED)
     listed = suspects(table, found)
     pictures = load_pictures()
     right = next(group for group in table.groups if RIGHT in group.causes)
+    asked = None
+    if labels is not None and float(found.strange.median()) < STRANGE:
+        asked = asked_for(labels, found.classes, found.doubt)
+    notes = remarks(images, found)
+    if is_blurred:
+        notes.append("Resizing blurs noise: which noise it was, an array (.npz) tells better.")
+    if asked and not (asked.is_missed and RIGHT in listed[0].group.causes):  # that is the verdict
+        notes.append(f"Read as asked: {asked.as_asked} of {len(asked)}.")
     return Diagnosis(
         found, tuple(listed), right, pictures[listed[0].group.name], pictures[right.name],
-        same_pictures(images), oddities(table, right, found), tuple(remarks(images, found)),
+        same_pictures(images), oddities(table, right, found), tuple(notes), asked,
     )  # fmt: skip
 
 

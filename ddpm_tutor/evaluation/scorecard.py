@@ -104,6 +104,9 @@ def score(reading: Reading, asked: Tensor | None, real: RealDigits, lot: int = 0
         real: as `load_real_digits` gives it.
         lot: which n of the training features coverage and precision compare with.
 
+    Raises:
+        TypeError: something is of another kind. ValueError: the images or labels do not fit.
+
     Example:
         >>> scores = score(read_digits(reader, twenty.images), twenty.labels, real)
         >>> scores.read_as_asked.of
@@ -147,6 +150,9 @@ def real_card(model: Classifier, real: RealDigits, n: int) -> Card:
         model: the classifier, `load_classifier().model`.
         real: as `load_real_digits` gives it.
         n: digits in a lot, 1..5000.
+
+    Raises:
+        ValueError: n is not from 1 to the number of real digits.
 
     Example:
         >>> real_card(reader, real, 500).scores.n

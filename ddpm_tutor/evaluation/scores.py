@@ -79,6 +79,9 @@ def difference(a: Share, b: Share) -> Difference:
         a: a share of one sample.
         b: a share of another.
 
+    Raises:
+        TypeError: something is of another kind.
+
     Example:
         >>> difference(Share(80, 100), Share(66, 100)).is_clear
         True
@@ -97,6 +100,9 @@ def share(hits: Tensor) -> Share:
 
     Args:
         hits: (n,) True or False.
+
+    Raises:
+        TypeError: it is no tensor. ValueError: it is not (n,), or holds something else.
 
     Example:
         >>> share(label == 3)

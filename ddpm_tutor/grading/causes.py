@@ -1,7 +1,7 @@
 """What is known of the causes of bad drawings: what they are, and where they are taught and tried.
 
 A cause is a known mistake of an exercise, by its name, or one of those here: mistakes in showing
-pictures, which no exercise is about, and too short a training.
+pictures, in labels and in t, which no exercise is about, and too short a training.
 """
 
 from dataclasses import dataclass
@@ -92,6 +92,35 @@ OTHERS = {
 }
 
 
+# what pixels do not show, but labels beside them, or a loss
+UNSEEN = {
+    "label_ignored": Cause(
+        "label_ignored",
+        "The label does not reach the network, or has not been learned: one in ten is right.",
+        "Does another label change the prediction for the same x_t? Is it passed while training, "
+        "and dropped in one of ten, not in all?",
+        step=(5, "Does the label help?"),
+    ),
+    "label_order": Cause(
+        "label_order",
+        "Labels and pictures are not in one order: shuffled, sorted, or saved apart.",
+        "Save x, label pairs as they were drawn; do not shuffle one alone.",
+        step=(5, "Training with labels"),
+    ),
+    "label_names": Cause(
+        "label_names",
+        "Each label stands for another digit: a table of names, or counting, is off.",
+        "Print a few (label, picture) pairs of the training set. Are labels 0 to 9, unsorted?",
+        step=(5, "A label is a vector"),
+    ),
+    "t_large": Cause(
+        "t_large",
+        "t is always large, or always T: there x_t is all but the noise, and easy to predict.",
+        "t = torch.randint(1, T + 1, (batch,)): one for each picture, drawn anew in each step.",
+        step=TAUGHT[3],
+    ),
+}
+
 exercises = cache(all_exercises)  # each is asked for by many causes
 lessons = cache(all_lessons)
 
@@ -102,8 +131,8 @@ def find_cause(name: str) -> Cause:
     Raises:
         KeyError: there is none.
     """
-    if name in OTHERS:
-        return OTHERS[name]
+    if name in OTHERS or name in UNSEEN:
+        return OTHERS.get(name) or UNSEEN[name]
     for exercise in exercises():
         for mistake in exercise.mistakes:
             if mistake.name == name and mistake.when == "draws":

@@ -128,10 +128,11 @@ def trained(folder: Path, scores: Path) -> Training | None:
         raise TutorError(f"The training in {folder} cannot be read: is its log damaged?") from error
     if not all(math.isfinite(number) for row in losses for number in row):
         raise TutorError(f"The training in {folder} has losses that are no numbers.")
-    facts = {"folder": str(folder), **shown, "seconds": f"{seconds:.0f}", "computed on": machine}
+    called = as_told(folder)
+    facts = {"folder": called, **shown, "seconds": f"{seconds:.0f}", "computed on": machine}
     table, missing = scored(scores, folder / WEIGHTS)
     return Training(
-        folder=clean(str(folder)),
+        folder=clean(called),
         settings={clean(name): clean(value) for name, value in facts.items()},
         losses=losses[-MAX_EPOCHS:],
         scores=table,
@@ -139,12 +140,17 @@ def trained(folder: Path, scores: Path) -> Training | None:
     )
 
 
+def as_told(path: Path) -> str:
+    """A path for a hand-in: as it was typed, or its last part: the rest is the student's affair."""
+    return path.name if path.is_absolute() else str(path)
+
+
 def scored(scores: Path, weights: Path) -> tuple[list[list[str]], str]:
     """The scores of these weights as a table whose first row is its head; or why there are none."""
     try:
         saved = json.loads(scores.read_text(encoding="utf-8"))
         if saved["weights"] != fingerprint_of(weights):
-            return [], f"The scores in {scores} are those of other weights."
+            return [], f"The scores in {as_told(scores)} are those of other weights."
         cards = saved["cards"]
         table = [["", *map(str, cards)]]
         for measure, (name, part) in MEASURES.items():
@@ -155,7 +161,7 @@ def scored(scores: Path, weights: Path) -> tuple[list[list[str]], str]:
     except FileNotFoundError:
         return [], "Its digits were not scored."
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return [], f"The scores in {scores} cannot be read."
+        return [], f"The scores in {as_told(scores)} cannot be read."
 
 
 def a_score(found: Any, part: str) -> str:

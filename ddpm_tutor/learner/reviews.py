@@ -1,13 +1,29 @@
 """When a question is asked again: the longer it has stayed, the later."""
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from random import Random
 
 from ddpm_tutor.course.lesson import all_lessons
-from ddpm_tutor.course.review import Item, all_items
-from ddpm_tutor.learner.progress import Answer, Progress, Review, at, change_progress, now
+from ddpm_tutor.course.questions import questions
+from ddpm_tutor.course.review import (
+    Item,
+    all_items,
+    in_place_of,
+    items_of_review,
+    review_pages,
+    stands_alone,
+)
+from ddpm_tutor.learner.progress import (
+    Answer,
+    LessonProgress,
+    Progress,
+    Review,
+    at,
+    change_progress,
+    now,
+)
 
 DAYS = (1, 3, 7, 16, 35, 80)  # to wait after so many right answers in a row
 SLACK = timedelta(days=1)  # a clock may be so far off, and no more
@@ -36,7 +52,9 @@ def after(review: Review, right: bool, when: str) -> Review:
     return Review(review.successes + 1, when) if is_due(review, at(when)) else review
 
 
-def standing(item: Item, progress: Progress, finished: set[int]) -> Review | None:
+def standing(
+    item: Item, progress: Progress, finished: set[int], missed: Mapping[str, str]
+) -> Review | None:
     """How well a question stays; None where the learner has not come to it.
 
     Before its first review that follows from the last answer in the lesson: one that was missed or
@@ -44,19 +62,49 @@ def standing(item: Item, progress: Progress, finished: set[int]) -> Review | Non
 
     Args:
         finished: the numbers of the lessons that are done.
+        missed: see `missed_in_lessons`.
     """
     kept = progress.reviews.get(item.key)
     if not item.name:
+        if item.key in missed and (kept is None or missed[item.key] > kept.when):
+            return Review()
         read = progress.lessons.get(f"paper/{'_'.join(map(str, item.place[1:]))}")
         come_to = bool(finished & {*item.taught}) or bool(read and read.finished)
         return kept or (Review() if come_to else None)
     mine, key = progress.lesson(item.name), item.question.key
     if key not in mine.answers:
         return kept
-    last = mine.given.get(key, [Answer("", mine.answers[key], "", True)])[-1]
+    last = last_answer(mine, key)
     if kept and (last.right or last.when <= kept.when):
         return kept
     return Review(1, when_of(last)) if last.right else Review()
+
+
+def last_answer(mine: LessonProgress, key: str) -> Answer:
+    """The last answer to a question of a lesson that has been answered."""
+    return mine.given.get(key, [Answer("", mine.answers[key], "", True)])[-1]
+
+
+def missed_in_lessons(progress: Progress) -> dict[str, str]:
+    """The keys of questions made for review that stand for one that was missed in a lesson.
+
+    Returns:
+        when it was missed, in UTC; "" where that is not known.
+    """
+    made = [item for page in review_pages() for item in items_of_review(page)]
+    found: dict[str, str] = {}
+    for lesson in all_lessons():
+        mine = progress.lessons.get(lesson.key)
+        if mine is None or not mine.answers:
+            continue
+        for question in questions(lesson):
+            if question.key not in mine.answers or stands_alone(question):
+                continue
+            last = last_answer(mine, question.key)
+            item = None if last.right else in_place_of(lesson, question, made)
+            if item:
+                found[item.key] = max(when_of(last), found.get(item.key, ""))
+    return found
 
 
 def when_of(answer: Answer) -> str:
@@ -73,8 +121,9 @@ def learned(progress: Progress) -> Iterator[tuple[Item, Review]]:
     if not begun:
         return
     finished = {lesson.number for lesson in all_lessons() if progress.lesson(lesson.key).finished}
+    missed = missed_in_lessons(progress)
     for item in all_items(lambda name: name in begun):
-        review = standing(item, progress, finished)
+        review = standing(item, progress, finished, missed)
         if review is not None:
             yield item, review
 
@@ -88,10 +137,11 @@ def in_order(
     due: Iterable[tuple[Item, Review]], progress: Progress, random: Random
 ) -> list[tuple[Item, Review]]:
     """What was missed comes first, then what is due again, then what is new; else by chance."""
+    missed = missed_in_lessons(progress)
 
     def rank(pair: tuple[Item, Review]) -> tuple[int, float]:
         item, review = pair
-        known = item.key in progress.reviews or bool(item.name)
+        known = item.key in (progress.reviews.keys() | missed) or bool(item.name)
         return (0 if known and review.successes == 0 else 1 if known else 2), random.random()
 
     return sorted(due, key=rank)

@@ -19,6 +19,7 @@ from ddpm_tutor.screen.prose import Sentence
 from ddpm_tutor.screen.shown import LETTERS, ON_PARTS, Film, Question, Runs, Said, SavedFile
 from ddpm_tutor.screen.values import number
 
+BEHIND = "What came out, which answers the question above"
 UNANSWERED = "Run this cell where you can type, as in Jupyter, to answer it."
 
 
@@ -99,6 +100,16 @@ def _gif(gif: bytes, title: str, film: Film | None) -> str:
         f'<figure class="sheet"><figcaption>{words(title)}</figcaption>'
         f'<img src="data:image/gif;base64,{data}" alt="{escape(f"Film: {title}{ends}")}"></figure>'
     )
+
+
+def folded(outputs: Sequence[tuple[str, str]]) -> tuple[str, str]:
+    """All outputs of a cell as one that is to be unfolded, as HTML and as text.
+
+    Args:
+        outputs: as HTML, or "" where there is only a text; and the text.
+    """
+    parts = [html or f"<pre>{escape(text)}</pre>" for html, text in outputs]
+    return f"<details><summary>{BEHIND}</summary>{''.join(parts)}</details>", f"{BEHIND}."
 
 
 def progress(description: str, done: float, total: float, left: str, note: str) -> str:

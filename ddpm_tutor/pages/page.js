@@ -94,7 +94,7 @@ function reveal(question, given) {
     reply.append(told(replies.querySelector(`[data-option="${given}"]`), right ? "✓" : "✗", right));
     if (!right) reply.append(it_is());
   } else {
-    const off = rounded(Math.abs(given - Number(truth.dataset.rounded)));
+    const off = rounded(Number(Math.abs(given - Number(truth.dataset.rounded)).toPrecision(2)));
     const line = made("p", {}, "It is ", ...truth.cloneNode(true).childNodes);
     if (!right) line.querySelector("span").append(` You were ${off} off.`);
     reply.append(told(line, right ? "✓" : "✗", right));
@@ -294,7 +294,7 @@ if (live) {
 
 /** What is wider than its place is scrolled by the arrow keys: so the keyboard has to get there. */
 function reachable() {
-  all(".formula, pre, .wide").forEach((block) => {
+  all(".scrolled, pre, .wide").forEach((block) => {
     const wider = block.scrollWidth > block.clientWidth;
     if (wider) block.tabIndex = 0;
     else block.removeAttribute("tabindex");
@@ -323,4 +323,5 @@ all("[data-score-of]").forEach((place) => {  // on the contents' page: what was 
 
 // --- paper ---------------------------------------------------------------------------------------
 
-addEventListener("beforeprint", () => all("details.code").forEach((code) => { code.open = true; }));
+addEventListener("beforeprint", () =>
+  all("details.code:not(.source), .reply details").forEach((folded) => { folded.open = true; }));

@@ -12,15 +12,18 @@ from ddpm_tutor.course.notebook import without_keys
 from ddpm_tutor.course.paper import entries_named
 from ddpm_tutor.pages.live import LiveForward, place_of
 from ddpm_tutor.pages.pieces import to_html
-from ddpm_tutor.pages.words import prose, words
+from ddpm_tutor.pages.words import code, prose, words
 from ddpm_tutor.screen.prose import without_title
 
 HERE = Path(__file__).parent
 HOME = '<a href="index.html">Contents</a> &nbsp;·&nbsp; '  # before what a page of a site is called
+# in place of the key that shows it in the terminal
+SOURCE = "Where a function of the package is used first, its source is folded below. "
 # below the prose of a step that has the learner try other values: a page is of one run
 OTHER_VALUES = """\
-<p class="note">This page shows one run. To try other values: <code>{typed}</code>, and the key c \
-at this step.</p>
+<p class="note">This page shows one run. To try other values, in the terminal: \
+<code>{typed} --from {step}</code>, then the key c. In a notebook, which <code>{notebook}</code> \
+writes: change the value there, and run its cell and those below it.</p>
 """
 
 
@@ -66,36 +69,44 @@ def page_of(
     shown: Mapping[int, Sequence[object]],
     name: str,
     typed: str,
+    notebook: str = "",
     *,
     digits: LiveForward | None = None,
     below: str = "",
     links: Sequence[Link] = (),
+    sources: Mapping[int, Mapping[str, str]] | None = None,
 ) -> str:
     """The page of a lesson, or of an entry of the paper, from its recorded run.
 
     Args:
         shown: what each step with code has shown, by its number.
-        name: of the page's file, without the ending; typed: the command that opens it.
+        name: of the page's file, without the ending.
+        typed: the command that opens it; notebook: the one that writes its notebook.
         digits: what the reader may add noise to, in a place that `place_of` finds.
         below: what stands below the prose of the first step.
         links: pages of the same site; none where this one stands alone.
+        sources: the package's functions that a step uses, by its number: name and source. Each is
+            shown where it comes first.
     """
     first, sections = lesson.steps[0], []
+    seen: set[str] = set()
     live = place_of(lesson, shown) if digits else 0
     for number, step in enumerate(lesson.steps, start=1):
         mine: list[object] = list(shown.get(number, []))
         if number == live:
             mine.append(digits)
         head = _heading(step, number)
-        body = prose(without_keys(without_title(step.prose)))
+        body = prose(without_keys(without_title(step.prose), SOURCE))
         if number == 1:
             body = body.replace("<p><strong>", '<p class="fact"><strong>') + below
         if any(cell.is_change for cell in step.code):
-            body += OTHER_VALUES.format(typed=escape(typed))
+            body += OTHER_VALUES.format(typed=escape(typed), step=number, notebook=escape(notebook))
         named = _named_entries(step, name) if links else ""
+        step_sources = {k: v for k, v in (sources or {}).get(number, {}).items() if k not in seen}
+        seen |= step_sources.keys()
         sections.append(
             f'<section class="step" id="step-{number}" aria-labelledby="title-{number}">'
-            f"{head}\n{body}{named}{to_html(mine)}</section>\n"
+            f"{head}\n{body}{named}{to_html(mine)}{_sources(step_sources)}</section>\n"
         )
     return shell(
         name,
@@ -134,6 +145,14 @@ def _named_entries(step: Step, name: str) -> str:
         if entry.page.path.stem != name
     ]
     return f'<p class="paper-links">In the paper: {", ".join(anchors)}</p>\n' if anchors else ""
+
+
+def _sources(sources: Mapping[str, str]) -> str:
+    """The source of functions, each folded."""
+    return "".join(
+        code(source.rstrip(), title=f"Source of <code>{escape(name)}</code>", kind="code source")
+        for name, source in sources.items()
+    )
 
 
 def _where(title: str, links: Sequence[Link]) -> str:

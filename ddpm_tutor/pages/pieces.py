@@ -4,7 +4,7 @@ import io
 import json
 import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import singledispatch
 from html import escape
 from itertools import groupby
@@ -15,10 +15,17 @@ from rich.text import Text
 from torch import Tensor
 
 from ddpm_tutor.pages.live import LiveForward, live_forward
-from ddpm_tutor.pages.pixels import data_uri, in_words, many_in_words, png_uri, sprite
+from ddpm_tutor.pages.pixels import (
+    data_uri,
+    in_words,
+    many_in_words,
+    png_size,
+    png_uri,
+    sprite,
+)
 from ddpm_tutor.pages.plots import histogram, plot
 from ddpm_tutor.pages.plots import in_words as curves_in_words
-from ddpm_tutor.pages.words import code, words
+from ddpm_tutor.pages.words import code, spaced, words
 from ddpm_tutor.pictures.grids import as_uint8, grid, is_image
 from ddpm_tutor.screen.console import make_console
 from ddpm_tutor.screen.curves import Curves, FigureCurves
@@ -47,6 +54,7 @@ from ddpm_tutor.screen.values import (
 BINS = 48  # of a histogram
 ZOOM = 3  # pixels of the page for one of a picture of many digits
 MAX_CAPTION = 9  # characters of a caption below one of five pictures on a telephone
+PIXELS = re.compile(r"[#.?█▓▒░·]{3,}")  # a row of them in a cell, as characters
 ALONE = 256  # pixels of the page for a picture of one digit
 
 
@@ -60,7 +68,7 @@ def to_html(shown: Iterable[object]) -> str:
     for kind, alike in groupby(shown, key=type):
         if kind is Printed:
             lines = "\n".join(line.plain for line in alike if isinstance(line, Text))
-            pieces.append(f'<pre class="printed">{escape(lines.rstrip())}</pre>\n')
+            pieces.append(f'<pre class="printed">{spaced(lines.rstrip())}</pre>\n')
             continue
         for each in alike:
             if isinstance(each, FigureCurves):
@@ -82,7 +90,7 @@ def piece(shown: Any) -> str:
     console = make_console(file=io.StringIO())
     lines = console.render_lines(shown, console.options.update(width=80), pad=False)
     text = "\n".join("".join(part.text for part in line).rstrip() for line in lines).rstrip()
-    return f'<pre class="printed">{escape(text)}</pre>\n' if text else ""
+    return f'<pre class="printed">{spaced(text)}</pre>\n' if text else ""
 
 
 @piece.register
@@ -117,7 +125,7 @@ def _(shown: Value) -> str:
     if isinstance(shown.value, Tensor):
         return _tensor(shown.value, shown.title or "", list(shown.captions or []))
     if isinstance(shown.value, str):
-        return f'<pre class="printed">{escape(shown.value)}</pre>\n'
+        return f'<pre class="printed">{spaced(shown.value)}</pre>\n'
     drawn: str = piece.dispatch(object)(shown)
     return drawn
 
@@ -129,9 +137,9 @@ def _tensor(value: Tensor, title: str, captions: list[str]) -> str:
     if is_image(value):
         some = value.reshape(-1, *value.shape[-2:])[:MAX_IMAGES_SHOWN]
         pictures = _pictures(some, title, captions)
-    name = f"<figcaption>{words(title)}</figcaption>" if title else ""
     beside = f'<div class="stats">{_facts(found, value)}</div>'
-    return f'<figure class="tensor">{name}<div class="sides">{pictures}{beside}</div></figure>\n'
+    sides = f'<div class="sides">{pictures}{beside}</div>'
+    return f'<figure class="tensor">{_title(title)}{sides}</figure>\n'
 
 
 def _facts(found: Statistics, value: Tensor) -> str:
@@ -162,15 +170,25 @@ def _pictures(images: Tensor, title: str, captions: list[str]) -> str:
             "</figure>"
         )
     count = len(pixels)
-    columns = next((c for c in (5, 4) if count > 5 and count % c == 0), min(count, 5))
-    kind = " alone" if count == 1 else " long" * any(len(c) > MAX_CAPTION for c in captions)
-    return f'<div class="pictures{kind}" style="--columns:{columns}">{"".join(drawn)}</div>'
+    long = any(len(caption) > MAX_CAPTION for caption in captions)
+    # on a telephone fewer, where they do not all fit, or their captions do not
+    columns, few = columns_of(count, (5, 6, 4, 3)), columns_of(count, (3, 2) if long else (5, 3, 4))
+    kind = " alone" if count == 1 else " long" * long
+    style = f"--columns:{columns};--few:{few}"
+    return f'<div class="pictures{kind}" style="{style}">{"".join(drawn)}</div>'
+
+
+def columns_of(count: int, choices: Sequence[int]) -> int:
+    """How many pictures stand in a row: all in one, or rows that are full, or nearly so."""
+    if count <= choices[0]:
+        return count
+    return max(choices, key=lambda columns: (count - 1) % columns / (columns - 1))
 
 
 @piece.register
 def _(shown: Images) -> str:
     drawn = _pictures(shown.images, shown.title, list(shown.captions or []))
-    return f'<figure class="images"><figcaption>{words(shown.title)}</figcaption>{drawn}</figure>\n'
+    return f'<figure class="images">{_title(shown.title)}{drawn}</figure>\n'
 
 
 @piece.register
@@ -183,19 +201,29 @@ def _(shown: DataTable) -> str:
     )
     rows = ""
     for row in zip(*(cells for _, cells, _ in columns), strict=True):
-        cells = [f"<td {k}>{words(cell)}</td>" for k, cell in zip(kinds, row, strict=True)]
+        cells = [f"<td {k}>{_cell(cell)}</td>" for k, cell in zip(kinds, row, strict=True)]
         rows += f"<tr>{''.join(cells)}</tr>"
+    label = escape(shown.title)
     return (
-        f'<div class="wide" data-label="{escape(shown.title)}"><table>'
-        f"<caption>{words(shown.title)}</caption><thead><tr>{heads}</tr></thead>"
-        f"<tbody>{rows}</tbody></table></div>\n"
+        f'<figure class="numbers-of">{_title(shown.title)}<div class="wide" data-label="{label}">'
+        f'<table aria-label="{label}"><thead><tr>{heads}</tr></thead>'
+        f"<tbody>{rows}</tbody></table></div></figure>\n"
     )
+
+
+def _cell(text: str) -> str:
+    """What stands in a cell; pixels that are drawn as signs are all of one width."""
+    return f"<code>{escape(text)}</code>" if PIXELS.fullmatch(text) else words(text)
+
+
+def _title(title: str) -> str:
+    """The title of what is shown; it stands above it, whatever that is."""
+    return f"<figcaption>{words(title)}</figcaption>" if title else ""
 
 
 @piece.register
 def _(shown: Curves) -> str:
-    title = f"<figcaption>{words(shown.title)}</figcaption>" if shown.title else ""
-    return f'<figure class="curves">{title}{plot(shown)}</figure>\n'
+    return f'<figure class="curves">{_title(shown.title)}{plot(shown)}</figure>\n'
 
 
 @piece.register
@@ -207,10 +235,13 @@ def _figure(shown: SavedFile, described: str = "") -> str:
     """A figure that matplotlib drew, or a sheet."""
     assert isinstance(shown.picture, bytes)
     title = title_of(shown.name)
+    wide, high = png_size(shown.picture)
+    broad = " broad" if wide > 1.25 * high else ""  # on a telephone its letters would be too small
     alt = escape(" ".join(filter(None, (f"{title or shown.what}.", shown.about, described))))
     return (
-        f'<figure class="sheet"><img src="{png_uri(shown.picture)}" alt="{alt}">'
-        f"<figcaption>{words(title)}</figcaption></figure>\n"
+        f'<figure class="sheet{broad}">{_title(title)}'
+        f'<div class="wide" data-label="{escape(title)}">'
+        f'<img src="{png_uri(shown.picture)}" alt="{alt}"></div></figure>\n'
     )
 
 
@@ -226,9 +257,9 @@ def _(shown: SavedFile) -> str:
     title = title_of(shown.name)
     high, wide = drawn.shape
     return (
-        f'<figure class="sheet"><img class="pixels" src="{data_uri(drawn)}" width="{wide * ZOOM}" '
-        f'height="{high * ZOOM}" alt="{escape(f"{title}: {seen}")}">'
-        f"<figcaption>{words(title)}</figcaption></figure>\n"
+        f'<figure class="sheet">{_title(title)}<img class="pixels" src="{data_uri(drawn)}" '
+        f'width="{wide * ZOOM}" height="{high * ZOOM}" alt="{escape(f"{title}: {seen}")}">'
+        "</figure>\n"
     )
 
 
@@ -259,13 +290,13 @@ def film(shown: Film, title: str = "") -> str:
         )
     broad = " broad" if wide > 2 * high else ""  # stands below the others on a telephone
     captions = escape(json.dumps(list(shown.captions), ensure_ascii=False))
-    name = f"<figcaption>{words(title)}</figcaption>" if title else ""
     last = len(shown.captions) - 1
     return (
-        f'<figure class="film{broad}" data-captions=\'{captions}\'>{name}<div class="views">'
-        f'{"".join(views)}</div><div class="controls"><button type="button" class="play" '
-        f'aria-label="Play {escape(title)}">▶</button><input type="range" min="0" max="{last}" '
-        f'value="0" step="1" aria-label="Moment of the film {escape(title)}"><output></output>'
+        f"<figure class=\"film{broad}\" data-captions='{captions}'>{_title(title)}"
+        f'<div class="views">{"".join(views)}</div><div class="controls">'
+        f'<button type="button" class="play" aria-label="Play {escape(title)}">▶</button>'
+        f'<input type="range" min="0" max="{last}" value="0" step="1" '
+        f'aria-label="Moment of the film {escape(title)}"><output></output>'
         '</div><div class="strip" aria-hidden="true"></div></figure>\n'
     )
 

@@ -35,6 +35,12 @@ def png_uri(png: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
+def png_size(png: bytes) -> tuple[int, int]:
+    """Its width and height."""
+    with Image.open(io.BytesIO(png)) as image:
+        return image.size
+
+
 def sprite(moments: Tensor, columns: int | None = None) -> tuple[Pixels, int, int]:
     """The moments of a film, (F, N, 1, H, W), below each other in one picture.
 

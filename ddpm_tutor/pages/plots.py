@@ -8,8 +8,8 @@ from html import escape
 from ddpm_tutor.pages.words import INDEXED, plain
 from ddpm_tutor.screen.curves import Curves, unscaled
 
-WIDTH, HEIGHT = 640, 250  # of a frame, in the units of its own picture
-LEFT, RIGHT, TOP, BOTTOM = 58, 24, 12, 40  # what stands around it
+WIDTH, HEIGHT = 640, 256  # of a frame, in the units of its own picture
+LEFT, RIGHT, TOP, BOTTOM = 66, 24, 12, 52  # around it, for letters that are larger on a telephone
 DASHES = ("", "7 4", "2 3", "9 3 2 3")  # a curve is known by more than its colour
 NEAR = 0.02  # of a step: a round value so near the end of an axis is written there
 MAX_POINTS = 700  # of a curve; more cannot be told apart
@@ -33,10 +33,10 @@ def plot(curves: Curves) -> str:
         at = place(x, curves.low)[0]
         parts.append(f'<path class="grid" d="M{at:.1f} {TOP}v{high}"/>')
         parts.append(
-            f'<text x="{at:.1f}" y="{TOP + high + 17}" text-anchor="middle">{label}</text>'
+            f'<text x="{at:.1f}" y="{TOP + high + 18}" text-anchor="middle">{label}</text>'
         )
     parts.append(
-        f'<text x="{LEFT + wide / 2}" y="{HEIGHT - 4}" text-anchor="middle">'
+        f'<text x="{LEFT + wide / 2}" y="{HEIGHT - 7}" text-anchor="middle">'
         f"{_svg_words(curves.x_label)}</text>"
     )
     for number, (_, points) in enumerate(curves.curves):
@@ -62,8 +62,9 @@ def _svg_words(text: str) -> str:
     def lowered(found: re.Match[str]) -> str:
         index = found[2].strip("{}").replace("-", "−")
         return (
-            f'<tspan font-style="italic">{found[1]}</tspan><tspan dy="3" font-size="9">{index}'
-            '</tspan><tspan dy="-3">\u200b</tspan>'
+            f'<tspan font-style="italic">{found[1]}</tspan>'
+            f'<tspan dy="3" style="font-size:.75em">{index}</tspan>'
+            '<tspan dy="-3">\u200b</tspan>'
         )
 
     return INDEXED.sub(lowered, escape(text))

@@ -1,5 +1,6 @@
 """The pages around the lessons: contents, the paper's entries, its symbols, the ledger."""
 
+import ast
 import re
 from collections.abc import Collection, Iterable, Mapping
 from html import escape
@@ -17,19 +18,30 @@ from ddpm_tutor.course.paper import (
 )
 from ddpm_tutor.course.questions import questions
 from ddpm_tutor.course.search import functions
+from ddpm_tutor.files import came_along
 from ddpm_tutor.learner.points import worth
 from ddpm_tutor.pages.page import HOME, shell
 from ddpm_tutor.pages.words import one_line, words
 
+# in a name of a symbol: what stands beside the code, and what is code among words
+APART = re.compile(r"(, |; |: | or )(?![^()\[\]]*[)\]])")
+CODE = re.compile(r"\.?\b[a-z]\w*\([^()]*\)|\b[a-z]\w*_[a-z]{3,}(?:=\"\w+\")?")
 
-def table(head: Iterable[str], rows: Iterable[Iterable[str]], label: str) -> str:
-    """A table of words that are HTML already."""
+
+def table(
+    head: Iterable[str], rows: Iterable[Iterable[str]], label: str, *, stacked: bool = False
+) -> str:
+    """A table of words that are HTML already.
+
+    Args:
+        stacked: whether the cells of a row stand below each other on a telephone.
+    """
     heads = "".join(f'<th scope="col">{name}</th>' for name in head)
     body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
     return (
         f'<div class="wide" data-label="{escape(label)}">'
-        f'<table class="entries"><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>'
-        "</div>\n"
+        f'<table class="entries{" stacked" * stacked}"><thead><tr>{heads}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>\n"
     )
 
 
@@ -56,10 +68,11 @@ def links_of(entry: Entry, lessons: dict[int, Lesson], *, linked: bool) -> str:
     summaries = {name: summary for name, summary, _ in functions()}
     mine = [(name, known[name]) for name in entry.listed("Symbols")]
     rows = [
-        (words(name), words(symbol.meaning), _code(symbol.names.get("here", "")))
+        (words(name), one_line(symbol.meaning), named(symbol.names.get("here", "")))
         for name, symbol in mine
     ]
-    html = table(("Symbol", "Meaning", "In code"), rows, "Symbols") if rows else ""
+    head = ("Symbol", "Meaning", "In code")
+    html = table(head, rows, "Symbols", stacked=True) if rows else ""
 
     def anchor(href: str, text: str) -> str:
         return f'<a href="{href}">{words(text)}</a>' if linked else words(text)
@@ -83,20 +96,21 @@ def links_of(entry: Entry, lessons: dict[int, Lesson], *, linked: bool) -> str:
     return html + facts_table(facts)
 
 
-def index_page(lessons: Mapping[str, Lesson]) -> str:
-    """The contents of a site, with its lessons by the names of their pages."""
-    rows = []
-    for name, lesson in lessons.items():
-        points = worth(lesson)
-        title = _linked(name, lesson.title)
-        asked = len(questions(lesson))
-        about = f"{asked} questions" + f", {points:g} points" * bool(points)
-        goal = lesson.fact("Goal").removeprefix("at the end you can ")
-        rows.append(
-            (str(lesson.number), f"{title}<br><span class='dim'>{words(goal)}</span>",
-             f'{lesson.fact("Time")}<br><span class="dim">{about}</span>'
-             f'<br><span class="dim" data-score-of="{name}"></span>')
-        )  # fmt: skip
+def index_page(lessons: Mapping[str, Lesson], course: str = "") -> str:
+    """The contents of a site, with its lessons by the names of their pages.
+
+    Args:
+        course: the name of one that some of the lessons are of, and did not come along.
+    """
+    own = {name: each for name, each in lessons.items() if came_along(each.path)}
+    others = {name: each for name, each in lessons.items() if name not in own}
+    listed = ""
+    if others:
+        listed += f"<h2>Lessons of {escape(course)}</h2>" if course else "<h2>Lessons</h2>"
+        listed += lessons_table(others)
+    if own:
+        listed += f"<h2>{'The lessons of ddpm-tutor' if others else 'Lessons'}</h2>"
+        listed += lessons_table(own)
     by_key = {entry.key: entry for entry in all_entries()}
     paper = []
     for section in sections():
@@ -109,8 +123,7 @@ def index_page(lessons: Mapping[str, Lesson]) -> str:
 step by step</h1>
 <p class="lead">Ho, Jain and Abbeel 2020, <i>Denoising Diffusion Probabilistic Models</i>
 (arXiv 2006.11239), with a real model. Predict, click, and see what was computed.</p></section>
-<section class="step" id="lessons"><h2>Lessons</h2>
-{table(("", "Lesson", "Time"), rows, "Lessons")}</section>
+<section class="step" id="lessons">{listed}</section>
 <section class="step" id="paper"><h2>The paper, piece by piece</h2>{"".join(paper)}</section>
 <section class="step" id="more"><h2>Beside it</h2>
 <p><a href="symbols.html">Symbols</a>: each symbol, and its name in five codes.</p>
@@ -123,6 +136,23 @@ step by step</h1>
         "</details>"
     )
     return shell("index", "ddpm-tutor: contents", main, contents=contents, footer=_footer())
+
+
+def lessons_table(lessons: Mapping[str, Lesson]) -> str:
+    """Lessons by the names of their pages, with what they ask and how long they take."""
+    rows = []
+    for name, lesson in lessons.items():
+        points = worth(lesson)
+        title = _linked(name, lesson.title)
+        asked = len(questions(lesson))
+        about = f"{asked} questions" + f", {points:g} points" * bool(points)
+        goal = lesson.fact("Goal").removeprefix("at the end you can ")
+        rows.append(
+            (str(lesson.number), f"{title}<br><span class='dim'>{words(goal)}</span>",
+             f'{lesson.fact("Time")}<br><span class="dim">{about}</span>'
+             f'<br><span class="dim" data-score-of="{name}"></span>')
+        )  # fmt: skip
+    return table(("", "Lesson", "Time"), rows, "Lessons")
 
 
 def _linked(name: str, text: str) -> str:
@@ -146,15 +176,15 @@ def symbols_page() -> str:
         for place, called in symbol.names.items():
             places.setdefault(called, []).append("ddpm-tutor" if place == "here" else place)
         names = "<br>".join(
-            f'{_code(called)} <span class="dim">{escape(", ".join(where))}</span>'
+            f'{named(called)} <span class="dim">{escape(", ".join(where))}</span>'
             for called, where in places.items()
         )
         shape = f'<br><span class="dim">{escape(symbol.shape)}</span>' if symbol.shape else ""
-        rows.append((words(symbol.symbol), f"{words(symbol.meaning)}{shape}", names))
-    notes = "".join(f"<li>{words(line)}</li>" for line in conventions())
+        rows.append((words(symbol.symbol), f"{one_line(symbol.meaning)}{shape}", names))
+    notes = "".join(f"<li>{one_line(line)}</li>" for line in conventions())
     main = (
         '<section class="step"><h1><span class="kind">The paper</span>Symbols</h1>'
-        f"{table(('Symbol', 'Meaning', 'In code'), rows, 'Symbols')}"
+        f"{table(('Symbol', 'Meaning', 'In code'), rows, 'Symbols', stacked=True)}"
         f"<h2>How the codes count</h2><ul>{notes}</ul></section>"
     )
     return shell("symbols", "Symbols", main, where=f"{HOME}Symbols", footer=_footer())
@@ -164,8 +194,8 @@ def ledger_page() -> str:
     """Where code differs from the paper's text, with the effect that was measured."""
     parts = []
     for line in ledger():
-        facts = {"Paper": words(line.paper), "Code": words(line.code),
-                 "Effect": words(line.effect), "Measured": words(line.how)}  # fmt: skip
+        facts = {"Paper": one_line(line.paper), "Code": one_line(line.code),
+                 "Effect": one_line(line.effect), "Measured": one_line(line.how)}  # fmt: skip
         if line.see:
             other = find_entry(line.see)
             facts["See"] = _linked(other.page.path.stem, f"{other.name}, {other.title}")
@@ -185,5 +215,22 @@ def _footer() -> str:
     return f'<p class="links">{links}</p>'
 
 
-def _code(name: str) -> str:
-    return f"<code>{escape(name)}</code>" if name else ""
+def named(name: str) -> str:
+    """What a symbol is called in code, as HTML: "variance, of variance_type="fixed_small"".
+
+    What is Python stands as code; of what is words, the names in it do.
+    """
+    parts = APART.split(name)
+    return "".join(part if n % 2 else _code_or_words(part) for n, part in enumerate(parts))
+
+
+def _code_or_words(text: str) -> str:
+    try:
+        ast.parse(text)
+    except SyntaxError:
+        html, at = "", 0
+        for found in CODE.finditer(text):
+            html += words(text[at : found.start()]) + f"<code>{escape(found[0])}</code>"
+            at = found.end()
+        return html + words(text[at:])
+    return f"<code>{escape(text)}</code>" if text else ""

@@ -1,6 +1,7 @@
 """Words as HTML: prose, sentences with symbols in them, code."""
 
 import re
+import unicodedata
 from html import escape
 from typing import Any
 
@@ -10,7 +11,7 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
-from ddpm_tutor.course.formula_blocks import rows
+from ddpm_tutor.course.formula_blocks import rows, table
 from ddpm_tutor.course.formulas import inline
 from ddpm_tutor.pictures.formulas import block_svg, formula_svg
 
@@ -18,6 +19,12 @@ INDEX = r"\{[^{}]*\}|simple|prev|KL|\d+|[A-Za-zθτφ][\u0300-\u036f]?"
 # a letter with an index: x_0, β_{t-1}, ᾱ_500; no name of code, such as x_0_hat
 INDEXED = re.compile(rf"(?<![\w.])([^\W\d_][\u0300-\u036f]?)_({INDEX})(?![^\W²])")
 MARKED = r"(?:[^\W\d_][\u0302-\u0304]|ᾱ)"  # ᾱ may be one sign
+ACCENTED = re.compile(rf"{MARKED}")
+MARKS = {
+    "\u0302": "ˆ",
+    "\u0303": "˜",
+    "\u0304": "¯",
+}  # as signs of their own, as high as above an x
 # a root, or a letter with a bar, tilde or hat, is drawn: in many fonts the bar is out of its place
 DRAWN = re.compile(
     rf"√(?:\((?:[^()]|\([^()]*\))*\)|\d+(?:\.\d+)?(?!\w)|(?:{MARKED}|[^\W\d_])(?:_(?:{INDEX}))?(?![^\W²]))"
@@ -74,9 +81,26 @@ def formula(block: str) -> str:
         drawn = found and block_svg([(row.cells, row.number) for row in found], block.strip())
     except ValueError:  # a sign that the notation, or mathtext, does not have
         drawn = None
+    if found is None and (cells := table(block)):
+        return _table(cells)
     if not drawn:
-        return f'<pre class="formula">{escape(block.rstrip())}</pre>\n'
-    return f'<div class="formula">{drawn}</div>\n'
+        return f'<pre class="formula">{spaced(block.rstrip())}</pre>\n'
+    formulas, numbers = drawn
+    beside = f'<div class="equation">{numbers}</div>' if numbers else ""
+    return f'<div class="formula"><div class="scrolled">{formulas}</div>{beside}</div>\n'
+
+
+def _table(rows: list[list[str]]) -> str:
+    """A table; its first row is its head."""
+    lines = [
+        "".join(f"<{kind}>{words(cell)}</{kind}>" for cell in row)
+        for kind, row in zip(["th", *["td"] * len(rows)], rows, strict=False)
+    ]
+    body = "".join(f"<tr>{line}</tr>" for line in lines[1:])
+    return (
+        f'<div class="wide"><table><thead><tr>{lines[0]}</tr></thead><tbody>{body}</tbody>'
+        "</table></div>\n"
+    )
 
 
 def code_words(code: str) -> str:
@@ -86,7 +110,27 @@ def code_words(code: str) -> str:
         drawn = latex and formula_svg(latex, code)
     except ValueError:
         drawn = None
-    return drawn or f"<code>{_options_whole(escape(code, quote=False))}</code>"
+    return drawn or f"<code>{_options_whole(spaced(code))}</code>"
+
+
+def spaced(text: str) -> str:
+    """Text in letters of one width as HTML: a bar, tilde or hat stands above its letter.
+
+    Such a font seldom has them, and then the next letter wears them. So the style draws them; the
+    sign itself is there, without a size, for who copies the text.
+    """
+    return accented(escape(text, quote=False))
+
+
+def accented(html: str) -> str:
+    """The same for HTML whose tags hold no such letters."""
+
+    def drawn(found: re.Match[str]) -> str:
+        letter, mark = [*unicodedata.normalize("NFD", found[0])]
+        tall = " tall" if letter.isupper() or letter in "βδθλhklbdt" else ""
+        return f'<span class="accent{tall}" data-mark="{MARKS[mark]}">{letter}<i>{mark}</i></span>'
+
+    return ACCENTED.sub(drawn, html)
 
 
 def _code_block(self: Any, tokens: list[Token], at: int, *rest: Any) -> str:
@@ -122,14 +166,18 @@ def one_line(markdown: str) -> str:
 def highlighted(source: str) -> str:
     """Python with a class for each kind of word, which the style colours."""
     html: str = highlight(source, PythonLexer(), HtmlFormatter(nowrap=True))
-    return html.rstrip("\n")
+    return accented(html.rstrip("\n"))
 
 
-def code(source: str, *, unfolded: bool = False) -> str:
-    """Python, folded: its lines are a click away. Where it is `unfolded` they are seen at once."""
+def code(source: str, *, unfolded: bool = False, title: str = "Code", kind: str = "code") -> str:
+    """Python, folded: its lines are a click away. Where it is `unfolded` they are seen at once.
+
+    Args:
+        title: what is to be clicked, as HTML; kind: its classes.
+    """
     lines = source.count("\n") + 1
     return (
-        f'<details class="code"{" open" * unfolded}><summary>Code<span class="dim">, {lines} '
+        f'<details class="{kind}"{" open" * unfolded}><summary>{title}<span class="dim">, {lines} '
         f"line{'' if lines == 1 else 's'}</span></summary>"
         f"<pre>{highlighted(source)}</pre></details>\n"
     )

@@ -68,7 +68,7 @@ ask_choice(
     [
         ("the loss is too low on average", "Each t comes as often. Compare the means."),
         ("the network learns that one t alone", "The next batch has another t."),
-        ("the gradient jumps about from batch to batch", "Yes. Right on average, and far from "
+        ("the gradient jumps from batch to batch", "Yes. Right on average, and far from "
          "it each time. At small t the loss is many times that at large t, and all 128 have the "
          "same."),
     ],

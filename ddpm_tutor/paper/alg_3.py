@@ -98,7 +98,7 @@ def place_of(drawn, arrivals, mean_q, mean_p, variance):
     log_ratio = drawn.flatten(1) @ shift - shift.square().sum() / 2
     return (arrivals.log() - log_ratio).argmin().item() + 1  # q and p as wide
 
-print([word(n) for n in (1, 2, 3, 4, 100)])
+print(*(word(n) for n in (1, 2, 3, 4, 100)))
 assert word(100) == "0000001100100"
 
 # %% [markdown]

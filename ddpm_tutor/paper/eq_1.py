@@ -59,7 +59,7 @@ ask_choice(
     [
         ("all three", "p(x_T) is N(0, I) from the start: q ends there whatever the picture "
          "was. And Σ_θ is fixed, too (§3.2)."),
-        ("the mean and the variance", "That came a year later (Nichol and Dhariwal 2021). Here "
+        ("mean and variance", "That came a year later (Nichol and Dhariwal 2021). Here "
          "Σ_θ is σ_t² I with σ_t² = β_t or β̃_t, fixed (§3.2)."),
         ("the mean alone", "Yes. p(x_T) is N(0, I), and Σ_θ is σ_t² I, fixed (§3.2)."),
     ],
@@ -112,7 +112,8 @@ ask_choice(
          "some hundreds of them hardly anything is left of x_T."),
         ("DDIM, for it has nothing but x_T", "Yes. All that its picture can come from is x_T. "
          "In Eq. 1 the fresh noise z of each step takes its place."),
-        ("both as much", "One of them adds fresh noise at each step, and so forgets x_T."),
+        ("both as much, for both begin there",
+         "One of them adds fresh noise at each step, and so forgets x_T."),
     ],
     answer=int(apart["ddim"] > apart["ddpm"]),
 )

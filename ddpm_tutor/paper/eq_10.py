@@ -101,7 +101,7 @@ assert t[at] == 298 and missed[at] < 2e-4
 #     6   1/√α_t (x_t - β_t/√(1-ᾱ_t) ε)                   3 and 5 in 2
 #
 # Lines 3 to 5 are about numbers of the schedule: at all 1000 t. The others are about
-# pictures: our digit, at 139 t.
+# pictures: our digit, at 139 of the t.
 
 # %%
 every_t = torch.arange(1, schedule.T + 1, device=where)

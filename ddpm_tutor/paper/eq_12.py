@@ -92,7 +92,7 @@ assert saved[0] > saved[1] and 28 < weight[0] / weight[99] < 34
 #     4   β_t²/(2σ_t² α_t (1-ᾱ_t)) · ‖ε - ε_θ‖²                 k written out
 #
 # And the way here from Eq. 5, all of it: the KL divergence, Eq. 8, Eq. 10 with Eq. 11
-# in it, Eq. 12. Each is computed on its own, at all 200 t. (σ_t² = β̃_t, so C = 0.)
+# in it, Eq. 12. Each is computed on its own, at every fifth t. (σ_t² = β̃_t, so C = 0.)
 
 # %%
 alpha, beta, bar, two = (v.view(-1, 1, 1, 1) for v in (

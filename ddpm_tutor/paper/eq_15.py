@@ -69,8 +69,8 @@ ask_choice(
         ("x_t, but cleaner: the network has seen through some of the noise",
          "It has, but all that it saw as noise is put back."),
         ("x_t itself, if the network is right about the noise, and else another picture",
-         "Try it with any nonsense for ε_θ: press p. Eq. 15 is Eq. 4 solved for x_0, "
-         "whatever stands for the noise."),
+         "Any nonsense for ε_θ gives x_t back. Eq. 15 is Eq. 4 solved for x_0, whatever "
+         "stands for the noise."),
         ("x_t itself, to the last digit, however wrong the network is",
          "Yes. x̂_0 and ε_θ say the same thing in two ways: a split of x_t into picture and "
          "noise. What can be wrong is the split."),

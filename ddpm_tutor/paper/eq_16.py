@@ -115,7 +115,8 @@ ask_choice(
     [
         ("H(x_0) with masks, more with flips", "Yes. All is hidden at the end, at both ends: the "
          "first KL is 0. The flips do not quite reach p(x_T), and pay for it."),
-        ("H(x_0) in both", "The flips do not quite reach p(x_T), where each row is as likely as "
+        ("H(x_0) with masks and with flips",
+         "The flips do not quite reach p(x_T), where each row is as likely as "
          "any other, in four steps. So they pay for the first KL."),
         ("less than H(x_0) with masks", "Nothing goes below the entropy: a KL is never negative."),
     ],

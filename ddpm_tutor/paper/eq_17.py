@@ -25,8 +25,8 @@
 # w β_t. For any density below, `nats` is its -log.
 
 # %% tags=["parameters"]
-w = 0.6  # the variance of a step back, in β_t
-x_0 = 0.5  # the pixel
+w = 0.6  # the variance of a step back, in β_t, from 0.1 to 10
+x_0 = 0.5  # the pixel, from -1 to 1
 seed = 0
 
 # %%

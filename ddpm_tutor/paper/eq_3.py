@@ -28,8 +28,8 @@
 # the bound is a mean over walks.
 
 # %% tags=["parameters"]
-w = 0.6  # the variance of a step back, in β_t
-x_0 = 0.5  # the pixel
+w = 0.6  # the variance of a step back, in β_t, from 0.1 to 10
+x_0 = 0.5  # the pixel, from -1 to 1
 seed = 0
 
 # %%
@@ -77,7 +77,8 @@ ask_choice(
         ("where -log p_θ(x_0) is lowest", "Another question: which model likes this x_0 best? "
          "The gap is about the path, not the end."),
         ("nowhere: a bound is a bound", "It is never below. It may well be equal."),
-        ("at w = 1", "Yes. Data from N(0, 1) stay N(0, 1) at every t, so the walks look the same "
+        ("only at w = 1, for these data",
+         "Yes. Data from N(0, 1) stay N(0, 1) at every t, so the walks look the same "
          "forwards and back, and w = 1 is q itself read backwards. The gap is "
          "KL(q(x_1:T | x_0) || p_θ(x_1:T | x_0)), and that is 0."),
     ],

@@ -27,7 +27,7 @@
 # Some real digits, and the weights that ship. Counted in bits a pixel of the 28x28.
 
 # %% tags=["parameters"]
-n = 24  # digits
+n = 24  # digits, from 2 to 1000
 seed = 0
 device = "auto"  # auto, cpu, cuda or mps
 
@@ -82,9 +82,9 @@ assert to_bits(bound.prior).mean() < 0.1
 # %% [markdown]
 # ## Line by line
 #
-# How Eq. 3 becomes Eq. 5 is Appendix A, with every line computed:
-# `ddpm-tutor paper eq 17`. The trick is one use of Bayes' rule: a step of q forwards is
-# the step back of Eq. 6 times what Eq. 4 says of both ends,
+# How Eq. 3 becomes Eq. 5 is Appendix A: see Eq. 17, with every line computed. The trick
+# is one use of Bayes' rule: a step of q forwards is the step back of Eq. 6 times what
+# Eq. 4 says of both ends,
 #
 #     q(x_t | x_{t-1}) = q(x_{t-1} | x_t, x_0) q(x_t | x_0) / q(x_{t-1} | x_0)
 #

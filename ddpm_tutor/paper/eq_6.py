@@ -28,7 +28,7 @@
 
 # %% tags=["parameters"]
 x_0 = 0.6  # the pixel, from -1 to 1
-t = 300  # 2 to 1000
+t = 300  # from 200 to 1000
 seed = 0
 
 # %%
@@ -56,9 +56,9 @@ step_noise = schedule.beta[t].sqrt().item()
 ask_choice(
     "How much do these x_{t-1} scatter, beside the noise √β_t of one step?",
     [
-        ("more", "They would if only x_t were known, and the step's noise were all the "
+        ("more than that", "They would if only x_t were known, and the step's noise were all the "
          "doubt there is. x_0 is known as well."),
-        ("as much, or a little less", "Yes. x_t tells where they were up to the noise of one "
+        ("about as much", "Yes. x_t tells where they were up to the noise of one "
          "step. x_0 tells a little more, the more the smaller t is: β̃_t < β_t."),
         ("hardly at all", "One step of noise hides them from each other. Only at t = 1, where "
          "x_{t-1} is x_0 itself, is there no doubt."),

@@ -124,7 +124,7 @@ show_table("One pixel, nats", ["t", "line 1", "line 2", "line 3"], rows)
 # %% [markdown]
 # ## Where the distance is
 #
-# Summed over all pixels it is the whole L_{t-1}, at all 139 t. And it can be looked at:
+# Summed over all pixels it is the whole L_{t-1}, here at 139 t. And it can be looked at:
 # the nats of each pixel, brightest where the two means differ most.
 
 # %%

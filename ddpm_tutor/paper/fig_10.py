@@ -131,7 +131,7 @@ say("They get sharper to the end. But what settles is the width of edges and sin
 # settled: the chain carries it under its noise.
 #
 # And to conclude that one call will do. `jump` draws x̂_0 at t = 1000, where all that
-# has one label looks alike: the first row of the table.
+# has one label looks alike: the first row of the first table.
 
 # %%
 of_x_t = {t: scores_of(noisy[t]) for t in (500, 300, 100)}

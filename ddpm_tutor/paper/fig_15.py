@@ -68,7 +68,8 @@ ask_choice(
         ("far nearer: what it draws it has seen",
          "Then the first row of the table would be far below the second, and the pictures in "
          "the next step would be pairs."),
-        ("about as near", "Yes. In that sense a drawn digit is one more digit, not one of the "
+        ("about as near: neither copied nor odd",
+         "Yes. In that sense a drawn digit is one more digit, not one of the "
          "old ones."),
         ("far further: it makes things up",
          "Then they would look strange, too. Compare the medians."),
@@ -144,7 +145,7 @@ say("That is the row that one looks for in Fig. 15, and does not find. So what k
 # ## What people get wrong
 #
 # To trust the pixels alone. Take a training digit and move it by two pixels: a copy, as
-# anybody would say. In pixels it is as far off as a stranger.
+# anybody would say. In pixels it is further off than a stranger.
 
 # %%
 originals = known[:100]

@@ -30,7 +30,7 @@
 
 # %% tags=["parameters"]
 seed = 0  # other digits, other noise
-each = 2  # pictures of each digit
+each = 2  # pictures of each digit, from 1 to 100
 device = "auto"  # auto, cpu, cuda or mps
 
 # %%
@@ -75,7 +75,8 @@ costs = list(halvings.values())
 ask_choice(
     "From 40 to 20 shades off takes some bits. And from 5 to 2.5?",
     [
-        ("as many", "So it would be if the same numbers were told all along. At first "
+        ("as many as from 40 to 20",
+         "So it would be if the same numbers were told all along. At first "
          "there are few: where the strokes run. Then every pixel."),
         ("twice as many, or fewer", "The numbers that are told would hardly grow: but each "
          "stroke has an edge, and each pixel of the edge a shade."),

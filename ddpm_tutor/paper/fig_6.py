@@ -130,5 +130,6 @@ def apart(x):  # RMS difference between two chains
 show_images(torch.cat([states[t].x_t[:1] for t in (1000, 600, 400, 0)]),
             "x_t of chain 1", ["t = 1000", "t = 600", "t = 400", "t = 0"])
 far = {t: apart(states[t].x_0_hat) for t in (1000, 600, 0)}
-print({t: round(d, 2) for t, d in far.items()}, "between two x̂_0")
+print("between two x̂_0:", *(
+    f"{d:.2f} at t = {t}" for t, d in far.items()), sep="  ")
 assert far[1000] < 0.3 * far[0]

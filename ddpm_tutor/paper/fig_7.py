@@ -72,7 +72,8 @@ def apart(x):  # RMS difference between two of them
     return torch.pdist(x.flatten(1)).mean().item() / 32
 
 spread = {t: apart(some) for t, some in drawn.items()}
-print("two of them differ by", {t: round(s, 2) for t, s in spread.items()})
+print("two of them differ by", *(
+    f"{s:.2f} at t = {t}" for t, s in spread.items()), sep="  ")
 assert spread[250] < spread[500] < 1.5 * spread[750]
 
 # %% [markdown]
@@ -109,7 +110,8 @@ nearest = {"x_0": off(x_0.cpu(), mean), "x̂_0": off(x_0_hat, mean),
            "one of them": one}
 four = torch.cat([x_0.cpu(), drawn[500][:1], mean, x_0_hat])
 show_images(four, "t = 500", ["x_0", "one of them", "mean of 16", "x̂_0"])
-print({name: round(d, 2) for name, d in nearest.items()})
+print("from the mean of 16:", *(
+    f"{name} {d:.2f}" for name, d in nearest.items()), sep="  ")
 assert nearest["x̂_0"] == min(nearest.values())
 
 # %% [markdown]

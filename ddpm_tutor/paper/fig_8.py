@@ -35,8 +35,8 @@
 
 # %% tags=["parameters"]
 seed = 0  # other pictures, other noise
-first = 3  # the two digits
-second = 7
+first = 3  # one of the two digits, from 0 to 9
+second = 7  # the other, from 0 to 9
 device = "auto"  # auto, cpu, cuda or mps
 
 # %%
@@ -96,7 +96,8 @@ ask_choice(
         ("yes: the ghost is still in x̄_500", "It is, at 28 % of its strength. But a grey "
          "stroke is nothing that the network has seen: it draws a white one, or none."),
         ("no, more: noise is left over", "The way back ends at t = 0, without noise."),
-        ("no, less", "Yes. What the network draws has strokes that are there or not, as in "
+        ("no, less: no ghost is left",
+         "Yes. What the network draws has strokes that are there or not, as in "
          "its training pictures."),
     ],
     answer=2 if middle["t = 500"] < middle["pixels"] else 0,

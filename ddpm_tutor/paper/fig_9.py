@@ -28,8 +28,8 @@
 
 # %% tags=["parameters"]
 seed = 0  # other pictures, other noise
-first = 3  # the two digits
-second = 7
+first = 3  # one of the two digits, from 0 to 9
+second = 7  # the other, from 0 to 9
 device = "auto"  # auto, cpu, cuda or mps
 
 # %%
@@ -74,7 +74,8 @@ along = {t: apart(x[0], x[-1]) for t, x in rows.items()}
 ask_choice(
     "In the row of t = 1000 λ goes from 0 to 1. What changes along it?",
     [
-        ("a 3 becomes a 7", "Nothing of the two is left to tell: √ᾱ_1000 is 0.006."),
+        ("a 3 becomes a 7, little by little",
+         "Nothing of the two is left to tell: √ᾱ_1000 is 0.006."),
         ("each picture is another digit", "Where would they differ? ε and z are the same for "
          "all λ, and the sources are gone."),
         ("nothing that one could see", "Yes. x̄_1000 is the one ε, whatever λ is. It is a "
@@ -133,5 +134,5 @@ print(f"end to end: {by_x_T:.2f} with one z, {by_z:.2f} with z of their own")
 say("The start decides little, the z of the steps decide most. So novel samples are a matter of "
     "z: whoever keeps it for all λ gets one picture, and sees what λ alone does."
     if by_x_T < by_z / 2 else "Here the start decides much as well.")
-print("std of x̄_1000:", [round(x.std().item(), 2) for x in x_T])
+print("std of x̄_1000:", *(f"{x.std():.2f}" for x in x_T))
 assert x_T[2].std() < 0.8 and by_z > along[1000]

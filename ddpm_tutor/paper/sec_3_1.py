@@ -162,4 +162,4 @@ show_table("The end of two chains, for this digit",
            ["schedule", "ᾱ_T", "L_T, bits", "mean of x_T (noise: 0)"], rows)
 assert L_T(theirs) > 50 * L_T(schedule)
 say("And a bound in bits/dim has L_T in it, small or not: exercise 18 finds it where it is "
-    "missing (`no_prior`).")
+    "missing (no_prior).")

@@ -61,7 +61,7 @@ ask_choice(
     [
         ("nearly β̃_2", "That holds for s below 0.01, the size of the noise in x_1. s = 0.1 is "
          "ten times that."),
-        ("half way between the two", "The best σ_t² goes from one to the other where s is about "
+        ("between them", "The best σ_t² goes from one to the other where s is about "
          "as large as the noise in x_t. At t = 2 that is 0.015, far below s."),
         ("nearly β_2", "Yes. The noise in x_2 is 0.015: beside it even a spread of 0.1 is wide. "
          "What counts is not whether data are wide, but whether they are wider than the noise."),

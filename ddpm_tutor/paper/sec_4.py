@@ -159,7 +159,7 @@ best = min(errors, key=errors.__getitem__)
 assert best == 400 and min(errors[100], errors[800]) > 5 * errors[400]
 say("It listens. Told too small a t it leaves noise in the picture, told too large a t it takes "
     "the digit for noise. So a t that is off by one is harmless here, and one that is off by "
-    "hundreds is not: `always_T` tells it t = 1000 at every step.")
+    "hundreds is not: the mistake always_T tells it t = 1000 at every step.")
 
 # %% [markdown]
 # ## What people get wrong

@@ -34,7 +34,7 @@
 # %% tags=["parameters"]
 seed = 0  # other first weights, other batches
 device = "auto"  # auto, cpu, cuda or mps
-steps = 30  # of the training of each
+steps = 30  # of the training of each, from 1 to 10,000
 
 # %%
 import torch
@@ -141,8 +141,8 @@ say("L_simple is ahead by far, as in the paper. Those that say μ draw snow and 
 # %% [markdown]
 # ## Their first steps, here
 #
-# This machine trains all four anew, for 30 steps. Then each sees two digits at t = 200,
-# and makes its x̂_0 of them. (Give them more: `--set steps=300`.)
+# All four are trained anew, for their first 30 steps. Then each sees two digits at t = 200,
+# and makes its x̂_0 of them. (In the terminal `--set steps=300` gives them more.)
 
 # %%
 where = choose_device(device, cpu_seconds=20)

@@ -29,7 +29,7 @@
 
 # %% tags=["parameters"]
 seed = 0  # other digits, other noise
-each = 1  # pictures of each digit
+each = 1  # pictures of each digit, from 1 to 100
 device = "auto"  # auto, cpu, cuda or mps
 
 # %%

@@ -5,7 +5,9 @@ again when a picture is drawn. Here both happen inside `own_settings`; the user'
 """
 
 import os
+import re
 import sys
+import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import chdir, contextmanager
 from importlib import import_module
@@ -18,6 +20,13 @@ from torch import Tensor
 
 from ddpm_tutor.files import replacing
 from ddpm_tutor.pictures.grids import as_uint8
+
+# a letter with an index, an accent, or both; no name of code
+SYMBOL = re.compile(
+    r"(?<![\w.])(?P<letter>[^\W\d_])(?P<mark>[\u0302-\u0304]?)"
+    r"(?:_(?P<index>\{[^{}]*\}|simple|\d+|[A-Za-zθτ]))?(?(index)|(?<=[\u0302-\u0304]))(?![^\W²])"
+)
+MARKS = {"\u0302": r"\hat", "\u0303": r"\tilde", "\u0304": r"\bar"}
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -86,9 +95,45 @@ def empty_figure(
 
 
 def save_figure_as(path: Path, figure: "Figure", dpi: int, **options: Any) -> None:
-    """Writes a figure as a PNG, whole or not at all."""
-    with own_settings(), replacing(path) as temporary:
+    """Writes a figure as a PNG, whole or not at all; its words with typeset symbols."""
+    with own_settings(), typeset(figure), replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=dpi, **options)
+
+
+@contextmanager
+def typeset(figure: "Figure") -> Iterator[None]:
+    """Letters with an index or an accent, such as x_100, are set as such while the block runs."""
+    from matplotlib.text import Text
+
+    changed = {
+        words: text
+        for words in figure.findobj(Text)
+        if as_mathtext(text := words.get_text()) != text
+    }
+    for words, text in changed.items():
+        words.set_text(as_mathtext(text))
+    try:
+        yield
+    finally:
+        for words, text in changed.items():
+            words.set_text(text)
+
+
+def as_mathtext(text: str) -> str:
+    """Words for matplotlib in which x_100 is typeset; words that hold a dollar stay as they are.
+
+    Example:
+        >>> as_mathtext("q(x_100)"), as_mathtext("L_simple")
+        ('q($x_{100}$)', '$L_{\\\\mathrm{simple}}$')
+    """
+    return text if "$" in text else SYMBOL.sub(_symbol, unicodedata.normalize("NFD", text))
+
+
+def _symbol(found: re.Match[str]) -> str:
+    letter, mark, index = found["letter"], found["mark"], (found["index"] or "").strip("{}")
+    letter = rf"{MARKS[mark]}{{{letter}}}" if mark else letter
+    below = rf"\mathrm{{{index}}}" if re.fullmatch("[A-Za-z]{2,}", index) else index
+    return f"${letter}_{{{below}}}$" if index else f"${letter}$"
 
 
 def in_words(figure: "Figure") -> str:

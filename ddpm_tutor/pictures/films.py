@@ -1,8 +1,10 @@
 """Films: the states of the chain that they show, and their frames."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
+from typing import Any
 
 import numpy as np
 import torch
@@ -46,6 +48,7 @@ class Frame:
     x_0_hat: Tensor  # (N, 1, 32, 32): the estimate of x_0
 
 
+INDEX = re.compile(r"(?<=\b[a-zA-Z])_(\w+)")  # of a symbol
 NAMES = ("x_t", "estimate of x_0")
 
 
@@ -104,12 +107,26 @@ def _captioned(
     for number, (picture, name) in enumerate(zip(pictures, names, strict=True)):
         left = margin + number * (width + margin)
         sheet.paste(Image.fromarray(picture), (left, band))
-        draw.text((left + width / 2, band / 2), name, fill=230, font=font, anchor="mm")
+        write(draw, (left + width / 2, band / 2), name, font)
         if number == 0:
             draw.text((left + width / 2, below), time, fill=230, font=font, anchor="mm")
         elif number == 1:
             draw.text((left + width / 2, below), title, fill=150, font=font, anchor="mm")
     return np.asarray(sheet)
+
+
+def write(draw: ImageDraw.ImageDraw, middle: tuple[float, float], text: str, font: Any) -> None:
+    """Writes a line around its middle: x_t with a small t below the line."""
+    small = font.font_variant(size=round(font.size * 0.7))
+    parts = [(part, n % 2) for n, part in enumerate(INDEX.split(text)) if part]
+    fonts = [small if below else font for _, below in parts]
+    widths = [each.getlength(part) for each, (part, _) in zip(fonts, parts, strict=True)]
+    left = middle[0] - sum(widths) / 2
+    base = middle[1] + font.size * 0.36
+    for (part, below), each, width in zip(parts, fonts, widths, strict=True):
+        at = (left, base + below * font.size * 0.22)
+        draw.text(at, part, fill=230, font=each, anchor="ls")
+        left += width
 
 
 FRAMES = 72

@@ -28,31 +28,35 @@ def formula_svg(latex: str, label: str) -> str:
     return _svg([(0.0, height, path)], width, height + depth, label, depth)
 
 
-def block_svg(rows: Sequence[tuple[Sequence[str], str]], label: str) -> str:
+def block_svg(rows: Sequence[tuple[Sequence[str], str]], label: str) -> tuple[str, str]:
     """Lines of formulas, in columns that stand below each other.
 
     Args:
         rows: the cells of each line in LaTeX, "" for none, and the number of the equation or "".
+
+    Returns:
+        the formulas; and as tall a picture with the numbers of the equations, "" for none: it can
+        stand beside formulas that are too wide for their place, and are scrolled.
     """
     drawn = [[_displayed(cell) if cell else None for cell in cells] for cells, _ in rows]
     lefts = _columns(rows, drawn)
     parts, top, right = list[tuple[float, float, str]](), 0.0, 0.0
-    bases = []
-    for line in drawn:
+    numbers = list[tuple[float, float, str]]()
+    wide = 0.0  # of the widest number
+    for line, (_, number) in zip(drawn, rows, strict=True):
         cells = [cell for cell in line if cell]
         base = top + max(0.7 * SIZE, *(height for _, _, height, _ in cells))
         for left, cell in zip(lefts, line, strict=True):
             if cell:
                 parts.append((left, base, cell[0]))
                 right = max(right, left + cell[1])
-        bases.append(base)
-        top = base + max(0.2 * SIZE, *(depth for _, _, _, depth in cells)) + LEADING
-    numbers = [(_drawn(rf"(\text{{{n}}})") if n else None) for _, n in rows]
-    for base, number in zip(bases, numbers, strict=True):
         if number:
-            parts.append((right + GAP, base, number[0]))
-    width = right + max((GAP + number[1] for number in numbers if number), default=0)
-    return _svg(parts, width, top - LEADING, label)
+            path, width, _, _ = _drawn(rf"(\text{{{number}}})")
+            numbers.append((0.0, base, path))
+            wide = max(wide, width)
+        top = base + max(0.2 * SIZE, *(depth for _, _, _, depth in cells)) + LEADING
+    tall = top - LEADING
+    return _svg(parts, right, tall, label), _svg(numbers, wide, tall, "") if numbers else ""
 
 
 def _spaced(cell: str) -> str:
@@ -81,14 +85,19 @@ def _svg(
     label: str,
     depth: float = 0,
 ) -> str:
-    """The picture; its size in em, so that it grows with the words around it."""
+    """The picture; its size in em, so that it grows with the words around it.
+
+    Args:
+        label: what a screen reader says; "" where it says it elsewhere.
+    """
+    said = f'role="img" aria-label={quoteattr(label)}' if label else 'aria-hidden="true"'
     style = f"vertical-align:{-depth / SIZE:.3f}em" if depth else "max-width:none"
     glyphs = "".join(
         f'<path transform="translate({left:.1f} {base:.1f})" d="{path}"/>'
         for left, base, path in parts
     )
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label={quoteattr(label)} '
+        f'<svg xmlns="http://www.w3.org/2000/svg" {said} '
         f'viewBox="0 0 {width:.1f} {height:.1f}" width="{width / SIZE:.3f}em" '
         f'height="{height / SIZE:.3f}em" fill="currentColor" style="{style}">{glyphs}</svg>'
     )

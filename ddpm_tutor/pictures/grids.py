@@ -19,6 +19,9 @@ def grid(images: Tensor, columns: int | None = None) -> Pixels:
         images: (N, 1, H, W); floats in [-1, 1] or uint8.
         columns: images in a row; None makes it about square.
 
+    Raises:
+        TypeError: they are no tensor. ValueError: they are no images, or columns is not 1 or more.
+
     Example:
         >>> grid(images, columns=2).shape
         (32, 66)

@@ -34,6 +34,7 @@ def save_png(path: Path | str, images: Tensor, columns: int | None = None) -> Pa
 
     Raises:
         UsageError: the ending is unknown.
+        TypeError: `path` is no path. TutorError: it cannot be written.
 
     Example:
         >>> save_png("digits", images, columns=2).name
@@ -60,6 +61,8 @@ def save_gif(
 
     Raises:
         UsageError: the ending is unknown.
+        TypeError: `path` is no path. ValueError: the images are none. TutorError: it cannot be
+            written.
 
     Example:
         >>> save_gif("chain", sample(model, schedule, eps, few), schedule).name

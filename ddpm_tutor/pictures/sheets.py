@@ -1,9 +1,7 @@
-"""Sheets of drawn digits, as anybody's program saves them: cut into digits of 32x32.
+"""Drawn digits, as anybody's program saves them: pictures, arrays and folders, as digits of 32x32.
 
-A picture holds tiles of 28 or 32 pixels, each perhaps enlarged by a whole factor, with gaps or
-without, as torchvision's `make_grid` or `ddpm_tutor.grid` lay them out; or a figure of matplotlib,
-whose tiles are on plain paper and of any size. Arrays come as NumPy or PyTorch write them.
-Nothing of such a file is run, and no more is read than fits a small memory.
+Pictures are sheets of digits, see `cutting`. Arrays come as NumPy or PyTorch write them. Nothing of
+such a file is run, and no more is read than fits a small memory.
 """
 
 import contextlib
@@ -11,9 +9,9 @@ import pickle
 import warnings
 import zipfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,6 +20,8 @@ from PIL import Image
 from torch import Tensor
 
 from ddpm_tutor.errors import TutorError, first_line
+from ddpm_tutor.pictures.colour_maps import unmapped
+from ddpm_tutor.pictures.cutting import SIDES, tiles_in
 from ddpm_tutor.pictures.picture_files import PICTURES
 from ddpm_tutor.pictures.picture_reading import Greys, read_picture
 from ddpm_tutor.science.pixels import pad_to_32
@@ -29,13 +29,18 @@ from ddpm_tutor.science.pixels import pad_to_32
 MAX_BYTES = 100_000_000  # of a file, and of what is in it
 MAX_DIGITS = 256  # that are looked at
 MAX_FILES = 64  # of a folder
+STRETCHED = (
+    "imshow stretches each picture from black to white, unless it is told vmin and vmax: so a grey "
+    "veil does not show. An array (.npz) says more."
+)
+BEYOND = 25  # shades beyond black or white that right drawings hardly ever are
 MAX_SIDE = 4500  # pixels of a sheet; 64 digits of 32x32, enlarged 16 times, have 4384
-SIDES = (28, 32)  # of a tile
-GAPS = (2, 0, 1, 3, 4, 5, 6, 8)  # between tiles, in pixels of a digit; the usual first
-MAX_FACTOR = 24  # of an enlargement
-SAME = 3.0  # shades by which pixels that are the same may differ, as after a JPEG
+LABELS = ("label", "labels", "y", "target", "targets", "class", "classes", "digit", "digits")
+NULL = 10  # the label that stands for none, or -1
 ARRAYS = (".npz", ".npy")
 TENSORS = (".pt", ".pth")
+
+Named = list[tuple[str, NDArray[Any]]]  # arrays by their names, "" without one
 
 
 @dataclass(frozen=True)
@@ -45,34 +50,22 @@ class Sheet:
     images: Tensor  # (n, 1, 32, 32) uint8
     read_as: str  # how they were read, in words
     notes: tuple[str, ...] = ()  # what was odd about it
+    broken: int = 0  # pictures that hold NaN or infinity; they are left out, or shown black there
+    is_resized: bool = False  # by no whole factor: what differs from pixel to pixel is blurred
+    labels: Tensor | None = None  # (n,) int64, the digits asked for, -1 for none; if they are known
 
 
-class Layout(NamedTuple):
-    """How a sheet is laid out, in pixels of a digit."""
-
-    side: int  # of a tile
-    gap: int  # between two tiles
-    border: int  # around them all
-
-    def count(self, length: int) -> int:
-        """How many tiles fit such a length, or 0 where it does not come out even."""
-        room = length - 2 * self.border + self.gap
-        count, rest = divmod(room, self.side + self.gap)
-        return 0 if rest else max(0, count)
-
-    def starts(self, length: int) -> list[int]:
-        """Where the tiles begin."""
-        return [self.border + i * (self.side + self.gap) for i in range(self.count(length))]
-
-
-def read_digits_of(path: Path) -> Sheet:
+def read_digits_of(path: Path, without: Path | None = None) -> Sheet:
     """The drawn digits in a picture, in an array, or in a folder of pictures.
+
+    Args:
+        without: a file of the folder that is none of them.
 
     Raises:
         TutorError: there are none, or they cannot be read.
     """
     if path.is_dir():
-        return read_folder(path)
+        return read_folder(path, without)
     check_size(path)
     match path.suffix.lower():
         case ending if ending in ARRAYS:
@@ -118,13 +111,14 @@ def too_large(path: Path, size: int) -> TutorError:
 # --- pictures
 
 
-def read_folder(folder: Path) -> Sheet:
-    """All digits of the pictures in a folder.
+def read_folder(folder: Path, without: Path | None = None) -> Sheet:
+    """All digits of the pictures in a folder, but for one of them.
 
     Raises:
         TutorError: it holds no picture that can be read.
     """
     files = sorted(p for p in folder.iterdir() if p.suffix.lower() in PICTURES and p.is_file())
+    files = [file for file in files if without is None or file.resolve() != without.resolve()]
     if not files:
         raise TutorError(f"{folder} holds no pictures, such as PNG. Name a folder that does.")
     sheets, broken = [], []
@@ -157,38 +151,32 @@ def read_sheet(path: Path) -> Sheet:
             f"{path} has {side:,} pixels a side; at most {MAX_SIDE:,} are read. "
             "Save the digits less enlarged, or fewer of them."
         )
+    mapped = unmapped(path)
+    if mapped:
+        return cut(path, mapped[0], f"colour map {mapped[1]}")
     return cut(path, read_picture(path))
 
 
-def cut(path: Path, picture: Greys) -> Sheet:
+def cut(path: Path, picture: Greys, coloured: str = "") -> Sheet:
     """The digits in a picture, (H, W) in shades of grey.
+
+    Args:
+        coloured: how its colours became greys, in words.
 
     Raises:
         TutorError: no digits of 28 or 32 pixels can be cut out of it.
     """
-    height, width = picture.shape
-    small, factor = unenlarged(picture)
-    layout = layout_of(small)
-    boxes = [] if factor > 1 or (layout and layout.gap) else on_paper(picture)
-    if boxes:
-        tiles = np.stack([fitted(picture[box]) for box in boxes])
-        count = "one picture" if len(boxes) == 1 else f"{len(boxes)} pictures"
-        return sheet(tiles, f"{count} on plain paper, made 28x28")
-    if layout:
-        tiles = np.stack(list(tiles_of(small, layout)))
-        where = f"{layout.count(small.shape[1])} x {layout.count(small.shape[0])} tiles"
-        said = f"{where} of {layout.side}x{layout.side} pixels" if len(tiles) > 1 else "one digit"
-        said += f" of {layout.side}x{layout.side} pixels" if len(tiles) == 1 else ""
-        said += f", gaps of {layout.gap}" if layout.gap and len(tiles) > 1 else ""
-        said += f", enlarged {factor} times" if factor > 1 else ""
-        return sheet(tiles, said)
-    if 0.8 < height / width < 1.25 and min(height, width) >= min(SIDES):
-        return sheet(fitted(picture)[None], f"one picture of {width}x{height}, made 28x28")
-    raise TutorError(
-        f"{path} has {width}x{height} pixels, which is no sheet of digits of 28x28 or 32x32, "
-        "enlarged by a whole factor or not. Save it with torchvision's save_image, or one digit a "
-        "file."
-    )
+    found = tiles_in(picture)
+    if found is None:
+        height, width = picture.shape
+        raise TutorError(
+            f"{path} has {width}x{height} pixels, which is no sheet of digits of 28x28 or 32x32, "
+            "enlarged or not. Save it with torchvision's save_image, or one digit a file."
+        )
+    tiles, said, is_figure = found
+    notes = [STRETCHED] if is_figure or coloured else []
+    read = sheet(tiles, f"{said}, {coloured}" if coloured else said, notes)
+    return replace(read, is_resized=", made " in said)
 
 
 def sheet(tiles: NDArray[Any], read_as: str, notes: Iterable[str] = ()) -> Sheet:
@@ -201,126 +189,11 @@ def sheet(tiles: NDArray[Any], read_as: str, notes: Iterable[str] = ()) -> Sheet
     return Sheet(images, read_as, tuple(notes))
 
 
-def unenlarged(picture: Greys) -> tuple[Greys, int]:
-    """The picture with each block of equal pixels as one, and how large the blocks are.
-
-    The largest whole factor by which all of it is enlarged; 1 where it is not.
-    """
-    height, width = picture.shape
-    for factor in range(MAX_FACTOR, 1, -1):
-        if height % factor or width % factor or min(height, width) < factor * min(SIDES):
-            continue
-        blocks = picture.reshape(height // factor, factor, width // factor, factor)
-        means = blocks.mean((1, 3))
-        apart = np.abs(blocks - means[:, None, :, None])
-        steady = float(apart.mean()) < SAME / 3 and float(np.quantile(apart, 0.999)) < 8 * SAME
-        if steady and means.std() > 0:
-            return means.astype(np.float32), factor
-    return picture, 1
-
-
-def layout_of(picture: Greys) -> Layout | None:
-    """How a sheet is laid out; None where no layout of digits fits its size.
-
-    Of several that fit, one whose gaps are of one shade is it. Without gaps, the one whose tiles'
-    edges hold least.
-    """
-    height, width = picture.shape
-    fits = [
-        layout
-        for gap in GAPS
-        for side in SIDES
-        for border in dict.fromkeys((gap, 0))
-        if (layout := Layout(side, gap, border)).count(height) and layout.count(width)
-    ]
-    plain = [layout for layout in fits if layout.gap and gaps_are_plain(picture, layout)]
-    with_gaps = [x for x in plain if x.count(height) * x.count(width) > 1 or x.border]
-    bare = [layout for layout in fits if not layout.gap]
-    if with_gaps and not (height in SIDES and width in SIDES):
-        return min(with_gaps, key=lambda layout: unsteadiness(picture, layout))
-    return min(bare, key=lambda layout: unsteadiness(picture, layout), default=None)
-
-
-def gaps_are_plain(picture: Greys, layout: Layout) -> bool:
-    """Whether all that lies between the tiles is of one shade."""
-    outside = np.ones(picture.shape, bool)
-    for top in layout.starts(picture.shape[0]):
-        for left in layout.starts(picture.shape[1]):
-            outside[top : top + layout.side, left : left + layout.side] = False
-    values = picture[outside]
-    return values.size > 0 and mostly_one_shade(values)
-
-
-def mostly_one_shade(values: Greys) -> bool:
-    """Whether all but a twentieth of the pixels have one shade: a JPEG smears the edges."""
-    return float(np.quantile(np.abs(values - np.median(values)), 0.95)) <= 2 * SAME
-
-
-def unsteadiness(picture: Greys, layout: Layout) -> float:
-    """How much the outermost pixels of the tiles differ from their usual shade: digits do not
-    reach there, and where a cut goes through digits it is large."""
-    tiles = np.stack(list(tiles_of(picture, layout)))
-    edges = np.concatenate([tiles[:, 0], tiles[:, -1], tiles[:, :, 0], tiles[:, :, -1]], 1)
-    return float(np.abs(edges - np.median(edges)).mean())
-
-
-def tiles_of(picture: Greys, layout: Layout) -> Iterator[Greys]:
-    """The tiles, row by row; those at the end that are of one shade, and hold nothing, are left."""
-    found = [
-        picture[top : top + layout.side, left : left + layout.side]
-        for top in layout.starts(picture.shape[0])
-        for left in layout.starts(picture.shape[1])
-    ]
-    while len(found) > 1 and float(found[-1].max() - found[-1].min()) <= SAME:
-        found.pop()
-    yield from found
-
-
-def on_paper(picture: Greys) -> list[tuple[slice, slice]]:
-    """Where pictures lie on paper of one shade that is not black, as in a figure of matplotlib.
-
-    All of the same size and about square; words and numbers are not.
-    """
-    edges = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
-    paper = float(np.median(edges))
-    if paper < 40 or not mostly_one_shade(edges):
-        return []
-    differs = np.abs(picture - paper) > SAME
-    boxes = [
-        (slice(rows.start + part.start, rows.start + part.stop), columns)
-        for rows in runs(differs.any(1))
-        for columns in runs(differs[rows].any(0))
-        for part in runs(differs[rows, columns].any(1))  # a title may stand above one of them
-    ]
-    square = [
-        (rows, columns)
-        for rows, columns in boxes
-        if 0.9 < (rows.stop - rows.start) / (columns.stop - columns.start) < 1.1
-    ]
-    if not square:
-        return []
-    largest = max(rows.stop - rows.start for rows, _ in square)
-    kept = [box for box in square if box[0].stop - box[0].start > 0.9 * largest]
-    return kept if largest >= min(SIDES) else []
-
-
-def runs(there: NDArray[np.bool_]) -> list[slice]:
-    """The stretches of a row in which something is."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], there, [False]]).astype(np.int8)))
-    return [slice(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
-
-
-def fitted(picture: Greys) -> Greys:
-    """A picture of any size as 28x28."""
-    image = Image.fromarray(picture).resize((28, 28), Image.Resampling.BOX)
-    return np.asarray(image, np.float32)
-
-
 # --- arrays
 
 
-def numpy_arrays(path: Path) -> list[NDArray[Any]]:
-    """The arrays in a file of NumPy.
+def numpy_arrays(path: Path) -> Named:
+    """The arrays in a file of NumPy, by name.
 
     Raises:
         TutorError: it cannot be read, or is too large.
@@ -329,9 +202,9 @@ def numpy_arrays(path: Path) -> list[NDArray[Any]]:
         check_unpacked(path)
         loaded = np.load(path, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
-            return [loaded]
+            return [("", loaded)]
         with loaded as arrays:
-            return [arrays[name] for name in arrays.files]
+            return [(name, arrays[name]) for name in arrays.files]
     except TutorError:
         raise
     except Exception as error:  # NumPy has many words for it
@@ -343,8 +216,8 @@ def numpy_arrays(path: Path) -> list[NDArray[Any]]:
         raise TutorError(f"{path} cannot be read: {first_line(error).rstrip('.')}.") from error
 
 
-def tensors(path: Path) -> list[NDArray[Any]]:
-    """The tensors in a file of PyTorch; nothing in it is run.
+def tensors(path: Path) -> Named:
+    """The tensors in a file of PyTorch, by name; nothing in it is run.
 
     Raises:
         TutorError: it cannot be read, holds more than tensors, or is too large.
@@ -363,13 +236,12 @@ def tensors(path: Path) -> list[NDArray[Any]]:
         ) from None
     except Exception as error:
         raise TutorError(f"{path} cannot be read: {first_line(error).rstrip('.')}.") from error
-    if isinstance(loaded, Tensor):
-        found: list[Any] = [loaded]
-    elif isinstance(loaded, dict):
-        found = list(loaded.values())
-    else:
-        found = [loaded] if isinstance(loaded, list | tuple) else []
-    return [array for value in found for array in as_arrays(value)]
+    found: list[tuple[str, Any]] = [("", loaded)]
+    if isinstance(loaded, dict):
+        found = [(str(name), value) for name, value in loaded.items()]
+    elif isinstance(loaded, list | tuple) and len({np.shape(part) for part in loaded}) == 2:
+        found = list(zip(("images", "labels"), loaded, strict=False))
+    return [(name, array) for name, value in found for array in as_arrays(value)]
 
 
 def as_arrays(value: Any) -> Iterator[NDArray[Any]]:
@@ -397,21 +269,41 @@ def check_unpacked(path: Path) -> None:
             raise too_large(path, size)
 
 
-def of_values(path: Path, arrays: list[NDArray[Any]]) -> Sheet:
-    """The digits among arrays: the first that has the shape of some.
+def of_values(path: Path, arrays: Named) -> Sheet:
+    """The digits among arrays, the first that has the shape of some; and their labels.
 
     Raises:
         TutorError: none has, or its numbers are none.
     """
-    for array in arrays:
+    for _, array in arrays:
         tiles = as_tiles(array)
         if tiles is not None:
-            return in_shades(path, tiles)
-    shapes = ", ".join(str(array.shape).replace(",)", ")") for array in arrays[:3]) or "nothing"
+            whole = np.isfinite(tiles[:MAX_DIGITS]).all((1, 2))
+            labels = labels_among(arrays, len(whole))
+            kept = whole if whole.any() else ~whole
+            found = replace(in_shades(path, tiles, kept), broken=int((~whole).sum()))
+            return replace(found, labels=None if labels is None else labels[torch.from_numpy(kept)])
+    shapes = ", ".join(str(array.shape).replace(",)", ")") for _, array in arrays[:3]) or "nothing"
     raise TutorError(
         f"{path} holds no digits of 28x28 or 32x32: it holds {shapes}. "
         "Save the pictures as one array (n, 28, 28), (n, 1, 32, 32) or the like."
     )
+
+
+def labels_among(arrays: Named, count: int) -> Tensor | None:
+    """The labels of so many digits, (count,), -1 where none was asked for; None without any."""
+    for name, array in arrays:
+        if name.lower() not in LABELS or array.dtype.kind not in "iuf":
+            continue
+        # (n,), (n, 1), or one-hot (n, 10)
+        values = array.argmax(1) if array.ndim == 2 and array.shape[1] == NULL else array.squeeze()
+        values = np.atleast_1d(values)[:MAX_DIGITS].astype(np.float64)
+        whole = np.isin(values, np.arange(-1, NULL + 1)).all()
+        if values.shape == (count,) and whole:
+            labels = torch.from_numpy(values.astype(np.int64))
+            asked = labels.masked_fill(labels == NULL, -1)
+            return asked if bool((asked >= 0).any()) else None
+    return None
 
 
 def as_tiles(array: NDArray[Any]) -> NDArray[Any] | None:
@@ -429,13 +321,16 @@ def as_tiles(array: NDArray[Any]) -> NDArray[Any] | None:
         return None
     if array.ndim == 4 and array.shape[1] in (1, 3, 4):
         return array[:MAX_DIGITS, :3].mean(1) if array.shape[1] > 1 else array[:, 0]
-    if array.ndim == 4:
+    if array.ndim > 3:  # of several moments, say: which of them is the last?
         return None
     return array.reshape(-1, *array.shape[-2:])
 
 
-def in_shades(path: Path, tiles: NDArray[Any]) -> Sheet:
+def in_shades(path: Path, tiles: NDArray[Any], kept: NDArray[np.bool_]) -> Sheet:
     """Tiles of numbers in any usual range, (n, side, side), as shades 0..255.
+
+    Args:
+        kept: which of the first `MAX_DIGITS` are looked at.
 
     Raises:
         TutorError: none of the numbers is finite.
@@ -444,7 +339,7 @@ def in_shades(path: Path, tiles: NDArray[Any]) -> Sheet:
     notes = []
     if count > MAX_DIGITS:
         notes.append(f"The first {MAX_DIGITS} of {count:,} digits are looked at.")
-    values = tiles[:MAX_DIGITS].astype(np.float64)
+    values = tiles[:MAX_DIGITS][kept].astype(np.float64)
     finite = np.isfinite(values)
     if not finite.all():
         notes.append(
@@ -455,6 +350,9 @@ def in_shades(path: Path, tiles: NDArray[Any]) -> Sheet:
     low, high = float(values[finite].min()), float(values[finite].max())
     scaled, taken = shades(values, low, high, tiles.dtype.kind)
     scaled = np.where(finite, scaled, 0)
+    beyond = float(((scaled < -BEYOND) | (scaled > 255 + BEYOND)).mean())
+    if beyond > 0.01:
+        notes.append(f"{beyond:.0%} of the numbers lie beyond the range, and are cut off.")
     said = f"{len(values)} digits of {side}x{side}, {tiles.dtype}, {low:.3g} to {high:.3g}: {taken}"
     return sheet(scaled, said, notes)
 

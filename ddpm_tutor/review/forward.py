@@ -33,7 +33,7 @@ def a_digit(rng):  # any of the validation digits, (1, 1, 32, 32)
 
 # %%
 rng = stream(seed, "what one step keeps")
-beta = pick(range(10, 31), rng) / 100  # near 1/2, √β is √(1 - β)
+beta = pick(range(15, 31), rng) / 100  # near 1/2, √β is √(1 - β)
 kept = (1 - beta) ** 0.5
 ask_choice(
     f"A step has β = {beta}. By what is x_{{t-1}} multiplied?",
@@ -65,7 +65,7 @@ assert abs(by - kept) < 1e-4
 
 # %%
 rng = stream(seed, "the variance after one step")
-beta = pick((0.1, 0.2, 0.3, 0.4), rng)
+beta = pick((0.2, 0.3, 0.4, 0.5), rng)
 before = pick((0.2, 0.5, 2.0, 4.0), rng)
 true = (1 - beta) * before + beta
 ask_choice(
@@ -98,7 +98,7 @@ assert abs(x_t.var().item() - true) < 0.05 * true
 rng = stream(seed, "many steps from nothing")
 beta = pick((0.01, 0.02, 0.05), rng)
 steps = pick([n for n in range(30, 91, 5)  # where ᾱ, 1 - ᾱ and its root are not nearly the same
-              if 0.1 < abs((1 - beta) ** n - 0.5) < 0.4], rng)
+              if 0.15 < abs((1 - beta) ** n - 0.5) < 0.35], rng)
 true = 1 - (1 - beta) ** steps
 ask_choice(
     f"β = {beta}. What variance do the pixels have after {steps} steps?",
@@ -128,7 +128,7 @@ assert abs(x.var().item() - true) < 0.08
 
 # %%
 rng = stream(seed, "how much noise is in x_t")
-t = pick([*range(150, 231), *range(330, 451)], rng)  # between, two options are nearly the same
+t = pick([*range(150, 231), *range(330, 421)], rng)  # between, two options are nearly the same
 bar = schedule.alpha_bar[t].item()
 ask_choice(
     f"At t = {t} is ᾱ_t = {bar:.2f}. What is the standard deviation of the noise in x_t?",
@@ -177,7 +177,7 @@ assert abs(x_t.mean().item() - true) < 0.02
 
 # %%
 rng = stream(seed, "from x_s on")
-s = pick(range(100, 251), rng)
+s = pick(range(150, 251), rng)
 t = s + pick(range(120, 251), rng)
 bar_s, bar_t = schedule.alpha_bar[s].item(), schedule.alpha_bar[t].item()
 kept = (bar_t / bar_s) ** 0.5

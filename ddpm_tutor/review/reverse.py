@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Step by step back
 #
-# Questions on the reverse process: Eq. 6, 7, 10, 11, and Algorithm 2.
+# Questions on the reverse process: Eq. 6, 7, 9, 10, 11, and Algorithm 2.
 
 # %% tags=["parameters"]
 seed = 0  # other numbers
@@ -10,8 +10,9 @@ seed = 0  # other numbers
 import torch
 
 from ddpm_tutor import (
-    beta_tilde, linear_schedule, load_digits, normal, p_mean, p_step,
-    q_posterior, q_sample, respaced, schedule_from_beta, stream, to_unit_range,
+    beta_tilde, distance_of_means, linear_schedule, load_digits, normal,
+    p_mean, p_step, predict_x_0, q_posterior, q_sample, respaced,
+    schedule_from_beta, stream, to_unit_range,
 )
 from ddpm_tutor.classroom.tools import (
     ask_choice, ask_number, pick, say, show_download, show_images, show_table,
@@ -124,13 +125,83 @@ if (apart := (right - wrong).norm().item()) > 0:
     assert abs(moved - pull) < 0.01 * pull + 1e-5
 
 # %% [markdown]
+# ## Eq. 9 · The noise is drawn once
+#
+# **Lesson:** 3
+#
+#     x_t = √ᾱ_t x_0 + √(1-ᾱ_t) ε,     x_0' = 1/√ᾱ_t (x_t - √(1-ᾱ_t) ε)
+#
+# Eq. 9 has ε in both. Somebody draws a new ε for the second.
+
+# %%
+rng = stream(seed, "the noise is drawn once")
+t = pick(range(150, 701), rng)
+bar = schedule.alpha_bar[t].item()
+true = (2 * (1 - bar) / bar) ** 0.5
+ask_choice(
+    f"At t = {t} is √ᾱ_t = {bar ** 0.5:.2f}, and √(1 - ᾱ_t) = {(1 - bar) ** 0.5:.2f}. How far "
+    "is x_0' off then, as the root of the mean square of its pixels?",
+    [
+        (f"{true:.2f}", "Yes. The old noise is still in it, and the new one is taken out on top. "
+         "They are independent, so their variances add: √2 · √(1 - ᾱ_t) / √ᾱ_t. With one ε it "
+         "is x_0 itself."),
+        (f"{true / 2 ** 0.5:.2f}", "That is one noise, √(1 - ᾱ_t) / √ᾱ_t. There are two: the old "
+         "one, which nothing takes out, and the new one."),
+        ("0.00", "So it is with the ε that is in x_t. Of another one nothing is there to be taken "
+         "out."),
+    ],
+    answer=0,
+)
+x_0, at = a_digit(rng), torch.tensor([t])
+eps, other = (normal(x_0.shape, rng, "cpu") for _ in range(2))
+x_t = q_sample(schedule, x_0, at, eps)
+back = [predict_x_0(schedule, x_t, at, e) for e in (eps, other)]
+show_images(torch.cat([x_0, x_t, *back]), "x_0'", captions=["x_0", f"x_{t}", "one ε", "two ε"])
+off = (back[1] - x_0).square().mean().sqrt().item()
+say(f"Measured on this digit: {off:.3f}. With one ε: {(back[0] - x_0).abs().max():.0e}.")
+assert abs(off - true) < 0.12 * true
+
+# %% [markdown]
+# ## Eq. 9 · Another σ_t²
+#
+# **Lesson:** 3, 6
+#
+#     L_{t-1} - C = E[ 1/(2σ_t²) · ‖μ̃_t - μ_θ‖² ]
+
+# %%
+rng = stream(seed, "another sigma_t^2")
+t = pick(range(2, 7), rng)
+ratio = (beta_tilde(schedule, torch.tensor([t])) / schedule.beta[t]).item()
+ask_choice(
+    f"At t = {t}, β̃_t is {ratio:.2f} β_t. You take σ_t² = β̃_t in place of β_t, with the same "
+    "network. By what is this term multiplied?",
+    [
+        (f"by {1 / ratio:.2f}", "Yes. The means stay where they are, and σ_t² stands below: the "
+         "same distance is more between two narrower bells."),
+        (f"by {ratio:.2f}", "That is what becomes of σ_t². It stands below."),
+        ("by 1.00", "The distance of the means stays. But it is divided by 2σ_t²."),
+    ],
+    answer=0,
+)
+x_0, at = a_digit(rng), torch.tensor([t])
+eps = normal(x_0.shape, rng, "cpu")
+x_t = q_sample(schedule, x_0, at, eps)
+said = eps + 0.1 * normal(x_0.shape, rng, "cpu")  # as a network that is off by about 0.1
+terms = [distance_of_means(schedule, x_0, x_t, at, said, variance).mean().item()
+         for variance in (schedule.beta[at].view(1, 1, 1, 1),
+                          beta_tilde(schedule, at).view(1, 1, 1, 1))]
+show_table("Mean of a pixel's distance, nats", ["σ_t²", "nats"], [
+    ("β_t", f"{terms[0]:.5f}"), ("β̃_t", f"{terms[1]:.5f}")])
+assert abs(terms[1] / terms[0] - 1 / ratio) < 1e-3
+
+# %% [markdown]
 # ## Eq. 10 · An error of the network, one step on
 #
 # **Lesson:** 4
 
 # %%
 rng = stream(seed, "an error of the network, one step on")
-t = pick(range(200, 451), rng)  # later √(1 - ᾱ_t) is nearly 1
+t = pick(range(200, 351), rng)  # later √(1 - ᾱ_t) is nearly 1
 off = pick((0.1, 0.2, 0.5), rng)
 beta, alpha, bar = (v[t].item() for v in (schedule.beta, schedule.alpha, schedule.alpha_bar))
 true = off * beta / (alpha * (1 - bar)) ** 0.5
@@ -247,7 +318,7 @@ assert abs(added - (0 if t == 1 else sigma)) < 0.02 * sigma
 
 # %%
 rng = stream(seed, "fewer steps, longer ones")
-steps = pick((5, 10, 20, 50), rng)
+steps = pick((5, 10, 20), rng)
 i = pick(range(steps // 3 + 1, steps), rng)
 short, times = respaced(schedule, steps)
 t, before = int(times[i]), int(times[i - 1])

@@ -111,6 +111,9 @@ def default_process(model: NoisePredictor) -> ReverseProcess:
     Args:
         model: the noise predictor.
 
+    Raises:
+        TypeError: the model is no network.
+
     Example:
         >>> default_process(model).variance
         'beta_tilde'
@@ -181,6 +184,9 @@ def mean_of(values: Tensor) -> Estimate:
     Args:
         values: (N,) floats.
 
+    Raises:
+        ValueError: they are no floats (N,), or none at all.
+
     Example:
         >>> mean_of(torch.tensor([1.0, 3.0]))
         Estimate(mean=2.0, error=1.0)
@@ -214,6 +220,9 @@ def chunk_size(model: NoisePredictor) -> int:
     Args:
         model: the noise predictor.
 
+    Raises:
+        TypeError: the model is no network.
+
     Example:
         >>> chunk_size(model)
         2
@@ -244,6 +253,10 @@ def bounds_of(
 
     Yields:
         for each chunk of `chunk_size` pictures, the bound under each process.
+
+    Raises:
+        TypeError: the model is no network. ValueError: the images, labels or the schedule do
+            not fit it.
 
     Example:
         >>> parts = bounds_of(model, schedule, images[:1], [ReverseProcess()])
@@ -285,6 +298,10 @@ def estimate_bound(
         process: sigma_t^2 and clipping; None takes `default_process`.
         labels: (N,), or None for the bound of p_theta(x_0) without.
         seed: names the noise.
+
+    Raises:
+        TypeError: the model is no network. ValueError: the images, labels or the schedule do
+            not fit it.
 
     Example:
         >>> estimate_bound(model, schedule, images[:1]).nats.shape

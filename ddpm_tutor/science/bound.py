@@ -53,6 +53,10 @@ def kl_gaussians(mean_1: Tensor, variance_1: Tensor, mean_2: Tensor, variance_2:
         mean_2: the mean of the second, shaped like the first.
         variance_2: its variance, above 0.
 
+    Raises:
+        TypeError: something is no tensor. ValueError: a kind or shape is another, or a variance
+            is not above 0.
+
     Example:
         >>> one = torch.ones(1)
         >>> float(kl_gaussians(one, one, 0 * one, one))
@@ -109,6 +113,10 @@ def learned_variance(schedule: Schedule, t: Tensor, share: Tensor) -> Tensor:
         t: (B,) whole numbers in 1..T.
         share: v, shaped like the images; nothing keeps it in 0..1.
 
+    Raises:
+        TypeError: something is no tensor. ValueError: a kind, shape or device is another, or a
+            t is no step.
+
     Example:
         >>> learned_variance(schedule, t, 0 * x_t).shape
         torch.Size([2, 1, 32, 32])
@@ -125,6 +133,9 @@ def prior_nats(schedule: Schedule, x_0: Tensor) -> Tensor:
     Args:
         schedule: the noise schedule; its fields are (T + 1,).
         x_0: (B, 1, 32, 32) images in [-1, 1].
+
+    Raises:
+        TypeError: something is no tensor, or no schedule. ValueError: they are no images.
 
     Example:
         >>> bool(prior_nats(schedule, x_0).max() < 1e-4)
@@ -152,6 +163,10 @@ def step_nats(
         eps_theta: the predicted noise, shaped like x_t.
         variance: sigma_t^2, (B, 1, 1, 1) or shaped like x_t, above 0.
 
+    Raises:
+        TypeError: something is no tensor. ValueError: a kind or shape is another, or a t or a
+            variance is out of range.
+
     Example:
         >>> step_nats(schedule, x_0, x_t, t, eps, reverse_variance(schedule, t)).shape
         torch.Size([2, 1, 32, 32])
@@ -176,6 +191,10 @@ def distance_of_means(
         t: (B,) whole numbers in 1..T.
         eps_theta: the predicted noise, shaped like x_t.
         variance: sigma_t^2, (B, 1, 1, 1) or shaped like x_t, above 0.
+
+    Raises:
+        TypeError: something is no tensor. ValueError: a kind or shape is another, or a t or a
+            variance is out of range.
 
     Example:
         >>> variance = reverse_variance(schedule, t)
@@ -212,6 +231,10 @@ def variance_nats(schedule: Schedule, t: Tensor, variance: Tensor) -> Tensor:
     Returns:
         shaped like `variance`; zero where that is beta-tilde_t.
 
+    Raises:
+        TypeError: something is no tensor. ValueError: a kind or shape is another, or a t or a
+            variance is out of range.
+
     Example:
         >>> variance_nats(schedule, t, reverse_variance(schedule, t)).flatten().tolist()
         [0.0, 0.0]
@@ -231,6 +254,10 @@ def vlb_weight(schedule: Schedule, t: Tensor, variance: Tensor) -> Tensor:
         t: (B,) whole numbers in 1..T.
         variance: sigma_t^2, (B, 1, 1, 1) or of each pixel; where it is 0 the weight is
             infinite.
+
+    Raises:
+        TypeError: something is no tensor. ValueError: a kind or shape is another, or a t or a
+            variance is out of range.
 
     Example:
         >>> vlb_weight(schedule, t, reverse_variance(schedule, t)).shape
@@ -255,6 +282,10 @@ def log_decoder(x_0: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
         x_0: (B, 1, 32, 32) images in [-1, 1], of 256 values.
         mean: of the Gaussian, shaped like x_0.
         variance: of the Gaussian, above 0; shaped like x_0, or (B, 1, 1, 1).
+
+    Raises:
+        TypeError: something is no tensor. ValueError: a kind or shape is another, or a variance
+            is not above 0.
 
     Example:
         >>> black, variance = -torch.ones(1), torch.ones(1) / 255**2
@@ -293,6 +324,10 @@ def decoder_nats(
         eps_theta: the noise predicted in x_1, shaped like it.
         variance: sigma_1^2, (B, 1, 1, 1) or shaped like x_1, above 0.
 
+    Raises:
+        TypeError: something is no tensor. ValueError: a kind or shape is another, or a t or a
+            variance is out of range.
+
     Example:
         >>> variance = reverse_variance(schedule, torch.ones_like(t))
         >>> decoder_nats(schedule, x_0, x_0, eps, variance).shape
@@ -318,6 +353,10 @@ def term_nats(
         eps_theta: the predicted noise, shaped like x_t.
         variance: sigma_t^2, (B, 1, 1, 1) or shaped like x_t, above 0.
 
+    Raises:
+        TypeError: something is no tensor. ValueError: a kind or shape is another, or a t or a
+            variance is out of range.
+
     Example:
         >>> term_nats(schedule, x_0, x_t, t, eps, reverse_variance(schedule, t)).shape
         torch.Size([2, 1, 32, 32])
@@ -338,6 +377,9 @@ def per_picture(nats: Tensor) -> Tensor:
     Args:
         nats: (B, 1, 32, 32) nats of each pixel.
 
+    Raises:
+        TypeError: something is no tensor. ValueError: a kind, shape or device is another.
+
     Example:
         >>> per_picture(prior_nats(schedule, x_0)).shape
         torch.Size([2])
@@ -353,6 +395,9 @@ def to_bits(nats: Tensor) -> Tensor:
 
     Args:
         nats: a tensor of any shape, or one number.
+
+    Raises:
+        TypeError: it is no number, and no tensor.
 
     Example:
         >>> round(to_bits(1.0), 4)
@@ -371,6 +416,9 @@ def bits_per_dim(nats: Tensor, pixels: int = MNIST_PIXELS) -> Tensor:
     Args:
         nats: (B,) nats of each picture, or one number.
         pixels: of a picture.
+
+    Raises:
+        TypeError: it is no tensor. ValueError: there is no pixel.
 
     Example:
         >>> round(bits_per_dim(784.0), 4)
@@ -405,6 +453,10 @@ def losses_vlb(
         label: (B,) classes, or None for no label.
         variance: sigma_t^2: "beta_tilde" or "beta".
 
+    Raises:
+        TypeError: the model cannot be called. ValueError: the images, t, labels or the schedule
+            do not fit.
+
     Example:
         >>> losses_vlb(model, schedule, x_0, t, eps, label).shape
         torch.Size([2])
@@ -437,6 +489,10 @@ def loss_vlb(
         eps: noise from N(0, I), shaped like the images.
         label: (B,) classes, or None for no label.
         variance: sigma_t^2: "beta_tilde" or "beta".
+
+    Raises:
+        TypeError: the model cannot be called. ValueError: the images, t, labels or the schedule
+            do not fit.
 
     Example:
         >>> loss_vlb(model, schedule, x_0, t, eps, label).shape

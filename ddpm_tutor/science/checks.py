@@ -1,14 +1,18 @@
 """What the public functions ask of what they are given, in one line that says what is wanted.
 
-Each looks once, and cheaply: at kinds, shapes and devices, which takes microseconds. The values of
-t are read on a CPU alone, for to read them on a GPU is to wait for it; what takes a whole chain or
-a whole data set looks at values, too, before it begins.
+Each looks once, and cheaply: at kinds, shapes and devices, which takes microseconds, and at the
+values of t, since a t out of range on a GPU is an error of the device, after which no computing is
+possible in this process. To read them on a GPU is to wait for it, some tens of microseconds. So
+this package's own loops, which make their t themselves, say so with `own_steps`, and nobody waits.
+What takes a whole chain or a whole data set looks at values, too, before it begins.
 """
 
 import math
 import os
 import sys
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +26,40 @@ IMAGE_SHAPE = (1, 32, 32)  # of the digits, with their padding
 LARGEST = 2.0  # of a pixel: images are in [-1, 1], and drawn ones reach a little further
 WHOLE = (torch.int64, torch.int32)  # what torch takes for an index; uint8 it takes for a mask
 UNLABELLED = "this network was trained without labels, so it draws no digit on request"
+
+
+class _Depth(threading.local):
+    """How many of `own_steps` this thread is inside of."""
+
+    loops = 0
+
+
+_depth = _Depth()
+
+
+@contextmanager
+def own_steps() -> Iterator[None]:
+    """While t, shares and variances are of this package's own making, and not read on a GPU.
+
+    It is not put around a `yield`: who gets what is yielded may call an equation, too.
+    """
+    _depth.loops += 1
+    try:
+        yield
+    finally:
+        _depth.loops -= 1
+
+
+def is_read(values: Tensor) -> bool:
+    """Whether a check reads these values: on a CPU always, on a GPU where none of our loops runs.
+
+    While a CUDA graph is recorded nothing can be read.
+    """
+    if values.device.type == "cpu":
+        return True
+    if values.is_meta or _depth.loops:
+        return False
+    return values.device.type != "cuda" or not torch.cuda.is_current_stream_capturing()
 
 
 def said(value: Any) -> str:
@@ -134,7 +172,7 @@ def check_t(
 ) -> None:
     """Refuses steps that are none of `schedule`, or not one for each of `count` images.
 
-    On a GPU it is left to the caller that they are in `least`..T.
+    On a GPU this waits for it; see `own_steps`.
 
     Raises:
         TypeError: t is no tensor and no whole number. ValueError: it has another kind, shape or
@@ -146,11 +184,9 @@ def check_t(
     else:
         check_whole_tensor(t, count, name)
         where = schedule.alpha_bar.device
-        if t.device.type != "cpu":
-            if t.device.type != where.type:
-                raise ValueError(f"{name} is on {t.device}, and the schedule on {where}")
-            return
-        if not t.numel():
+        if t.device.type not in ("cpu", where.type):
+            raise ValueError(f"{name} is on {t.device}, and the schedule on {where}")
+        if not t.numel() or not is_read(t):
             return
         low, high = (int(end) for end in t.aminmax())
     if low < least or high > schedule.T:
@@ -199,7 +235,7 @@ def check_inputs(schedule: "Schedule", t: Tensor, least: int = 1, **images: Tens
 def check_share(tau: Tensor, count: int, name: str = "tau") -> None:
     """Refuses what are no shares from 0 to 1, one for each of `count` images.
 
-    On a GPU it is left to the caller that they are in 0..1.
+    On a GPU this waits for it; see `own_steps`.
 
     Raises:
         TypeError: it is no tensor. ValueError: it has another kind, shape or value.
@@ -211,7 +247,7 @@ def check_share(tau: Tensor, count: int, name: str = "tau") -> None:
         raise ValueError(
             f"{name} must be one number for each of {count} images, not {tuple(tau.shape)}"
         )
-    if tau.device.type == "cpu" and not bool(((tau >= 0) & (tau <= 1)).all()):
+    if is_read(tau) and not bool(((tau >= 0) & (tau <= 1)).all()):
         raise ValueError(f"{name} must be from 0 to 1: it is a share, not a step t")
 
 
@@ -220,7 +256,7 @@ def check_variance(
 ) -> None:
     """Refuses what is no variance of images x, (B, 1, 1, 1) or shaped like them.
 
-    On a GPU it is left to the caller that it is above 0.
+    On a GPU this waits for it; see `own_steps`.
 
     Args:
         zero: whether it may be 0.
@@ -239,7 +275,7 @@ def check_variance(
             f"{name} must be (B, 1, 1, 1), or shaped like the images {tuple(x.shape)}, "
             f"not {tuple(variance.shape)}"
         )
-    if variance.device.type == "cpu" and variance.numel():
+    if variance.numel() and is_read(variance):
         least = variance.amin()
         if bool(least < 0) or (not zero and bool(least == 0)):
             raise ValueError(f"{name} must {'not be below' if zero else 'be above'} 0")

@@ -48,6 +48,10 @@ def classifier_gradient(
     Returns:
         gradient: like x_t; eps: the noise predicted without a label, like x_t.
 
+    Raises:
+        TypeError: the model cannot be called. ValueError: the images, t, labels or the schedule
+            do not fit.
+
     Example:
         >>> gradient, eps_theta = classifier_gradient(reader, model, schedule, x_t, t, label)
         >>> gradient.shape
@@ -82,6 +86,10 @@ def classifier_guided_eps(
         eps: the predicted noise, (B, 1, 32, 32).
         gradient: as `classifier_gradient` gives it, shaped like eps.
         scale: how strongly it pushes; 0 not at all.
+
+    Raises:
+        TypeError: something is no tensor. ValueError: a kind, shape or device is another, or a
+            t is no step.
 
     Example:
         >>> classifier_guided_eps(schedule, t, eps, 0 * eps, scale=2.0).equal(eps)

@@ -45,6 +45,7 @@ def choose_device(name: str = "auto", cpu_seconds: float | None = None) -> torch
     Raises:
         UsageError: this machine has no such device.
         DeviceUnusable: it has, but the device cannot compute.
+        TutorError: there is no such device here, or it cannot compute.
 
     Example:
         >>> choose_device("cpu")

@@ -2,8 +2,8 @@
 
 Everywhere: images are (B, 1, 32, 32) in [-1, 1]; t is an integer tensor (B,) in 1..T on the
 schedule's device, or 0 where index 0 is the identity; noise is an argument, drawn by the caller
-from N(0, I). Each function first refuses what is of another kind, shape or device, and on a CPU a t
-that is no step; see `checks`. Names are the paper's: q for the forward process, p for the reverse.
+from N(0, I). Each function first refuses what is of another kind, shape or device, and a t that is
+no step; see `checks`. Names are the paper's: q for the forward process, p for the reverse.
 Equation numbers are those of Ho et al. 2020.
 """
 
@@ -22,6 +22,7 @@ from ddpm_tutor.science.checks import (
     check_one_of,
     check_schedule,
     check_t,
+    is_read,
     length,
 )
 from ddpm_tutor.science.schedule import Schedule
@@ -44,6 +45,10 @@ def q_step(schedule: Schedule, x_prev: Tensor, t: Tensor, eps: Tensor) -> Tensor
         t: (B,) whole numbers in 0..T; at 0 nothing is added.
         eps: noise from N(0, I), shaped like the images.
 
+    Raises:
+        TypeError: something is no tensor. ValueError: a kind, shape or device is another, or a
+            t is no step.
+
     Example:
         >>> q_step(schedule, x_0, t, eps).shape
         torch.Size([2, 1, 32, 32])
@@ -61,6 +66,10 @@ def q_sample(schedule: Schedule, x_0: Tensor, t: Tensor, eps: Tensor) -> Tensor:
         x_0: (B, 1, 32, 32) images in [-1, 1].
         t: (B,) whole numbers in 0..T; at 0 it is x_0 itself.
         eps: noise from N(0, I), shaped like the images.
+
+    Raises:
+        TypeError: something is no tensor. ValueError: a kind, shape or device is another, or a
+            t is no step.
 
     Example:
         >>> q_sample(schedule, x_0, t, eps).shape
@@ -85,6 +94,10 @@ def q_jump(schedule: Schedule, x_s: Tensor, s: Tensor, t: Tensor, eps: Tensor) -
         t: (B,) whole numbers in 1..T, each above its s.
         eps: noise from N(0, I), shaped like the images.
 
+    Raises:
+        TypeError: something is no tensor. ValueError: a kind, shape or device is another, or a
+            t is no step.
+
     Example:
         >>> q_jump(schedule, x_0, 0 * t, t, eps).shape
         torch.Size([2, 1, 32, 32])
@@ -100,14 +113,14 @@ def check_earlier(
 ) -> None:
     """Refuses steps s that are none of 0..T, or not before those of t.
 
-    On a GPU it is left to the caller that they are.
+    On a GPU this waits for it; see `own_steps`.
 
     Raises:
         TypeError: s is no tensor and no whole number. ValueError: it has another kind, shape or
             value.
     """
     check_t(schedule, s, count, 0, name)
-    known = all(isinstance(v, int) or v.device.type == "cpu" for v in (s, t))
+    known = all(isinstance(v, int) or is_read(v) for v in (s, t))
     if known and not bool(torch.as_tensor(s < t).all()):
         raise ValueError(f"{name} must be before t: a step leads from one to the other")
 
@@ -115,7 +128,7 @@ def check_earlier(
 def check_model(model: Callable[..., Tensor], schedule: Schedule) -> None:
     """Refuses what cannot be asked for the noise, or is made for another schedule.
 
-    On a GPU it is left to the caller that the schedule is the model's.
+    On a GPU this waits for it; see `own_steps`.
 
     Raises:
         TypeError: it cannot be called. ValueError: the schedule is another.
@@ -123,7 +136,7 @@ def check_model(model: Callable[..., Tensor], schedule: Schedule) -> None:
     if not callable(model):
         raise TypeError(f"model must be a network, or a function (x_t, t, label), not {model!r}")
     check_schedule(schedule)
-    if schedule.alpha_bar.device.type == "cpu":
+    if is_read(schedule.alpha_bar):
         check_fits(model, schedule)
 
 
@@ -146,6 +159,10 @@ def beta_tilde(schedule: Schedule, t: Tensor) -> Tensor:
         schedule: the noise schedule; its fields are (T + 1,).
         t: (B,) whole numbers in 1..T.
 
+    Raises:
+        TypeError: something is no tensor. ValueError: a kind, shape or device is another, or a
+            t is no step.
+
     Example:
         >>> float(beta_tilde(schedule, torch.tensor([1])))
         0.0
@@ -167,6 +184,10 @@ def q_posterior(schedule: Schedule, x_t: Tensor, x_0: Tensor, t: Tensor) -> tupl
     Returns:
         mu_tilde: (B, 1, 32, 32).
         beta_tilde: (B, 1, 1, 1); see the function of that name.
+
+    Raises:
+        TypeError: something is no tensor. ValueError: a kind, shape or device is another, or a
+            t is no step.
 
     Example:
         >>> mean, variance = q_posterior(schedule, x_t, x_0, t)
@@ -191,6 +212,10 @@ def predict_x_0(schedule: Schedule, x_t: Tensor, t: Tensor, eps: Tensor) -> Tens
         t: (B,) whole numbers in 0..T; at 0 it is x_t itself.
         eps: the predicted noise, shaped like x_t.
 
+    Raises:
+        TypeError: something is no tensor. ValueError: a kind, shape or device is another, or a
+            t is no step.
+
     Example:
         >>> torch.allclose(predict_x_0(schedule, x_t, t, eps), x_0, atol=1e-4)
         True
@@ -209,6 +234,10 @@ def predict_eps(schedule: Schedule, x_t: Tensor, t: Tensor, x_0: Tensor) -> Tens
         t: (B,) whole numbers in 1..T.
         x_0: the predicted x_0, shaped like x_t.
 
+    Raises:
+        TypeError: something is no tensor. ValueError: a kind, shape or device is another, or a
+            t is no step.
+
     Example:
         >>> torch.allclose(predict_eps(schedule, x_t, t, x_0), eps, atol=1e-4)
         True
@@ -226,6 +255,10 @@ def p_mean(schedule: Schedule, x_t: Tensor, t: Tensor, eps: Tensor) -> Tensor:
         x_t: (B, 1, 32, 32) noisy images.
         t: (B,) whole numbers in 1..T.
         eps: the predicted noise, shaped like x_t.
+
+    Raises:
+        TypeError: something is no tensor. ValueError: a kind, shape or device is another, or a
+            t is no step.
 
     Example:
         >>> p_mean(schedule, x_t, t, eps).shape
@@ -337,6 +370,10 @@ def loss_simple(
         t: (B,) whole numbers in 1..T.
         eps: noise from N(0, I), shaped like the images.
         label: (B,) classes, or None for no label.
+
+    Raises:
+        TypeError: the model cannot be called. ValueError: the images, t, labels or the schedule
+            do not fit.
 
     Example:
         >>> round(float(loss_simple(lambda x_t, t, label: eps, schedule, x_0, t, eps)), 6)

@@ -24,6 +24,7 @@ from ddpm_tutor.science.checks import (
     device_of,
     is_whole,
     length,
+    own_steps,
 )
 from ddpm_tutor.science.diffusion import per_image, q_jump, q_sample
 from ddpm_tutor.science.noise import normal, streams
@@ -55,9 +56,14 @@ def interpolate_at(
         x_0_other: the other images, shaped like x_0.
         t: (B,) whole numbers in 0..T.
         share: (B,) of the other image: 0 is the first, 1 is the other.
-        eps: the noise of the first image, and of the other as well, if that has none of its own.
-        eps_other: the noise of the other. Noises of their own cancel in part: half way the mix has
-            half the variance of noise that it should have at t.
+        eps: the noise of the first image, and of the other as well, if that has none of its own;
+            shaped like x_0.
+        eps_other: the noise of the other, shaped like x_0. Noises of their own cancel in part: half
+            way the mix has half the variance of noise that it should have at t.
+
+    Raises:
+        TypeError: something is no tensor. ValueError: a kind, shape or device is another, or a
+            t is no step.
 
     Example:
         >>> share = torch.tensor([0.0, 0.5])
@@ -81,9 +87,13 @@ def keep_known(
         schedule: the noise schedule; its fields are (T + 1,).
         x_prev: (B, 1, 32, 32), where the step from t has led.
         t_prev: (B,) its step, in 0..T. The known part gets the noise of t_prev, not of t.
-        x_0: the image whose known part counts; what it has elsewhere does not matter.
+        x_0: (B, 1, 32, 32), whose known part counts; what it has elsewhere does not matter.
         known: True where a pixel is known, shaped like x_0, or for all images alike.
-        eps: the noise for the known part.
+        eps: the noise for the known part, shaped like x_0.
+
+    Raises:
+        TypeError: something is no tensor. ValueError: a kind, shape or device is another, or a
+            t is no step.
 
     Example:
         >>> known = x_0 > 0
@@ -114,7 +124,7 @@ def interpolate(
         model: the noise predictor, called `model(x_t, t, label)`.
         schedule: the noise schedule; its fields are (T + 1,).
         x_0: (B, 1, 32, 32), or (1, 1, 32, 32) for one that is mixed in B ways; so `x_0_other`.
-        x_0_other: the other images, as many or one.
+        x_0_other: the other images, as many or one, shaped like them.
         t: in 1..T. The larger, the more of the image is drawn anew.
         share: (B,) of the other image.
         options: `steps` counts those from t; None takes all of them.
@@ -128,6 +138,7 @@ def interpolate(
 
     Raises:
         ValueError: at the first state, when images, shapes or t make no sense.
+        TypeError: an image, or `share`, is no tensor.
 
     Example:
         >>> share = torch.tensor([0.5])
@@ -271,6 +282,7 @@ def inpaint(
     there = x_0.to(device, torch.float32)
     generators = streams(seed, "editing", numbers)
 
+    @own_steps()
     def step(take: Callable[[Tensor], Tensor], x_t: Tensor, t: int, t_prev: int) -> Tensor:
         now, before = (torch.full((len(x_t),), time, device=device) for time in (t, t_prev))
 
@@ -341,7 +353,7 @@ def change_label(
     rest = replace(
         options,
         steps=times.index(t),
-        variance=options.variance_of(T),
+        variance=options.variance_of(T) if options.method == "ddpm" else None,
         clip=options.clips(T),
     )
     for state in draw(model, schedule, first, options, seed=seed, indices=numbers):

@@ -39,6 +39,9 @@ def for_sampling(model: NoisePredictor, times: Sequence[int], batch: int) -> Noi
         times: the time steps in the order in which they will be asked for.
         batch: images in each call.
 
+    Raises:
+        ValueError: there are no steps, or `batch` is not 1 or more.
+
     Example:
         >>> ready = for_sampling(model, [1000, 500], batch=2)
         >>> ready(x_t, torch.tensor([500, 500])).shape

@@ -17,6 +17,7 @@ from ddpm_tutor.science.checks import (
     check_share,
     is_whole,
     length,
+    own_steps,
 )
 from ddpm_tutor.science.diffusion import check_prediction, per_image
 from ddpm_tutor.science.lean_unet import LeanUNet
@@ -31,6 +32,10 @@ def straight_path(x_0: Tensor, tau: Tensor, eps: Tensor) -> Tensor:
         x_0: (B, 1, H, W) images in [-1, 1].
         tau: (B,) shares of noise, from 0 to 1.
         eps: noise from N(0, I), shaped like the images.
+
+    Raises:
+        TypeError: something is no tensor. ValueError: a kind or shape is another, or a share is
+            not from 0 to 1.
 
     Example:
         >>> straight_path(x_0, torch.tensor([0.0, 1.0]), eps)[1].equal(eps[1])
@@ -49,6 +54,9 @@ def flow_target(x_0: Tensor, eps: Tensor) -> Tensor:
         x_0: (B, 1, H, W) images in [-1, 1].
         eps: noise from N(0, I), shaped like the images.
 
+    Raises:
+        TypeError: something is no tensor. ValueError: a kind, shape or device is another.
+
     Example:
         >>> flow_target(x_0, eps).equal(eps - x_0)
         True
@@ -64,6 +72,10 @@ def flow_x_0(x_tau: Tensor, tau: Tensor, velocity: Tensor) -> Tensor:
         x_tau: (B, 1, H, W) images with that share of noise.
         tau: (B,) shares of noise, from 0 to 1.
         velocity: the predicted velocity, shaped like x_tau.
+
+    Raises:
+        TypeError: something is no tensor. ValueError: a kind or shape is another, or a share is
+            not from 0 to 1.
 
     Example:
         >>> x_tau = straight_path(x_0, tau, eps)
@@ -85,6 +97,10 @@ def flow_velocity(
         x_tau: (B, 1, H, W) images with that share of noise.
         tau: (B,) shares of noise, from 0 to 1.
         label: (B,) classes, or None for no label.
+
+    Raises:
+        TypeError: the model is no LeanUNet. ValueError: the images, tau or the label do not
+            fit.
 
     Example:
         >>> flow_velocity(lean, x_t, tau).shape
@@ -108,6 +124,10 @@ def flow_loss(
         tau: (B,) shares of noise, from 0 to 1.
         eps: noise from N(0, I), shaped like the images.
 
+    Raises:
+        TypeError: something is no tensor. ValueError: a kind or shape is another, or a share is
+            not from 0 to 1.
+
     Example:
         >>> float(flow_loss(lambda x_tau, tau: eps - x_0, x_0, tau, eps))
         0.0
@@ -125,6 +145,10 @@ def flow_step(x_tau: Tensor, tau: Tensor, tau_next: Tensor, velocity: Tensor) ->
         tau: (B,) shares of noise, from 0 to 1.
         tau_next: (B,) shares of noise to go to, from 0 to 1.
         velocity: the predicted velocity, shaped like x_tau.
+
+    Raises:
+        TypeError: something is no tensor. ValueError: a kind or shape is another, or a share is
+            not from 0 to 1.
 
     Example:
         >>> flow_step(x_t, tau, tau / 2, eps).shape
@@ -166,5 +190,6 @@ def flow_sampling(
         tau, tau_next = (
             torch.full((len(x),), share / steps, device=x.device) for share in (i, i - 1)
         )
-        x = flow_step(x, tau, tau_next, velocity(x, tau))
+        with own_steps():
+            x = flow_step(x, tau, tau_next, velocity(x, tau))
         yield (i - 1) / steps, x

@@ -31,6 +31,9 @@ def stream(seed: int, purpose: str, index: int = 0) -> torch.Generator:
         purpose: a word that says what the numbers are for.
         index: a whole number, 0 or more: of the image, or the step.
 
+    Raises:
+        TypeError: a name is neither text nor a number. ValueError: the seed is none.
+
     Example:
         >>> torch.equal(normal((1,), stream(0, "a"), "cpu"), normal((1,), stream(0, "a"), "cpu"))
         True
@@ -57,6 +60,10 @@ def normal(shape: Sequence[int], generator: Generators, device: torch.device | s
         shape: (B, ...), the sizes.
         generator: a CPU generator, one for each of B, or None for torch's own.
         device: where the noise shall be.
+
+    Raises:
+        TypeError: the generator is none. ValueError: the shape, or the number of generators, is
+            none.
 
     Example:
         >>> normal((2, 1, 32, 32), stream(0, "noise"), "cpu").shape

@@ -27,6 +27,9 @@ def time_encoding(t: Tensor, channels: int) -> Tensor:
         (B, channels) in [-1, 1], float32. The sine number i turns once every
         2 pi * 10,000^(2i / channels) steps.
 
+    Raises:
+        TypeError: t is no tensor. ValueError: it holds no whole numbers, or there are no waves.
+
     Example:
         >>> time_encoding(t, 8).shape
         torch.Size([2, 8])

@@ -25,6 +25,7 @@ from ddpm_tutor.science.checks import (
     check_t,
     is_whole,
     length,
+    own_steps,
 )
 from ddpm_tutor.science.diffusion import per_image
 from ddpm_tutor.science.schedule import Schedule
@@ -38,6 +39,10 @@ def noise_to_signal(schedule: Schedule, t: Tensor) -> Tensor:
     Args:
         schedule: the noise schedule; its fields are (T + 1,).
         t: (B,) whole numbers in 0..T.
+
+    Raises:
+        TypeError: something is no tensor. ValueError: a kind, shape or device is another, or a
+            t is no step.
 
     Example:
         >>> float(noise_to_signal(schedule, torch.tensor([0])))
@@ -59,6 +64,10 @@ def euler_step(schedule: Schedule, x_t: Tensor, t: Tensor, t_next: Tensor, eps: 
         t: (B,) whole numbers in 0..T.
         t_next: (B,) whole numbers in 0..T.
         eps: the predicted noise, shaped like x_t.
+
+    Raises:
+        TypeError: something is no tensor. ValueError: a kind, shape or device is another, or a
+            t is no step.
 
     Example:
         >>> euler_step(schedule, x_t, t, t - 50, eps).shape
@@ -82,8 +91,12 @@ def heun_step(
         x_t: (B, 1, 32, 32) noisy images.
         t: (B,) whole numbers in 0..T.
         t_next: (B,) whole numbers in 0..T.
-        eps: predicted at x_t.
-        eps_next: predicted where `euler_step` ends, at t_next.
+        eps: predicted at x_t, shaped like it.
+        eps_next: predicted where `euler_step` ends, at t_next; shaped like x_t.
+
+    Raises:
+        TypeError: something is no tensor. ValueError: a kind, shape or device is another, or a
+            t is no step.
 
     Example:
         >>> heun_step(schedule, x_t, t, t - 50, eps, eps).shape
@@ -137,9 +150,10 @@ def solve_ode(
     for now, later in pairwise(times):
         t, t_next = at(now), at(later)
         eps = predict(x, t)
-        x_next = euler_step(schedule, x, t, t_next, eps)
-        if solver == "heun" and later > 0:
-            x_next = heun_step(schedule, x, t, t_next, eps, predict(x_next, t_next))
+        with own_steps():
+            x_next = euler_step(schedule, x, t, t_next, eps)
+            if solver == "heun" and later > 0:
+                x_next = heun_step(schedule, x, t, t_next, eps, predict(x_next, t_next))
         x = x_next
         yield later, x
 

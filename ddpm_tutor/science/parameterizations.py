@@ -23,6 +23,7 @@ from ddpm_tutor.science.checks import (
     check_whole,
     device_of,
     length,
+    own_steps,
 )
 from ddpm_tutor.science.diffusion import per_image, q_sample
 from ddpm_tutor.science.lean_unet import LeanUNet
@@ -50,6 +51,10 @@ def v_from(schedule: Schedule, x_0: Tensor, t: Tensor, eps: Tensor) -> Tensor:
         t: (B,) whole numbers in 0..T.
         eps: noise from N(0, I), shaped like the images.
 
+    Raises:
+        TypeError: something is no tensor. ValueError: a kind, shape or device is another, or a
+            t is no step.
+
     Example:
         >>> v_from(schedule, x_0, t, eps).shape
         torch.Size([2, 1, 32, 32])
@@ -67,6 +72,10 @@ def x_0_from_v(schedule: Schedule, x_t: Tensor, t: Tensor, v: Tensor) -> Tensor:
         x_t: (B, 1, 32, 32) noisy images.
         t: (B,) whole numbers in 0..T.
         v: the predicted v, shaped like x_t.
+
+    Raises:
+        TypeError: something is no tensor. ValueError: a kind, shape or device is another, or a
+            t is no step.
 
     Example:
         >>> v = v_from(schedule, x_0, t, eps)
@@ -86,6 +95,10 @@ def eps_from_v(schedule: Schedule, x_t: Tensor, t: Tensor, v: Tensor) -> Tensor:
         x_t: (B, 1, 32, 32) noisy images.
         t: (B,) whole numbers in 0..T.
         v: the predicted v, shaped like x_t.
+
+    Raises:
+        TypeError: something is no tensor. ValueError: a kind, shape or device is another, or a
+            t is no step.
 
     Example:
         >>> v = v_from(schedule, x_0, t, eps)
@@ -128,7 +141,7 @@ def converted(
         schedule: the noise schedule; its fields are (T + 1,).
         x_t: (B, 1, 32, 32) noisy images.
         t: (B,) in 1..T.
-        prediction: what `given` names: "eps", "x_0", "v", "score" or "mu".
+        prediction: what `given` names: "eps", "x_0", "v", "score" or "mu"; shaped like x_t.
         given: what the prediction is.
         wanted: what it shall be.
 
@@ -231,6 +244,10 @@ def train_predictor(
     Yields:
         after each step, the mean squared error before it, as `weighed` has it.
 
+    Raises:
+        TypeError: the model is no network. ValueError: the images, labels or the schedule do
+            not fit it.
+
     Example:
         >>> small = Predictor("x_0", schedule)
         >>> len(list(train_predictor(small, schedule, images, 1, config)))
@@ -249,8 +266,9 @@ def train_predictor(
     weight = error_weight(schedule, every_t, model.kind, weighed or model.kind)  # (T,)
     for step, batch in enumerate(batches(images, None, schedule.T, config, None, range(steps))):
         x_0, t, eps = (v.to(device) for v in batch)
-        x_t = q_sample(schedule, x_0, t, eps)
-        target = converted(schedule, x_t, t, eps, "eps", model.kind)
+        with own_steps():
+            x_t = q_sample(schedule, x_0, t, eps)
+            target = converted(schedule, x_t, t, eps, "eps", model.kind)
         errors = (model.says(x_t, t) - target).square().mean(dim=(1, 2, 3))  # (B,)
         loss = (weight[t - 1].to(errors.dtype) * errors).mean()
         model.zero_grad()

@@ -15,6 +15,10 @@ def pad_to_32(images: Tensor) -> Tensor:
     Args:
         images: (N, 28, 28) uint8.
 
+    Raises:
+        TypeError: something is no tensor. ValueError: it holds no pixels 0..255, or has another
+            shape.
+
     Example:
         >>> pad_to_32(images[:, 0, 2:30, 2:30]).equal(images)
         True
@@ -31,6 +35,10 @@ def to_unit_range(images: Tensor) -> Tensor:
     Args:
         images: uint8, of any shape.
 
+    Raises:
+        TypeError: something is no tensor. ValueError: it holds no pixels 0..255, or has another
+            shape.
+
     Example:
         >>> to_unit_range(torch.tensor([0, 255], dtype=torch.uint8))
         tensor([-1.,  1.])
@@ -45,6 +53,9 @@ def to_uint8(x: Tensor) -> Tensor:
     Args:
         x: floats, of any shape.
 
+    Raises:
+        TypeError: something is no tensor. ValueError: they are no floats.
+
     Example:
         >>> to_uint8(torch.tensor([-1.0, 0.0, 1.0])).tolist()
         [0, 128, 255]
@@ -58,6 +69,10 @@ def halved(images: Tensor) -> Tensor:
 
     Args:
         images: (N, 1, H, W) uint8, H and W even.
+
+    Raises:
+        TypeError: something is no tensor. ValueError: it holds no pixels 0..255, or has another
+            shape.
 
     Example:
         >>> halved(images).shape
@@ -74,6 +89,10 @@ def doubled(images: Tensor) -> Tensor:
 
     Args:
         images: (N, 1, H, W) uint8.
+
+    Raises:
+        TypeError: something is no tensor. ValueError: it holds no pixels 0..255, or has another
+            shape.
 
     Example:
         >>> doubled(images).shape

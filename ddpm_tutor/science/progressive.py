@@ -51,6 +51,9 @@ def coding_times(T: int) -> list[int]:
     Args:
         T: steps of the schedule.
 
+    Raises:
+        ValueError: T is no whole number from 1 on.
+
     Example:
         >>> coding_times(5)
         [5, 4, 3, 2, 1]

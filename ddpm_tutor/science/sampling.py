@@ -21,6 +21,7 @@ from ddpm_tutor.science.checks import (
     check_whole,
     classes_of,
     device_of,
+    own_steps,
     said,
 )
 from ddpm_tutor.science.cuda_graph import replayed
@@ -56,7 +57,8 @@ class SamplingOptions:
 
     Raises:
         ValueError: `method` or `variance` is unknown; `steps` is no whole number from 1 on;
-            `guidance` is no number; `eta` is not in [0, 1], or is not 0 while the method is "ddpm".
+            `guidance` is no number; `eta` is not in [0, 1], or is not 0 while the method is "ddpm";
+            `variance` is given while it is "ddim".
     """
 
     method: Method = "ddpm"  # "ddim" adds no noise, unless `eta` says so (Song et al. 2020)
@@ -87,6 +89,8 @@ class SamplingOptions:
             )
         if self.eta and self.method == "ddpm":
             raise ValueError('eta belongs to method="ddim"; the noise of "ddpm" is its variance')
+        if self.variance and self.method == "ddim":
+            raise ValueError('variance belongs to method="ddpm"; the noise of "ddim" is its eta')
 
     def steps_of(self, T: int) -> int:
         """How many steps are taken of a chain of T."""
@@ -133,6 +137,9 @@ def guided_eps(
         label: (B,) classes, or None for no label.
         guidance: the guidance scale; 1 is the conditional network itself.
 
+    Raises:
+        ValueError: the images, t, the label or the scale do not fit.
+
     Example:
         >>> guided_eps(model, x_t, t, label, guidance=2.0).shape
         torch.Size([2, 1, 32, 32])
@@ -164,6 +171,9 @@ def ancestral_sampling(
         schedule: the noise schedule; its fields are (T + 1,).
         x_T: (B, 1, 32, 32) noise from N(0, I).
         z: z[i] is the fresh noise of step i, like x_T.
+
+    Raises:
+        TypeError: `schedule` is none.
 
     Example:
         >>> short, noise = up_to(schedule, 2), {1: 0 * eps, 2: eps}
@@ -258,6 +268,7 @@ class ReverseStep:
         clip, variance = options.clips(T), options.variance_of(T)
         network_t = spread.to(short.beta.device)
 
+        @own_steps()
         def predict(x_t: Tensor, t: Tensor) -> tuple[Tensor, ...]:
             eps = equations.guided_eps(fast, x_t, network_t[t], label, options.guidance)
             x_0_hat = equations.predict_x_0(short, x_t, t, eps)
@@ -266,6 +277,7 @@ class ReverseStep:
                 eps = predict_eps(short, x_t, t, x_0_hat)
             return eps, x_0_hat
 
+        @own_steps()
         def step(x_t: Tensor, t: Tensor, eps: Tensor, z: Tensor) -> tuple[Tensor, ...]:
             if options.method == "ddim" and options.eta:
                 return (equations.ddim_step(short, x_t, t, t - 1, eps, options.eta, z),)
@@ -361,6 +373,7 @@ def sample(
         ValueError: at the first state asked for, when `steps` is not in 1..T, a label is given to
             a network that takes none, or it is not clear where to begin; later when a hook gives
             something that is not shaped like x_t.
+        TypeError: `options` or `schedule` is of another kind.
 
     Example:
         >>> [state.t for state in sample(model, schedule, eps, few, label=label)]
@@ -450,6 +463,8 @@ def draw(
 ) -> Iterator[ChainState]:
     """`sample` from noise named by a seed: image number i of a seed is the same in any batch.
 
+    What it begins with stands third in both: there x_T, here the label, for a seed names the noise.
+
     Args:
         model: the noise predictor, called `model(x_t, t, label)`.
         schedule: the noise schedule; its fields are (T + 1,).
@@ -459,10 +474,14 @@ def draw(
         indices: the numbers of the images to draw, one each of the batch.
         x_T: start from this (B, 1, 32, 32) instead of noise of the seed.
         t_start: begin at this step, with `x_t`, (B, 1, 32, 32); see `sample`.
-        x_t: with `t_start`, the images to begin with; see `sample`.
+        x_t: with `t_start`, the (B, 1, 32, 32) to begin with; see `sample`.
         eta: see `sample`.
         equations: the functions to step with.
         hook: called in place of each step, see `sample`.
+
+    Raises:
+        TypeError: the model is no network. ValueError: the label, the indices or where it
+            begins do not fit.
 
     Example:
         >>> last(draw(model, schedule, label, few, seed=0, indices=range(2))).shape
@@ -556,6 +575,9 @@ def last(states: Iterator[ChainState]) -> Tensor:
 
     Args:
         states: those of `sample`, `draw` or an edit.
+
+    Raises:
+        TypeError: they are no states. ValueError: there is none.
 
     Example:
         >>> last(sample(model, schedule, eps, few)).shape

@@ -7,11 +7,14 @@ import torch
 from torch import Tensor
 
 from ddpm_tutor.science.checks import (
+    check_alike,
     check_device,
     check_number,
     check_schedule,
     check_step,
+    is_read,
     is_whole,
+    own_steps,
 )
 
 
@@ -21,17 +24,41 @@ class Schedule:
 
     Each field has T + 1 entries, so that `alpha_bar[t]` is the paper's alpha-bar at step t.
     Index 0 is the identity: nothing has been added yet, beta[0] = 0 and alpha_bar[0] = 1.
+
+    Raises:
+        TypeError: a field is no tensor. ValueError: the fields are not (T + 1,) of floats on one
+            device, or index 0 is not the identity, or something is not from 0 to 1.
     """
 
     beta: Tensor  # (T + 1,) variance added by step t
     alpha: Tensor  # (T + 1,) 1 - beta
     alpha_bar: Tensor  # (T + 1,) product of alpha up to t: the share of x_0's variance left in x_t
 
+    def __post_init__(self) -> None:
+        fields = {"beta": self.beta, "alpha": self.alpha, "alpha_bar": self.alpha_bar}
+        check_alike(**fields)
+        if self.beta.ndim != 1 or len({v.shape for v in fields.values()}) > 1 or len(self.beta) < 2:
+            shapes = ", ".join(str(tuple(v.shape)) for v in fields.values())
+            raise ValueError(
+                f"beta, alpha and alpha_bar must be (T + 1,), not {shapes}: index 0 is t = 0"
+            )
+        if not is_read(self.beta):
+            return
+        if self.beta[0] != 0 or self.alpha_bar[0] != 1:
+            raise ValueError(
+                "beta[0] must be 0 and alpha_bar[0] 1: at t = 0 nothing has been added; "
+                "schedule_from_beta makes a schedule of beta_1 to beta_T"
+            )
+        for name, values in fields.items():
+            if not bool(((values >= 0) & (values <= 1)).all()):
+                raise ValueError(f"{name} must be from 0 to 1 at each t")
+
     @property
     def T(self) -> int:
         """The number of steps."""
         return len(self.beta) - 1
 
+    @own_steps()
     def to(self, device: torch.device | str) -> "Schedule":
         """The same schedule on `device`, in float64, or in float32 on MPS, which has no float64."""
         device = check_device(device) if isinstance(device, str) else device
@@ -126,6 +153,7 @@ def cosine_schedule(T: int = 1000, s: float = 0.008, max_beta: float = 0.999) ->
     return schedule_from_beta((1 - f[1:] / f[:-1]).clamp(max=max_beta))
 
 
+@own_steps()
 def respaced(schedule: Schedule, steps: int) -> tuple[Schedule, Tensor]:
     """A schedule of `steps` steps through some of the noise levels of `schedule`.
 
@@ -161,6 +189,7 @@ def respaced(schedule: Schedule, steps: int) -> tuple[Schedule, Tensor]:
     return Schedule(1 - alpha, alpha, alpha_bar), t
 
 
+@own_steps()
 def up_to(schedule: Schedule, t: int) -> Schedule:
     """The first `t` steps of `schedule`: a chain from x_t to x_0 is a whole chain of this one.
 

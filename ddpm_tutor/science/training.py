@@ -16,6 +16,7 @@ from ddpm_tutor.errors import TutorError, is_out_of_memory
 from ddpm_tutor.science.bound import learned_variance, reverse_variance, term_nats
 from ddpm_tutor.science.checks import (
     check_fits,
+    check_inputs,
     check_kind,
     check_labels,
     check_network,
@@ -28,10 +29,11 @@ from ddpm_tutor.science.checks import (
     check_whole_tensor,
     device_of,
     length,
+    own_steps,
 )
 from ddpm_tutor.science.cuda_graph import Function, replayed
 from ddpm_tutor.science.devices import overlook_broken_gpu
-from ddpm_tutor.science.diffusion import losses_simple, q_sample, v_weight
+from ddpm_tutor.science.diffusion import check_model, losses_simple, q_sample, v_weight
 from ddpm_tutor.science.fast_sampling import is_plain
 from ddpm_tutor.science.memory import in_parts_that_fit
 from ddpm_tutor.science.muon import Muon
@@ -230,6 +232,9 @@ def drop_labels(label: Tensor, share: float, null_label: int, generator: torch.G
         null_label: what takes their place, the number of classes.
         generator: a CPU generator, such as `stream` gives.
 
+    Raises:
+        TypeError: `label` is no tensor. ValueError: a label or the share is out of range.
+
     Example:
         >>> drop_labels(label, 1.0, null_label=10, generator=generator)
         tensor([10, 10])
@@ -281,6 +286,9 @@ def noisy_batch(
     Returns:
         x_t: (B, 1, 32, 32); t: (B,); eps: like x_t.
 
+    Raises:
+        TypeError: something is of another kind. ValueError: the images are no pixels 0..255.
+
     Example:
         >>> x_t, t, eps = noisy_batch(schedule, images, generator)
         >>> x_t.shape, t.shape
@@ -293,6 +301,7 @@ def noisy_batch(
     return q_sample(schedule, x_0, t, eps), t, eps
 
 
+@own_steps()
 def gradient(
     model: nn.Module,
     schedule: Schedule,
@@ -380,6 +389,10 @@ def training_step(
     Returns:
         the loss before the step (Eq. 14), a tensor of one number.
 
+    Raises:
+        TypeError: the model is no network, or the optimizer none. ValueError: the images or t
+            do not fit.
+
     Example:
         >>> optimizer = torch.optim.Adam(model.parameters(), lr=0.0)
         >>> training_step(model, optimizer, schedule, x_0, t, eps).shape
@@ -387,6 +400,8 @@ def training_step(
     """
     check_network(model)
     check_kind(optimizer, torch.optim.Optimizer, "optimizer", "an optimizer of torch.optim")
+    check_model(model, schedule)
+    check_inputs(schedule, t, x_0=x_0, eps=eps)
     loss, _ = gradient(model, schedule, PLAIN, x_0, t, eps)
     optimizer.step()
     return loss
@@ -473,6 +488,7 @@ def train(
             cannot be shared equally by the processes.
         Diverged: the loss of a step is not finite, or over `MAX_LOSS`, or its gradient is not
             finite. The weights are then those of the step before.
+        TypeError: `state` or `config` is of another kind.
 
     Example:
         >>> state = TrainingState.start(UNet(4, num_classes=10), config)

@@ -13,6 +13,7 @@ from ddpm_tutor.science.checks import (
     check_whole,
     classes_of,
     device_of,
+    own_steps,
 )
 from ddpm_tutor.science.diffusion import losses_simple
 from ddpm_tutor.science.memory import in_parts_that_fit
@@ -54,6 +55,10 @@ def losses_by_t(
     Returns:
         t: (N,) rising from 1 to T; losses: (N,), the mean squared error of the noise at that t.
 
+    Raises:
+        TypeError: the model is no network. ValueError: the images, labels or the schedule do
+            not fit it.
+
     Example:
         >>> times, losses = losses_by_t(model, schedule, images, label)
         >>> times.tolist(), losses.shape
@@ -78,7 +83,9 @@ def losses_by_t(
 
         def losses_of(some: range, inputs: list[Tensor] = inputs) -> Iterator[Tensor]:
             part = [v[some.start : some.stop] for v in inputs]
-            yield losses_simple(model, schedule, *part).cpu()
+            with own_steps():
+                losses = losses_simple(model, schedule, *part).cpu()
+            yield losses
 
         losses += in_parts_that_fit(losses_of, range(len(x_0)), batch_size)
     return t, torch.cat(losses)
@@ -97,6 +104,10 @@ def validation_loss(
         schedule: the noise schedule; its fields are (T + 1,).
         images: (N, 1, 32, 32) uint8, two or more.
         labels: (N,) classes, or None for no labels.
+
+    Raises:
+        TypeError: the model is no network. ValueError: the images, labels or the schedule do
+            not fit it.
 
     Example:
         >>> validation_loss(model, schedule, images, label).mean > 0

@@ -38,6 +38,11 @@ def number(value: float) -> str:
     return f"{value:.2e}"
 
 
+def roughly(value: float) -> str:
+    """The same with two significant digits, for how far something is off."""
+    return number(float(f"{value:.1e}"))
+
+
 @dataclass(frozen=True)
 class Statistics:
     """What is said of a tensor: pairs of a name and a text; how often values occur."""

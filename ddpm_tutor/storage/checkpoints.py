@@ -116,6 +116,10 @@ def save_checkpoint(
         linear_beta: T, beta_1 and beta_T of the linear schedule it was trained on.
         half: store float16, half the size.
 
+    Raises:
+        TypeError: the model is no network, or `path` no path. ValueError: the schedule is
+            another.
+
     Example:
         >>> save_checkpoint("mine.safetensors", model, {"epochs": 1})
         >>> load_checkpoint("mine.safetensors").training
@@ -178,6 +182,7 @@ def load_checkpoint(
 
     Raises:
         TutorError: there is no such file, or it is not a checkpoint of this project.
+        TypeError: `path` is no path. ValueError: the device is unknown.
 
     Example:
         >>> trained = load_checkpoint()

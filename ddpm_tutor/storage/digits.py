@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ddpm_tutor.commands import command
 from ddpm_tutor.errors import TutorError, why_no_answer
 from ddpm_tutor.files import bundled, expanded, replacing, user_folder
-from ddpm_tutor.science.checks import as_path, check_kind
+from ddpm_tutor.science.checks import as_path, check_kind, is_whole
 from ddpm_tutor.science.noise import stream
 from ddpm_tutor.science.pixels import pad_to_32
 from ddpm_tutor.storage.mnist_download import DownloadProgress, download_mnist
@@ -45,7 +46,8 @@ class Digits:
     train_labels: Tensor  # (N,) int64
     validation_images: Tensor
     validation_labels: Tensor
-    source: str  # where they came from, in words
+    source: str  # what they are, in words that hold nothing of this machine
+    origin: str = ""  # the same with where they were found, or why there is no MNIST
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -56,7 +58,13 @@ class Digits:
         return hashed.hexdigest()[:16]
 
     def of_class(self, digit: int) -> Tensor:
-        """All training images of one digit, (n, 1, 32, 32) uint8."""
+        """All training images of one digit, (n, 1, 32, 32) uint8.
+
+        Raises:
+            ValueError: it is none of 0 to 9.
+        """
+        if not is_whole(digit) or not 0 <= digit <= 9:
+            raise ValueError(f"digit must be a whole number from 0 to 9, not {digit!r}")
         return self.train_images[self.train_labels == digit]
 
 
@@ -66,22 +74,24 @@ class UnseenDigits:
 
     images: Tensor  # (N, 1, 32, 32) uint8
     labels: Tensor  # (N,) int64
-    source: str  # where they came from, in words
+    source: str  # what they are, in words
     mnist: bool  # whether they are MNIST's
 
 
-def split(images: Tensor, labels: Tensor, source: str) -> Digits:
+def split(images: Tensor, labels: Tensor, source: str, origin: str = "") -> Digits:
     """Shuffles with a fixed seed and keeps one image in 12 for validation.
 
     Args:
         images: (N, 28, 28) uint8. For MNIST's 60,000 the split is 55,000 and 5,000.
         labels: (N,).
+        source: what they are; origin: the same with where they were found.
     """
     images, labels = pad_to_32(images), labels.long()
     order = torch.randperm(len(images), generator=stream(0, "split"))
     held_out = len(order) // VALIDATION_DIVISOR
     validation, train = order[:held_out], order[held_out:]
-    return Digits(images[train], labels[train], images[validation], labels[validation], source)
+    halves = images[train], labels[train], images[validation], labels[validation]
+    return Digits(*halves, source, origin or source)
 
 
 def cache_folder() -> Path:
@@ -119,6 +129,7 @@ def load_digits(
     Raises:
         TutorError: a folder was named and has no MNIST, or its files are of no use; or there is
             no MNIST anywhere and `offline` is False.
+        TypeError: `data` is no path.
 
     Example:
         >>> load_digits(download=False).train_images.shape[1:]
@@ -234,15 +245,19 @@ def read_mnist(root: Path) -> Digits:
     if not files:
         raise no_mnist(root)
     images, labels = read_training_files(*files)  # (N, 28, 28), (N,)
-    what = MNIST_SOURCE if is_mnist(labels) else "images in MNIST's format, not MNIST itself,"
-    return split(torch.from_numpy(images), torch.from_numpy(labels), f"{what} from {root}")
+    source = MNIST_SOURCE if is_mnist(labels) else "images in MNIST's format, not MNIST itself"
+    origin = f"{source}{',' * (source != MNIST_SOURCE)} from {root}"
+    return split(torch.from_numpy(images), torch.from_numpy(labels), source, origin)
 
 
 def load_offline_digits(reason: str = "") -> Digits:
     """The 2,000 digits in `assets/`, drawn by the model that ships; `reason` says why not MNIST.
 
     Args:
-        reason: why not MNIST, in words; it goes into the source.
+        reason: why not MNIST, in words; it goes into the origin.
+
+    Raises:
+        TypeError: `reason` is no text.
 
     Example:
         >>> len(load_offline_digits().train_images)
@@ -253,7 +268,10 @@ def load_offline_digits(reason: str = "") -> Digits:
     with np.load(file) as arrays:
         images, labels = torch.from_numpy(arrays["images"]), torch.from_numpy(arrays["labels"])
     source = f"{len(images):,} offline digits, drawn by this package's own model"
-    return split(images, labels, f"{source} (no MNIST: {reason})" if reason else source)
+    if not reason:
+        return split(images, labels, source, source)
+    told, why = f"no MNIST: {command('info')} says more", f"no MNIST: {reason}"
+    return split(images, labels, f"{source} ({told})", f"{source} ({why})")
 
 
 def load_unseen_digits(

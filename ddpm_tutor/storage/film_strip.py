@@ -54,6 +54,7 @@ def load_film_strip(path: Path | str | None = None) -> FilmStrip:
 
     Raises:
         TutorError: the file is damaged.
+        TypeError: `path` is no path.
 
     Example:
         >>> strip = load_film_strip()

@@ -269,7 +269,7 @@ class Run:
         if self.fingerprint not in (None, digits.fingerprint):
             raise OtherDigits(
                 f"The run in {self.folder} was started on other images or labels than these: "
-                f"{digits.source}."
+                f"{digits.origin or digits.source}."
             )
         labels = torch.cat([digits.train_labels, digits.validation_labels])
         low, high = (int(label) for label in labels.aminmax())
