@@ -13,8 +13,10 @@ from ddpm_tutor.cli.app import app
 from ddpm_tutor.errors import TutorError
 from ddpm_tutor.grading.project import examine
 from ddpm_tutor.grading.project_files import read_project
+from ddpm_tutor.grading.project_sandbox import examined_in
 from ddpm_tutor.grading.project_schedule import ARRAYS, canonical
 from ddpm_tutor.grading.project_verdict import Examined, Finding
+from ddpm_tutor.grading.sandbox import READY, VERDICT
 
 PIECES = {  # what is to be found in each shape, besides its schedule
     "buffers": "q_sample loss predict_x_0 posterior step sampler sampler time_encoding gather",
@@ -101,6 +103,24 @@ def test_the_numbers_of_a_mistake_are_those_of_the_project() -> None:
     assert "you multiply eps by" in found.says and "belongs" in found.says
 
 
+def test_a_project_of_large_pictures_is_tried_on_small_ones() -> None:
+    wide = SHAPES["noise_images"].replace("img_size=8", "img_size=100_000")
+    assert wide != SHAPES["noise_images"]
+    found = examined(wide)
+    assert {f.state for f in found.findings} == {"right"}, told(found)
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [(0, "by a mistake of ours"), (1, "by a mistake of ours: your code ended Python itself.")],
+)
+def test_what_stopped_a_trial_is_said(folder: Path, code: int, says: str) -> None:
+    left = Examined("", [], stopped="by a mistake of ours")
+    (folder / READY).touch()
+    (folder / VERDICT).write_text(left.to_json(), encoding="utf-8")
+    assert examined_in(folder, code).stopped == says
+
+
 # --- conventions that are not wrong
 
 
@@ -114,6 +134,21 @@ def test_the_numbers_of_a_mistake_are_those_of_the_project() -> None:
         ("globals", "extract(posterior_variance, t", "extract(betas, t", "step", "σ² = β"),
         ("buffers", 'beta_schedule="cosine"', 'beta_schedule="linear"', "schedule", "linear"),
         ("numpy_arrays", ".clamp(-1., 1.)", "", "step", "σ² = β"),
+        (
+            "buffers",
+            'loss = F.mse_loss(out, target, reduction="none")',
+            'loss = F.mse_loss(out, target, reduction="none") * (t + 1).view(-1, 1, 1, 1)',
+            "loss",
+            "weighted",
+        ),
+        (
+            "globals",
+            "denoise_model(x_noisy, t)",
+            "denoise_model(x_noisy, 5 * t)",
+            "loss",
+            "predict ε",
+        ),
+        ("own_network", "self(x_t, ts)", "self(x_t, ts * 2.5)", "sampler", "told 2.5 t"),
     ],
 )
 def test_another_convention_is_told_and_not_called_wrong(

@@ -29,6 +29,7 @@ from ddpm_tutor.grading.recorded_chance import Chance, Network, new_generator
 CALL_SECONDS = 4.0  # for one call
 MAX_T = 4000  # steps of a schedule that is tried
 SIZE = 8  # pixels of the pictures, where the project does not ask for more
+LARGE = 32  # more than that it does not get
 
 
 @dataclass

@@ -111,7 +111,12 @@ def weights(
 
 def said_of_weights(piece: Piece, labelled: float, without: float) -> Finding:
     """What to say of the weights of the two answers, where `WEIGHT` was asked for."""
-    w = WEIGHT
+    w, total = WEIGHT, labelled + without
+    right = [(w, 1 - w), (1 + w, -w)]
+    for pair in right if abs(total) > 0.1 else ():
+        # the whole may be another, as where its sign is wrong: that is for the steps to tell
+        if max(abs(labelled / total - pair[0]), abs(without / total - pair[1])) < 0.03:
+            labelled, without = labelled / total, without / total
     known = {
         (w, 1 - w): ("right", "with guidance w = 1 it is the answer with the label alone"),
         (1 + w, -w): ("right", "w counts as in Ho and Salimans: w = 0 is the label alone"),

@@ -4,8 +4,11 @@ The network is a stand-in whose answer is known, and so are the noises that were
 be found out which of them is in x_t, and which target and which distance give the very loss.
 """
 
-from collections.abc import Callable, Iterator
+import contextlib
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +27,7 @@ from ddpm_tutor.grading.project_calls import (
     pictures,
 )
 from ddpm_tutor.grading.project_files import Project, TookTooLong
+from ddpm_tutor.grading.project_names import ROLES, plain
 from ddpm_tutor.grading.project_trials import (
     EQUATIONS,
     Tried,
@@ -62,6 +66,7 @@ OTHERS = {
     "summed": "The squared errors are summed, not averaged: the gradient is as many times larger.",
     "summed in each picture": "The squared errors of each picture are summed, not averaged: the "
     "gradient is as many times larger.",
+    "weighted": "It is weighted, or another distance: it is 0 where the network is right.",
     "halved sum": "The squared errors of each picture are summed and halved, not averaged.",
 }
 
@@ -81,6 +86,7 @@ class LossCall:
     drawn: tuple[Tensor, ...]
     low: int | None  # t was drawn from here
     high: int | None  # to one below here
+    again: Callable[[Tensor], float]  # the loss where the network answers something else
 
 
 @dataclass(frozen=True)
@@ -125,7 +131,8 @@ def try_loss(
     told = told_of(one, own.schedule.T)
     target, distance = target_of(schedule, one, used, shift)
     training = Training(target if target in ("noise", "x_0", "v") else "", shift, told)
-    return said(piece, one, target, distance, shift, notes, sampler_predicts), training
+    zero = zeros_of(schedule, one, used, shift) if not target else []
+    return said(piece, one, target, distance, shift, notes, sampler_predicts, zero), training
 
 
 def calls_of(piece: Piece) -> list["LossCall | None"]:
@@ -162,20 +169,32 @@ def calls_of(piece: Piece) -> list["LossCall | None"]:
                 if order == 0:
                     raise
                 break
-            return [as_loss_call(piece, done, form, x_0, t, given_t, eps, reply)]
+            again = partial(loss_again, piece, supply, form, order)
+            return [as_loss_call(piece, done, x_0, t, given_t, eps, reply, again)]
     assert first is not None
     raise first
 
 
+def loss_again(
+    piece: Piece, supply: Mapping[str, object], form: Form, order: int, reply: Tensor
+) -> float:
+    """The loss of the same pictures, t and noise, where the network answers `reply`.
+
+    Raises:
+        CannotCall, CallFailed: it stops now.
+    """
+    network = piece.place.network
+    assert network is not None
+    network.answer = lambda x, told, others: reply.reshape(x.shape)
+    done = call(piece, supply, form, seed=4, order=order, grad=True)
+    return float(next(v for v in done.results if v.is_floating_point()).detach().double().mean())
+
+
 def as_loss_call(
-    piece: Piece, done: Called, form: Form, x_0: Tensor, t: Tensor, given_t: Tensor | int,
-    eps: Tensor, reply: Tensor,
+    piece: Piece, done: Called, x_0: Tensor, t: Tensor, given_t: Tensor | int, eps: Tensor,
+    reply: Tensor, again: Callable[[Tensor], float],
 ) -> LossCall | None:  # fmt: skip
     """What is known of a call."""
-    import inspect
-
-    from ddpm_tutor.grading.project_names import ROLES, plain
-
     asked = [one for one in done.chance.asked() if one.x.shape == x_0.shape]
     values = [v for v in done.results if v.is_floating_point() and v.numel() >= 1]
     if not asked or not values:
@@ -196,6 +215,7 @@ def as_loss_call(
         reply=as_images(reply), given_noise=as_images(eps) if takes_noise else None,
         drawn=tuple(as_images(v).float() for v in done.chance.normals(x_0.shape)),
         low=drawn_t.low if drawn_t else None, high=drawn_t.high if drawn_t else None,
+        again=again,
     )  # fmt: skip
 
 
@@ -320,9 +340,19 @@ def target_of(schedule: Schedule, one: LossCall, used: Tensor, shift: int) -> tu
     return "", ""
 
 
+def zeros_of(schedule: Schedule, one: LossCall, used: Tensor, shift: int) -> list[str]:
+    """Which targets make the loss 0, if the network answers them."""
+    found = []
+    for name, target in targets_of(schedule, one, used.float(), shift):
+        with contextlib.suppress(CallFailed, CannotCall):
+            if abs(one.again(target)) < 1e-6 * float(one.value.abs()):
+                found.append(name)
+    return found
+
+
 def said(
     piece: Piece, one: LossCall, target: str, distance: str, shift: int, notes: list[str],
-    sampler_predicts: str,
+    sampler_predicts: str, zero: Sequence[str],
 ) -> Finding:  # fmt: skip
     """What to say of a loss."""
     if target in ("x_t", "fresh"):
@@ -334,6 +364,8 @@ def said(
         return as_mistake(piece, TRAINING, "target_x_0")
     if target in ("noise", "x_0", "v") and not one.has_gradient:
         return as_mistake(piece, TRAINING, "detached")
+    if target == "" and zero:
+        target, distance = zero[0], "weighted"
     if target == "":
         ratio = float(one.value)
         says = (

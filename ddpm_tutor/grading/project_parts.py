@@ -6,6 +6,7 @@ asks for.
 """
 
 import ast
+import contextlib
 import inspect
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +21,9 @@ from torch import Tensor, nn
 
 from ddpm_tutor.grading.project_arguments import (
     CALL_SECONDS,
+    LARGE,
     MAX_T,
+    SIZE,
     CannotCall,
     Piece,
     Place,
@@ -256,12 +259,17 @@ def things_of(thing: Any) -> dict[str, Any]:
 
 
 def take_sizes(place: Place, things: Mapping[str, Any]) -> None:
-    """Takes note of which pictures an object wants."""
+    """Takes note of which pictures an object wants; large ones are made small, for a loop of a
+    thousand steps is remembered whole.
+    """
     for name, value in things.items():
         if isinstance(value, tuple | list) and value and plain(name) in ROLES["size"]:
             value = value[-1]
         if isinstance(value, int) and not isinstance(value, bool):
-            if plain(name) in ROLES["size"] and 2 <= value <= 512:
+            if plain(name) in ROLES["size"] and value > LARGE:
+                with contextlib.suppress(AttributeError):  # one that can only be read
+                    setattr(place.thing, name, value := SIZE)
+            if plain(name) in ROLES["size"] and 2 <= value <= LARGE:
                 place.size = value
             elif plain(name) in ROLES["channels"] and 1 <= value <= 4:
                 place.channels = value

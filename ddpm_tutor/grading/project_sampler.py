@@ -105,10 +105,11 @@ def judged(
 ) -> tuple[Finding, Loop]:
     """What to say of a loop."""
     T, told = schedule.T, watched.told
-    scale = scale_of(told)
-    plain = [round(value * scale) for value in told]
-    notes = [] if scale == 1 else [f"The network is told t / {scale}."]
     count = len(watched.questions)
+    each = step_between(told) if count >= T - 1 else 1.0
+    plain = [round(value / each) for value in told]
+    scaled = f"t / {round(1 / each)}" if each < 0.5 else f"{each:g} t"
+    notes = [] if each == 1 else [f"The network is told {scaled}."]
     loop = Loop(scaled=bool(notes))
     if wrong := wrong_order(piece, watched, plain, T):
         return wrong, loop
@@ -129,6 +130,8 @@ def judged(
             if match and match.is_right:
                 if grain_in_bytes(schedule, watched, match, end, way):
                     return mistake_of_step(piece, "last_noise"), loop
+                if shift > 1 and not notes:
+                    return mistake_of_loop(piece, "told_one_less"), loop
                 return right(piece, watched, match, plain, notes)
             if best is None or (match and not best[2]):
                 best = steps, shift, match
@@ -166,10 +169,12 @@ def mistake_of_step(piece: Piece, name: str) -> Finding:
     )
 
 
-def scale_of(told: Sequence[float]) -> int:
-    """By what t is divided before the network is told; 1 where it is not."""
-    step = abs(told[0] - told[1])
-    return round(1 / step) if 0 < step < 0.5 and max(told) <= 1.01 else 1
+def step_between(told: Sequence[float]) -> float:
+    """By what t is multiplied before the network is told; 1 where it is not."""
+    steps = [a - b for a, b in pairwise(told)]
+    even = max(steps) - min(steps) < 1e-3 * abs(steps[0])
+    # where t rises, or stays, that is another matter
+    return steps[0] if even and steps[0] > 0 and abs(steps[0] - 1) > 1e-3 else 1.0
 
 
 def right(
@@ -177,23 +182,28 @@ def right(
 ) -> tuple[Finding, Loop]:
     """What to say of a loop whose steps are right."""
     said = f"{len(plain)} steps, told t from {plain[0]} to {plain[-1]}"
+    loop = Loop(match.shift, bool(notes), match)
+    if wrong := wrong_start(watched):
+        return Finding("sampler", piece.name, "differs", wrong, piece.line, exercise=LOOP), loop
     found = Finding(
         "sampler", piece.name, "right", "It is right.", piece.line, exercise=LOOP,
-        notes=(f"{said}; {conventions(match)}", *notes, *notes_of_start(watched)),
-        shift=match.shift,
+        notes=(f"{said}; {conventions(match)}", *notes), shift=match.shift,
     )  # fmt: skip
-    return found, Loop(match.shift, bool(notes), match)
+    return found, loop
 
 
-def notes_of_start(watched: Watched) -> list[str]:
-    """What is to be said of the x_T that a loop starts from."""
+def wrong_start(watched: Watched) -> str:
+    """What is wrong with the x_T that a loop starts from; "" where it is as it should be."""
     x = watched.questions[0].asked.x
     if x.numel() < 100:
-        return []
+        return ""  # chance
     std, mean = float(x.std()), float(x.mean())
     if abs(std - 1) < 0.25 and abs(mean) < 0.35:
-        return []
-    return [f"It starts from an x_T with mean {mean:.2g} and std {std:.2g}; N(0, I) belongs there."]
+        return ""
+    return (
+        f"It starts from an x_T with mean {mean:.2g} and std {std:.2g}; noise from N(0, I), "
+        "torch.randn, belongs there."
+    )
 
 
 def wrong_order(piece: Piece, watched: Watched, plain: Sequence[int], T: int) -> Finding | None:

@@ -78,7 +78,7 @@ def examined_in(folder: Path, code: int | None) -> Examined:
         raise TutorError(
             "The trial could not start: Python or torch did not load.\nTry: ddpm-tutor info"
         )
-    if not found.stopped:
+    if not found.stopped or code == 0:
         return found
     if code is None or -code == COMPUTED:
         why = f"it took longer than {MAX_SECONDS:g} s of computing. Does a loop end?"
@@ -96,6 +96,7 @@ def main(path: str, folder: str) -> None:
     from ddpm_tutor.grading.guard import guard
     from ddpm_tutor.grading.project import examine, load_exercises
     from ddpm_tutor.grading.strangers import limit_more
+    from ddpm_tutor.grading.trials import in_a_line
 
     order = json.loads((Path(folder) / "order.json").read_text(encoding="utf-8"))
     source = Source(order["text"], tuple((a, b) for a, b in order["cells"]))
@@ -107,13 +108,19 @@ def main(path: str, folder: str) -> None:
     # a file that is open already: once guarded, none can be opened to be written
     so_far = os.open(Path(folder) / SO_FAR, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
+    found = [Examined("", [])]
+
     def noted(examined: Examined) -> None:
+        found.append(examined)
         os.write(so_far, examined.to_json().encode() + b"\n")
 
     def tried() -> Examined:
         lift = guard()
         try:
             return examine(source, Path(path), order["mapped"], noted)
+        except Exception as error:  # theirs are caught where they are called: this one is ours
+            why = f"Not all was tried, by a mistake of ddpm-tutor's own ({in_a_line(error)})"
+            return replace(found[-1], stopped=why)
         finally:
             lift()
 

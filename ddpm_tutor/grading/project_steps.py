@@ -41,12 +41,17 @@ from ddpm_tutor.grading.project_verdict import Finding
 from ddpm_tutor.grading.trials import distance
 from ddpm_tutor.science.schedule import Schedule
 
-STEP, POSTERIOR = 8, 7  # the exercises that ask for a step, and for the mean by way of x_0
+# the exercises that ask for a step, and for the mean by way of a guess of x_0
+STEP, POSTERIOR, GUESS = 8, 7, 5
 OF_MEAN = (
     "sign", "alpha_for_alpha_bar", "no_root", "root_beta", "no_fading_back", "bracket",
     "root_alpha_bar", "jump", "off_by_one", "all_off_by_one",
 )  # fmt: skip
 OF_POSTERIOR = ("swapped", "no_root", "later_root", "half_divided", "not_divided", "off_by_one")
+OF_GUESS = (
+    "x_0_sign", "x_0_not_rescaled", "x_0_no_root", "half_divided", "only_noise_divided", "alpha",
+)  # fmt: skip
+CLIPPED = ", clipped"
 PREDICTS = {"noise": "ε", "x_0": "x_0", "v": "v"}  # what a network may predict
 BATCH = 3
 FITTED = 4  # steps whose coefficients are looked at
@@ -110,6 +115,7 @@ def means() -> Iterator[tuple[int, str]]:
     yield 0, ""
     yield from ((STEP, name) for name in OF_MEAN)
     yield from ((POSTERIOR, name) for name in OF_POSTERIOR)
+    yield from ((GUESS, name + end) for end in ("", CLIPPED) for name in OF_GUESS)
 
 
 def mean_of(which: tuple[int, str], schedule: Schedule, one: Transition, eps: Tensor) -> Tensor:
@@ -121,6 +127,11 @@ def mean_of(which: tuple[int, str], schedule: Schedule, one: Transition, eps: Te
         x_0 = (x_t - (1 - bar).sqrt() * eps) / bar.sqrt()
         mean: Tensor = version(number, name)(schedule, x_t, x_0, t)[0]
         return mean
+    if number == GUESS:
+        x_0 = version(GUESS, name.removesuffix(CLIPPED))(schedule, x_t, t, eps)
+        x_0 = x_0.clamp(-1, 1) if name.endswith(CLIPPED) else x_0
+        of_guess: Tensor = version(POSTERIOR, "")(schedule, x_t, x_0, t)[0]
+        return of_guess
     step: Tensor = version(STEP, name)(schedule, x_t, t, eps, torch.zeros_like(x_t))
     return step
 
@@ -379,6 +390,7 @@ def said_of_steps(
             piece.kind, piece.name, "differs", says, piece.line, exercise=STEP, shift=shift
         )
     number, name = match.mean if match.mean[1] else (STEP, match.noise.split(",")[0])
+    name = name.removesuffix(CLIPPED)
     mistake = exercise_of(number).mistake(name)
     notes = []
     if match.mean[1] and match.noise not in ("β", "β̃"):

@@ -26,10 +26,12 @@ from ddpm_tutor.grading.project_calls import (
 )
 from ddpm_tutor.grading.project_files import Project, why_stopped
 from ddpm_tutor.grading.project_verdict import Finding
+from ddpm_tutor.grading.recorded_chance import Uniform
 from ddpm_tutor.grading.trials import Outcome, alike, in_a_line, outcome_of
 from ddpm_tutor.science.diffusion import q_sample
 from ddpm_tutor.science.schedule import Schedule
 
+BATCHES = 3  # the exercise that asks for a noisy batch
 MANY = (0, 1, 2)  # seeds of the batches that are tried
 
 
@@ -132,9 +134,26 @@ def try_equation(piece: Piece, project: Project, least: int = 1) -> Finding:
     if not of_shift:
         return Finding(piece.kind, piece.name, "failed", "It stops at t = 1 or t = T.", piece.line)
     finding = judged(piece, equation, of_shift)
+    if piece.kind == "q_sample" and finding.is_fault and draws_uniform(piece, form):
+        finding = uniform_noise(finding)
     if piece.kind == "q_sample":
         finding = with_stopped(finding, form, stopped, project)
     return with_notes(finding, notes)
+
+
+def draws_uniform(piece: Piece, form: Form) -> bool:
+    """Whether the last call has drawn numbers from 0 to 1, a picture of them."""
+    events = piece.place.chance.events
+    return any(isinstance(e, Uniform) and e.values.shape[1:] == form.shape for e in events)
+
+
+def uniform_noise(found: Finding) -> Finding:
+    """A finding on a function whose noise is uniform."""
+    mistake = exercise_of(BATCHES).mistake("uniform_noise")
+    return Finding(
+        found.kind, found.name, "mistake", mistake.what, found.line, mistake.name, BATCHES,
+        mistake.leads_to, shift=found.shift,
+    )  # fmt: skip
 
 
 def with_stopped(
@@ -185,6 +204,10 @@ def as_tried(
     inputs |= {name: as_images(given[role]) for role, name in equation.roles.items()}
     shape = next(iter(given.values())).shape
     found = [r.detach() for r in results if r.shape == shape]
+    if equation.number == 7:  # of the variance, one number for each picture will do
+        rest = [r.detach() for r in results[1:2] if r.numel() == len(r) == shape[0]]
+        images = [r.view(-1, *[1] * (len(shape) - 1)).expand(shape) for r in rest]
+        found = found[:1] + images if images else found
     if "eps" in inputs and equation.number == 2:
         noises = [z for z in drawn if z.shape == shape]
         kept = [r for r in found if not any(torch.equal(r.double(), z.double()) for z in

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 NORMAL = {torch.randn, torch.randn_like, torch.normal, Tensor.normal_}
+UNIFORM = {torch.rand, torch.rand_like, Tensor.uniform_}
 WHOLE = {torch.randint, torch.randint_like, Tensor.random_}
 
 
@@ -45,7 +46,14 @@ class Asked:
     answer: Tensor
 
 
-Event = Normal | Whole | Asked
+@dataclass(frozen=True)
+class Uniform:
+    """Numbers from 0 to 1 that were drawn."""
+
+    values: Tensor
+
+
+Event = Normal | Whole | Uniform | Asked
 
 
 @dataclass
@@ -91,6 +99,8 @@ class Recording(TorchFunctionMode):
                 mean, std = kwargs.get("mean", mean), kwargs.get("std", std)
                 values = (values - mean) / std
             self.chance.events.append(Normal(values))
+        elif func in UNIFORM:
+            self.chance.events.append(Uniform(result.detach().clone()))
         elif func in WHOLE:
             low, high = bounds(func, args, kwargs)
             self.chance.events.append(Whole(result.detach().clone(), low, high))
