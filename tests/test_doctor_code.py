@@ -13,7 +13,7 @@ from ddpm_tutor.cli.app import app
 from ddpm_tutor.errors import TutorError
 from ddpm_tutor.grading.project import examine
 from ddpm_tutor.grading.project_files import read_project
-from ddpm_tutor.grading.project_sandbox import examined_in
+from ddpm_tutor.grading.project_sandbox import SO_FAR, examined_in
 from ddpm_tutor.grading.project_schedule import ARRAYS, canonical
 from ddpm_tutor.grading.project_verdict import Examined, Finding
 from ddpm_tutor.grading.sandbox import READY, VERDICT
@@ -111,14 +111,14 @@ def test_a_project_of_large_pictures_is_tried_on_small_ones() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "says"),
-    [(0, "by a mistake of ours"), (1, "by a mistake of ours: your code ended Python itself.")],
+    ("name", "says"),
+    [(VERDICT, "by a mistake of ours"), (SO_FAR, "by a mistake of ours: your code ended Python")],
 )
-def test_what_stopped_a_trial_is_said(folder: Path, code: int, says: str) -> None:
+def test_what_stopped_a_trial_is_said(folder: Path, name: str, says: str) -> None:
     left = Examined("", [], stopped="by a mistake of ours")
     (folder / READY).touch()
-    (folder / VERDICT).write_text(left.to_json(), encoding="utf-8")
-    assert examined_in(folder, code).stopped == says
+    (folder / name).write_text(left.to_json(), encoding="utf-8")
+    assert examined_in(folder, 0).stopped.removesuffix(" itself.") == says
 
 
 # --- conventions that are not wrong

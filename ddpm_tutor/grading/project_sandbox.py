@@ -66,11 +66,11 @@ def examined_in(folder: Path, code: int | None) -> Examined:
     Raises:
         TutorError: it never started.
     """
-    found = Examined("", [], stopped="Nothing was tried")
+    found, ended = Examined("", [], stopped="Nothing was tried"), False
     for name in (VERDICT, SO_FAR):
         try:
             *_, last = (folder / name).read_text(encoding="utf-8").strip().splitlines()
-            found = Examined.from_json(last)
+            found, ended = Examined.from_json(last), name == VERDICT
             break
         except (OSError, ValueError):
             continue
@@ -78,7 +78,7 @@ def examined_in(folder: Path, code: int | None) -> Examined:
         raise TutorError(
             "The trial could not start: Python or torch did not load.\nTry: ddpm-tutor info"
         )
-    if not found.stopped or code == 0:
+    if ended:
         return found
     if code is None or -code == COMPUTED:
         why = f"it took longer than {MAX_SECONDS:g} s of computing. Does a loop end?"

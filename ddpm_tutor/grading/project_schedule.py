@@ -96,6 +96,17 @@ class WrongArray:
         return f"{self.name} at t = {self.at} is {mine} where {expected} (= {self.wanted}) belongs."
 
 
+class AsTaken(Schedule):
+    """A schedule that may be wrong: it is what somebody's own functions go by."""
+
+    def __post_init__(self) -> None:
+        pass
+
+    def to(self, device: torch.device | str) -> Schedule:
+        """Itself: a project is tried on the CPU alone."""
+        return self
+
+
 @dataclass(frozen=True)
 class OwnSchedule:
     """A project's schedule, counted as the paper does: index 0 is no noise, index t is step t."""
@@ -270,4 +281,4 @@ def as_taken(
     if bar is None or not any(canonical(one.name) == "alpha_bar" for one in wrong):
         return None
     bar = bar[1:] if len(bar) == schedule.T + 1 else bar
-    return Schedule(schedule.beta, schedule.alpha, torch.cat([bar.new_ones(1), bar]))
+    return AsTaken(schedule.beta, schedule.alpha, torch.cat([bar.new_ones(1), bar]))
