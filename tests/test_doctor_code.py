@@ -33,6 +33,8 @@ PIECES = {  # what is to be found in each shape, besides its schedule
     "guided": "q_sample loss sampler guidance",
 }
 
+pytestmark = pytest.mark.filterwarnings("ignore::Warning:project_under_trial")  # of people's code
+
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
