@@ -644,6 +644,21 @@ def test_ctrl_c_at_work_leaves_nothing_half_written(
 
 
 @pytest.mark.slow
+def test_ctrl_c_ends_a_notebook_that_runs(empty: Path, environment: dict[str, str]) -> None:
+    pytest.importorskip("nbclient")
+    pytest.importorskip("ipykernel")
+    cell = "# %%\nimport pathlib\nimport time\npathlib.Path('begun').touch()\ntime.sleep(60)\n"
+    (empty / "long.py").write_text("# %% [markdown]\n# # Long\n\n" + cell)
+    child = forked(command, ["notebook", "long.py", "--run", "--trust"], empty, environment)
+    while not (empty / "begun").exists():
+        assert child.is_alive()
+        time.sleep(0.01)
+    os.kill(child.pid, signal.SIGINT)
+    assert end_of(child) == 130 and (empty / "err").read_text().endswith("Interrupted.\n")
+    assert {path.name for path in empty.iterdir()} == {"long.py", "begun", "out", "err"}
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("pressed", "code", "says"),
     [(True, 130, "Interrupted.\n"), (False, 1, "Unexpected ImportError: half a module")],

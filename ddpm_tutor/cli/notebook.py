@@ -229,6 +229,10 @@ def with_outputs(
         try:
             # its warnings, on stderr, are not for the learner
             client.execute(env=environment, stderr=subprocess.DEVNULL)
+        except AssertionError:
+            if client.km is None:  # it ends its kernel at a signal, and then misses it
+                raise KeyboardInterrupt from None
+            raise
         except DeadKernelError as error:
             raise TutorError(f"Lesson {lesson.number}: its kernel has died.") from error
         except CellExecutionError as error:
