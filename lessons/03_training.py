@@ -912,7 +912,8 @@ strip = load_film_strip()
 epochs = (0, 1, 5, 20, end)
 drawn = [strip.images[strip.epochs.index(epoch)] for epoch in epochs]
 rows = torch.cat([ten[[digit]] for digit in (0, 5) for ten in drawn])
-show_images(rows, "0 and 5", [moment_name(epoch) for epoch in epochs] * 2)
+show_images(rows, "0 and 5", [moment_name(epoch) for epoch in epochs] * 2,
+            columns=len(epochs))
 _ = save_strip(strip)
 
 # %% [markdown]

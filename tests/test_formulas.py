@@ -76,11 +76,13 @@ def test_mathtext_takes_the_formulas() -> None:
 
 
 def test_what_is_code_stays_code() -> None:
-    for code in ("steps", "--set", "ddpm-tutor gif --digit 7", "take(x_t)", "torch.randn", "010"):
+    for code in ("steps", "--set", "ddpm-tutor gif --digit 7", "take(x_t)", "torch.randn", "010",
+                 "T = 50", "w = 1.0", "beta_T = 0.1"):  # fmt: skip
         assert inline(code) is None
     for code in (
         "t",
         "x_0",
+        "x_0 = -1",
         "q / p",
         "-log2 p",
         "β_1000",

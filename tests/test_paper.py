@@ -111,6 +111,7 @@ def test_pieces_are_recognised_in_the_words_of_a_lesson() -> None:
     assert pieces_named(text) == [
         "eq 3", "eq 4", "eq 5", "eq 8", "eq 12", "alg 2", "alg 1", "eq 14", "table 2",
     ]  # fmt: skip
+    assert pieces_named("Song et al. 2020, Eq. 16 and Ho and Salimans 2022 (Eq. 6)") == []
     assert [entry.key for entry in entries_named("Eq. 18, Eq. 99")] == ["eq 17"]
 
 

@@ -7,6 +7,7 @@ from html import escape
 
 from ddpm_tutor.course.lesson import Lesson
 from ddpm_tutor.course.paper import (
+    MEASURED,
     Entry,
     all_entries,
     conventions,
@@ -203,8 +204,7 @@ def ledger_page() -> str:
         parts.append(title + facts_table(facts.items()))
     main = (
         '<section class="step"><h1><span class="kind">The paper</span>Where code differs from the '
-        "text</h1><p>Each effect was measured with this tutor's weights, on digits.</p>"
-        f"{''.join(parts)}</section>"
+        f"text</h1><p>{words(MEASURED)}</p>{''.join(parts)}</section>"
     )
     return shell("ledger", "The ledger", main, where=f"{HOME}Ledger", footer=_footer())
 

@@ -32,6 +32,7 @@ DRAWN = re.compile(
 )
 # no line ends at these blanks
 SIGNED = re.compile(r" ([-+=≈]|&[lg]t;) ")
+PERCENT = re.compile(r"(?<=[\d)]) (?=%)")
 NUMBERED = re.compile(r"\b(Eqs?\.|Alg\.|Fig\.|Table|Section|[Ll]essons?) (?=\d)")
 # a minus before a number, a root or a symbol (it may be drawn); no dash of an option or a word
 MINUS = re.compile(r"(?<![\w)\]}\-])-(?=\d|log|√|[^\x00-\x7f]|[A-Za-z]_|\Z)")
@@ -53,6 +54,7 @@ def words(text: str) -> str:
 def plain(text: str) -> str:
     """Words as HTML in which nothing is drawn: for a place that has pictures of its own."""
     held = SIGNED.sub("\u00a0\\1\u00a0", MINUS.sub("−", escape(text, quote=False)))
+    held = PERCENT.sub("\u00a0", held)
     held = NUMBERED.sub("\\1\u00a0", held).replace("\u00a0-\u00a0", "\u00a0−\u00a0")
     held = INDEXED.sub(_indexed, held).replace("log2 ", "log<sub>2</sub>\u00a0")
     held = POWER.sub(_raised, held)
