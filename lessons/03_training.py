@@ -877,7 +877,7 @@ print(f"a fall of {fall.mean():.5f} ± {error:.5f}, {share:.0%}")
 #
 # Here is your run beside that of the weights that come with the package: a wider
 # network, and more patience. Both losses are without labels; theirs is on MNIST. Both
-# axes are logarithmic: there a curve that looked flat is seen to fall on. Where it goes up,
+# axes are logarithmic: there a curve that looked flat still falls. Where it goes up,
 # the learning rate was raised again.
 
 # %%

@@ -83,7 +83,7 @@ show_table(f"Distance to the nearest of {len(known):,} training digits",
             for name, d in (("20 drawn", of_drawn), ("held out", of_unseen))])
 say("So it is as near as any digit is to others." if mnist else
     "The digits that you have are themselves drawn by this network, and it was not trained on "
-    "them. For the true question get MNIST; by `ddpm-tutor evaluate` the median of 1,000 drawn "
+    "them. For the true question get MNIST; by ddpm-tutor evaluate the median of 1,000 drawn "
     "digits is 8.55 there, and that of real test digits 8.79.")
 assert of_drawn.min() > 0.5 * of_unseen.quantile(0.01)
 
