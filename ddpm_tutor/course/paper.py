@@ -26,7 +26,8 @@ SPELLED = {
 FACTS = re.compile(r"^\*\*[^*]+:\*\*.*?(?:\n\n|\Z)", re.MULTILINE | re.DOTALL)
 # how the ledger's numbers were found
 MEASURED = (
-    "Each effect was measured with this tutor's weights, on digits. In brackets: 95 % intervals."
+    "Each effect was measured with this tutor's weights, on digits. "
+    "In brackets and behind ±: 95 % intervals."
 )
 # pieces as lessons name them: Eq. 11, Alg. 2, Algorithm 2, Fig. 6, Table 1; (11) after a formula;
 # none of another paper, which stands behind its year

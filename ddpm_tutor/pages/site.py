@@ -131,7 +131,7 @@ def lessons_table(lessons: Mapping[str, Lesson]) -> str:
         points = worth(lesson)
         title = _linked(name, lesson.title)
         asked = len(questions(lesson))
-        about = f"{asked} questions" + f", {points:g} points" * bool(points)
+        about = f"{asked} questions" + f", {points:g}&nbsp;points" * bool(points)
         goal = lesson.fact("Goal").removeprefix("at the end you can ")
         rows.append(
             (str(lesson.number), f"{title}<br><span class='dim'>{words(goal)}</span>",
