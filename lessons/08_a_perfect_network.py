@@ -564,7 +564,7 @@ ask_choice(
 # %%
 clouds = [sheet_of(x) for pair in results.values() for x in pair]
 show_images(torch.cat(clouds), "20 calls, and 100 calls",
-            ["Algorithm 2", "Langevin"] * 2, columns=2)
+            ["Algorithm 2", "Langevin"] * 2)
 show_table("Mean distance to the nearest point",
            ["calls", "Algorithm 2", "Langevin"],
            [(n, *map(from_cloud, pair)) for n, pair in results.items()])

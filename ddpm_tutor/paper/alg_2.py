@@ -141,14 +141,14 @@ assert all(abs(spread[i] - forward[i]) < 0.1 for i in chain)
 
 # %%
 names = {"no_noise": "no z", "one_z": "one z", "clamped": "x_t clamped"}
-pictures, captions = [chain[0].x_t[:3].cpu()], ["right"] * 3
-for name, caption in names.items():
+pictures = [chain[0].x_t[:3].cpu()]
+for name in names:
     wrong = find_bug(name).draw(trained, None, options, seed=seed,
                                 indices=range(3))
     pictures.append(last(wrong).cpu())
-    captions += [caption] * 3
-show_images(torch.cat(pictures), "The right chain, and three wrong ones",
-            captions, columns=3)
+show_images(torch.stack(pictures, dim=1).flatten(0, 1),
+            "The right chain, and three wrong ones",
+            ["right", *names.values()] * 3, columns=4)
 bright = [(x > 0).float().mean().item() for x in pictures]
 show_table("Bright pixels", ["", "share"], [
     (name, f"{b:.0%}") for name, b in zip(["right", *names.values()], bright,
