@@ -36,6 +36,7 @@ NAMED = re.compile(
     r"\b(?P<kind>Eq|Alg|Algorithm|Fig|Figure|Table)s?\.? (?P<number>\d{1,2})\b"
     r"(?P<more>(?:(?:, | and | to )\d{1,2}\b(?!\.\d))*)"
 )
+SECTION = re.compile(r"\b(?:Section (\d(?:\.\d)?)|Appendix ([A-D]))\b")
 # a number that stands apart, behind a formula; a line of code may end in `flatten(1)`
 BESIDE = re.compile(r"^    .*  \((\d{1,2})\)\s*$", re.MULTILINE)
 
@@ -283,6 +284,8 @@ def _named(text: str) -> Iterator[tuple[int, str]]:
             numbers += range(first, int(number) + 1)
         for number in numbers:
             yield found.start(), f"{kind or found['kind'].lower()} {number}"
+    for found in SECTION.finditer(text):
+        yield found.start(), f"sec {found[1] or found[2]}"
     for found in BESIDE.finditer(text):
         yield found.start(), f"eq {found[1]}"
 
