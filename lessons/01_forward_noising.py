@@ -23,7 +23,7 @@
 # it shows. From the next step on, the key `s` shows the source of a function
 # that a step used. In the terminal `ddpm-tutor lessons` counts your points.
 #
-# The first cell holds this lesson's parameters. You can change them:
+# The cell below holds this lesson's parameters. You can change them:
 # `ddpm-tutor lesson 1 --set digit=3`.
 
 # %% tags=["parameters"]

@@ -877,7 +877,7 @@ print(f"a fall of {fall.mean():.5f} ± {error:.5f}, {share:.0%}")
 #
 # Here is your run beside that of the weights that come with the package: a wider
 # network, and more patience. Both losses are without labels; theirs is on MNIST. Both
-# axes are logarithmic: there a curve that looked flat is seen to fall on. Where it goes up,
+# axes are logarithmic: there a curve that looked flat still falls. Where it goes up,
 # the learning rate was raised again.
 
 # %%
@@ -912,7 +912,8 @@ strip = load_film_strip()
 epochs = (0, 1, 5, 20, end)
 drawn = [strip.images[strip.epochs.index(epoch)] for epoch in epochs]
 rows = torch.cat([ten[[digit]] for digit in (0, 5) for ten in drawn])
-show_images(rows, "0 and 5", [moment_name(epoch) for epoch in epochs] * 2)
+show_images(rows, "0 and 5", [moment_name(epoch) for epoch in epochs] * 2,
+            columns=len(epochs))
 _ = save_strip(strip)
 
 # %% [markdown]

@@ -788,7 +788,7 @@ say("The network was never shown so calm an x_t. With it the chain slides to the
 # it. Try `eta = 1.0`: noise again. Say first how alike the drawings will be.
 
 # %% tags=["change"]
-eta = 0.0  # noise in each step, from 0 to 1, Algorithm 2's with β̃'
+eta = 0.0  # noise in each step, from 0 to 1; 1 is Algorithm 2 with β̃'
 
 # %%
 from ddpm_tutor import sample

@@ -326,7 +326,8 @@ for budget, n in zip(budgets, sides, strict=True):
 strip = torch.stack([after(b, guesses) for b in budgets], dim=1)  # (N, 5)
 show_images(torch.cat([strip[one], *(t[one:one + 1] for t in thumbnails)]),
             "what is seen, then thumbnails",
-            [f"{b} bits" for b in (*budgets, *(n * n for n in sides))])
+            [f"{b} bits" for b in (*budgets, *(n * n for n in sides))],
+            columns=len(budgets))
 show_table("RMSE, all digits", ["bits", "the chain", "bits", "thumbnail"],
            rows)
 nearer = sum(chain < other for _, chain, _, other in rows)

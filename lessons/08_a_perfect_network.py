@@ -24,7 +24,7 @@
 cloud = "moons"  # moons, spiral or digit
 digit = 3  # whose outline cloud=digit takes
 known = 10_000  # how many digits the exact denoiser knows, from 100 to 50,000
-count = 100  # how many digits to measure, from 10 to 100; a fifth is drawn
+count = 100  # digits to measure, from 10 to 100; a fifth as many are drawn
 train_steps = 1000  # of a small network, on ten digits, from 1 to 10,000
 seed = 0  # another seed: another cloud, other digits, other noise
 device = "auto"  # auto, cpu, cuda or mps

@@ -76,8 +76,8 @@ def rms(x):
 #
 # We do that with one digit, at three t. From each x_t we go back four times: the same
 # `x_t`, the same network without a label, but other noise z in the steps. That is
-# Fig. 7 of the paper. And two runs beside each other, from one `x_750`, that differ in
-# the seed of z alone.
+# Fig. 7 of the paper. Then two runs from one `x_750` stand beside each other: they
+# differ in the seed of z alone.
 
 # %%
 def noisy(x_0, t, eps):

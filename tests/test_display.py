@@ -19,7 +19,15 @@ from ddpm_tutor.science.sampling import SamplingOptions, draw, sample
 from ddpm_tutor.science.schedule import linear_schedule
 from ddpm_tutor.science.unet import UNet
 from ddpm_tutor.screen.curves import Curves
-from ddpm_tutor.screen.images import GLYPHS, SHADES, TERMINAL_GREYS, _mixed, render_images, resized
+from ddpm_tutor.screen.images import (
+    GLYPHS,
+    SHADES,
+    TERMINAL_GREYS,
+    Images,
+    _mixed,
+    render_images,
+    resized,
+)
 from ddpm_tutor.screen.values import (
     DataTable,
     column_of,
@@ -138,6 +146,18 @@ def test_more_colours_give_their_own_greys(in_color, color_system: str, greys: i
 def test_where_blocks_cannot_be_written_pictures_are_letters(in_color) -> None:
     characters, looks = ramp("truecolor", "ascii")
     assert set(characters) == set(SHADES) and not {style for _, style in looks} - {""}
+
+
+@pytest.mark.parametrize(("width", "columns"), [(80, 4), (120, 4), (200, 4), (40, 2)])
+def test_pictures_of_a_grid_break_as_its_rows_do_where_there_is_room(
+    width: int, columns: int
+) -> None:
+    names = [f"t{n}" for n in range(12)]
+    in_rows = Images(torch.zeros(12, 1, 32, 32), "", names, columns=4)
+    rows = [
+        row for line in shown(in_rows, width).splitlines() if (row := re.findall(r"t\d+", line))
+    ]
+    assert rows == [names[n : n + columns] for n in range(0, 12, columns)]
 
 
 @pytest.mark.parametrize("width", [40, 80, 120])

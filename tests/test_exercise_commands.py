@@ -66,6 +66,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
         ("ex2_folder", "a folder"),
         ("2/", "a folder"),
         ("ex99.py", "no exercise ex99.py"),
+        ("half_of_one.py", "half_of_one.py is no exercise: that has the cells start, solution"),
     ],
 )
 def test_what_is_no_python_file_is_not_taken_for_another_one(
@@ -73,6 +74,7 @@ def test_what_is_no_python_file_is_not_taken_for_another_one(
 ) -> None:
     (folder / "ex2_folder").mkdir()
     (folder / "2").mkdir()
+    (folder / "half_of_one.py").write_text("# %% start\ndef f(x): ...\n", encoding="utf-8")
     right = solve(2, folder)  # the file that must not be checked in its place
     assert says in tutor("exercise", "check", name, code=2)
     assert not load_progress().exercise("ex2_closed_form").passed and right.exists()

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import pytest
 
-from ddpm_tutor.course.formula_blocks import display, rows, table
+from ddpm_tutor.course.formula_blocks import display, rows, table_of
 from ddpm_tutor.course.formulas import Untranslatable, inline, latex
 from ddpm_tutor.course.lesson import Lesson, all_lessons
 from ddpm_tutor.course.paper import all_entries, symbols
@@ -76,11 +76,13 @@ def test_mathtext_takes_the_formulas() -> None:
 
 
 def test_what_is_code_stays_code() -> None:
-    for code in ("steps", "--set", "ddpm-tutor gif --digit 7", "take(x_t)", "torch.randn", "010"):
+    for code in ("steps", "--set", "ddpm-tutor gif --digit 7", "take(x_t)", "torch.randn", "010",
+                 "T = 50", "w = 1.0", "beta_T = 0.1"):  # fmt: skip
         assert inline(code) is None
     for code in (
         "t",
         "x_0",
+        "x_0 = -1",
         "q / p",
         "-log2 p",
         "β_1000",
@@ -207,5 +209,9 @@ def test_a_picture_of_a_formula_says_its_line_and_takes_the_colour_around_it() -
 def test_a_table_stays_a_table() -> None:
     block = "             IS      FID\n    mean     8.06   13.22\n    plain    unstable\n"
     assert rows(block) is None
-    assert table(block) == [["", "IS", "FID"], ["mean", "8.06", "13.22"], ["plain", "unstable", ""]]
-    assert table("    x = 1    (2)\n    y = 2\n    z = 3\n") is None
+    assert table_of(block) == [
+        ["", "IS", "FID"],
+        ["mean", "8.06", "13.22"],
+        ["plain", "unstable", ""],
+    ]
+    assert table_of("    x = 1    (2)\n    y = 2\n    z = 3\n") is None

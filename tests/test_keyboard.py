@@ -314,6 +314,7 @@ except KeyboardInterrupt:
 """
 
 
+@pytest.mark.slow
 @on_a_terminal
 @pytest.mark.parametrize(
     ("asks", "prompt"),

@@ -254,6 +254,11 @@ def test_a_lesson_says_from_where_to_where_its_numbers_go_and_refuses_others(
                     check_against(known, {name: nonsense}, "This step", ends)
 
 
+def test_bounds_are_of_numbers_alone() -> None:
+    known, ends = {"cloud": "moons"}, {"cloud": ("1", "3")}  # "# the figures from 1 to 3"
+    check_against(known, {"cloud": "spiral"}, "This step", ends)
+
+
 def test_lesson_1_measures_when_a_digit_is_lost() -> None:
     named = ["Setting up", "The data", "From -1 to +1", "One step of noise"]
     found = run_steps(all_lessons()[0], [*named, "When is the digit lost?"], 5)

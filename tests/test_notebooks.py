@@ -295,6 +295,7 @@ def test_answers_in_a_plain_file_that_is_open_as_a_notebook_count_as_well(
         ask_choice("A question of nobody?", options, answer=1)
         assert load_progress().lessons == {}
         ask_choice("Which?", options, answer=1, part=asked.part, points=asked.points)
+        ask_choice("One more of nobody?", options, answer=1)
     assert load_progress().lesson(lesson.key).answers == {asked.part: True}
     assert answers.take("A question of nobody?", True, "b") is True
 

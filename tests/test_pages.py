@@ -253,6 +253,7 @@ def test_words_and_code_are_escaped_and_indices_are_set() -> None:
     assert "<sub>500</sub>" in words("x_500") and "<sub>θ</sub>" in words("ε_θ")
     assert words("x_τ, t_prev") == "<i>x</i><sub>τ</sub>, <i>t</i><sub>prev</sub>"
     assert words("at -1: -log2 p, a t-1") == "at −1: −log<sub>2</sub>\u00a0p, a t-1"
+    assert words("99.7 (99.5-99.8) % of 5 %") == "99.7 (99.5-99.8)\u00a0% of 5\u00a0%"
     assert words("2^100").endswith(">100</sup>") and words("-√ᾱ_t").startswith("−<svg")
     assert words("sample -n 4 --set a=1") == (
         'sample -n 4 <span style="white-space:nowrap">--set</span> a=1'
@@ -289,6 +290,8 @@ def test_pictures_stand_in_full_rows() -> None:
     ]  # fmt: skip
     html = to_html([Images(torch.zeros(6, 1, 8, 8), "six", ["a caption"] * 6)])
     assert 'style="--columns:6;--few:3"' in html
+    html = to_html([Images(torch.zeros(12, 1, 8, 8), "three rows", columns=4)])
+    assert 'style="--columns:4;--few:4"' in html
 
 
 def test_titles_stand_above_whatever_is_shown(page: Path) -> None:

@@ -106,11 +106,14 @@ def test_what_is_no_piece_gets_one_clear_line(typed: str) -> None:
 
 def test_pieces_are_recognised_in_the_words_of_a_lesson() -> None:
     text = "Eq. 3 to 5, then Eqs. 8 and 12; Alg. 2, Algorithm 1\n\n    x = y      (14)\n"
+    text += "(Section 3.2, Appendix B) "
     text += "Table 2: with Eq. 14, 3.17\n"  # an FID
     text += "        a, b = a.flatten(1), b.flatten(2)\n"  # code
     assert pieces_named(text) == [
-        "eq 3", "eq 4", "eq 5", "eq 8", "eq 12", "alg 2", "alg 1", "eq 14", "table 2",
+        "eq 3", "eq 4", "eq 5", "eq 8", "eq 12", "alg 2", "alg 1", "eq 14", "sec 3.2", "sec B",
+        "table 2",
     ]  # fmt: skip
+    assert pieces_named("Song et al. 2020, Eq. 16 and Ho and Salimans 2022 (Eq. 6)") == []
     assert [entry.key for entry in entries_named("Eq. 18, Eq. 99")] == ["eq 17"]
 
 

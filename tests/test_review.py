@@ -302,7 +302,9 @@ def test_options_are_dealt_anew_where_a_question_is_asked_again() -> None:
     ("reply", "told"),
     [
         ("Yes. One t a picture.", "One t a picture."), ("Yes: all of it.", "All of it."),
-        ("Yes: x_0 is known.", "x_0 is known."), ("Yes, by far.", "By far."),
+        ("Yes: x_0 is known.", "x_0 is known."),
+        ("Yes. v asks for it.", "v asks for it."), ("Yes: a half.", "A half."),
+        ("Yes, by far.", "By far."),
         ("so it is", "so it is"), ("Yesterday.", "Yesterday."),
     ],
 )  # fmt: skip

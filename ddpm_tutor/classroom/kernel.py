@@ -44,15 +44,17 @@ class AnswersOfAFile:
     """
 
     def __init__(self) -> None:
-        self.bookmark: Bookmark | None = None  # in the lesson of the last question that was known
+        self.bookmark: Bookmark | None = None  # in the lesson of the last question
 
     def take(self, question: str, right: bool, text: str) -> bool:
         """Keeps an answer in the learner's progress; whether its points are earned."""
-        for lesson in all_lessons():
-            asked = question in (each.key for each in questions(lesson))
-            if asked and (self.bookmark is None or self.bookmark.name != lesson.key):
-                self.bookmark = Bookmark(lesson.key)
-        return self.bookmark.answered(question, right, text) if self.bookmark else right
+        asked = (each for each in all_lessons() if question in {q.key for q in questions(each)})
+        lesson = next(asked, None)
+        if lesson is None:
+            return right
+        if self.bookmark is None or self.bookmark.name != lesson.key:
+            self.bookmark = Bookmark(lesson.key)
+        return self.bookmark.answered(question, right, text)
 
 
 class NotebookSession(Session):

@@ -171,9 +171,19 @@ def show(value: Any, title: str | None = None, captions: Sequence[str] | None = 
         session.print(Value(as_it_is_now(value), title, captions))
 
 
-def show_images(images: Tensor, title: str, captions: Sequence[str] | None = None) -> None:
-    """Shows a batch of images, (N, 1, H, W), under a title, without statistics."""
-    current().print(Images(as_it_is_now(images), title, captions))
+def show_images(
+    images: Tensor,
+    title: str,
+    captions: Sequence[str] | None = None,
+    *,
+    columns: int | None = None,
+) -> None:
+    """Shows a batch of images, (N, 1, H, W), under a title, without statistics.
+
+    Args:
+        columns: how many stand in a row, where they form a grid.
+    """
+    current().print(Images(as_it_is_now(images), title, captions, columns))
 
 
 def as_it_is_now(value: Any) -> Any:

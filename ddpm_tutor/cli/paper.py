@@ -310,7 +310,7 @@ def say_ledger(console: Console, name: str) -> None:
     Raises:
         UsageError: there is no line of that name.
     """
-    from ddpm_tutor.course.paper import ledger
+    from ddpm_tutor.course.paper import MEASURED, ledger
     from ddpm_tutor.screen.prose import Sentence
 
     lines = [line for line in ledger() if name in ("", line.name)]
@@ -319,7 +319,7 @@ def say_ledger(console: Console, name: str) -> None:
         raise UsageError(f"The ledger has no line {name!r}. It has: {names}.")
     if not name:
         console.print(Text("Where code differs from the paper's text", "bold"))
-        console.print(Sentence("Each effect was measured with this tutor's weights, on digits."))
+        console.print(Sentence(MEASURED))
     for line in lines:
         console.print()
         console.print(Text.assemble((line.name, "bold cyan"), f"  {line.title}"))

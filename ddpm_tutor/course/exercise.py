@@ -297,6 +297,11 @@ def find_exercise(name: str) -> Exercise:
         if found and int(found[1]) == exercise.number:
             return checked_code(exercise)
     refuse_left_out(found[1] if found else "", left_out)
+    if not found and path.is_file():
+        raise UsageError(
+            f"{name} is no exercise: that has the cells start, solution and check.\n"
+            "The name of your own file for one begins with its number, as in ex3_mine.py."
+        )
     raise UsageError(
         f"There is no exercise {name}. Choose from 1 to {exercises[-1].number}; "
         "see: ddpm-tutor exercise"

@@ -95,7 +95,7 @@ def _may_be_cut(line: str, at: int, sign: str) -> bool:
     return True
 
 
-def table(block: str) -> list[list[str]] | None:
+def table_of(block: str) -> list[list[str]] | None:
     """The cells of a block that is a table, the names of its columns first; None for any other."""
     lines = [line.rstrip() for line in textwrap.dedent(block).splitlines() if line.strip()]
     if CODE.search("\n".join(lines)) or not _is_table(lines):

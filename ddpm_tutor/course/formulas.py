@@ -301,8 +301,11 @@ def latex(formula: str, fractions: bool = True) -> str:
 def inline(code: str) -> str | None:
     r"""The LaTeX of what stands in backticks within prose; None where it is code, or a command.
 
-    It is a formula where it has a sign of mathematics, or letters alone.
+    It is a formula where it has a sign of mathematics, or letters alone. What a learner may type,
+    such as `T = 50`, is code.
     """
+    if re.fullmatch(r"[A-Za-z] = [-\d.]+", code):
+        return None
     letters = re.sub(r"_(\{[^}]*\}|\w+)", "", code)
     signs = re.search(r"[^\W\d_a-zA-Z]|[√∫∇½²·‖≈≤∝→←]", code)
     named = re.search(r"(?<![\w.])[A-Za-z](?!\w)|\blog", letters)

@@ -338,7 +338,15 @@ def check_against(
             raise UsageError(f"{whose} has no parameter {name!r}. It has: {', '.join(known)}.")
     values = dict(known)
     override_parameters(values, settings)
-    for name, (low, high) in bounds.items():
-        numbers = (float(end.replace(",", "")) for end in (low, high))
-        if name in settings and not next(numbers) <= values[name] <= next(numbers):
+    for name in settings:
+        value = values[name]
+        if name not in bounds or not isinstance(value, int | float):
+            continue
+        low, high = bounds[name]
+        if not as_number(low) <= value <= as_number(high):
             raise UsageError(f"{name} must be from {low} to {high}; {settings[name]!r} is not.")
+
+
+def as_number(text: str) -> float:
+    """A number of a comment, such as 10,000."""
+    return float(text.replace(",", ""))

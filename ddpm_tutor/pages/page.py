@@ -161,7 +161,7 @@ def _where(title: str, links: Sequence[Link]) -> str:
 
 def _footer(typed: str, links: Sequence[Link]) -> str:
     around = "".join(
-        f'<a href="{link.href}">{escape(link.kind)}: {escape(link.title)}</a>' for link in links
+        f'<a href="{link.href}">{escape(link.kind)}: {words(link.title)}</a>' for link in links
     )
     return (
         f'<p class="links">{around}</p>'

@@ -155,8 +155,12 @@ def _facts(found: Statistics, value: Tensor) -> str:
     return f"<dl>{rows}</dl>{drawn}"
 
 
-def _pictures(images: Tensor, title: str, captions: list[str]) -> str:
-    """Pictures side by side, each with its caption and with words in its place."""
+def _pictures(images: Tensor, title: str, captions: list[str], columns: int | None = None) -> str:
+    """Pictures side by side, each with its caption and with words in its place.
+
+    Args:
+        columns: how many stand in a row, where they form a grid.
+    """
     drawn = []
     pixels = as_uint8(images).numpy()
     for number_, image in enumerate(pixels):
@@ -172,7 +176,8 @@ def _pictures(images: Tensor, title: str, captions: list[str]) -> str:
     count = len(pixels)
     long = any(len(caption) > MAX_CAPTION for caption in captions)
     # on a telephone fewer, where they do not all fit, or their captions do not
-    columns, few = columns_of(count, (5, 6, 4, 3)), columns_of(count, (3, 2) if long else (5, 3, 4))
+    few = columns or columns_of(count, (3, 2) if long else (5, 3, 4))
+    columns = columns or columns_of(count, (5, 6, 4, 3))
     kind = " alone" if count == 1 else " long" * long
     style = f"--columns:{columns};--few:{few}"
     return f'<div class="pictures{kind}" style="{style}">{"".join(drawn)}</div>'
@@ -187,7 +192,7 @@ def columns_of(count: int, choices: Sequence[int]) -> int:
 
 @piece.register
 def _(shown: Images) -> str:
-    drawn = _pictures(shown.images, shown.title, list(shown.captions or []))
+    drawn = _pictures(shown.images, shown.title, list(shown.captions or []), shown.columns)
     return f'<figure class="images">{_title(shown.title)}{drawn}</figure>\n'
 
 

@@ -7,6 +7,7 @@ from html import escape
 
 from ddpm_tutor.course.lesson import Lesson
 from ddpm_tutor.course.paper import (
+    MEASURED,
     Entry,
     all_entries,
     conventions,
@@ -21,28 +22,11 @@ from ddpm_tutor.course.search import functions
 from ddpm_tutor.files import came_along
 from ddpm_tutor.learner.points import worth
 from ddpm_tutor.pages.page import HOME, shell
-from ddpm_tutor.pages.words import one_line, words
+from ddpm_tutor.pages.words import one_line, table, words
 
 # in a name of a symbol: what stands beside the code, and what is code among words
 APART = re.compile(r"(, |; |: | or )(?![^()\[\]]*[)\]])")
 CODE = re.compile(r"\.?\b[a-z]\w*\([^()]*\)|\b[a-z]\w*_[a-z]{3,}(?:=\"\w+\")?")
-
-
-def table(
-    head: Iterable[str], rows: Iterable[Iterable[str]], label: str, *, stacked: bool = False
-) -> str:
-    """A table of words that are HTML already.
-
-    Args:
-        stacked: whether the cells of a row stand below each other on a telephone.
-    """
-    heads = "".join(f'<th scope="col">{name}</th>' for name in head)
-    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
-    return (
-        f'<div class="wide" data-label="{escape(label)}">'
-        f'<table class="entries{" stacked" * stacked}"><thead><tr>{heads}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>\n"
-    )
 
 
 def facts_table(facts: Iterable[tuple[str, str]]) -> str:
@@ -72,7 +56,7 @@ def links_of(entry: Entry, lessons: dict[int, Lesson], *, linked: bool) -> str:
         for name, symbol in mine
     ]
     head = ("Symbol", "Meaning", "In code")
-    html = table(head, rows, "Symbols", stacked=True) if rows else ""
+    html = table(head, rows, "Symbols", "entries stacked") if rows else ""
 
     def anchor(href: str, text: str) -> str:
         return f'<a href="{href}">{words(text)}</a>' if linked else words(text)
@@ -117,7 +101,9 @@ def index_page(lessons: Mapping[str, Lesson], course: str = "") -> str:
         mine = [by_key[key] for key in section.entries if key in by_key]
         items = [(_linked(e.page.path.stem, e.name), words(e.title)) for e in mine]
         head = f"<h3>{escape(section.name)} {words(section.title)}</h3><p>{words(section.says)}</p>"
-        paper.append(head + (table(("Entry", "What it is"), items, section.name) if items else ""))
+        paper.append(
+            head + (table(("Entry", "What it is"), items, section.name, "entries") if items else "")
+        )
     main = f"""\
 <section class="step"><h1><span class="kind">ddpm-tutor</span>How diffusion models work,
 step by step</h1>
@@ -145,14 +131,14 @@ def lessons_table(lessons: Mapping[str, Lesson]) -> str:
         points = worth(lesson)
         title = _linked(name, lesson.title)
         asked = len(questions(lesson))
-        about = f"{asked} questions" + f", {points:g} points" * bool(points)
+        about = f"{asked} questions" + f", {points:g}&nbsp;points" * bool(points)
         goal = lesson.fact("Goal").removeprefix("at the end you can ")
         rows.append(
             (str(lesson.number), f"{title}<br><span class='dim'>{words(goal)}</span>",
              f'{lesson.fact("Time")}<br><span class="dim">{about}</span>'
              f'<br><span class="dim" data-score-of="{name}"></span>')
         )  # fmt: skip
-    return table(("", "Lesson", "Time"), rows, "Lessons")
+    return table(("", "Lesson", "Time"), rows, "Lessons", "entries")
 
 
 def _linked(name: str, text: str) -> str:
@@ -184,7 +170,7 @@ def symbols_page() -> str:
     notes = "".join(f"<li>{one_line(line)}</li>" for line in conventions())
     main = (
         '<section class="step"><h1><span class="kind">The paper</span>Symbols</h1>'
-        f"{table(('Symbol', 'Meaning', 'In code'), rows, 'Symbols', stacked=True)}"
+        f"{table(('Symbol', 'Meaning', 'In code'), rows, 'Symbols', 'entries stacked')}"
         f"<h2>How the codes count</h2><ul>{notes}</ul></section>"
     )
     return shell("symbols", "Symbols", main, where=f"{HOME}Symbols", footer=_footer())
@@ -203,8 +189,7 @@ def ledger_page() -> str:
         parts.append(title + facts_table(facts.items()))
     main = (
         '<section class="step"><h1><span class="kind">The paper</span>Where code differs from the '
-        "text</h1><p>Each effect was measured with this tutor's weights, on digits.</p>"
-        f"{''.join(parts)}</section>"
+        f"text</h1><p>{words(MEASURED)}</p>{''.join(parts)}</section>"
     )
     return shell("ledger", "The ledger", main, where=f"{HOME}Ledger", footer=_footer())
 

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from html import escape
 from typing import Any
 
@@ -11,7 +12,7 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
-from ddpm_tutor.course.formula_blocks import rows, table
+from ddpm_tutor.course.formula_blocks import rows, table_of
 from ddpm_tutor.course.formulas import inline
 from ddpm_tutor.pictures.formulas import block_svg, formula_svg
 
@@ -19,12 +20,8 @@ INDEX = r"\{[^{}]*\}|simple|prev|KL|\d+|[A-Za-zθτφ][\u0300-\u036f]?"
 # a letter with an index: x_0, β_{t-1}, ᾱ_500; no name of code, such as x_0_hat
 INDEXED = re.compile(rf"(?<![\w.])([^\W\d_][\u0300-\u036f]?)_({INDEX})(?![^\W²])")
 MARKED = r"(?:[^\W\d_][\u0302-\u0304]|ᾱ)"  # ᾱ may be one sign
-ACCENTED = re.compile(rf"{MARKED}")
-MARKS = {
-    "\u0302": "ˆ",
-    "\u0303": "˜",
-    "\u0304": "¯",
-}  # as signs of their own, as high as above an x
+ACCENTED = re.compile(MARKED)
+MARKS = {"\u0302": "ˆ", "\u0303": "˜", "\u0304": "¯"}  # as signs of their own, above an x
 # a root, or a letter with a bar, tilde or hat, is drawn: in many fonts the bar is out of its place
 DRAWN = re.compile(
     rf"√(?:\((?:[^()]|\([^()]*\))*\)|\d+(?:\.\d+)?(?!\w)|(?:{MARKED}|[^\W\d_])(?:_(?:{INDEX}))?(?![^\W²]))"
@@ -32,6 +29,7 @@ DRAWN = re.compile(
 )
 # no line ends at these blanks
 SIGNED = re.compile(r" ([-+=≈]|&[lg]t;) ")
+PERCENT = re.compile(r"(?<=[\d)]) (?=%)")
 NUMBERED = re.compile(r"\b(Eqs?\.|Alg\.|Fig\.|Table|Section|[Ll]essons?) (?=\d)")
 # a minus before a number, a root or a symbol (it may be drawn); no dash of an option or a word
 MINUS = re.compile(r"(?<![\w)\]}\-])-(?=\d|log|√|[^\x00-\x7f]|[A-Za-z]_|\Z)")
@@ -53,6 +51,7 @@ def words(text: str) -> str:
 def plain(text: str) -> str:
     """Words as HTML in which nothing is drawn: for a place that has pictures of its own."""
     held = SIGNED.sub("\u00a0\\1\u00a0", MINUS.sub("−", escape(text, quote=False)))
+    held = PERCENT.sub("\u00a0", held)
     held = NUMBERED.sub("\\1\u00a0", held).replace("\u00a0-\u00a0", "\u00a0−\u00a0")
     held = INDEXED.sub(_indexed, held).replace("log2 ", "log<sub>2</sub>\u00a0")
     held = POWER.sub(_raised, held)
@@ -76,13 +75,14 @@ def _indexed(found: re.Match[str]) -> str:
 
 def formula(block: str) -> str:
     """An indented block of prose: formulas, or an algorithm; as it stands where it is neither."""
+    found = rows(block)
+    if found is None and (cells := table_of(block)):
+        head, *body = [[words(cell) for cell in row] for row in cells]
+        return table(head, body)
     try:
-        found = rows(block)
         drawn = found and block_svg([(row.cells, row.number) for row in found], block.strip())
-    except ValueError:  # a sign that the notation, or mathtext, does not have
+    except ValueError:  # a sign that mathtext does not have
         drawn = None
-    if found is None and (cells := table(block)):
-        return _table(cells)
     if not drawn:
         return f'<pre class="formula">{spaced(block.rstrip())}</pre>\n'
     formulas, numbers = drawn
@@ -90,16 +90,19 @@ def formula(block: str) -> str:
     return f'<div class="formula"><div class="scrolled">{formulas}</div>{beside}</div>\n'
 
 
-def _table(rows: list[list[str]]) -> str:
-    """A table; its first row is its head."""
-    lines = [
-        "".join(f"<{kind}>{words(cell)}</{kind}>" for cell in row)
-        for kind, row in zip(["th", *["td"] * len(rows)], rows, strict=False)
-    ]
-    body = "".join(f"<tr>{line}</tr>" for line in lines[1:])
+def table(
+    head: Iterable[str], rows: Iterable[Iterable[str]], label: str = "", kind: str = ""
+) -> str:
+    """A table of words that are HTML already.
+
+    Args:
+        label: what it is of, for a screen reader; kind: its classes.
+    """
+    heads = "".join(f'<th scope="col">{name}</th>' for name in head)
+    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
     return (
-        f'<div class="wide"><table><thead><tr>{lines[0]}</tr></thead><tbody>{body}</tbody>'
-        "</table></div>\n"
+        f'<div class="wide" data-label="{escape(label)}"><table class="{kind}"><thead>'
+        f"<tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>\n"
     )
 
 

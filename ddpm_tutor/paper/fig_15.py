@@ -83,7 +83,7 @@ show_table(f"Distance to the nearest of {len(known):,} training digits",
             for name, d in (("20 drawn", of_drawn), ("held out", of_unseen))])
 say("So it is as near as any digit is to others." if mnist else
     "The digits that you have are themselves drawn by this network, and it was not trained on "
-    "them. For the true question get MNIST; by `ddpm-tutor evaluate` the median of 1,000 drawn "
+    "them. For the true question get MNIST; by ddpm-tutor evaluate the median of 1,000 drawn "
     "digits is 8.55 there, and that of real test digits 8.79.")
 assert of_drawn.min() > 0.5 * of_unseen.quantile(0.01)
 
@@ -100,7 +100,7 @@ def rows_of(which):
     return rows.flatten(0, 1)  # (12, 1, 32, 32)
 
 names = ["drawn", "nearest", "second", "third"] * 3
-show_images(rows_of(which), "nearest in pixels", names)
+show_images(rows_of(which), "nearest in pixels", names, columns=4)
 
 # %% [markdown]
 # ## The figure, in what a network sees
@@ -116,7 +116,7 @@ def seen(images):
 
 features = seen(known[:2000])
 which = torch.cdist(seen(few), features).topk(3, largest=False).indices
-show_images(rows_of(which), "nearest in features", names)
+show_images(rows_of(which), "nearest in features", names, columns=4)
 
 # %% [markdown]
 # ## What copying would look like
@@ -134,7 +134,7 @@ copies = last(sample(copier, schedule.to("cpu"), x_T,
 of_copies, which = nearest(copies)
 show_images(torch.cat([copies, known[which[:, 0]]]),
             "drawn from 300 known digits, and their nearest",
-            ["drawn"] * 4 + ["nearest"] * 4)
+            ["drawn"] * 4 + ["nearest"] * 4, columns=4)
 print("distances: " + ", ".join(f"{d:.2f}" for d in of_copies[:, 0]))
 assert of_copies.max() < 0.3 * of_unseen.median()
 say("That is the row that one looks for in Fig. 15, and does not find. So what keeps our "

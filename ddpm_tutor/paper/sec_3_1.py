@@ -129,7 +129,8 @@ for T in (1000, 500, 300):
                    t_start=T, x_t=four, generator=noise)
     drawn.append(last(chain).cpu())
 show_images(torch.cat(drawn), "Pure noise, taken for x_1000, x_500, x_300",
-            [f"from x_{T}" for T in (1000, 500, 300) for _ in range(4)])
+            [f"from x_{T}" for T in (1000, 500, 300) for _ in range(4)],
+            columns=4)
 bright = [(x > 0).float().mean().item() for x in drawn]
 show_table("Bright pixels", ["pure noise taken for", "share", "L_T, bits"], [
     (f"x_{T}", f"{share:.0%}", f"{by_T[T]:.2f}")

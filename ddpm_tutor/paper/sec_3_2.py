@@ -140,7 +140,8 @@ for variance in ("beta", "beta_tilde"):
     few = SamplingOptions(steps=20, variance=variance)
     drawn.append(last(draw(model, schedule, None, few,
                            seed=seed, indices=range(4))))
-show_images(torch.cat(drawn), "20 steps", ["σ² = β"] * 4 + ["σ² = β̃"] * 4)
+show_images(torch.cat(drawn), "20 steps", ["σ² = β"] * 4 + ["σ² = β̃"] * 4,
+            columns=4)
 grain = [(x[:, :, :4] + 1).abs().mean().item() for x in drawn]
 print(f"off black in the top rows: β {grain[0]:.3f}, β̃ {grain[1]:.3f}")
 assert grain[0] > grain[1]
@@ -189,6 +190,6 @@ shown = [last(bug.draw(trained, None, SamplingOptions(steps=50), seed=seed,
                        wrong=wrong, indices=range(4)))
          for wrong in (False, True)]
 show_images(torch.cat(shown), "σ_t z, and σ_t² z",
-            ["σ_t z"] * 4 + ["σ_t² z"] * 4)
+            ["σ_t z"] * 4 + ["σ_t² z"] * 4, columns=4)
 bright = [(x > 0).float().mean().item() for x in shown]
 print(f"bright pixels: {bright[0]:.0%} and {bright[1]:.0%}")

@@ -173,7 +173,7 @@ show_table("Squared error of the ε that follows, on held-out digits",
             for name, errors in found.items()])
 shown = torch.stack([*estimates.values()]).transpose(0, 1)  # by digit
 show_images(shown.flatten(0, 1).cpu(), "two digits, and x̂_0 by each",
-            [*estimates] * 2)
+            [*estimates] * 2, columns=len(estimates))
 mean = {name: errors.mean().item() for name, errors in found.items()}
 assert mean["ε, L_simple"] < min(mean["ε, L"], mean["μ, L"], mean["μ, plain"])
 assert min(mean["μ, L"], mean["μ, plain"]) > 1  # to know nothing costs 1

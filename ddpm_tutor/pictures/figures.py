@@ -172,7 +172,7 @@ def sheet(
             axis.set_title(title, fontsize=8, color="white")
         for axis, name in zip(axes[::columns], rows_are, strict=False):
             axis.text(
-                -0.15, 0.5, name, fontsize=8, color="white", ha="right", va="center",
+                -0.15, 0.5, name, fontsize=10, color="white", ha="right", va="center",
                 transform=axis.transAxes,
             )  # fmt: skip
     return result

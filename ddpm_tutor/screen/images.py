@@ -110,17 +110,26 @@ def resized(images: Tensor, side: int) -> Tensor:
 
 
 def columns_and_side(
-    count: int, full: int, console: Console, share: float = SHARE_OF_SCREEN
+    count: int,
+    full: int,
+    console: Console,
+    share: float = SHARE_OF_SCREEN,
+    wanted: int | None = None,
 ) -> tuple[int, int]:
     """How many images stand in a row, and at how many pixels a side.
 
     There are no more rows than at the smallest size; then the images are as large as the width
     allows, and the height of a terminal where there are several rows.
+
+    Args:
+        wanted: how many are to stand in a row, where there is room for them.
     """
     smallest = min(full, SMALLEST)
     most = max(1, (console.width + 1) // (smallest + 1))
     rows = -(-count // most)
     columns = -(-count // rows)  # rows of like length
+    if wanted and wanted <= most:
+        rows, columns = -(-count // wanted), wanted
     side = (console.width + 1) // columns - 1
     if rows > 1 and console.is_terminal:
         lines = int(console.height * share) // rows - 2  # less the caption and a gap
@@ -135,6 +144,7 @@ def render_images(
     console: Console,
     captions: Sequence[str] | None = None,
     share: float = SHARE_OF_SCREEN,
+    columns: int | None = None,
 ) -> RenderableType:
     """Images side by side, as large as there is room for, in as few rows as at half their size.
 
@@ -142,10 +152,11 @@ def render_images(
         images: (N, 1, H, W) or (N, H, W); floats in [-1, 1] or uint8.
         captions: a short text under each.
         share: of a terminal's lines, for several rows of images.
+        columns: how many are to stand in a row, where there is room for them.
     """
     pixels = as_uint8(images)
     drawn = _way_to_draw(console)
-    columns, width = columns_and_side(len(pixels), pixels.shape[-1], console, share)
+    columns, width = columns_and_side(len(pixels), pixels.shape[-1], console, share, columns)
     if width < pixels.shape[-1] == pixels.shape[-2]:
         pixels = resized(pixels, width)
     width = pixels.shape[-1]
@@ -168,8 +179,9 @@ class Images:
     images: Tensor
     title: str
     captions: Sequence[str] | None = None
+    columns: int | None = None  # of a grid; None for pictures that may break anywhere
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         if self.title:
             yield Text(self.title, style="bold")
-        yield render_images(self.images, console, self.captions)
+        yield render_images(self.images, console, self.captions, columns=self.columns)

@@ -77,7 +77,8 @@ class Question:
             return f"{number(self.answer)}. {self.why}"
         option, reply = self.options[int(self.answer)]
         why = re.sub(r"^Yes[.:,] ", "", reply)
-        if why != reply and re.match(r"[a-z]+\b(?![_(])", why):  # no symbol, such as x_0 or q(x)
+        # no symbol, such as x_0, q(x) or v
+        if why != reply and re.match(r"(?:a|[a-z]{2,})\b(?![_(])", why):
             why = why[0].upper() + why[1:]
         return f"{LETTERS[int(self.answer)]}) {option}\n{why}"
 
