@@ -131,7 +131,7 @@ def test_whatever_moment_of_a_save_it_is(tmp_path, straight, how):
     train(tmp_path / "before", steps=7)
     moment, code = 0, 1
     while code:  # the last time, the save has fewer moments than that and is done
-        moment += 1
+        moment += 1 if how == "killed" else 2  # an error takes the same way from each
         folder = tmp_path / str(moment)
         shutil.copytree(tmp_path / "before", folder)
         code = end_of(forked(train_stopped, folder, moment, how))
