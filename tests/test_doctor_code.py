@@ -222,6 +222,23 @@ def test_map_names_what_has_another_name() -> None:
     assert one(examined(wrong, betas="lots", q_sample="blur"), "q_sample").mistake == "one_root"
 
 
+def test_a_dict_may_have_numbers_for_keys() -> None:
+    found = examined("""
+import torch
+LABELS = {0: "zero", 1: "one"}
+
+class Diffusion:
+    def __init__(self):
+        self.kept = (1 - torch.linspace(1e-4, 0.02, 1000)).cumprod(0)
+        self.betas = torch.linspace(1e-4, 0.02, 1000)
+
+    def q_sample(self, x_0, t, noise):
+        k = self.kept[t].view(-1, 1, 1, 1)
+        return k.sqrt() * x_0 + (1 - k).sqrt() * noise
+""")
+    assert one(found, "q_sample").state == "right", told(found)
+
+
 def test_what_cannot_be_called_is_not_called_wrong() -> None:
     found = examined(OWN_NAMES.replace("grain)", "grain, a, b, c)"), betas="lots")
     said = one(found, "q_sample")

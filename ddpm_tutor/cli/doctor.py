@@ -54,7 +54,7 @@ def doctor(
         typer.Option(
             "--map",
             metavar="PIECE=NAME",
-            help="Of code: what a piece is called there, such as q_sample=noise_it. Repeat it.",
+            help="Of code: what a piece is called there, such as q_sample=my_noise. Repeat it.",
             show_default=False,
         ),
     ] = None,

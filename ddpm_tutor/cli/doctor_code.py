@@ -81,7 +81,7 @@ def read_maps(maps: Sequence[str]) -> dict[str, str]:
     for words in maps:
         piece, is_there, name = words.partition("=")
         if not is_there or not name.strip():
-            raise UsageError(f"--map takes PIECE=NAME, such as q_sample=noise_it, not {words!r}.")
+            raise UsageError(f"--map takes PIECE=NAME, such as q_sample=my_noise, not {words!r}.")
         if piece.strip() not in known:
             raise UsageError(f"--map knows no {piece.strip()!r}. Choose from {', '.join(known)}.")
         found[piece.strip()] = name.strip()

@@ -19,7 +19,8 @@ PICTURES = 3  # of each mistake
 ASK = "What do you see? A number, or q to leave: "
 THEN = (
     "With your pictures:  ddpm-tutor doctor samples.png  (or .npz, .pt, a folder)\n"
-    "With your losses:    ddpm-tutor doctor loss.csv  (or .jsonl, .json, .txt)"
+    "With your losses:    ddpm-tutor doctor loss.csv  (or .jsonl, .json, .txt)\n"
+    "With your code:      ddpm-tutor doctor my_code.py  (or .ipynb)"
 )
 
 

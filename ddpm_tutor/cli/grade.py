@@ -53,10 +53,11 @@ def grade(
 ) -> None:
     """Grade a folder of hand-ins: every exercise is checked again, every point counted anew.
 
-    Reads what `ddpm-tutor report` writes, in any of its forms, in FOLDER and the folders in it. The
-    code runs guarded: no other programs, no network, no writing of files, limits of time and
-    memory. That protects from accidents and mischief, not from an expert's malice: take a machine,
-    or a container, that can bear it. Nobody's progress is read or changed.
+    Reads what `ddpm-tutor report` writes, in any of its forms, in FOLDER and
+    the folders in it. The code runs guarded: no other programs, no network, no
+    writing of files, limits of time and memory. That protects from accidents
+    and mischief, not from an expert's malice: take a machine, or a container,
+    that can bear it. Nobody's progress is read or changed.
 
     Answers to questions are what each file says: that can't be proved.
     """

@@ -61,7 +61,7 @@ def paper(
     ] = Path("outputs"),
     data: DataOption = None,
 ) -> None:
-    """Read the paper alive: each equation, algorithm, table and figure."""
+    """Read the paper alive: its equations, algorithms, tables and figures."""
     from ddpm_tutor.course.paper import Section, find_own_entry, understood
 
     first, *rest = what or [""]

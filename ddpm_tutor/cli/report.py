@@ -98,8 +98,9 @@ def report(
 ) -> None:
     """Write what you hand in: answers, code and its verdicts, pictures, your training.
 
-    The 42 points of the assignment, each with what was asked, what you answered, when, and at which
-    attempt. Your code is checked again for it. Nothing is sent anywhere: you get a file.
+    The 42 points of the assignment, each with what was asked, what you
+    answered, when, and at which attempt. Your code is checked again for it.
+    Nothing is sent anywhere: you get a file.
     """
     form, target = form_and_target(form, out, student)
     if run_dir is not None and not (run_dir / "log.jsonl").is_file():

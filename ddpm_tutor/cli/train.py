@@ -273,7 +273,7 @@ def follow(
         total=total,
         completed=run.state.step,
         epoch="",
-        loss=float("nan"),
+        loss="–",
         validation=f", validation {run.history[-1].validation}" if run.history else "",
         rate=0.0,
     )
@@ -302,7 +302,7 @@ def follow(
             smooth = report.loss if smooth is None else 0.95 * smooth + 0.05 * report.loss
             shown = 0.9 * bar.tasks[task].fields["rate"] + 0.1 * rate
             epoch = f"{report.epoch}/{config.epochs}"
-            bar.update(task, completed=report.step, epoch=epoch, loss=smooth, rate=shown)
+            bar.update(task, completed=report.step, epoch=epoch, loss=f"{smooth:.4f}", rate=shown)
             stopped = largest(stop())
             at_end = report.step % epoch_steps == 0  # validation comes next, and takes its time
             if rank == 0 and (stopped or at_end or time.monotonic() - saved > SAVE_SECONDS):
@@ -322,7 +322,7 @@ def progress_bar(console: Console, rank: int) -> Progress:
         TextColumn("epoch {task.fields[epoch]}"),
         BarColumn(bar_width=None),
         TextColumn("{task.percentage:.0f} %"),
-        TextColumn("loss {task.fields[loss]:.4f}{task.fields[validation]}", "cyan"),
+        TextColumn("loss {task.fields[loss]}{task.fields[validation]}", "cyan"),
         TextColumn("{task.fields[rate]:.0f} images/s"),
         TimeRemainingColumn(compact=True),
         console=console,

@@ -168,7 +168,7 @@ def arrays_of(things: Mapping[str, Any]) -> dict[str, tuple[str, Tensor]]:
     """The arrays among some things that have a known name: its own name and (T,), by meaning."""
     found: dict[str, tuple[str, Tensor]] = {}
     for name, value in things.items():
-        meaning = canonical(name)
+        meaning = canonical(name) if isinstance(name, str) else ""  # a dict's key may be anything
         if meaning not in ARRAYS or isinstance(value, int | float):
             continue
         if isinstance(value, list | tuple) and all(isinstance(v, float | int) for v in value):
