@@ -107,7 +107,8 @@ def main(path: str, folder: str) -> None:
     order = json.loads((Path(folder) / "order.json").read_text(encoding="utf-8"))
     source = Source(order["text"], tuple((a, b) for a, b in order["cells"]))
     torch.set_num_threads(1)
-    torch.compile = uncompiled  # type: ignore[assignment]  # a compiler wants to write files, and takes its time
+    # a compiler wants to write files, and takes its time
+    torch.compile = uncompiled  # type: ignore[assignment]
     load_exercises()  # once guarded, nothing reads them
     preload(source, Path(path))
     os.chdir(Path(path).parent)
