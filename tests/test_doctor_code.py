@@ -154,6 +154,7 @@ def test_what_stopped_a_trial_is_said(folder: Path, code: int, says: str) -> Non
         ),
         ("own_network", "self(x_t, ts)", "self(x_t, 0 * ts, ts)", "sampler", "told t from 49"),
         ("own_network", "eps), t), eps)", "eps), 0 * t, t), eps)", "loss", "predict ε"),
+        ("own_network", "self(x_t, ts)", "self(x_t, self.alpha_bar[ts])", "sampler", "no t, but"),
         (
             "own_network",
             "(x_0.size(0),), device=x_0.device)",

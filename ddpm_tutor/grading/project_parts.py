@@ -130,7 +130,7 @@ def look_for_schedule(place: Place, things: Mapping[str, Any], holder: Any = Non
     holders = [(things, holder)]
     holders += [(v, v) for v in things.values() if isinstance(v, dict)]
     holders += [
-        (vars(v), v)
+        (things_of(v), v)
         for v in things.values()
         if hasattr(v, "__dict__") and not inspect.isclass(v) and not inspect.isfunction(v)
         and not inspect.ismodule(v)

@@ -110,6 +110,9 @@ def judged(
     plain = [round(value / each) for value in told]
     scaled = f"t / {round(1 / each)}" if each < 0.5 else f"{each:g} t"
     notes = [] if each == 1 else [f"The network is told {scaled}."]
+    if is_noise_level(told):
+        plain = list(range(count - 1, -1, -1))
+        notes = ["The network is told no t, but another measure of the noise, such as log SNR."]
     loop = Loop(scale=each)
     if wrong := wrong_order(piece, watched, plain, T):
         return wrong, loop
@@ -175,6 +178,13 @@ def step_between(told: Sequence[float]) -> float:
     even = max(steps) - min(steps) < 1e-3 * abs(steps[0])
     # where t rises, or stays, that is another matter
     return steps[0] if even and steps[0] > 0 and abs(steps[0] - 1) > 1e-3 else 1.0
+
+
+def is_noise_level(told: Sequence[float]) -> bool:
+    """Whether what the network is told goes one way, unevenly, and is no whole number."""
+    steps = [a - b for a, b in pairwise(told)]
+    uneven = max(steps) - min(steps) > 1e-3 * abs(steps[0])
+    return uneven and min(steps) * max(steps) > 0 and any(value != round(value) for value in told)
 
 
 def right(
