@@ -753,6 +753,17 @@ class ConditionalDiffusion:
 # mistakes to be planted: the shape, what is replaced by what, and as what it is to be found: the
 # piece and the known mistake's name, or, for those without one, words that are said
 PLANTED = [
+    # what the network is told, and what it is compared with
+    (
+        "own_network",
+        "self(x_t, ts)",
+        "self(x_t, ts * 2.5)",
+        "together",
+        "t is what it is trained with, 2.5 t what it is asked with",
+    ),
+    ("own_network", "eps), t), eps)", "eps), 0 * t), eps)", "loss", "told 0, whatever t is"),
+    ("own_network", "alpha_bar[t].view", "alpha_bar[t - 1].view", "loss", "takes entry t - 1"),
+    ("noise_images", "added * eps, eps", "added * eps, torch.randn_like(x)", "q_sample", "anew"),
     # the schedule
     (
         "globals",

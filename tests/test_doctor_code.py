@@ -5,16 +5,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from project_shapes import PLANTED, SHAPES
 from typer.testing import CliRunner, Result
 
 from ddpm_tutor.cli import doctor_code
 from ddpm_tutor.cli.app import app
 from ddpm_tutor.errors import TutorError
+from ddpm_tutor.grading import project_calls
 from ddpm_tutor.grading.project import examine
-from ddpm_tutor.grading.project_files import read_project
+from ddpm_tutor.grading.project_files import read_project, time_limit
 from ddpm_tutor.grading.project_sandbox import SO_FAR, examined_in
-from ddpm_tutor.grading.project_schedule import ARRAYS, canonical
+from ddpm_tutor.grading.project_schedule import ARRAYS, canonical, schedule_of
 from ddpm_tutor.grading.project_verdict import Examined, Finding
 from ddpm_tutor.grading.sandbox import READY, VERDICT
 
@@ -112,6 +114,15 @@ def test_a_project_of_large_pictures_is_tried_on_small_ones() -> None:
     assert {f.state for f in found.findings} == {"right"}, told(found)
 
 
+def test_what_does_not_end_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(project_calls, "time_limit", lambda _: time_limit(0.1))
+    found = examined(
+        SHAPES["globals"] + "\ndef denoise(model, x, t):\n    while True:\n        t\n"
+    )
+    endless = next(f for f in found.findings if f.name == "denoise")
+    assert endless.state == "not called" and "was stopped" in endless.says
+
+
 @pytest.mark.parametrize(
     ("name", "says"),
     [(VERDICT, "by a mistake of ours"), (SO_FAR, "by a mistake of ours: your code ended Python")],
@@ -143,23 +154,43 @@ def test_what_stopped_a_trial_is_said(folder: Path, name: str, says: str) -> Non
             "loss",
             "weighted",
         ),
+        ("own_network", "self(x_t, ts)", "self(x_t, 0 * ts, ts)", "sampler", "told t from 49"),
+        ("own_network", "eps), t), eps)", "eps), 0 * t, t), eps)", "loss", "predict ε"),
+        ("own_network", "self(x_t, ts)", "self(x_t, self.alpha_bar[ts])", "sampler", "no t, but"),
         (
-            "globals",
-            "denoise_model(x_noisy, t)",
-            "denoise_model(x_noisy, 5 * t)",
+            "own_network",
+            "(x_0.size(0),), device=x_0.device)",
+            "(3,))\n        t = torch.cat([t, self.T - 1 - t])[:len(x_0)]",
             "loss",
             "predict ε",
         ),
-        ("own_network", "self(x_t, ts)", "self(x_t, ts * 2.5)", "sampler", "told 2.5 t"),
+        (
+            "own_network",
+            "return mean + self.beta[t].sqrt() * z",
+            "bar, before = self.alpha_bar[t], self.alpha_bar[t - 1] if t else torch.ones(())\n"
+            "        x_0 = (x_t - (1 - bar).sqrt() * eps) / bar.sqrt()\n"
+            "        return before.sqrt() * x_0 + (1 - before).sqrt() * eps",
+            "step",
+            "DDIM's step",
+        ),
     ],
 )
 def test_another_convention_is_told_and_not_called_wrong(
     shape: str, old: str, new: str, kind: str, said: str
 ) -> None:
     assert old in SHAPES[shape]
-    found = examined(SHAPES[shape].replace(old, new))
+    found = examined(SHAPES[shape].replace(old, new).replace("T=1000", "T=50"))
     assert not [f for f in found.findings if f.is_fault], told(found)
     assert any(said in f"{f.says} {' '.join(f.notes)}" for f in found.findings if f.kind == kind)
+
+
+def test_the_last_entries_of_a_clipped_cosine_schedule_are_not_called_wrong() -> None:
+    T = 200
+    f = torch.cos((torch.arange(T + 1, dtype=torch.float64) / T + 0.008) / 1.008 * torch.pi / 2)
+    alpha_bar = (f / f[0]).square()[1:]
+    betas = 1 - alpha_bar / torch.cat([torch.ones(1), alpha_bar[:-1]])
+    own = schedule_of({"betas": betas.clamp(max=0.999), "alphas_cumprod": alpha_bar})
+    assert own is not None and own.wrong == () and "cosine" in own.in_words()
 
 
 def test_a_network_taught_x_0_and_taken_for_noise_is_a_mistake() -> None:
@@ -251,6 +282,22 @@ def test_what_cannot_be_called_is_not_called_wrong() -> None:
 # --- files
 
 
+ANNOTATED = """
+from __future__ import annotations
+from absent_nn.utils import gather
+from absent_typing import Float
+from mine.schedules import made
+T: Float[int, ""] = 60
+alpha_bar = []
+alpha_bar.extend((1 - made(T)).cumprod(0).tolist())
+betas = made(T)
+
+def q_sample(x0: Float[Later, "b c h w"], t, noise) -> Later:
+    bar = gather((1 - betas).cumprod(0), t)
+    return bar.sqrt() * x0 + (1 - bar).sqrt() * noise
+"""
+
+
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
@@ -305,6 +352,39 @@ def test_a_module_beside_it_is_found_and_an_absent_package_stood_in_for() -> Non
     assert found.stood_in == ["wandb_that_is_absent"] and "T = 60" in found.convention
 
 
+def test_a_package_in_src_is_found_and_annotations_need_not_be_there(folder: Path) -> None:
+    beside = folder / "src" / "mine"
+    beside.mkdir(parents=True)
+    (folder / "pyproject.toml").touch()
+    (beside / "__init__.py").touch()
+    (beside / "schedules.py").write_text(
+        "import torch\ndef made(n):\n    return torch.linspace(1e-4, 0.1, n)\n"
+    )
+    (beside / "ddpm.py").write_text(ANNOTATED)
+    found = examined(ANNOTATED, str(beside / "ddpm.py"))
+    assert found.stood_in == ["absent_nn", "absent_typing"] and not found.left_out
+    assert {f.state for f in found.findings} == {"right"}, told(found)
+    assert [f.kind for f in found.findings] == ["schedule", "q_sample"]
+
+
+def test_what_needs_an_absent_package_is_not_called_wrong() -> None:
+    found = examined(
+        "import absent_tensors as tf\n\ndef extract(a, t, x_shape):\n"
+        "    return tf.reshape(tf.pick(a, t), [5, 1, 1, 1])\n"
+    )
+    assert one(found, "gather").state == "not called"
+    assert "is not installed here" in one(found, "gather").says
+
+
+def test_a_projects_own_environment_is_not_its_own_code(folder: Path) -> None:
+    installed = folder / ".venv" / "site-packages" / "optimizers_of_a_package"
+    installed.mkdir(parents=True)
+    (installed / "__init__.py").write_text("class Adam:\n    def step(self, x): ...\n")
+    path = f"import sys\nsys.path.append({str(installed.parent)!r})\n"
+    found = examined(f"{path}from optimizers_of_a_package import Adam\nx = 1\n")
+    assert not found.findings and not found.left_out
+
+
 # --- in the sandbox, as a learner does it
 
 
@@ -326,10 +406,6 @@ alphas_cumprod = (1 - betas).cumprod(0)
 
 def q_sample(x_start, t, noise):
     os.remove("precious.txt")
-
-def p_sample(model, x, t):
-    while True:
-        pass
 
 class DDPM:
     def __init__(self, n_steps):
@@ -356,7 +432,7 @@ def test_the_sandbox_lets_nothing_through_and_tells_what_it_finds(
     assert sorted(path.name for path in Path().iterdir()) == ["my_code.py", "precious.txt"]
     assert "Run in a sandbox" in said and "does not let code change files" in said
     assert "One square root is missing" in said and "DDPM.add_noise" in said
-    assert "exercise start 2" in said and "was stopped" in said
+    assert "exercise start 2" in said
 
 
 @pytest.mark.slow

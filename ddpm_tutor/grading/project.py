@@ -123,6 +123,9 @@ def first_causes(own: OwnSchedule) -> list[WrongArray]:
 
 def findings_of(pieces: Sequence[Piece], project: Project) -> list[Finding]:
     """Tries the pieces of one place, and how they go together."""
+    if pieces and (own := pieces[0].place.schedule) and own.is_unusable:
+        says = "The schedule is to be mended first."
+        return [Finding(p.kind, p.name, "not called", says, p.line) for p in pieces]
     found: list[Finding] = []
     step: tuple[Finding, Match | None] | None = None
     loop: Loop | None = None
@@ -194,18 +197,8 @@ def together(
     """Whether the pieces count t alike."""
     shifts = {f.kind: f for f in findings if f.state == "right" and f.shift is not None}
     q, step, sampler = (shifts.get(kind) for kind in ("q_sample", "step", "sampler"))
-    if training and loop and training.told is not None and not loop.scaled:
-        # what the network is told at the paper's step s: s - shift + told
-        trained = (training.shift or 0) - training.told
-        if loop.shift is not None and trained != loop.shift:
-            off = int(loop.shift - trained)
-            says = (
-                "The network is told another t in sampling than in training: at the noise of the "
-                f"10th step it is trained with t = {int(10 - trained)}, and asked with t = "
-                f"{10 - loop.shift}."
-            )
-            return [Finding("together", "training and sampling", "differs", says, numbers="",
-                            mistake="told_one_less" if off == 1 else "", exercise=9)]  # fmt: skip
+    if training and loop and (told := told_differently(training, loop)):
+        return [told]
     if q and step and q.shift != step.shift:
         says = (
             f"t is off by one: {q.name} counts t from {counted(q)}, {step.name} from "
@@ -221,6 +214,37 @@ def together(
         return [Finding("together", f"{q.name} and {sampler.name}", "mistake", says,
                         mistake="off_by_one", exercise=2)]  # fmt: skip
     return []
+
+
+def told_differently(training: Training, loop: Loop) -> Finding | None:
+    """Whether the network is told t in another way in sampling than in training."""
+    if training.told is None or not training.scale:
+        return None
+    says = "The network is told another t in sampling than in training: "
+    name = ""
+    if abs(loop.scale / training.scale - 1) > 0.01:
+        says += f"{times(training.scale)} is what it is trained with, {times(loop.scale)} what it "
+        says += "is asked with."
+    else:
+        # what the network is told at the paper's step s is (s - this) times the scale
+        trained = round((training.shift or 0) - training.told / training.scale)
+        if loop.shift is None or trained == loop.shift:
+            return None
+        name = "told_one_less" if loop.shift - trained == 1 else ""
+        says += (
+            f"at the noise of the 10th step it is trained with t = {10 - trained}, and asked with "
+            f"t = {10 - loop.shift}."
+        )
+    return Finding(
+        "together", "training and sampling", "differs", says, mistake=name, exercise=9
+    )  # fmt: skip
+
+
+def times(scale: float) -> str:
+    """t times a number, in words."""
+    if abs(scale - 1) < 1e-3:
+        return "t"
+    return f"t / {round(1 / scale)}" if scale < 0.5 else f"{scale:g} t"
 
 
 def counted(found: Finding) -> int:

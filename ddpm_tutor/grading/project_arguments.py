@@ -103,6 +103,8 @@ def all_arguments(
     if kind == "sampler" and names & set(ROLES["count"]) and "size" in names:
         # `size` is then that of one picture
         supply = {role: value for role, value in supply.items() if role != "shape"}
+    if {"h", "w"} <= names:  # `w` is the width, then
+        supply = {role: value for role, value in supply.items() if role != "guidance"}
     given: dict[str, Any] = {}
     used: set[str] = set()
     unknown: list[str] = []
@@ -165,6 +167,8 @@ def known_value(
         return True, place.holder
     if word in HOLDERS and place.arrays:
         return True, SimpleNamespace(**{n: v.float() for n, v in place.arrays.items()})
+    if word in ("w", "width", "height"):
+        return True, place.size
     if word in ("generator", "rng", "key", "gen"):
         return True, new_generator() if supply.get("numpy") else torch.Generator()
     if word in ("loss_type", "objective"):

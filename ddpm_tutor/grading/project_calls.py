@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ddpm_tutor.grading.project_arguments import CALL_SECONDS, CannotCall, Piece, all_arguments
 from ddpm_tutor.grading.project_files import TookTooLong, time_limit
+from ddpm_tutor.grading.project_stand_ins import NOT_INSTALLED, is_stood_in, of_a_stand_in
 from ddpm_tutor.grading.recorded_chance import Chance, recording, tensor_of
 
 BATCH = 5  # unlike the sides of a picture, so that wrong broadcasting stops
@@ -86,7 +87,11 @@ def call(
             if hasattr(result, "__next__"):
                 result = list(result)
     except (Exception, SystemExit, TookTooLong) as error:
+        if of_a_stand_in(error):
+            raise CannotCall(NOT_INSTALLED) from error
         raise CallFailed(error) from error
+    if is_stood_in(result):
+        raise CannotCall(NOT_INSTALLED)
     found = tuple(tensors_in(result))
     return Called(found, Chance(list(place.chance.events)))
 

@@ -6,6 +6,8 @@ imports, functions, classes and assignments, each within a time limit and each a
 package that is not installed is stood in for by one that does nothing.
 """
 
+import __future__
+
 import ast
 import importlib
 import importlib.util
@@ -32,7 +34,9 @@ MODULE = "project_under_trial"  # no name that the project itself may use
 STATEMENT_SECONDS = 3.0  # for one statement
 ALL_SECONDS = 9.0  # for all of them
 MAX_WAIT_SECONDS = 20.0  # beyond that, for what does not compute
+MAX_ABOVE = 3  # folders above a file, in which its package may be
 WORKS = ("train", "fit", "main", "run", "evaluate", "test", "plot", "show")  # what a call is named
+MENDS = ("append", "extend", "insert", "update")  # calls that change what was defined
 
 
 @dataclass(frozen=True)
@@ -147,6 +151,7 @@ class Project:
     tree: ast.Module
     left_out: list[tuple[int, str]] = field(default_factory=list)  # a line, and why
     stood_in: list[str] = field(default_factory=list)  # packages that are not installed
+    roots: list[Path] = field(default_factory=list)  # folders that it imports from, its own first
 
     @property
     def names(self) -> dict[str, Any]:
@@ -164,8 +169,11 @@ class Project:
         if module == MODULE:
             return True
         file = getattr(sys.modules.get(module or ""), "__file__", None)
-        folder = self.path.resolve().parent
-        return bool(file) and folder in Path(str(file)).resolve().parents
+        if not file:
+            return False
+        file = Path(str(file)).resolve()
+        installed = "site-packages" in file.parts  # in a project's own environment, too
+        return not installed and any(root in file.parents for root in self.roots)
 
 
 def imported_names(tree: ast.AST) -> set[str]:
@@ -176,6 +184,22 @@ def imported_names(tree: ast.AST) -> set[str]:
             found |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             found.add(node.module.split(".")[0])
+    return found
+
+
+def roots_of(tree: ast.Module, folder: Path) -> list[Path]:
+    """The folders that a file imports from: its own; and those above it, or a `src` in them, that
+    hold a package which it wants, up to that of the whole project.
+    """
+    found = [folder]
+    names = imported_names(tree)
+    for above in [folder, *folder.parents][: MAX_ABOVE + 1]:
+        for root in (above, above / "src"):
+            packages = (root / name / "__init__.py" for name in names)
+            if root not in found and any(package.is_file() for package in packages):
+                found.append(root)
+        if any((above / name).exists() for name in (".git", "pyproject.toml", "setup.py")):
+            break
     return found
 
 
@@ -194,13 +218,28 @@ def names_of_project(tree: ast.Module, path: Path) -> set[str]:
 def preload(source: Source, path: Path) -> None:
     """Loads the installed packages that a project wants, before anything is guarded or counted."""
     folder = path.resolve().parent
-    for name in sorted(names_of_project(ast.parse(source.text), path)):
-        if (folder / f"{name}.py").exists() or (folder / name).is_dir():
+    tree = ast.parse(source.text)
+    for name in sorted(names_of_project(tree, path) | imported_modules(tree)):
+        top = name.split(".")[0]
+        if (folder / f"{top}.py").exists() or (folder / top).is_dir():
             continue
         try:
             importlib.import_module(name)
         except (Exception, SystemExit):
             continue
+
+
+def imported_modules(tree: ast.AST) -> set[str]:
+    """Modules that some code may import, such as `matplotlib.pyplot`; classes and functions, too,
+    for it is not known which is which.
+    """
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
 
 
 def run_project(source: Source, path: Path) -> Project:
@@ -213,17 +252,17 @@ def run_project(source: Source, path: Path) -> Project:
     lines = source.text.splitlines(keepends=True)
     linecache.cache[str(path)] = (len(source.text), None, lines, str(path))  # for a notebook
     packages_of(folder, module, tree)
-    project = Project(path, module, tree)
+    project = Project(path, module, tree, roots=roots_of(tree, folder))
     finder = StandInFinder(names_of_project(tree, path), project.stood_in)
     sys.meta_path.append(finder)
-    sys.path.insert(0, str(folder))
+    kept, sys.path = sys.path, [str(folder), *sys.path, *map(str, project.roots[1:])]
     arguments, sys.argv = sys.argv, [str(path)]
     budget = [ALL_SECONDS]
     try:
         run_statements(tree.body, project, budget)
     finally:
         sys.argv = arguments
-        sys.path.remove(str(folder))
+        sys.path = kept
         sys.meta_path.remove(finder)
     return project
 
@@ -258,13 +297,24 @@ def run_statements(body: Sequence[ast.stmt], project: Project, budget: list[floa
             if budget[0] <= 0:
                 raise TookTooLong("no time is left for it")
             code = compile(
-                ast.Module([node], []), str(project.path), "exec", dont_inherit=True, optimize=0
-            )
+                ast.Module([node], []), str(project.path), "exec", future_of(project.tree),
+                dont_inherit=True, optimize=0,
+            )  # fmt: skip
             with time_limit(min(STATEMENT_SECONDS, budget[0])):
                 exec(code, project.names)
         except (Exception, SystemExit, TookTooLong) as error:
             project.left_out.append((node.lineno, f"{in_words(node)}: {why_stopped(error)}"))
         budget[0] -= time.process_time() - began
+
+
+def future_of(tree: ast.Module) -> int:
+    """The flags of what a file imports from `__future__`: they hold for all of it."""
+    flags = 0
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and node.module == "__future__":
+            for alias in node.names:
+                flags |= getattr(__future__, alias.name).compiler_flag
+    return flags
 
 
 def branch_of(node: ast.If, project: Project) -> list[ast.stmt]:
@@ -283,9 +333,9 @@ def why_left_out(node: ast.stmt) -> str:
     if isinstance(node, ast.Expr):
         if isinstance(node.value, ast.Constant) or not isinstance(node.value, ast.Call):
             return "-"
-        if text.startswith("sys.path."):
-            return ""
         name = called(node.value)
+        if text.startswith("sys.path.") or name in MENDS or name.rstrip("_") != name:
+            return ""
         return f"{name}(...)" if name.startswith(WORKS) else "-"
     if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):
         value = node.value

@@ -28,6 +28,7 @@ from ddpm_tutor.grading.project_calls import (
 )
 from ddpm_tutor.grading.project_files import Project, TookTooLong
 from ddpm_tutor.grading.project_names import ROLES, plain
+from ddpm_tutor.grading.project_schedule import OwnSchedule
 from ddpm_tutor.grading.project_trials import (
     EQUATIONS,
     Tried,
@@ -40,11 +41,13 @@ from ddpm_tutor.grading.project_trials import (
     own_taken,
 )
 from ddpm_tutor.grading.project_verdict import Finding
+from ddpm_tutor.grading.recorded_chance import Asked
 from ddpm_tutor.grading.trials import Outcome, alike, outcome_of
 from ddpm_tutor.science.schedule import Schedule
 
 TRAINING, FORWARD = 6, 2  # the exercises that ask for the loss, and for x_t
 CLOSE = 2e-5  # of a loss: by so much float32 may part, and no other target comes as near
+LABELS = torch.arange(1, BATCH + 1)
 
 Distance = Callable[[Tensor, Tensor], Tensor]
 DISTANCES: dict[str, Distance] = {
@@ -95,7 +98,8 @@ class Training:
 
     predicts: str  # "noise", "x_0" or "v"; "" where it is not known
     shift: int | None
-    told: float | None  # what the network is told, less t; None where that is not a plain t
+    told: float | None  # what the network is told, less `scale` t; None where that is not known
+    scale: float = 1.0  # by what t is multiplied before the network is told
 
 
 def try_loss(
@@ -128,9 +132,21 @@ def try_loss(
     shift, used, note = made
     notes = [note] if note else []
     notes += notes_of_t(own.schedule.T, one, shift)
-    told = told_of(one, own.schedule.T)
+    scale, told = told_of(one)
+    if scale == 0:
+        says = f"The network is told {told:g}, whatever t is."
+        found = Finding("loss", piece.name, "differs", says, piece.line, exercise=TRAINING)
+        return found, nothing
+    if wraps(own, one, shift):
+        says = (
+            f"It draws t from {one.low}, and takes entry t - 1 of its arrays: at t = {one.low} "
+            "that is the last one, with the most noise of all."
+        )
+        found = Finding("loss", piece.name, "differs", says, piece.line, exercise=TRAINING)
+        return found, nothing
     target, distance = target_of(schedule, one, used, shift)
-    training = Training(target if target in ("noise", "x_0", "v") else "", shift, told)
+    known = target if target in ("noise", "x_0", "v") else ""
+    training = Training(known, shift, told, scale)
     zero = zeros_of(schedule, one, used, shift) if not target else []
     return said(piece, one, target, distance, shift, notes, sampler_predicts, zero), training
 
@@ -156,7 +172,7 @@ def calls_of(piece: Piece) -> list["LossCall | None"]:
             reply if x.shape == reply.shape else torch.zeros_like(x)
         )
         supply = {"model": network, "x_0": x_0.clone(), "t": given_t, "noise": eps,
-                  "labels": torch.tensor([1, 2, 3, 4, 5])}  # fmt: skip
+                  "labels": LABELS}  # fmt: skip
         for order in range(6):
             try:
                 done = call(piece, supply, form, seed=4, order=order, grad=True)
@@ -207,16 +223,28 @@ def as_loss_call(
     own_t = t if isinstance(given_t, Tensor) else torch.full((BATCH,), given_t)
     if drawn_t is not None:
         own_t = drawn_t.values.flatten().expand(BATCH)
+    elif not takes_t:  # pairs of t, perhaps, half of them drawn: the network is told all
+        rows = [row for row in asked[-1].numbers.values() if len(row) == BATCH]
+        own_t = next((row for row in rows if not torch.equal(row, LABELS)), torch.empty(0))
+    sees_t = len(own_t) == BATCH and bool((own_t == own_t.round()).all())
     return LossCall(
         value=values[0].detach().double().mean(),
         has_gradient=values[0].requires_grad,
-        x_0=as_images(x_0), x_in=as_images(asked[-1].x), told=asked[-1].told.double(),
-        t=own_t if takes_t or drawn_t is not None else None,
+        x_0=as_images(x_0), x_in=as_images(asked[-1].x),
+        told=told_in(asked[-1], own_t), t=own_t if sees_t else None,
         reply=as_images(reply), given_noise=as_images(eps) if takes_noise else None,
         drawn=tuple(as_images(v).float() for v in done.chance.normals(x_0.shape)),
         low=drawn_t.low if drawn_t else None, high=drawn_t.high if drawn_t else None,
         again=again,
     )  # fmt: skip
+
+
+def told_in(asked: Asked, t: Tensor) -> Tensor:
+    """(B,) of what the network is told, that which goes with t: a label may come before it."""
+    rows = [row for row in asked.numbers.values() if row.shape == t.shape]
+    order = t.argsort(stable=True)
+    alike = (row for row in rows if bool((row[order].diff() > 0).eq(t[order].diff() > 0).all()))
+    return next(alike, asked.told).double()
 
 
 def noises_of(one: LossCall) -> list[Tensor]:
@@ -256,6 +284,9 @@ def wrong_x_t(
     """What to say of a loss whose network is not given x_t."""
     if torch.allclose(one.x_in, one.x_0, atol=1e-5):
         return as_mistake(piece, TRAINING, "clean_input")
+    if one.t is None:
+        says = "It is not seen which t it draws."
+        return Finding("loss", piece.name, "not called", says, piece.line)
     if q_sample is not None and q_sample.is_fault:
         says = f"Its x_t comes from {q_sample.name}, which is to be mended first."
         return Finding("loss", piece.name, "not called", says, piece.line)
@@ -304,12 +335,21 @@ def notes_of_t(T: int, one: LossCall, shift: int) -> list[str]:
     return notes
 
 
-def told_of(one: LossCall, T: int) -> float | None:
-    """What the network is told, less t; None where that is scaled, or nothing."""
-    if one.t is None or one.told.numel() != len(one.t):
-        return None
-    off = one.told - one.t
-    return float(off[0]) if bool((off == off[0]).all()) else None
+def told_of(one: LossCall) -> tuple[float, float | None]:
+    """What the network is told is the first times t plus the second; None where it is not."""
+    if one.t is None or one.told.numel() != len(one.t) or len(one.t.unique()) == 1:
+        return 1.0, None
+    t, told = one.t.double(), one.told.flatten()
+    low, high = t.argmin(), t.argmax()
+    scale = float((told[high] - told[low]) / (t[high] - t[low]))
+    off = told - scale * t
+    even = bool(((off - off[0]).abs() <= 1e-4 * told.abs().max()).all())
+    return scale, float(off[0]) if even else None
+
+
+def wraps(own: OwnSchedule, one: LossCall, shift: int) -> bool:
+    """Whether it draws a t whose entry is the one before the first."""
+    return shift == 0 and not own.padded and one.low is not None and one.low < 1
 
 
 def targets_of(schedule: Schedule, one: LossCall, used: Tensor, shift: int) -> Iterator[

@@ -42,6 +42,7 @@ from ddpm_tutor.grading.project_schedule import (
     arrays_of,
     schedule_of,
 )
+from ddpm_tutor.grading.project_stand_ins import NOT_INSTALLED, StandIn, of_a_stand_in
 from ddpm_tutor.grading.recorded_chance import Network, recording
 
 
@@ -116,7 +117,7 @@ def put_networks(module: Place, project: Project) -> None:
     }
     for name in loaded:
         there = project.names.get(name)
-        if plain(name) in ROLES["model"] and (there is None or isinstance(there, nn.Module)):
+        if plain(name) in ROLES["model"] and isinstance(there, nn.Module | StandIn | None):
             project.names[name] = module.network
 
 
@@ -129,7 +130,7 @@ def look_for_schedule(place: Place, things: Mapping[str, Any], holder: Any = Non
     holders = [(things, holder)]
     holders += [(v, v) for v in things.values() if isinstance(v, dict)]
     holders += [
-        (vars(v), v)
+        (things_of(v), v)
         for v in things.values()
         if hasattr(v, "__dict__") and not inspect.isclass(v) and not inspect.isfunction(v)
         and not inspect.ismodule(v)
@@ -199,7 +200,7 @@ def place_of_class(project: Project, name: str, cls: type, mapped: Mapping[str, 
     place = Place(name, None, project.names)
     place.network = Network(place.chance)
     said = said_in_calls(project.tree, name)
-    error: BaseException | str = ""
+    error: BaseException = CannotCall("")
     kinds = ("pair", "array") if asks_for_ends(cls) else ("array", "pair")
     for betas in kinds:
         try:
@@ -213,7 +214,9 @@ def place_of_class(project: Project, name: str, cls: type, mapped: Mapping[str, 
         if isinstance(error, CannotCall):
             raise error
         raise CannotCall(
-            f"{type(error).__name__}: {str(error).splitlines()[0][:100] if str(error) else ''}"
+            NOT_INSTALLED
+            if of_a_stand_in(error)
+            else f"{type(error).__name__}: {str(error).splitlines()[0][:100] if str(error) else ''}"
         )
     things = things_of(place.thing)
     take_sizes(place, things)
@@ -263,12 +266,15 @@ def take_sizes(place: Place, things: Mapping[str, Any]) -> None:
     thousand steps is remembered whole.
     """
     for name, value in things.items():
+        sides = value
         if isinstance(value, tuple | list) and value and plain(name) in ROLES["size"]:
             value = value[-1]
         if isinstance(value, int) and not isinstance(value, bool):
             if plain(name) in ROLES["size"] and value > LARGE:
+                value = SIZE
+                small = value if isinstance(sides, int) else type(sides)([SIZE] * len(sides))
                 with contextlib.suppress(AttributeError):  # one that can only be read
-                    setattr(place.thing, name, value := SIZE)
+                    setattr(place.thing, name, small)
             if plain(name) in ROLES["size"] and 2 <= value <= LARGE:
                 place.size = value
             elif plain(name) in ROLES["channels"] and 1 <= value <= 4:
@@ -279,7 +285,7 @@ def put_network(place: Place, things: Mapping[str, Any]) -> None:
     """Puts the stand-in in the place of the object's own network."""
     place.network = network = Network(place.chance, place.channels, place.size)
     for name, value in things.items():
-        if isinstance(value, nn.Module) and plain(name) in ROLES["model"]:
+        if isinstance(value, nn.Module | StandIn) and plain(name) in ROLES["model"]:
             setattr(place.thing, name, network)
     forward = getattr(place.thing, "forward", None)
     if forward is None or not isinstance(place.thing, nn.Module):

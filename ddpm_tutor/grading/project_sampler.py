@@ -53,7 +53,7 @@ class Loop:
     """What a loop does."""
 
     shift: int | None = None  # the paper's t is what the network is told plus this
-    scaled: bool = False  # the network is told t / T
+    scale: float = 1.0  # by what t is multiplied before the network is told
     match: Match | None = None
     guidance: Finding | None = None  # what was found of the guidance in it
 
@@ -110,7 +110,10 @@ def judged(
     plain = [round(value / each) for value in told]
     scaled = f"t / {round(1 / each)}" if each < 0.5 else f"{each:g} t"
     notes = [] if each == 1 else [f"The network is told {scaled}."]
-    loop = Loop(scaled=bool(notes))
+    if is_noise_level(told):
+        plain = list(range(count - 1, -1, -1))
+        notes = ["The network is told no t, but another measure of the noise, such as log SNR."]
+    loop = Loop(scale=each)
     if wrong := wrong_order(piece, watched, plain, T):
         return wrong, loop
     if count < T - 1:
@@ -132,7 +135,7 @@ def judged(
                     return mistake_of_step(piece, "last_noise"), loop
                 if shift > 1 and not notes:
                     return mistake_of_loop(piece, "told_one_less"), loop
-                return right(piece, watched, match, plain, notes)
+                return right(piece, watched, match, plain, notes, each)
             if best is None or (match and not best[2]):
                 best = steps, shift, match
     assert best is not None
@@ -177,12 +180,20 @@ def step_between(told: Sequence[float]) -> float:
     return steps[0] if even and steps[0] > 0 and abs(steps[0] - 1) > 1e-3 else 1.0
 
 
+def is_noise_level(told: Sequence[float]) -> bool:
+    """Whether what the network is told goes one way, unevenly, and is no whole number."""
+    steps = [a - b for a, b in pairwise(told)]
+    uneven = max(steps) - min(steps) > 1e-3 * abs(steps[0])
+    return uneven and min(steps) * max(steps) > 0 and any(value != round(value) for value in told)
+
+
 def right(
-    piece: Piece, watched: Watched, match: Match, plain: Sequence[int], notes: Sequence[str]
-) -> tuple[Finding, Loop]:
+    piece: Piece, watched: Watched, match: Match, plain: Sequence[int], notes: Sequence[str],
+    scale: float,
+) -> tuple[Finding, Loop]:  # fmt: skip
     """What to say of a loop whose steps are right."""
     said = f"{len(plain)} steps, told t from {plain[0]} to {plain[-1]}"
-    loop = Loop(match.shift, bool(notes), match)
+    loop = Loop(match.shift, scale, match)
     if wrong := wrong_start(watched):
         return Finding("sampler", piece.name, "differs", wrong, piece.line, exercise=LOOP), loop
     found = Finding(

@@ -19,6 +19,7 @@ from ddpm_tutor.science.schedule import Schedule, cosine_schedule
 
 MIN_T = 4  # entries: less is no schedule
 CLOSE = 2e-3  # of their size: float32 and long products part by less
+MAX_BETA = 0.99  # of the cosine schedule, clipped at 0.999, the last few are larger
 MUCH_LEFT = 0.1  # of the picture's variance at T: more shows in what is drawn
 
 # what common names come down to: each is replaced in turn
@@ -96,17 +97,6 @@ class WrongArray:
         return f"{self.name} at t = {self.at} is {mine} where {expected} (= {self.wanted}) belongs."
 
 
-class AsTaken(Schedule):
-    """A schedule that may be wrong: it is what somebody's own functions go by."""
-
-    def __post_init__(self) -> None:
-        pass
-
-    def to(self, device: torch.device | str) -> Schedule:
-        """Itself: a project is tried on the CPU alone."""
-        return self
-
-
 @dataclass(frozen=True)
 class OwnSchedule:
     """A project's schedule, counted as the paper does: index 0 is no noise, index t is step t."""
@@ -116,6 +106,11 @@ class OwnSchedule:
     named: dict[str, str] = field(default_factory=dict)  # what its arrays are called, by meaning
     wrong: tuple[WrongArray, ...] = ()
     taken: Schedule | None = None  # what its own functions go by, where ᾱ is not what it should be
+
+    @property
+    def is_unusable(self) -> bool:
+        """Whether its ᾱ is no part of a variance, so that nothing can be made with it."""
+        return self.taken is None and any(canonical(one.name) == "alpha_bar" for one in self.wrong)
 
     @property
     def shift(self) -> int:
@@ -237,6 +232,7 @@ def wrong_arrays(
         # the first entry is a matter of taste: ᾱ_0 may be missing, a variance of 0 be clipped
         off = (yours - expected).abs() > CLOSE * expected.abs() + 1e-9
         off[0] = False
+        off[beta.cummax(0).values > MAX_BETA] = False  # where β is clipped, ᾱ may not be
         if not bool(off.any()) or (meaning == "posterior_variance" and is_beta(yours, beta)):
             continue
         if meaning == "alpha" and torch.allclose(yours, bar, rtol=CLOSE):
@@ -259,6 +255,7 @@ def sums_of(yours: Tensor, beta: Tensor, alpha: Tensor) -> str:
         "the sum of all β": beta.cumsum(0),
         "1 - the sum of all β": 1 - beta.cumsum(0),
         "the product of all β": beta.cumprod(0),
+        "the sum of all log α": alpha.log().cumsum(0),
         "√ of the product of all α": alpha.cumprod(0).sqrt(),
     }
     first = slice(0, 6)  # later on, products of small numbers are no numbers any more
@@ -276,9 +273,15 @@ def sums_of(yours: Tensor, beta: Tensor, alpha: Tensor) -> str:
 def as_taken(
     schedule: Schedule, values: Mapping[str, Tensor], wrong: tuple[WrongArray, ...], padded: bool
 ) -> Schedule | None:
-    """The schedule with the project's own ᾱ, where that is wrong: its functions go by it."""
+    """The schedule with the project's own ᾱ, where that is wrong: its functions go by it.
+
+    Returns:
+        None, too, where it is not from 0 to 1.
+    """
     bar = values.get("alpha_bar")
     if bar is None or not any(canonical(one.name) == "alpha_bar" for one in wrong):
         return None
     bar = bar[1:] if len(bar) == schedule.T + 1 else bar
-    return AsTaken(schedule.beta, schedule.alpha, torch.cat([bar.new_ones(1), bar]))
+    if not bool(((bar >= 0) & (bar <= 1)).all()):
+        return None
+    return Schedule(schedule.beta, schedule.alpha, torch.cat([bar.new_ones(1), bar]))

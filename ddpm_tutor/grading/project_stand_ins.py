@@ -3,13 +3,16 @@
 import importlib
 import importlib.util
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+
+NOT_INSTALLED = "it needs a package that is not installed here"
 
 
 class StandIn:
@@ -26,8 +29,8 @@ class StandIn:
         return StandIn(name)
 
     def __call__(self, *given: Any, **named: Any) -> Any:
-        if self.__name__ == "reduce" and len(given) == 3 and isinstance(given[0], Tensor):
-            return getattr(given[0].flatten(1), given[2])(1)  # einops, "b ... -> b"
+        if self.__name__ in KNOWN and given and not isinstance(given[0], StandIn):
+            return KNOWN[self.__name__](*given)
         if self.__name__ == "trange":
             return Passing(range(*given))
         if self.__name__ == "tqdm":
@@ -42,6 +45,9 @@ class StandIn:
     def __iter__(self) -> Iterator[Any]:
         return iter(())
 
+    def __getitem__(self, key: Any) -> "StandIn":
+        return StandIn()
+
     def __enter__(self) -> "StandIn":
         return self
 
@@ -50,6 +56,54 @@ class StandIn:
 
     def __bool__(self) -> bool:
         return False
+
+
+def reduced(x: Tensor, pattern: str = "", how: str = "mean") -> Any:
+    """einops' `reduce`, as losses use it: "b ... -> b"."""
+    return getattr(x.flatten(1), how)(1)
+
+
+def rearranged(x: Tensor, pattern: str = "") -> Any:
+    """einops' `rearrange`, where it adds sides of length 1: "b -> b 1 1 1"."""
+    before, _, after = (side.split() for side in pattern.partition("->"))
+    added = after[len(before) :]
+    if after[: len(before)] != before or set(added) - {"1", "()"}:
+        return StandIn("rearrange")
+    return x.reshape(*x.shape, *[1] * len(added))
+
+
+def gathered(values: Tensor, t: Tensor, x_shape: Sequence[int] = (1, 1, 1, 1)) -> Tensor:
+    """The entry of each t, shaped to be multiplied with pictures."""
+    return values[t].reshape(len(t), *[1] * (len(x_shape) - 1))
+
+
+def default(value: Any, other: Any) -> Any:
+    """A value, or where it is None another, or what that makes."""
+    if value is not None:
+        return value
+    return other() if callable(other) else other
+
+
+# what common packages have of small functions, without which little of a project can be tried
+KNOWN: dict[str, Callable[..., Any]] = {
+    "reduce": reduced, "rearrange": rearranged, "mean_flat": reduced,
+    "default": default, "exists": lambda value: value is not None,
+    "noise_like": lambda shape, *_: torch.randn(shape),
+    "gather": gathered, "extract": gathered, "extract_into_tensor": gathered,
+}  # fmt: skip
+
+
+def of_a_stand_in(error: BaseException) -> bool:
+    """Whether an error is that a stand-in cannot be computed with."""
+    return StandIn.__name__ in str(error) or __name__ in str(error)
+
+
+def is_stood_in(result: Any) -> bool:
+    """Whether something of an absent package is what was returned, or is among it."""
+    if isinstance(result, Mapping):
+        result = list(result.values())
+    among = result if isinstance(result, tuple | list) else [result]
+    return any(isinstance(value, StandIn) for value in among)
 
 
 class Passing:

@@ -373,6 +373,12 @@ def said_of_steps(
             piece.kind, piece.name, "right", "It is right.", piece.line, exercise=STEP,
             notes=(conventions(match),), shift=shift,
         )  # fmt: skip
+    if match is None and is_ddim(schedule, steps, predicts):
+        note = "It is DDIM's step with η = 0 (Song et al., Eq. 12), not Eq. 11: it draws no noise."
+        return Finding(
+            piece.kind, piece.name, "right", "It is right.", piece.line, exercise=STEP,
+            notes=(note,), shift=shift,
+        )  # fmt: skip
     if match is not None and match.mean == (0, "") and match.noise == LAST:
         says = "All steps are right but the last one, which leads to the picture."
         return Finding(
@@ -402,6 +408,17 @@ def said_of_steps(
         piece.kind, piece.name, "mistake", mistake.what, piece.line, name, number,
         mistake.leads_to, numbers, tuple(notes), shift,
     )  # fmt: skip
+
+
+def is_ddim(schedule: Schedule, steps: Sequence[Transition], predicts: str) -> bool:
+    """Whether steps go straight to the next noise level, by the guess of x_0 and ε."""
+    for one in steps:
+        eps, bar, before = eps_of(schedule, one, predicts), *schedule.alpha_bar[[one.s, one.s - 1]]
+        x_0 = (one.x_t.double() - (1 - bar).sqrt() * eps) / bar.sqrt()
+        expected = before.sqrt() * x_0 + (1 - before).sqrt() * eps
+        if float(distance(one.x_next, expected).max()) > 1:
+            return False
+    return bool(steps)
 
 
 def conventions(match: Match) -> str:

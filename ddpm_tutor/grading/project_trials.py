@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -25,6 +25,8 @@ from ddpm_tutor.grading.project_calls import (
     working_form,
 )
 from ddpm_tutor.grading.project_files import Project, why_stopped
+from ddpm_tutor.grading.project_schedule import ARRAYS, canonical
+from ddpm_tutor.grading.project_stand_ins import NOT_INSTALLED, StandIn
 from ddpm_tutor.grading.project_verdict import Finding
 from ddpm_tutor.grading.recorded_chance import Uniform
 from ddpm_tutor.grading.trials import Outcome, alike, in_a_line, outcome_of
@@ -58,6 +60,7 @@ class Equation:
     linear_in: Mapping[str, str]
 
 
+OTHER_NOISE = "The noise that it returns is not the one in x_t: it was drawn anew."
 EQUATIONS = {
     "q_sample": Equation(
         2, {"x_0": "x_0", "noise": "eps"}, ("schedule", "x_0", "t", "eps"),
@@ -136,6 +139,8 @@ def try_equation(piece: Piece, project: Project, least: int = 1) -> Finding:
     finding = judged(piece, equation, of_shift)
     if piece.kind == "q_sample" and finding.is_fault and draws_uniform(piece, form):
         finding = uniform_noise(finding)
+    if OTHER_NOISE in notes and finding.state == "right":
+        return replace(finding, state="differs", says=OTHER_NOISE)
     if piece.kind == "q_sample":
         finding = with_stopped(finding, form, stopped, project)
     return with_notes(finding, notes)
@@ -218,7 +223,7 @@ def as_tried(
         if noises and used is not None:
             inputs["eps"] = as_images(used)
             if returned and not torch.equal(returned[0].double(), used.double()):
-                notes.append("The noise that it returns is not the one in x_t: it was drawn anew.")
+                notes.append(OTHER_NOISE)
     return Tried(inputs, tuple(as_images(r).float() for r in found))
 
 
@@ -346,6 +351,9 @@ def furthest(
 
 def no_schedule(piece: Piece) -> Finding:
     """Of a function whose schedule was not found."""
+    things = {**piece.place.names, **getattr(piece.place.thing, "__dict__", {})}
+    if any(isinstance(v, StandIn) and canonical(name) in ARRAYS for name, v in things.items()):
+        return not_called(piece, CannotCall(NOT_INSTALLED))
     says = "Its schedule was not found. Name the betas: --map betas=NAME."
     return Finding(piece.kind, piece.name, "not called", says, piece.line)
 
@@ -382,6 +390,4 @@ def given_to(piece: Piece) -> str:
 
 def with_notes(found: Finding, notes: Sequence[str]) -> Finding:
     """A finding with more notes, each once."""
-    from dataclasses import replace
-
     return replace(found, notes=tuple(dict.fromkeys([*found.notes, *notes])))

@@ -70,6 +70,7 @@ def watch(piece: Piece, schedule: Schedule, predicts: str, apart: float = 0.0) -
     usual = (place.channels, place.size, place.size)
     for shape in dict.fromkeys([usual, (3, place.size, place.size), (2,)]):
         form = Form(shape, "each")
+        network.t_at = None
         network.answer = partial(answer_of, schedule, own.shift, predicts, apart)
         start = torch.randn((COUNT, *shape), generator=torch.Generator().manual_seed(9))
         supply = {
@@ -80,6 +81,9 @@ def watch(piece: Piece, schedule: Schedule, predicts: str, apart: float = 0.0) -
             supply["size"] = size
             try:
                 done = call(piece, supply, form, seed=5, order=order, seconds=LOOP_SECONDS)
+                if (at := where_t_is(done)) is not None:
+                    network.t_at = at
+                    done = call(piece, supply, form, seed=5, order=order, seconds=LOOP_SECONDS)
                 return as_watched(done)
             except CallFailed as failed:
                 first = first or failed
@@ -91,6 +95,20 @@ def watch(piece: Piece, schedule: Schedule, predicts: str, apart: float = 0.0) -
                 break
     assert first is not None
     raise first
+
+
+def where_t_is(done: Called) -> int | None:
+    """The place of what falls from step to step, where what was taken for t stays: a label may
+    come before it.
+    """
+    asked = done.chance.asked()
+    if len(asked) < 3 or any(not torch.equal(asked[0].told, one.told) for one in asked):
+        return None
+    for place in asked[0].numbers:
+        rows = [one.numbers.get(place, torch.empty(0)) for one in asked]
+        if all(len(row) for row in rows) and float(rows[0][0]) > float(rows[-1][0]):
+            return place
+    return None
 
 
 def answer_of(

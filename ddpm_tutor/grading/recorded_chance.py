@@ -44,6 +44,7 @@ class Asked:
     told: Tensor  # the t that it was told, (B,), as it came
     others: tuple[Any, ...]  # labels and the like
     answer: Tensor
+    numbers: dict[int, Tensor] = field(default_factory=dict)  # all that may be t, by their places
 
 
 @dataclass(frozen=True)
@@ -198,6 +199,7 @@ class Network(nn.Module):
         super().__init__()
         self.chance = chance
         self.answer: Answer = lambda x, told, others: torch.zeros_like(x)
+        self.t_at: int | None = None  # where it is told t, if that had to be found out
         self.scale = nn.Parameter(torch.ones(()))
         # what some code asks a network about
         self.channels = self.in_channels = self.out_dim = self.out_channels = channels
@@ -220,10 +222,14 @@ class Network(nn.Module):
             if n in ("t", "time", "timestep", "timesteps")
         ]
         told_at = next((i for i in named_t), (floats or rest)[0][0] if rest else None)
+        if not named_t and self.t_at in dict(rest):
+            told_at = self.t_at
         told = dict(tensors)[told_at].flatten() if told_at is not None else torch.empty(0)
         others = tuple(v for i, v in enumerate(values) if i not in (place, told_at))
         reply = self.answer(x.detach(), told.detach(), others).to(x.dtype)
-        self.chance.events.append(Asked(x.detach().clone(), told.detach().clone(), others, reply))
+        numbers = {i: value.detach().flatten().clone() for i, value in rest}
+        asked = Asked(x.detach().clone(), told.detach().clone(), others, reply, numbers)
+        self.chance.events.append(asked)
         if isinstance(values[place], np.ndarray):
             return reply.detach().numpy()
         result = reply * self.scale
