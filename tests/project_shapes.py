@@ -538,7 +538,7 @@ class DDPM(nn.Module):
     def sample(self, n_sample, size, device, guide_w=0.0):
         x_i = torch.randn(n_sample, *size).to(device)
         c_i = torch.arange(0, 10).to(device)
-        c_i = c_i.repeat(int(n_sample / c_i.shape[0]) + 1)[:n_sample]
+        c_i = c_i.repeat(int(n_sample / c_i.shape[0]))
         context_mask = torch.zeros_like(c_i).to(device)
         c_i = c_i.repeat(2)
         context_mask = context_mask.repeat(2)

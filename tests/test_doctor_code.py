@@ -253,6 +253,12 @@ def test_map_names_what_has_another_name() -> None:
     assert one(examined(wrong, betas="lots", q_sample="blur"), "q_sample").mistake == "one_root"
 
 
+def test_map_takes_a_name_of_the_file_alone(folder: Path) -> None:
+    Path("my_code.py").write_text(OWN_NAMES, encoding="utf-8")
+    said = tutor("my_code.py", "--map", "q_sample=zzz", code=2).stderr
+    assert said.startswith("There is no zzz in my_code.py")
+
+
 def test_a_dict_may_have_numbers_for_keys() -> None:
     found = examined("""
 import torch

@@ -54,6 +54,15 @@ class Source:
         start, number = begun[-1]
         return f"cell {number}, line {line - start + 1}"
 
+    def all_names(self) -> set[str]:
+        """Whatever it names: functions, classes, variables, attributes, and what it imports."""
+        found = set()
+        for node in ast.walk(ast.parse(self.text)):
+            for kind in ("id", "name", "attr", "asname"):
+                name = getattr(node, kind, None)
+                found |= {name} if isinstance(name, str) else set()
+        return found
+
 
 def read_project(path: Path) -> Source:
     """The code in a `.py` file or a notebook.

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ddpm_tutor.errors import TutorError
+from ddpm_tutor.errors import TutorError, UsageError
 from ddpm_tutor.grading.project_files import Source, preload, read_project
 from ddpm_tutor.grading.project_verdict import Examined
 from ddpm_tutor.grading.sandbox import (
@@ -35,9 +35,15 @@ def examine_file(path: Path, mapped: Mapping[str, str]) -> tuple[Examined, Sourc
     """Tries what is in a file.
 
     Raises:
+        UsageError: `mapped` names what the file does not.
         TutorError: it cannot be read, or no trial could start.
     """
     source = read_project(path)
+    said = source.all_names()
+    if unknown := [name for name in mapped.values() if name.split(".")[-1] not in said]:
+        raise UsageError(
+            f"There is no {unknown[0]} in {path}: --map takes a name that stands there."
+        )
     with tempfile.TemporaryDirectory(prefix="ddpm-tutor-") as name:
         folder = Path(name)
         order = {"text": source.text, "cells": source.cells, "mapped": dict(mapped)}

@@ -23,7 +23,7 @@ from ddpm_tutor.grading.project_steps import (
 from ddpm_tutor.grading.recorded_chance import Asked, Event, Normal, tensor_of
 from ddpm_tutor.science.schedule import Schedule
 
-COUNT = 2  # pictures that are drawn
+COUNT = 10  # pictures that are drawn: one of each class, which some code takes for granted
 LOOP_SECONDS = 10.0
 WEIGHT = 3.0  # the guidance that is asked for
 
