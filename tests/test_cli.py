@@ -518,6 +518,10 @@ def test_mistakes_get_a_short_answer(
     assert made in ([], ["runs"])
 
 
+def test_what_is_like_no_lesson_is_taken_for_none(tutor) -> None:
+    assert "Is it this one?" not in tutor("lesson", "mine.py", code=2).stderr
+
+
 def test_a_folder_that_may_not_be_written_to(tutor, empty: Path) -> None:
     (empty / "closed").mkdir(mode=0o555)
     if os.access(empty / "closed", os.W_OK):

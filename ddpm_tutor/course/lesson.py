@@ -30,6 +30,7 @@ from ddpm_tutor.files import bundled, came_along
 RANGES = {"digit": range(10), "seed": range(2**63)}
 # what others may be: the words "from 1 to 1,000" in the comment behind the default
 BOUNDS = re.compile(r"#.*?\bfrom (-?[\d.,]*\d) to (-?[\d.,]*\d)")
+ALIKE = 0.7  # how much of a word that was typed must be in one of a lesson's for it to be meant
 
 
 @dataclass(frozen=True)
@@ -125,25 +126,31 @@ def find_lesson(name: str) -> Lesson:
         if name == str(lesson.number):
             return check_syntax(lesson)
     refuse_left_out(name, left_out)
-    near = nearest_lesson(name, lessons)
     numbers = ", ".join(str(lesson.number) for lesson in lessons)
+    near = nearest_lesson(name, lessons)
+    meant = f"ddpm-tutor lesson {near.number}  ({near.title})" if near else ""
     raise UsageError(
-        f"No lesson {'file ' if name.endswith('.py') else ''}{name}. Choose from {numbers}.\n"
-        f"Is it this one? ddpm-tutor lesson {near.number}  ({near.title})"
+        f"No lesson {'file ' if name.endswith('.py') else ''}{name}. Choose from {numbers}."
+        + (f"\nIs it this one? {meant}" if meant else "")
     )
 
 
-def nearest_lesson(name: str, lessons: Sequence[Lesson]) -> Lesson:
-    """The lesson that somebody who typed `name` may have meant: by its number, or by its words."""
+def nearest_lesson(name: str, lessons: Sequence[Lesson]) -> Lesson | None:
+    """The lesson that somebody who typed `name` may have meant: by its number, or by its words.
+
+    Returns:
+        the nearest; None where no word of it is much like one of a lesson's.
+    """
     if re.fullmatch(r"-?\d{1,9}", name):
         return min(lessons, key=lambda lesson: abs(lesson.number - int(name)))
-    wanted = re.split(r"\W+|_", name.lower())
+    wanted = re.split(r"\W+|_", name.removesuffix(".py").lower())
 
-    def likeness(lesson: Lesson) -> float:
+    def likeness(lesson: Lesson) -> list[float]:
         words = re.split(r"\W+|_", f"{lesson.path.stem} {lesson.title}".lower())
-        return sum(max(SequenceMatcher(None, a, b).ratio() for b in words) for a in wanted)
+        return [max(SequenceMatcher(None, a, b).ratio() for b in words) for a in wanted]
 
-    return max(lessons, key=likeness)
+    near = max(lessons, key=lambda lesson: sum(likeness(lesson)))
+    return near if max(likeness(near)) >= ALIKE else None
 
 
 def check_syntax(lesson: Lesson) -> Lesson:
@@ -314,7 +321,8 @@ def check_settings(lesson: Lesson, settings: dict[str, str]) -> None:
         UsageError: naming the parameters that there are, the type, or the bounds.
     """
     cells = [cell for step in lesson.steps for cell in step.code if cell.is_parameters]
-    check_against(parameters(lesson), settings, lesson.path.stem, bounds(cells))
+    whose = f"Lesson {lesson.number}" if lesson.number else lesson.path.stem
+    check_against(parameters(lesson), settings, whose, bounds(cells))
 
 
 def check_against(
