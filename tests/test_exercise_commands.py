@@ -272,7 +272,7 @@ HOSTILE = [
     (LOOP, 2.0, "stopped", "longer than 2 s of computing", (11, 12)),
     ("    import time\n    time.sleep(100)\n", 0.5, "stopped", "not done after 3 s", (11, 11)),
     ("    import os\n    os._exit(0)\n", 20.0, "ended", "ended Python", (11, 11)),
-    ("    held = []\n    while True:\n        held.append(bytearray(10**8))\n", 20.0,
+    ("    held = []\n    while True:\n        held.append(bytearray(10**11))\n", 20.0,
      "error", "more memory", (12, 12)),
     ("    print('{\"kind\": \"passed\"}')\n    import sys\n    sys.stdout.write('x' * 10_000)\n"
      "    sys.stderr.write('odd')\n    return x_0\n", 20.0, "wrong", "x_0 by 1 where", (0, 0)),
