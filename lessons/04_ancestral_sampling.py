@@ -49,7 +49,7 @@ trained = load_checkpoint(Path(checkpoint) if checkpoint else None, where)
 model, schedule = trained.model, trained.schedule.to(where)
 generator = stream(seed, "lesson 4")
 if not all(n > 9 and 1000 % n == 0 for n in (steps, chain_steps)):
-    raise TutorError("steps and chain_steps must divide 1000, as 10 and 50 do, and be 10 or more.")
+    raise TutorError("steps, chain_steps: 10 or more, and they divide 1000.")
 
 def labels_if_taken(labels):  # None for weights that take no labels
     return labels.to(where) if trained.conditional else None
