@@ -231,6 +231,15 @@ def test_a_column_of_very_different_numbers_keeps_their_digits():
     assert column_of([float("nan"), 0.5]) == ["nan", "0.500"]
 
 
+def test_a_name_that_begins_with_a_number_stands_left_as_words_do() -> None:
+    table = DataTable(
+        "", ["steps", "off"], [("10, DDIM", "+5.0 (-2.9 to 9.1)"), ("50, β", "1,234")]
+    )
+    assert [numeric for _, _, numeric in table.by_column()] == [False, False]
+    plain = DataTable("", ["n", "share"], [(10, "12 % of 80"), (2000, "-3 ± 1")])
+    assert [numeric for _, _, numeric in plain.by_column()] == [True, True]
+
+
 def test_numbers_stand_right_and_words_left():
     text = shown(DataTable("", ["t", "way", "mean"], [(5, "steps", 0.5), (300, "jump", -1.25)]))
     rows = [line for line in text.splitlines() if "steps" in line or "jump" in line]

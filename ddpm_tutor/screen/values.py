@@ -92,6 +92,11 @@ def tensor_panel(tensor: Tensor, title: str | None = None) -> Panel:
     return Panel(rows, title=Text(title) if title else None, title_align="left", expand=False)
 
 
+def is_number(text: str) -> bool:
+    """Whether a cell is a number, perhaps with its unit or interval; not "10, DDIM"."""
+    return text[:1] in "-.0123456789" and ", " not in text
+
+
 @dataclass(frozen=True)
 class DataTable:
     """A table of numbers, which stand right, and words, which stand left."""
@@ -104,7 +109,7 @@ class DataTable:
         """Each column: its name, its cells as they are written, whether all are numbers."""
         cells = [column_of(list(column)) for column in zip(*self.rows, strict=True)]
         return [
-            (name, column, all(text[:1] in "-.0123456789" for text in column))
+            (name, column, all(map(is_number, column)))
             for name, column in zip(self.columns, cells, strict=True)
         ]
 
