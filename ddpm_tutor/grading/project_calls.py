@@ -2,9 +2,9 @@
 for all, torch's tensors or NumPy's arrays, pictures or points.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -52,6 +52,37 @@ class CallFailed(Exception):
     def __init__(self, error: BaseException) -> None:
         super().__init__(str(error))
         self.error = error
+
+
+FormT = TypeVar("FormT")
+OrderT = TypeVar("OrderT")
+Result = TypeVar("Result")
+
+
+def first_that_works(
+    forms: Iterable[FormT], orders: Sequence[OrderT], attempt: Callable[[FormT, OrderT], Result]
+) -> Result:
+    """What comes of the first way of calling that works: in each form, the arguments in each order.
+
+    Raises:
+        CannotCall: there is no way at all.
+        CallFailed: none works; or one did not come to an end.
+    """
+    first: CallFailed | None = None
+    for form in forms:
+        for order in orders:
+            try:
+                return attempt(form, order)
+            except CallFailed as failed:
+                first = first or failed
+                if isinstance(failed.error, TookTooLong):
+                    raise
+            except CannotCall:
+                if order == orders[0]:
+                    raise
+                break
+    assert first is not None
+    raise first
 
 
 def call(

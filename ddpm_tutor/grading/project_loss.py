@@ -22,11 +22,12 @@ from ddpm_tutor.grading.project_calls import (
     Form,
     as_images,
     call,
+    first_that_works,
     forms_for,
     noise,
     pictures,
 )
-from ddpm_tutor.grading.project_files import Project, TookTooLong
+from ddpm_tutor.grading.project_files import Project
 from ddpm_tutor.grading.project_names import ROLES, plain
 from ddpm_tutor.grading.project_schedule import OwnSchedule
 from ddpm_tutor.grading.project_trials import (
@@ -159,36 +160,23 @@ def calls_of(piece: Piece) -> list["LossCall | None"]:
     """
     own = piece.place.schedule
     assert own is not None
-    T, first = own.schedule.T, None
+    T, network = own.schedule.T, piece.place.network
+    assert network is not None
     t = torch.tensor([T // 2, 2, T - 2, T // 3, (2 * T) // 3])
-    for form in forms_for(piece):
-        if form.t == "one":
-            continue
+
+    def attempt(form: Form, order: int) -> list[LossCall | None]:
         given_t = t if form.t == "each" else int(t[0])
         x_0, eps, reply = pictures(form, 1), noise(form, 2), 0.7 * noise(form, 3) + 0.2
-        network = piece.place.network
-        assert network is not None
-        network.answer = lambda x, told, others, reply=reply: (  # type: ignore[misc]
+        network.answer = lambda x, told, others: (
             reply if x.shape == reply.shape else torch.zeros_like(x)
         )
         supply = {"model": network, "x_0": x_0.clone(), "t": given_t, "noise": eps,
                   "labels": LABELS}  # fmt: skip
-        for order in range(6):
-            try:
-                done = call(piece, supply, form, seed=4, order=order, grad=True)
-            except CallFailed as failed:
-                first = first or failed
-                if isinstance(failed.error, TookTooLong):
-                    raise
-                continue
-            except CannotCall:
-                if order == 0:
-                    raise
-                break
-            again = partial(loss_again, piece, supply, form, order)
-            return [as_loss_call(piece, done, x_0, t, given_t, eps, reply, again)]
-    assert first is not None
-    raise first
+        done = call(piece, supply, form, seed=4, order=order, grad=True)
+        again = partial(loss_again, piece, supply, form, order)
+        return [as_loss_call(piece, done, x_0, t, given_t, eps, reply, again)]
+
+    return first_that_works([f for f in forms_for(piece) if f.t != "one"], range(6), attempt)
 
 
 def loss_again(

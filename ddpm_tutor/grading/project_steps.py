@@ -21,12 +21,13 @@ from ddpm_tutor.grading.project_calls import (
     Form,
     as_images,
     call,
+    first_that_works,
     forms_for,
     noise,
     pictures,
     t_in,
 )
-from ddpm_tutor.grading.project_files import Project, TookTooLong
+from ddpm_tutor.grading.project_files import Project
 from ddpm_tutor.grading.project_names import plain
 from ddpm_tutor.grading.project_trials import (
     exercise_of,
@@ -284,23 +285,13 @@ def form_of_step(piece: Piece, shift: int) -> tuple[Form, int]:
     """
     own = piece.place.schedule
     assert own is not None
-    first: CallFailed | None = None
-    for form in forms_for(piece):
-        for order in range(6):
-            try:
-                one_step(piece, form, order, own_taken(piece), own.schedule.T // 2,
-                         own.schedule.T // 2 - shift, "noise")  # fmt: skip
-                return form, order
-            except CallFailed as failed:
-                first = first or failed
-                if isinstance(failed.error, TookTooLong):
-                    raise
-            except CannotCall:
-                if order == 0:
-                    raise
-                break
-    assert first is not None
-    raise first
+    t = own.schedule.T // 2
+
+    def attempt(form: Form, order: int) -> tuple[Form, int]:
+        one_step(piece, form, order, own_taken(piece), t, t - shift, "noise")
+        return form, order
+
+    return first_that_works(forms_for(piece), range(6), attempt)
 
 
 def steps_of(schedule: Schedule, shift: int) -> list[int]:

@@ -8,15 +8,14 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from ddpm_tutor.grading.project_arguments import CannotCall, Piece
+from ddpm_tutor.grading.project_arguments import Piece
 from ddpm_tutor.grading.project_calls import (
     Called,
-    CallFailed,
     Form,
     call,
+    first_that_works,
     pictures,
 )
-from ddpm_tutor.grading.project_files import TookTooLong
 from ddpm_tutor.grading.project_steps import (
     answer_for,
 )
@@ -66,9 +65,10 @@ def watch(piece: Piece, schedule: Schedule, predicts: str, apart: float = 0.0) -
     assert network is not None
     own = place.schedule
     assert own is not None
-    first: CallFailed | None = None
     usual = (place.channels, place.size, place.size)
-    for shape in dict.fromkeys([usual, (3, place.size, place.size), (2,)]):
+
+    def attempt(shape: tuple[int, ...], way: tuple[int, bool]) -> Watched:
+        order, is_whole = way  # whether the size that is asked for is that of a whole picture
         form = Form(shape, "each")
         network.t_at = None
         network.answer = partial(answer_of, schedule, own.shift, predicts, apart)
@@ -76,25 +76,16 @@ def watch(piece: Piece, schedule: Schedule, predicts: str, apart: float = 0.0) -
         supply = {
             "model": network, "shape": (COUNT, *shape), "count": COUNT, "channels": shape[0],
             "labels": torch.arange(COUNT), "guidance": WEIGHT, "T": own.schedule.T, "x_T": start,
+            "size": shape if is_whole else place.size,
         }  # fmt: skip
-        for order, size in product(range(2), (place.size, shape)):
-            supply["size"] = size
-            try:
-                done = call(piece, supply, form, seed=5, order=order, seconds=LOOP_SECONDS)
-                if (at := where_t_is(done)) is not None:
-                    network.t_at = at
-                    done = call(piece, supply, form, seed=5, order=order, seconds=LOOP_SECONDS)
-                return as_watched(done)
-            except CallFailed as failed:
-                first = first or failed
-                if isinstance(failed.error, TookTooLong):
-                    raise
-            except CannotCall:
-                if order == 0:
-                    raise
-                break
-    assert first is not None
-    raise first
+        done = call(piece, supply, form, seed=5, order=order, seconds=LOOP_SECONDS)
+        if (at := where_t_is(done)) is not None:
+            network.t_at = at
+            done = call(piece, supply, form, seed=5, order=order, seconds=LOOP_SECONDS)
+        return as_watched(done)
+
+    shapes = dict.fromkeys([usual, (3, place.size, place.size), (2,)])
+    return first_that_works(shapes, list(product(range(2), (False, True))), attempt)
 
 
 def where_t_is(done: Called) -> int | None:
