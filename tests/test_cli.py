@@ -222,7 +222,7 @@ def test_a_lesson_beyond_the_assignment_ends_with_its_exercises(tutor) -> None:
 def test_a_lesson_runs_on_real_mnist(mnist_root: Path, tutor, empty: Path) -> None:
     root = str(mnist_root.resolve())
     shown = tutor("lesson", "2", "--no-pause", "--data", root, "--seed", "3").stdout
-    assert "  MNIST\n" in shown and "Lesson done" in shown
+    assert "\nMNIST\n" in shown and "Lesson done" in shown
 
 
 def read_digit(picture: np.ndarray) -> int:
