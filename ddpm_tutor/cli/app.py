@@ -6,6 +6,7 @@ import inspect
 import io
 import logging
 import os
+import re
 import sys
 import traceback
 import warnings
@@ -75,7 +76,10 @@ class Commands(TyperGroup):
         except (typer.Exit, typer.Abort):
             raise
         except Exception as error:
-            if ctx.params.get("debug") or is_usage_error(error):
+            if is_usage_error(error):
+                speak_of_values(error)
+                raise
+            if ctx.params.get("debug"):
                 raise
             complain(in_words(error))
             raise typer.Exit(1) from None
@@ -101,6 +105,16 @@ def in_words(error: Exception) -> str:
 def is_usage_error(error: Exception) -> bool:
     """Whether Typer reports this error itself: its own copy of click differs between versions."""
     return hasattr(error, "exit_code") and hasattr(error, "show")
+
+
+def speak_of_values(error: Any) -> None:
+    """Words a refused value as people would: since 0.29 Typer passes on what pydantic says."""
+    said = getattr(error, "message", None)
+    if isinstance(said, str):
+        said = said.replace("Value error, ", "")
+        error.message = re.sub(
+            r"Input should be (.*?)(, unable to parse .*)?$", r"it must be \1.", said
+        )
 
 
 def speak_plainly() -> None:
