@@ -41,8 +41,10 @@ def _questions(lesson: Lesson) -> tuple[Question, ...]:
     found = []
     for number, step in enumerate(lesson.steps, start=1):
         for cell in step.code:
-            nodes = ast.walk(ast.parse(cell.source))
-            calls = [node for node in nodes if isinstance(node, ast.Call)]
+            tree = ast.parse(cell.source)
+            if "ask_" not in cell.source:  # most cells: they need not be walked
+                continue
+            calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
             for call in sorted(calls, key=lambda node: node.lineno):
                 if name_of(call) in ("ask_choice", "ask_number"):
                     text = words(call.args[0] if call.args else None)
