@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from rich.cells import cell_len
 from rich.console import Console
 from rich.style import Style
 
@@ -166,6 +167,14 @@ def test_pictures_never_exceed_the_width(width: int) -> None:
     text = shown(lambda console: render_images(torch.rand(10, 1, 32, 32), console, names), width)
     assert max(len(line) for line in text.splitlines()) <= width
     assert all(name in text for name in names)
+
+
+def test_a_tilde_above_a_letter_takes_no_room_in_a_caption() -> None:
+    names = ["10 (x_299 - μ̃)", "μ̃", "x_299", "x_300", "x_0"]  # the first is 14 columns wide
+    text = shown(lambda console: render_images(torch.rand(5, 1, 32, 32), console, names))
+    captions = text.splitlines()[-1]
+    assert captions.split("  ")[0] == names[0]
+    assert cell_len(captions) == 5 * 14 + 4
 
 
 def test_an_image_stands_beside_its_panel() -> None:

@@ -12,6 +12,7 @@ from operator import itemgetter
 
 import torch
 import torch.nn.functional as F
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.text import Text
 from torch import Tensor
@@ -165,11 +166,17 @@ def render_images(
         part = [_lines(image, drawn) for image in pixels[start : start + columns]]
         rows += [Text(" ").join(line) for line in zip(*part, strict=True)]
         if captions:
-            names = [name[:width].center(width) for name in captions[start : start + columns]]
+            names = [_centred(name, width) for name in captions[start : start + columns]]
             rows.append(Text(" ".join(names), style="dim"))
         if start + columns < len(pixels):
             rows.append(Text(""))
     return Group(*rows)
+
+
+def _centred(caption: str, width: int) -> str:
+    """A caption in the middle of so many columns: the tilde of μ̃ takes none."""
+    shown = set_cell_size(caption, min(cell_len(caption), width))
+    return shown.center(width + len(shown) - cell_len(shown))
 
 
 @dataclass(frozen=True)
