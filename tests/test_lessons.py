@@ -542,6 +542,7 @@ def test_a_lesson_in_order_has_no_problems(tmp_path: Path) -> None:
         ("# **Paper:** §2 · Eq. 4\n#\n", "", "Paper"),
         ('# %% tags=["parameters"]', "# %%", "parameters"),
         ("seed = 0", "seed = 1 + 1", "not a literal"),
+        ("answer=1)\n\n", "answer=1)\n\n# %%\nassert seed == 0\n\n", "right behind its question"),
         ("## Recap", "## The end", "Recap"),
         ("(Eq. 4).\n", ".\n", "cites no equation"),
         ("# **Goal:** a goal.", "# **Goal:** a goal.\n#" + "\n# more" * 12, "lines of prose"),
