@@ -375,7 +375,7 @@ show_images(sheet_of(points, 32), f"the cloud: {cloud}")
 # Which point did `x_t` come from? Eq. 4 says how probable this `x_t` is for each. So
 # Bayes gives each point n a weight, and the best guess of `x_0` is the weighted mean:
 #
-#     weight n  =  softmax over n of  -|x_t - √ᾱ_t point n|² / (2 (1 - ᾱ_t))
+#     weight n  =  softmax over n of -|x_t - √ᾱ_t point n|² / (2 (1 - ᾱ_t))
 #
 # In lesson 4 this mean was what a network should learn. Here it is four lines.
 # (`exact_posterior_mean` does the same for many points.)
