@@ -168,6 +168,9 @@ def test_prose_is_markdown_with_typeset_formulas_and_without_keys(small: Lesson)
     assert typeset("x_1000, ᾱ_500 and exact_eps, `x_0_hat`") == (
         r"$x_{1000}$, $\bar{\alpha}_{500}$ and exact_eps, `x_0_hat`"
     )
+    assert typeset("- From -1 to t - 1.\n- `--set a=-1`, --set, x-axis") == (
+        "- From −1 to t − 1.\n- `--set a=-1`, --set, x-axis"
+    )
     assert without_keys("One. (Press `s` to read it.) Two.") == "One. Two."
     told = without_keys("All. From there, the key `s` shows it. More.", "So. ")
     assert told == "All. So. More."

@@ -13,7 +13,7 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
 from ddpm_tutor.course.formula_blocks import rows, table_of
-from ddpm_tutor.course.formulas import inline
+from ddpm_tutor.course.formulas import MINUS, inline
 from ddpm_tutor.pictures.formulas import block_svg, formula_svg
 
 INDEX = r"\{[^{}]*\}|simple|prev|KL|\d+|[A-Za-zθτφ][\u0300-\u036f]?"
@@ -31,8 +31,6 @@ DRAWN = re.compile(
 SIGNED = re.compile(r" ([-+=≈]|&[lg]t;) ")
 PERCENT = re.compile(r"(?<=[\d)]) (?=%)")
 NUMBERED = re.compile(r"\b(Eqs?\.|Alg\.|Fig\.|Table|Section|[Ll]essons?) (?=\d)")
-# a minus before a number, a root or a symbol (it may be drawn); no dash of an option or a word
-MINUS = re.compile(r"(?<![\w)\]}\-])-(?=\d|log|√|[^\x00-\x7f]|[A-Za-z]_|\Z)")
 POWER = re.compile(r"(?<=[\d)])\^(-?\w+)")
 OPTION = re.compile(r"(?<![\w-])--[a-z][\w-]*")
 
