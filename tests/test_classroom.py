@@ -350,7 +350,7 @@ def test_wrong_answers_get_their_own_reply_and_the_truth(lesson: Lesson) -> None
     shown, scored = answering(lesson, "five", "5", "z", "a")
     assert scored == {"How many?": False, "Which?": False}
     assert "Please type a number" in shown and "You were 2 off" in shown
-    assert "✗ wrong REPLY" in shown and "It is b) that\nright REPLY" in shown
+    assert "✗ wrong REPLY" in shown and "It is b) that.\nright REPLY" in shown
 
 
 @pytest.mark.parametrize(
