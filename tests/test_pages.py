@@ -255,6 +255,7 @@ def test_words_and_code_are_escaped_and_indices_are_set() -> None:
     assert words("x_τ, t_prev") == "<i>x</i><sub>τ</sub>, <i>t</i><sub>prev</sub>"
     assert words("at -1: -log2 p, a t-1") == "at −1: −log<sub>2</sub>\u00a0p, a t-1"
     assert words("99.7 (99.5-99.8) % of 5 %") == "99.7 (99.5-99.8)\u00a0% of 5\u00a0%"
+    assert words("5 ± 3 (± 2)") == "5\u00a0±\u00a03 (±\u00a02)"
     assert words("N(0, I), [0, 255], (a, and b)") == "N(0,\u00a0I), [0,\u00a0255], (a, and b)"
     assert unmarked("Any x_t, μ_θ and x_{t-1}, 2 < 3") == "Any xₜ, μθ and xₜ₋₁, 2 < 3"
     assert words("2^100").endswith(">100</sup>") and words("-√ᾱ_t").startswith("−<svg")
@@ -324,6 +325,7 @@ def test_names_in_code_are_code_and_words_are_words() -> None:
         'variance, of variance_type="fixed_small"': "<code>variance</code>, of "
         "<code>variance_type=&quot;fixed_small&quot;</code>",
         "1 - betas[t]": "<code>1 - betas[t]</code>",
+        "its betas[t], and beta_prod_t": "its <code>betas[t]</code>, and <code>beta_prod_t</code>",
         "fixedlarge or fixedsmall": "<code>fixedlarge</code> or <code>fixedsmall</code>",
         "": "",
     }.items():

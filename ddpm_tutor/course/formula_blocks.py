@@ -137,7 +137,9 @@ def display(block: str) -> str | None:
         [_joined(row.cells[a:b], r" \quad ") for a, b in pairwise([*kept, None])] for row in found
     ]
     signs = [all(RELATION.match(cell) for cell in column) for column in zip(*cells, strict=True)]
-    lines = [f"{_paired(mine, signs)}{_number(row)}" for mine, row in zip(cells, found, strict=True)]
+    lines = [
+        f"{_paired(mine, signs)}{_number(row)}" for mine, row in zip(cells, found, strict=True)
+    ]
     return "\n".join([r"\begin{aligned}", " \\\\\n".join(lines), r"\end{aligned}"])
 
 
