@@ -211,7 +211,7 @@ def test_running_straight_through_shows_prose_code_output_and_last_value(lesson:
     assert "3   float32   cpu" in shown  # the last expression, as a panel
     assert "def twice(x):" in shown
     assert "3. It is the SECRET sum." in shown  # question with its answer
-    assert "✓ b) that\nright REPLY" in shown
+    assert "✓ b) that.\nright REPLY" in shown
 
 
 def test_the_code_of_a_question_is_not_shown(lesson: Lesson) -> None:

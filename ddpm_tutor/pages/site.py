@@ -26,7 +26,9 @@ from ddpm_tutor.pages.words import one_line, table, words
 
 # in a name of a symbol: what stands beside the code, and what is code among words
 APART = re.compile(r"(, |; |: | or )(?![^()\[\]]*[)\]])")
-CODE = re.compile(r"\.?\b[a-z]\w*\([^()]*\)|\b[a-z]\w*_[a-z]{3,}\w*(?:\[\w\]|=\"\w+\")?|\b[a-z]+\[\w\]")
+CODE = re.compile(
+    r"\.?\b[a-z]\w*\([^()]*\)|\b[a-z]\w*_[a-z]{3,}\w*(?:\[\w\]|=\"\w+\")?|\b[a-z]+\[\w\]"
+)
 
 
 def facts_table(facts: Iterable[tuple[str, str]]) -> str:
@@ -162,8 +164,7 @@ def symbols_page() -> str:
         for place, called in symbol.names.items():
             places.setdefault(called, []).append("ddpm-tutor" if place == "here" else place)
         names = "<br>".join(
-            f"{named(called)} {', '.join(map(_whole, where))}"
-            for called, where in places.items()
+            f"{named(called)} {', '.join(map(_whole, where))}" for called, where in places.items()
         )
         shape = f'<br><span class="dim">{escape(symbol.shape)}</span>' if symbol.shape else ""
         rows.append((words(symbol.symbol), f"{one_line(symbol.meaning)}{shape}", names))
