@@ -189,7 +189,7 @@ def test_a_page_is_one_file_that_fetches_nothing(page: Path) -> None:
     check_form(html)
     assert len(html) < 5e6
     assert "default-src 'none'" in html
-    assert "In the paper: <code>ddpm-tutor paper eq 4</code>" in html
+    assert 'In the paper: <code class="whole">ddpm-tutor paper eq 4</code>' in html
     assert "offline digits" in html and "no MNIST" in html
     check_private(html, page.parent)
     pictures = re.findall(r'<img[^>]*src="([^"]{0,30})', html)
@@ -534,6 +534,7 @@ def test_a_number_is_read_as_people_write_it_and_the_score_is_kept(tab: Any) -> 
     assert not tab.get_by_text("said after the choice").is_visible()
     tab.get_by_role("button", name="Show all answers").click()
     assert tab.get_by_text("said after the number").is_visible()
+    assert second.get_by_role("textbox").get_attribute("placeholder") == ""
     assert tab.locator(".score").inner_text().startswith("0 of 2")  # to look is not to answer
 
 

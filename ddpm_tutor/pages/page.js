@@ -109,6 +109,7 @@ function reveal(question, given) {
   } else {
     const input = question.querySelector("input");
     input.disabled = true;
+    input.placeholder = "";  // it would look like an answer
     if (given !== null && !input.value) input.value = rounded(given);
   }
   question.classList.add("answered");

@@ -143,7 +143,7 @@ def _named_entries(step: Step, name: str, *, linked: bool) -> str:
     places = [
         f'<a href="{entry.page.path.stem}.html">{escape(entry.name)}</a>'
         if linked
-        else f"<code>{escape(command('paper', *entry.key.split()))}</code>"
+        else f'<code class="whole">{escape(command("paper", *entry.key.split()))}</code>'
         for entry in named
         if entry.page.path.stem != name
     ]
