@@ -446,7 +446,7 @@ ask_choice(
 )
 
 # %% [markdown]
-# ## Fine detail goes first
+# ## Long and short waves
 #
 # Any picture is a sum of waves (its *Fourier transform*). Long ones make its shape,
 # short ones its fine detail, such as edges. Noise has as much of each, a digit far

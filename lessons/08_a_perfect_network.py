@@ -704,7 +704,7 @@ print(f"distance to the nearest: {distance.mean():.3f} on average; "
       f"{len(which.unique())} different ones among {len(copies)}")
 
 # %% [markdown]
-# ## Why does ours not copy?
+# ## And the network?
 #
 # The loss of Eq. 14 is least for the exact denoiser. So a network that is large enough,
 # and trained for long enough, copies! Does ours? We draw some digits with it. How far

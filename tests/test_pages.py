@@ -251,6 +251,7 @@ def test_words_and_code_are_escaped_and_indices_are_set() -> None:
     assert words("x_0 < β_{t-1}") == "<i>x</i><sub>0</sub>\u00a0&lt;\u00a0<i>β</i><sub>t−1</sub>"
     assert words("by_digit x_0_hat save_film") == "by_digit x_0_hat save_film"
     assert words("ε_θ(x_t) σ_t²").count("<sub>") == 3
+    assert words("2σ_t², conv2_x") == "2<i>σ</i><sub>t</sub>², conv2_x"
     assert "<sub>500</sub>" in words("x_500") and "<sub>θ</sub>" in words("ε_θ")
     assert words("x_τ, t_prev") == "<i>x</i><sub>τ</sub>, <i>t</i><sub>prev</sub>"
     assert words("at -1: -log2 p, a t-1") == "at −1: −log<sub>2</sub>\u00a0p, a t-1"

@@ -21,7 +21,7 @@ from ddpm_tutor.course.paper import entries_named
 BLOCK = re.compile(r"(?:\A|\n\n)((?: {4}.*(?:\n|\Z)|\n(?= {4}))+)")
 # code, and a letter with an index between words, such as x_0 or ᾱ_500: no name of code
 CODE = re.compile(
-    r"`(?P<code>[^`]+)`|(?<![\w.$])(?P<symbol>[^\W\d_][\u0302-\u0304]?"
+    r"`(?P<code>[^`]+)`|(?<![^\W\d])(?<![^\W\d]\d)(?<![.$])(?P<symbol>[^\W\d_][\u0302-\u0304]?"
     r"_(?:\{[^{}]*\}|simple|\d+|[A-Za-zθτ])²?)(?![\w(/])"
 )
 LESS = re.compile(rf"{MINUS.pattern}|(?<=\S )-(?= \S)")  # t - 1 as well

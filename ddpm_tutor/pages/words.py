@@ -17,8 +17,10 @@ from ddpm_tutor.course.formulas import MINUS, inline
 from ddpm_tutor.pictures.formulas import block_svg, formula_svg
 
 INDEX = r"\{[^{}]*\}|simple|prev|KL|\d+|[A-Za-zθτφ][\u0300-\u036f]?"
-# a letter with an index: x_0, β_{t-1}, ᾱ_500; no name of code, such as x_0_hat
-INDEXED = re.compile(rf"(?<![\w.])([^\W\d_][\u0300-\u036f]?)_({INDEX})(?![^\W²])")
+# a letter with an index: x_0, β_{t-1}, 2σ_t; no name of code, such as x_0_hat
+INDEXED = re.compile(
+    rf"(?<![^\W\d])(?<![^\W\d]\d)(?<!\.)([^\W\d_][\u0300-\u036f]?)_({INDEX})(?![^\W²])"
+)
 MARKED = r"(?:[^\W\d_][\u0302-\u0304]|ᾱ)"  # ᾱ may be one sign
 ACCENTED = re.compile(MARKED)
 MARKS = {"\u0302": "ˆ", "\u0303": "˜", "\u0304": "¯"}  # as signs of their own, above an x
