@@ -32,7 +32,7 @@ DRAWN = re.compile(
 # no line ends at these blanks
 SIGNED = re.compile(r" ([-+=≈±]|&[lg]t;) ")
 PAIR = re.compile(r"(?<=[\[(])([^\s,()\[\]]{1,5}), (?=[^\s,()\[\]]{1,5}[\])])")  # [0, 255]
-PERCENT = re.compile(r"(?<=[\d)]) (?=%)")
+PERCENT = re.compile(r"(?<=[\d)]) (?=%)|(?<=±) (?=\d)")  # and ± 0.2
 NUMBERED = re.compile(r"\b(Eqs?\.|Alg\.|Fig\.|Table|Section|[Ll]essons?) (?=\d)")
 POWER = re.compile(r"(?<=[\d)])\^(-?\w+)")
 LOWERED = str.maketrans("0123456789+-t", "₀₁₂₃₄₅₆₇₈₉₊₋ₜ")  # Unicode has no such θ, and no T
@@ -53,7 +53,7 @@ def words(text: str) -> str:
 def plain(text: str) -> str:
     """Words as HTML in which nothing is drawn: for a place that has pictures of its own."""
     held = SIGNED.sub("\u00a0\\1\u00a0", MINUS.sub("−", escape(text, quote=False)))
-    held = PAIR.sub("\\1,\u00a0", PERCENT.sub("\u00a0", held)).replace("± ", "±\u00a0")
+    held = PAIR.sub("\\1,\u00a0", PERCENT.sub("\u00a0", held))
     held = NUMBERED.sub("\\1\u00a0", held).replace("\u00a0-\u00a0", "\u00a0−\u00a0")
     held = INDEXED.sub(_indexed, held).replace("log2 ", "log<sub>2</sub>\u00a0")
     held = POWER.sub(_raised, held)
