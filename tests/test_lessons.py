@@ -272,7 +272,7 @@ def test_lesson_1_measures_when_a_digit_is_lost() -> None:
 
 def test_lesson_1_shows_that_fine_detail_drowns_first_and_slowest_with_a_growing_beta() -> None:
     named = ["Setting up", "The data", "From -1 to +1", "One step of noise"]
-    found = run_steps(all_lessons()[0], [*named, "Fine detail goes first"], 0)
+    found = run_steps(all_lessons()[0], [*named, "Long and short waves"], 0)
     (_, *shape), (_, *middle), (_, *fine) = found["rows"]
     assert shape[0] > middle[0] > fine[0] and shape[1] > middle[1] > fine[1]
     # times as many steps as with a constant beta: the finer, the more
@@ -542,6 +542,7 @@ def test_a_lesson_in_order_has_no_problems(tmp_path: Path) -> None:
         ("# **Paper:** §2 · Eq. 4\n#\n", "", "Paper"),
         ('# %% tags=["parameters"]', "# %%", "parameters"),
         ("seed = 0", "seed = 1 + 1", "not a literal"),
+        ("answer=1)\n\n", "answer=1)\n\n# %%\nassert seed == 0\n\n", "right behind its question"),
         ("## Recap", "## The end", "Recap"),
         ("(Eq. 4).\n", ".\n", "cites no equation"),
         ("# **Goal:** a goal.", "# **Goal:** a goal.\n#" + "\n# more" * 12, "lines of prose"),

@@ -10,8 +10,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from ddpm_tutor.classroom.questions import ask_choice
@@ -568,6 +571,15 @@ def test_a_review_ends_with_what_was_right_and_where_to_read(
     assert "comes again tomorrow" in done.output
     after_it = run("review")
     assert "Nothing is due. The next question is due tomorrow." in after_it.output
+
+
+def test_a_long_heading_goes_on_below_itself() -> None:
+    item: Any = SimpleNamespace(place=("lesson", "3"), heading="Lesson 3 · The step back, or what")
+    into = io.StringIO()
+    review_module.say_result(Console(file=into, width=50), [(item, False)], 0)
+    shown = [line.rstrip() for line in into.getvalue().splitlines()]
+    assert "  ddpm-tutor lesson 3  Lesson 3 · The step back," in shown
+    assert " " * 23 + "or what" in shown
 
 
 def test_q_leaves_and_keeps_the_place(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
