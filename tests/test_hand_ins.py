@@ -23,7 +23,10 @@ from test_pages import browser  # noqa: F401  (a fixture)
 from typer.testing import CliRunner
 
 from ddpm_tutor.cli.app import app
+from ddpm_tutor.cli.evaluate import plain
 from ddpm_tutor.course.exercise import find_exercise
+from ddpm_tutor.evaluation.scorecard import Card, Scores
+from ddpm_tutor.evaluation.scores import Share
 from ddpm_tutor.files import fingerprint_of
 from ddpm_tutor.grading.strangers import Checker
 from ddpm_tutor.hand_ins.blocks import page_of
@@ -289,18 +292,30 @@ def test_a_training_and_the_scores_of_its_very_weights_are_shown(folder: Path) -
         EpochReport(n, 10 * n, 100, train, Estimate(held_out, 0.001), None, 60, 100, "a <b> CPU")
         for n, (train, held_out) in enumerate(losses, 1)
     ]
-    (run / "config.json").write_text(RunSettings().to_json())
+    config = json.loads(RunSettings(start_from="/home/ada/shipped").to_json())
+    (run / "config.json").write_text(json.dumps({**config, "digits": "2,000 offline digits"}))
     (run / "log.jsonl").write_text("".join(f"{report.to_json()}\n" for report in reports))
     (run / "weights.safetensors").write_bytes(b"weights")
-    shares = {name: {"value": 97.0} for name in ("read_as_asked", "coverage", "precision")}
-    cards = {"yours": {"scores": {**shares, "frechet": {"mean": 3.21, "error": 0.1}}}}
-    saved = {"weights": fingerprint_of(run / "weights.safetensors"), "cards": cards}
+    scores_of = Scores(100, Share(97, 100), [], [], Estimate(3.21, 0.1), Share(9, 10), Share(8, 9))
+    card, real = Card(scores_of, None, Estimate(0.021, 0.001)), Card(scores_of, None)
+    cards = {"yours": plain(card), "real digits": plain(real)}
+    saved = {"weights": fingerprint_of(run / "weights.safetensors"), "cards": cards, "steps": 50}
     scores.write_text(json.dumps(saved))
     tutor("report", "--no-draw", "--out", "a.html")
     html = (folder / "a.html").read_text(encoding="utf-8")
     page = Elements(html)
-    for words in ("a <b> CPU", "0.0300", "0.0250", "Fréchet distance3.21", "after epoch 2"):
+    for words in ("a <b> CPU", "0.0300", "0.0250", "Fréchet distance3.21 ± 0.10", "after epoch 2"):
         assert words in page.text, words
+    # as `evaluate` shows them: shares in percent, with their intervals
+    for name, share in ("read as asked, %", Share(97, 100)), ("coverage, %", Share(9, 10)):
+        assert f"{name}{share}{share}" in page.text
+    assert "97.0 (91.5–99.0)" in page.text and "validation loss0.0210 ± 0.0010–" in page.text
+    assert "steps 50" in page.text and "nearest" not in page.text
+    # what a teacher has to know of a training: its digits, and what it began with
+    assert "first weightsshipped" in page.text and "digits2,000 offline digits" in page.text
+    assert "/home/ada" not in html and "with labelsyes" in page.text
+    for card in 'data-name="yours"', 'data-name="real digits"':  # on a telephone
+        assert card in html
     assert page.tags.count("img") == 1
     (run / "weights.safetensors").write_bytes(b"others")
     tutor("report", "--no-draw", "--out", "a.html")

@@ -4,7 +4,7 @@ run/state.pt              all that is needed to go on
 run/weights.safetensors   the averaged weights, as of the last save
 run/log.jsonl             one line an epoch
 run/film_strip.npz        what it drew as it learned (written by the caller)
-run/config.json           the settings
+run/config.json           the settings, and which digits it was trained on
 
 The state is written first and the others follow from it: whatever a kill keeps from being written
 is written when the run goes on.
@@ -179,6 +179,7 @@ class Run:
         self.history: list[EpochReport] = []
         self.images: int | None = None  # in the training set; a resumed run must have as many
         self.fingerprint: str | None = None  # of them; runs of earlier versions kept none
+        self.source: str | None = None  # what they are, in words
         self.losses: list[float] = []  # of the steps of this epoch
         self.seconds = 0.0  # spent on them
         self.saved_step = 0  # what the files in the folder hold
@@ -243,6 +244,7 @@ class Run:
                 run.state.step = run.saved_step = saved["step"]
                 run.images = saved.get("images")
                 run.fingerprint = saved.get("fingerprint")
+                run.source = saved.get("source")
                 run.earlier = saved.get("earlier")
                 run.losses, run.seconds = saved.get("losses", []), saved.get("seconds", 0.0)
                 run.history = [read_epoch(line) for line in saved["log"]]
@@ -278,6 +280,7 @@ class Run:
                 f"The labels go from {low} to {high}; the network knows 0 to {NUM_CLASSES - 1}."
             )
         self.images, self.fingerprint = count, digits.fingerprint
+        self.source = digits.source
 
     def is_done(self, images: int) -> bool:
         """Whether nothing is left to do in a run on so many training images."""
@@ -349,6 +352,7 @@ class Run:
             "step": self.state.step,
             "images": self.images,
             "fingerprint": self.fingerprint,
+            "source": self.source,
             "earlier": self.earlier,
             "losses": self.losses,
             "seconds": self.seconds,
@@ -366,8 +370,9 @@ class Run:
         if self.earlier:
             training["earlier"] = self.earlier
         save_checkpoint(self.weights_file, self.state.ema, training)
+        config = training["settings"] | ({"digits": self.source} if self.source else {})
         with replacing(self.folder / "config.json") as temporary:
-            temporary.write_text(settings + "\n")
+            temporary.write_text(json.dumps(config, indent=2) + "\n")
         with replacing(self.log_file) as temporary:
             temporary.write_text("".join(line + "\n" for line in log))
 
