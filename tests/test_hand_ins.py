@@ -419,7 +419,7 @@ def test_points_are_counted_anew(grader: Grader, tmp_path: Path) -> None:
     forged = [dataclasses.replace(q, points=1000, earned_before=True) for q in bare]
     grade = graded(grader, tmp_path, dataclasses.replace(made, questions=forged))
     assert grade.points == 1 and "earned, without an answer or code" in grade.remarks[0]
-    assert "states 1000 points" in grade.remarks[1]
+    assert "states 1000 points, not 1" in grade.remarks[1]
     seen = [dataclasses.replace(w, solution_seen=True) for w in made.exercises]
     assert graded(grader, tmp_path, dataclasses.replace(made, exercises=seen)).points == 0
     wrong = dataclasses.replace(made.exercises[0], code=school_class.mistaken(TWO[0]))
@@ -457,10 +457,11 @@ def test_equal_code_and_equal_names_are_remarked_and_no_more(
         written = dataclasses.replace(made.exercises[0], code=code)
         name = "Anna" if number else "anna"
         made = dataclasses.replace(made, name=name, exercises=[written])
-        paths.append(write(tmp_path / f"{number}.json", made))
+        (tmp_path / f"{number}").mkdir()  # a folder for each student, as platforms of courses have
+        paths.append(write(tmp_path / f"{number}" / "hand_in.json", made))
     grades = grader.grades(paths)
-    assert "code word for word as in 1.json (2)" in grades[0].remarks
-    assert "code word for word as in 0.json (2)" in grades[1].remarks
+    assert "code word for word as in 1/hand_in.json (2)" in grades[0].remarks
+    assert "code word for word as in 0/hand_in.json (2)" in grades[1].remarks
     assert "the package's own solution, word for word: 2" in grades[2].remarks
     assert all("the same name as in" in " ".join(grade.remarks) for grade in grades)
     assert all(grade.passed for grade in grades)
@@ -506,6 +507,10 @@ def test_a_class_is_graded_whatever_is_in_the_folder(folder: Path) -> None:
 
     assert progress_file().read_bytes() == before
     assert "prove" in shown and "Left out" in shown and "notes.pdf" in shown
+    # what to look at stands below the table, as wide as the screen: in a column it would be torn
+    table, below = shown.split("To look at\n")
+    assert len(table.splitlines()) < 2 * (len(school_class.KINDS) + len(BROKEN)) + 10
+    assert "Ünal/b.json\n  look at exercise 1: it names ddpm_tutor.learner" in below
     with open(class_folder / "g.csv", encoding="utf-8-sig", newline="") as file:
         rows = {row["file"]: row for row in csv.DictReader(file)}
     assert len(rows) == len(school_class.KINDS) + 1 + len(BROKEN) + 1 + hasattr(os, "mkfifo")

@@ -6,6 +6,7 @@ the file, which anybody can edit.
 
 import ast
 import dataclasses
+import os
 import tempfile
 import threading
 import time
@@ -24,7 +25,7 @@ from ddpm_tutor.grading.sandbox import MAX_SECONDS, WAITING
 from ddpm_tutor.grading.strangers import Check, Checker
 from ddpm_tutor.grading.verdict import Verdict
 from ddpm_tutor.hand_ins.collecting import assignment
-from ddpm_tutor.hand_ins.hand_in import Asked, HandIn, NoHandIn, Written
+from ddpm_tutor.hand_ins.hand_in import Asked, HandIn, NoHandIn, Written, clean
 from ddpm_tutor.hand_ins.reading import read_hand_in
 
 LEAST_SECONDS = 0.5  # that are worth beginning a check with
@@ -204,15 +205,17 @@ class Grader:
 def remarks_on(grade: Grade, hand_in: HandIn, unproven: list[str]) -> Iterator[str]:
     """What a teacher should look at in one hand-in."""
     if unproven:
-        yield f"says that {few(unproven)} are earned, without an answer or code for it"
+        are = "is" if len(unproven) == 1 else "are"
+        yield f"says that {few(unproven)} {are} earned, without an answer or code that earns that"
     if hand_in.stated is not None and hand_in.stated != grade.points:
-        yield f"states {hand_in.stated:g} points"
+        yield f"states {hand_in.stated:g} points, not {grade.points:g}"
     other = [
         w.number for w in hand_in.exercises
         if (w.kind == "passed") != (w.name in grade.passed) and w.name in grade.verdicts
     ]  # fmt: skip
     if other:
-        yield f"another verdict than it states: exercise {few(other)}"
+        exercises = "exercise" if len(other) == 1 else "exercises"
+        yield f"another verdict than it states: {exercises} {few(other)}"
     for written in hand_in.exercises:
         if reached := reaching(written.code):
             yield f"look at exercise {written.number}: it names {few(reached)}"
@@ -268,13 +271,14 @@ def remark_equal_code(grades: Sequence[Grade], exercises: dict[str, Exercise]) -
             continue
         for mine, theirs in permutations(places, 2):
             shared[mine].setdefault(theirs, []).append(str(exercise.number))
+    names = names_of([grade.path for grade in grades])
     for mine, grade in enumerate(grades):
         if mine in copied:
             named = few(copied[mine])
             grade.remarks.append(f"the package's own solution, word for word: {named}")
         if mine in shared:
             most_first = sorted(shared[mine].items(), key=lambda pair: -len(pair[1]))
-            said = [f"{grades[i].path.name} ({few(numbers)})" for i, numbers in most_first]
+            said = [f"{names[i]} ({few(numbers)})" for i, numbers in most_first]
             grade.remarks.append(f"code word for word as in {few(said)}")
 
 
@@ -310,14 +314,26 @@ def function_in(written: Written, exercise: Exercise) -> str:
 
 def remark_equal_names(grades: Sequence[Grade]) -> None:
     """Says where two hand-ins have one name."""
-    named: dict[str, list[Grade]] = {}
-    for grade in grades:
+    named = defaultdict[str, list[int]](list)  # the places of grades
+    for place, grade in enumerate(grades):
         if grade.hand_in and grade.hand_in.name:
-            named.setdefault(grade.hand_in.name.casefold(), []).append(grade)
-    for those in named.values():
-        for grade in those if len(those) > 1 else ():
-            others = [other.path.name for other in those if other is not grade]
-            grade.remarks.append(f"the same name as in {few(others)}")
+            named[grade.hand_in.name.casefold()].append(place)
+    names = names_of([grade.path for grade in grades])
+    for places in named.values():
+        for mine in places if len(places) > 1 else ():
+            others = [names[place] for place in places if place != mine]
+            grades[mine].remarks.append(f"the same name as in {few(others)}")
+
+
+def names_of(paths: Sequence[Path]) -> list[str]:
+    """What to call files, as seen from the folder that holds all: many may be called hand_in.html.
+
+    Example:
+        >>> names_of([Path("class/anna/a.html"), Path("class/ben/a.html")])
+        ['anna/a.html', 'ben/a.html']
+    """
+    common = os.path.commonpath([path.parent for path in paths]) if paths else ""
+    return [clean(path.relative_to(common).as_posix()) for path in paths]
 
 
 def few(names: Sequence[str]) -> str:

@@ -198,11 +198,13 @@ def loss_curve(
     x_label: str = "epoch",
 ) -> "Figure":
     """Training and validation loss over time, each a list of (x, loss); the loss is logarithmic."""
+    from matplotlib.ticker import MaxNLocator
+
     with figure() as (result, (axis,)):
         axis.plot(*zip(*train, strict=True), label="training")
         axis.plot(*zip(*validation, strict=True), marker="o", label="validation (averaged weights)")
         axis.set(xlabel=x_label, ylabel="L_simple (Eq. 14)", yscale="log")
-        axis.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+        axis.xaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1))
         plain_numbers(axis)
         axis.grid(alpha=0.3, which="both")
         axis.legend()
