@@ -15,7 +15,7 @@ from ddpm_tutor.files import came_along, fingerprint_of
 from ddpm_tutor.grading.strangers import Checker
 from ddpm_tutor.hand_ins.hand_in import Asked, Training, Written, clean
 from ddpm_tutor.learner.progress import Progress
-from ddpm_tutor.storage.checkpoints import WEIGHTS
+from ddpm_tutor.storage.run_folders import LOG, WEIGHTS
 
 # what a report calls the settings of a run that it shows
 SETTINGS = {
@@ -123,7 +123,7 @@ def trained(folder: Path, scores: Path) -> Training | None:
     Raises:
         TutorError: there is one, and it cannot be read.
     """
-    log, config = folder / "log.jsonl", folder / "config.json"
+    log, config = folder / LOG, folder / "config.json"
     if not (log.is_file() and config.is_file()):
         return None
     try:

@@ -43,37 +43,32 @@ from ddpm_tutor.science.training import (
 from ddpm_tutor.science.validation_loss import Estimate, validation_loss
 from ddpm_tutor.storage.checkpoints import (
     NUM_CLASSES,
-    WEIGHTS,
     build_network,
     load_checkpoint,
     network_name,
     save_checkpoint,
 )
 from ddpm_tutor.storage.digits import Digits
+from ddpm_tutor.storage.run_folders import (
+    LOG,
+    STATE,
+    WEIGHTS,
+    FolderTaken,
+    RunExists,
+    check_run_folder,
+)
 
 EARLIER_NAMES = {"one-cycle": "cosine", "middle": "logit-normal"}  # of settings
 SHIPPED = "shipped"  # the name of the weights that come with the package
 BOUND_IMAGES = 100  # whose bound is estimated after an epoch: some 10 seconds of one core
 FILES = (
-    WEIGHTS, "state.pt", "log.jsonl", "config.json",
+    WEIGHTS, STATE, LOG, "config.json",
     "film_strip.npz", "film_strip.png", "film_strip.gif", "loss.png",
 )  # fmt: skip
 
 
-class RunExists(TutorError):
-    """A run would be started where there is one."""
-
-
-class FolderTaken(TutorError):
-    """The folder of a run cannot be used for another."""
-
-
 class FolderBusy(TutorError):
     """Another process is training there."""
-
-
-class NothingToResume(TutorError):
-    """There is no run in the folder."""
 
 
 class RunDamaged(TutorError):
@@ -193,11 +188,10 @@ class Run:
         Raises:
             TutorError: there is a run in `folder`, or the settings cannot be.
         """
+        check_run_folder(folder, resume=False)
         run = cls(folder, settings, device)
         if run.state_file.exists() and has_steps(run.state_file):
             raise RunExists(f"{folder} already holds a run.")
-        if run.weights_file.exists() and not run.state_file.exists():
-            raise FolderTaken(f"{folder} already holds {WEIGHTS}.")
         if settings.start_from:
             run.begin_with(None if settings.start_from == SHIPPED else Path(settings.start_from))
         return run
@@ -231,9 +225,8 @@ class Run:
         Raises:
             TutorError: there is no run in `folder`, it is damaged, or has other settings.
         """
+        check_run_folder(folder, resume=True)
         run = cls(folder, settings, device)
-        if not run.state_file.is_file():
-            raise NothingToResume(f"No run to resume in {folder}.")
         try:
             saved = read_state(run.state_file)
             difference = different_settings(saved["settings"], settings.to_json())
@@ -315,7 +308,7 @@ class Run:
 
     @property
     def state_file(self) -> Path:
-        return self.folder / "state.pt"
+        return self.folder / STATE
 
     def state_on_disk(self) -> tuple[int, int] | None:
         """What tells one save of the state from the next; None where there is none."""
@@ -334,7 +327,7 @@ class Run:
 
     @property
     def log_file(self) -> Path:
-        return self.folder / "log.jsonl"
+        return self.folder / LOG
 
     @property
     def log(self) -> list[str]:
