@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.padding import Padding
 from rich.text import Text
 
 from ddpm_tutor import __version__
@@ -325,12 +326,13 @@ def say_what(console: Console, made: "HandIn", folder: Path) -> None:
         console.print(Text(f"Exercises: {passed} of {len(made.exercises)} pass, checked again."))
         for one in made.exercises:
             if one.kind != "passed":
-                console.print(Text(f"  {one.name}.py: {one.says}", "yellow"), soft_wrap=True)
+                why = Text(f"{one.name}.py: {one.says}", "yellow")
+                console.print(Padding(why, (0, 0, 0, 2), expand=False))
     else:
         console.print(Text(f"Exercises: there are none in {folder}.", "dim"), soft_wrap=True)
     lost = [a for a in made.questions if a.earned_before and not a.earned(made.passed)]
     if lost:
-        names = ", ".join(asked.part for asked in lost)
+        names = "; ".join(sorted(asked.part for asked in lost))  # there is a part "11.2 c, d"
         console.print(
             Text(
                 f"You have earned {names} earlier, but neither the answer nor the code is here: a "
