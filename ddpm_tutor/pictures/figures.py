@@ -198,9 +198,9 @@ def loss_curve(
     x_label: str = "epoch",
 ) -> "Figure":
     """Training and validation loss over time, each a list of (x, loss); the loss is logarithmic."""
-    from matplotlib.ticker import MaxNLocator
-
     with figure() as (result, (axis,)):
+        from matplotlib.ticker import MaxNLocator  # after the settings: they guard the import
+
         axis.plot(*zip(*train, strict=True), label="training")
         axis.plot(*zip(*validation, strict=True), marker="o", label="validation (averaged weights)")
         axis.set(xlabel=x_label, ylabel="L_simple (Eq. 14)", yscale="log")
