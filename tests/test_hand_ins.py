@@ -22,6 +22,7 @@ from school_class import ASKED, hand_in, write, write_class
 from test_pages import browser  # noqa: F401  (a fixture)
 from typer.testing import CliRunner
 
+from ddpm_tutor import __version__
 from ddpm_tutor.cli.app import app
 from ddpm_tutor.cli.evaluate import plain
 from ddpm_tutor.course.exercise import find_exercise
@@ -30,7 +31,7 @@ from ddpm_tutor.evaluation.scores import Share
 from ddpm_tutor.files import fingerprint_of
 from ddpm_tutor.grading.strangers import Checker
 from ddpm_tutor.hand_ins.blocks import page_of
-from ddpm_tutor.hand_ins.collecting import as_told, assignment
+from ddpm_tutor.hand_ins.collecting import as_told, assignment, offered
 from ddpm_tutor.hand_ins.grade_table import safe
 from ddpm_tutor.hand_ins.grading import Grade, Grader
 from ddpm_tutor.hand_ins.hand_in import Asked, HandIn, NoHandIn, Picture, read_json
@@ -429,6 +430,36 @@ def test_points_are_counted_anew(grader: Grader, tmp_path: Path) -> None:
     answered = [dataclasses.replace(q, answers=(answer,)) for q in bare]
     grade = graded(grader, tmp_path, dataclasses.replace(made, questions=answered))
     assert grade.points == grade.by_answers == 42 and "10 answers within 0 s" in grade.remarks
+
+
+def test_an_answer_that_chose_a_wrong_option_is_wrong(grader: Grader, tmp_path: Path) -> None:
+    assert len(grader.offered) > 25  # questions whose files say which option is right
+    letters = {part: offers.options for part, offers in grader.offered.items()}
+    assert all(lines[0].startswith("a) ") for lines in letters.values())
+    part = ASKED[0].part
+    offers = grader.offered[part]
+    wrong = offers.options[offers.right - 1]
+    for text, points, remark in (
+        (offers.options[offers.right], 1, ""),
+        (wrong, 0, f"stated as right, and wrong: {part}"),
+        ("x", 1, f"stated as right, and no option of the question: {part}"),
+    ):
+        asked = dataclasses.replace(ASKED[0], answers=(Answer(text, True, DAY, True),))
+        made = hand_in(0, "solved", [])
+        made = dataclasses.replace(made, questions=[asked], made_with={"ddpm-tutor": __version__})
+        grade = graded(grader, tmp_path, made)
+        assert grade.points == points
+        assert [r for r in grade.remarks if "stated" in r] == ([remark] if remark else [])
+    other = dataclasses.replace(made, made_with={"ddpm-tutor": "99.1"})
+    remarks = graded(grader, tmp_path, other).remarks
+    assert remarks[-1] == f"made with ddpm-tutor 99.1; this is {__version__}"
+    assert not [remark for remark in remarks if "no option" in remark]
+
+
+def test_what_a_question_offers_is_read_from_its_lesson() -> None:
+    known = offered()["11.9 c"]
+    assert known.options[known.right].startswith("c) because then x_t has about one size")
+    assert known.says(Answer(known.options[0], True, DAY, True)) is False
 
 
 def test_one_students_code_has_so_much_time_in_all(checker: Checker, tmp_path: Path) -> None:

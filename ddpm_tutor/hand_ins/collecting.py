@@ -1,20 +1,23 @@
 """Bringing a hand-in together: from the learner's progress, files and training."""
 
+import ast
 import dataclasses
 import json
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ddpm_tutor.course.exercise import all_exercises, parts, read_answer
 from ddpm_tutor.course.lesson import all_lessons
-from ddpm_tutor.course.questions import questions
+from ddpm_tutor.course.options_lint import choice_of
+from ddpm_tutor.course.questions import constant, keyword, questions
 from ddpm_tutor.errors import TutorError
 from ddpm_tutor.files import came_along, fingerprint_of
 from ddpm_tutor.grading.strangers import Checker
 from ddpm_tutor.hand_ins.hand_in import Asked, Training, Written, clean
-from ddpm_tutor.learner.progress import Progress
+from ddpm_tutor.learner.progress import Answer, Progress
 from ddpm_tutor.storage.run_folders import LOG, WEIGHTS
 
 # what a report calls the settings of a run that it shows
@@ -33,6 +36,7 @@ SETTINGS = {
     "weighting": "weighting",
     "seed": "seed",
 }
+LETTERS = "abcdefgh"  # of the options of a question
 MAX_EPOCHS = 400  # lines of a log that are shown
 HOW = ("n", "steps", "sampler", "seed", "guidance")  # by which scored digits were drawn
 MEASURES = (
@@ -59,6 +63,31 @@ def assignment() -> list[Asked]:
         for q in questions(lesson)
         if q.points
     ]
+
+
+@dataclass(frozen=True)
+class Offered:
+    """The options of a question as answers to it are kept, "a) ...", and which is the right one."""
+
+    options: tuple[str, ...]
+    right: int
+
+    def says(self, answer: Answer) -> bool | None:
+        """Whether an answer is the right option; None where it is none of the options."""
+        return answer.text == self.options[self.right] if answer.text in self.options else None
+
+
+def offered() -> dict[str, Offered]:
+    """What the questions of the assignment offer, by part, as far as their files alone tell it."""
+    found = {}
+    for lesson in all_lessons():
+        for q in questions(lesson) if came_along(lesson.path) else ():
+            choice, answer = choice_of(q), constant(keyword(q.call, "answer"))
+            computed = any(isinstance(node, ast.JoinedStr) for node in ast.walk(q.call))
+            if q.points and choice and type(answer) is int and not computed:
+                lines = (f"{a}) {b}" for a, b in zip(LETTERS, choice.options, strict=False))
+                found[q.part] = Offered(tuple(map(clean, lines)), answer)
+    return found
 
 
 def answered(progress: Progress) -> list[Asked]:

@@ -19,12 +19,13 @@ from itertools import permutations
 from pathlib import Path
 from queue import SimpleQueue
 
+from ddpm_tutor import __version__
 from ddpm_tutor.course.exercise import Exercise, all_exercises
 from ddpm_tutor.files import came_along
 from ddpm_tutor.grading.sandbox import MAX_SECONDS, WAITING
 from ddpm_tutor.grading.strangers import Check, Checker
 from ddpm_tutor.grading.verdict import Verdict
-from ddpm_tutor.hand_ins.collecting import assignment
+from ddpm_tutor.hand_ins.collecting import Offered, assignment, offered
 from ddpm_tutor.hand_ins.hand_in import Asked, HandIn, NoHandIn, Written, clean
 from ddpm_tutor.hand_ins.reading import read_hand_in
 
@@ -83,6 +84,7 @@ class Grader:
             self.free.put(checker)
         self.exercises = {e.name: e for e in all_exercises() if came_along(e.path)}
         self.asked = {asked.part: asked for asked in assignment()}
+        self.offered = offered()
         self.known: dict[tuple[str, str], Check] = {}  # what has been checked already
         self.lock = threading.Lock()
 
@@ -187,7 +189,7 @@ class Grader:
             for w in hand_in.exercises
             if w.name in grade.passed and not w.solution_seen
         }  # fmt: skip
-        given = {asked.part: asked for asked in hand_in.questions}
+        given = {asked.part: checked_answers(asked, self.offered) for asked in hand_in.questions}
         unproven = []
         for part, mine in self.asked.items():
             asked = dataclasses.replace(
@@ -200,6 +202,7 @@ class Grader:
             elif asked.earned_before:
                 unproven.append(part)
         grade.remarks += remarks_on(grade, hand_in, unproven)
+        grade.remarks += remarks_on_answers(hand_in, self.offered)
 
 
 def remarks_on(grade: Grade, hand_in: HandIn, unproven: list[str]) -> Iterator[str]:
@@ -221,6 +224,34 @@ def remarks_on(grade: Grade, hand_in: HandIn, unproven: list[str]) -> Iterator[s
             yield f"look at exercise {written.number}: it names {few(reached)}"
     if quick := quickest(hand_in.questions):
         yield quick
+
+
+def checked_answers(asked: Asked, offered: dict[str, Offered]) -> Asked:
+    """The question with its answers; one that chose a wrong option is wrong, whatever it states."""
+    known = offered.get(asked.part)
+    if known is None:
+        return asked
+    answers = (
+        dataclasses.replace(a, right=a.right and known.says(a) is not False) for a in asked.answers
+    )
+    return dataclasses.replace(asked, answers=tuple(answers))
+
+
+def remarks_on_answers(hand_in: HandIn, offered: dict[str, Offered]) -> Iterator[str]:
+    """What a teacher should look at in the answers that are stated as right."""
+    version = hand_in.made_with.get("ddpm-tutor", "")
+    says = {
+        asked.part: {offered[asked.part].says(a) for a in asked.answers if a.right}
+        for asked in hand_in.questions
+        if asked.part in offered
+    }
+    if wrong := [part for part, found in says.items() if False in found]:
+        yield f"stated as right, and wrong: {few(wrong)}"
+    unknown = [part for part, found in says.items() if None in found]
+    if unknown and version == __version__:  # another version may word its options otherwise
+        yield f"stated as right, and no option of the question: {few(unknown)}"
+    if version and version != __version__:
+        yield f"made with ddpm-tutor {version}; this is {__version__}"
 
 
 def reaching(code: str) -> list[str]:
