@@ -263,11 +263,15 @@ def test_what_is_handed_in_shows_answers_attempts_and_code(folder: Path) -> None
     assert made.stated == 2 and made.exercises[1].code == TWO[1].solved()
 
 
-def test_a_report_says_what_of_ones_points_a_teacher_cannot_see(folder: Path) -> None:
+def test_a_report_says_what_of_ones_points_a_teacher_cannot_see(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DDPM_TUTOR_COURSE", "somewhere/my-course")
     for exercise in TWO:
         exercise_passed(exercise, exercise.solved())  # and the files are elsewhere
     shown = tutor("report", "--no-draw", "--format", "md")
     assert "Points: 0 of 42" in shown and "You have earned 11.2 a earlier" in shown
+    assert "points of your course my-course are not in it" in shown
     assert "No name is in it" in shown and (folder / "hand_in.md").exists()
 
 

@@ -1,6 +1,7 @@
 """The command that makes what a student hands in."""
 
 import base64
+import os
 import platform
 import re
 import tempfile
@@ -28,6 +29,7 @@ from ddpm_tutor.cli.shared_options import (
     take_device,
 )
 from ddpm_tutor.commands import command
+from ddpm_tutor.course.elsewhere import VARIABLE
 from ddpm_tutor.course.exercise import FOLDER
 from ddpm_tutor.errors import TutorError, UsageError
 from ddpm_tutor.files import check_target, replacing
@@ -342,6 +344,9 @@ def say_what(console: Console, made: "HandIn", folder: Path) -> None:
         )
     for note in made.notes:
         console.print(Text(note, "dim"))
+    if course := os.environ.get(VARIABLE):
+        said = f"The points of your course {Path(course).name} are not in it: it has those of the "
+        console.print(Text(f"{said}assignment alone.", "yellow"))
     if not made.name:
         again = command("report", "--name", "YOUR NAME", "--group", "3")
         console.print(Text(f"No name is in it: {again}", "yellow"))
