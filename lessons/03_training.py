@@ -35,7 +35,7 @@ from ddpm_tutor.classroom.tools import show_download
 where = choose_device(device)
 schedule = linear_schedule()
 digits = load_digits(progress=show_download)
-print(f"{digits.source}; computing on {where}")
+print(f"{digits.source}; on {where}")
 
 # %% [markdown]
 # ## The network

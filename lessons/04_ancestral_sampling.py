@@ -44,7 +44,7 @@ from ddpm_tutor.classroom.tools import (
 # %%
 where = choose_device(device)
 digits = load_digits(progress=show_download)
-print(f"{digits.source}; computing on {where}")
+print(f"{digits.source}; on {where}")
 trained = load_checkpoint(Path(checkpoint) if checkpoint else None, where)
 model, schedule = trained.model, trained.schedule.to(where)
 generator = stream(seed, "lesson 4")

@@ -26,6 +26,7 @@ from typer.testing import CliRunner, Result
 
 from ddpm_tutor.cli.app import app
 from ddpm_tutor.cli.lesson import say_goodbye
+from ddpm_tutor.cli.train import print_epoch, say_fact
 from ddpm_tutor.course.exercise import all_exercises
 from ddpm_tutor.course.lesson import all_lessons
 from ddpm_tutor.course.questions import questions
@@ -33,8 +34,11 @@ from ddpm_tutor.files import fingerprint_of
 from ddpm_tutor.science.lean_unet import LeanUNet
 from ddpm_tutor.science.likelihood_unet import LikelihoodUNet
 from ddpm_tutor.science.unet import UNet
+from ddpm_tutor.science.validation_loss import Estimate
 from ddpm_tutor.storage import film_strip
 from ddpm_tutor.storage.checkpoints import load_checkpoint, save_checkpoint
+from ddpm_tutor.storage.loss_files import read_losses
+from ddpm_tutor.storage.training_run import EpochReport
 
 TUTOR = [sys.executable, "-m", "ddpm_tutor"]
 
@@ -261,10 +265,13 @@ def test_gif_takes_all_steps_where_none_are_said(tutor, empty: Path, monkeypatch
 
 @pytest.mark.parametrize("direction", ["noise", "roundtrip"])
 def test_gif_goes_the_other_way_too(tutor, empty: Path, direction: str) -> None:
-    tutor("gif", "--digit", "1", "--direction", direction, "--steps", "30", "--out", "a/b.gif")
+    words = ["--direction", direction, "--steps", "30", "--out", "a/b.gif"]
+    done = tutor("gif", "--digit", "1", *words)
     frames = imageio.imread(empty / "a" / "b.gif")
     start = frames[0][36 : 36 + 256 : 8, 16 : 16 + 256 : 8, 0]
     assert read_digit(start) == 1  # a real digit, or here one of the offline ones
+    if direction == "roundtrip":
+        assert re.search("offline +drawn anew", done.stdout) and "real" not in done.stdout
 
 
 def test_gif_of_all_ten(tutor, empty: Path) -> None:
@@ -347,6 +354,45 @@ def test_train_writes_a_checkpoint_that_draws(
         "5",
     )
     assert (empty / "digit_7.gif").is_file() and (empty / "samples.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--run-dir", "run"], "run already holds a run.\nGo on with --resume"),
+        (["--run-dir", "weights"], "weights already holds weights.safetensors"),
+        (["--run-dir", "none", "--resume"], "No run to resume in none"),
+        (["--with-my-code", ".", "--weighting", "vlb"], "trains on Eq. 14"),
+    ],
+)
+def test_train_refuses_a_folder_before_it_loads_torch(
+    tutor, empty: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], says: str
+) -> None:
+    for name in "run/state.pt", "run/log.jsonl", "weights/weights.safetensors":
+        (empty / name).parent.mkdir(exist_ok=True)
+        (empty / name).write_text("{}")
+    # the first that `train` imports of what loads torch; now that would be an ImportError
+    monkeypatch.setitem(sys.modules, "ddpm_tutor.science.devices", None)
+    assert says in tutor("train", *words, code=1 if "--run-dir" in words else 2).stderr
+
+
+def test_the_lines_of_a_training_fit_a_terminal_and_are_a_log(tmp_path: Path) -> None:
+    console = Console(file=io.StringIO(), width=80, force_terminal=True, color_system=None)
+    held_out, bits = Estimate(0.0218, 0.0002), Estimate(1.8, 0.01)
+    for epoch, of_bits in (1, bits), (100, None):
+        report = EpochReport(epoch, 1, 1, 0.5, held_out, held_out, 1234, 12345, "CPU", of_bits)
+        print_epoch(console, report, 100)
+    say_fact(console, "from", f"2,000 offline digits (no MNIST: {20 * 'why '}said)")
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    lines = shown.splitlines()
+    assert max(map(len, lines)) <= 80
+    first = "epoch 1/100  train 0.5000  validation 0.0218 ± 0.0002  12345 images/s  1234 s"
+    assert lines[:2] == [first, f"{'':13}without labels 0.0218 ± 0.0002  1.8000 ± 0.0100 bits/dim"]
+    assert lines[4].startswith("from      2,000") and lines[5].startswith("          why")
+    (tmp_path / "log.txt").write_text(shown, encoding="utf-8")
+    losses = read_losses(tmp_path / "log.txt")
+    assert losses.train == [(1, 0.5), (100, 0.5)] and losses.unit == "epoch"
+    assert losses.validation == [(1, 0.0218), (100, 0.0218)]
 
 
 @pytest.mark.slow

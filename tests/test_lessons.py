@@ -449,7 +449,7 @@ def test_a_lesson_shows_the_same_as_a_command_as_a_script_and_as_a_notebook(
     assert all_in_order(plain, lines_of(by_command))
     assert all_in_order(computed, numbers_in(in_notebook))
     assert "✓" in by_script and "✓" not in in_notebook
-    assert "drawn by this package's own model" in by_command
+    assert "drawn by our model" in by_command
     files = [(folder / "outputs" / saved).read_bytes() for folder in folders]
     assert files[0] == files[1] == files[2]
     with Image.open(tmp_path / "script" / "outputs" / saved) as image:
@@ -471,7 +471,7 @@ def test_a_lesson_runs_to_its_end_with_the_weights_that_ship(
     assert "Lesson done" in done.output
     if lesson.number not in SHORT:
         return
-    assert "drawn by this package's own model" in done.output
+    assert "drawn by our model" in done.output
     with Image.open(tmp_path / "outputs" / SHORT[lesson.number][1]) as image:
         assert min(image.size) > 60
     if lesson.number == 4:
@@ -491,7 +491,7 @@ def test_lesson_4_claims_of_weak_weights_only_what_its_numbers_show(
     lesson = all_lessons()[3]
     assert Stepper(lesson, Session(console, out=tmp_path), settings=settings).run()
     words = in_one_line(console.file.getvalue())
-    assert "drawn by this package's own model" in words
+    assert "drawn by our model" in words
     assert [claim for claim in CLAIMS if claim in words] == []
     assert [instead for instead in CLAIMS.values() if instead not in words] == []
 

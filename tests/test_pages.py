@@ -413,6 +413,18 @@ def test_a_site_has_all_pages_and_names_the_one_that_failed(
     assert "alphas_cumprod" in pages["symbols"] and "Measured" in pages["ledger"]
 
 
+def test_a_site_that_is_stopped_early_leaves_no_empty_folder(
+    tmp_path: Path, offline: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object, **__: object) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(page_command, "recorded_page", stopped)
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["page", "--all", "--out", "a/site"])
+    assert done.exit_code == 130 and not list(tmp_path.iterdir()), done.output
+
+
 # --- in a browser --------------------------------------------------------------------------------
 
 

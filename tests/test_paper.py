@@ -17,6 +17,7 @@ from ddpm_tutor.course.paper import (
     Entry,
     Section,
     all_entries,
+    by_number,
     entries_named,
     find_entry,
     ledger,
@@ -103,6 +104,16 @@ def test_a_section_is_found_as_people_type_it(typed: str, number: str) -> None:
 def test_what_is_no_piece_gets_one_clear_line(typed: str) -> None:
     with pytest.raises(UsageError, match=r"ddpm-tutor paper|has no (section|entry)|Try: eq 11"):
         understood(typed.split())
+
+
+def test_what_there_is_instead_is_counted_up() -> None:
+    with pytest.raises(UsageError, match=r"Choose from: eq 1, eq 2, eq 3, .*eq 16, eq 17, eq 18"):
+        understood(["eq", "99"])
+    with pytest.raises(UsageError, match="fig 8, fig 9, fig 10, fig 15"):
+        understood(["fig", "99"])
+    assert sorted(["sec B", "sec 3.10", "sec 4", "sec 3.2"], key=by_number)[:2] == [
+        "sec 3.2", "sec 3.10",
+    ]  # fmt: skip
 
 
 def test_pieces_are_recognised_in_the_words_of_a_lesson() -> None:

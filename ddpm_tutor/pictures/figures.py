@@ -94,6 +94,20 @@ def empty_figure(
     return result, list(result.subplots(rows, columns, squeeze=False).flat)
 
 
+def plain_numbers(axis: "Axes") -> None:
+    """Numbers such as 0.02 along a logarithmic axis y, in place of 2 × 10^-2.
+
+    Over a wide range they stand at 1, 2 and 5 times a power of ten.
+    """
+    from matplotlib.ticker import LogLocator
+
+    low, high = axis.get_ylim()
+    if high / low > 4:
+        axis.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+    axis.yaxis.set_major_formatter("{x:g}")
+    axis.yaxis.set_minor_formatter("{x:g}")
+
+
 def save_figure_as(path: Path, figure: "Figure", dpi: int, **options: Any) -> None:
     """Writes a figure as a PNG, whole or not at all; its words with typeset symbols."""
     with own_settings(), typeset(figure), replacing(path) as temporary:
@@ -185,9 +199,13 @@ def loss_curve(
 ) -> "Figure":
     """Training and validation loss over time, each a list of (x, loss); the loss is logarithmic."""
     with figure() as (result, (axis,)):
+        from matplotlib.ticker import MaxNLocator  # after the settings: they guard the import
+
         axis.plot(*zip(*train, strict=True), label="training")
         axis.plot(*zip(*validation, strict=True), marker="o", label="validation (averaged weights)")
         axis.set(xlabel=x_label, ylabel="L_simple (Eq. 14)", yscale="log")
+        axis.xaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1))
+        plain_numbers(axis)
         axis.grid(alpha=0.3, which="both")
         axis.legend()
     return result

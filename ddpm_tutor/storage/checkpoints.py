@@ -20,6 +20,7 @@ from ddpm_tutor.science.likelihood_unet import LikelihoodUNet
 from ddpm_tutor.science.noise_predictor import NoisePredictor
 from ddpm_tutor.science.schedule import Schedule, linear_schedule
 from ddpm_tutor.science.unet import UNet
+from ddpm_tutor.storage.run_folders import WEIGHTS
 
 NETWORKS: dict[str, type[NoisePredictor]] = {
     "unet": UNet,
@@ -27,7 +28,6 @@ NETWORKS: dict[str, type[NoisePredictor]] = {
     "likelihood": LikelihoodUNet,
 }
 NUM_CLASSES = 10  # of the digits
-WEIGHTS = "weights.safetensors"  # in the folder of a run
 FORMAT = "ddpm-tutor weights 1"
 # a stranger's file may say anything: what is beyond these is not believed
 MAX_STEPS = 100_000  # T of a schedule

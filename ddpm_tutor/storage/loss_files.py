@@ -182,6 +182,8 @@ def of_table(text: str) -> Losses | None:
             return None
         how = "a column of numbers" if len(first) == 1 else f"{len(first)} columns without names"
         return of_numbers([row for row in whole if len(row) == len(first)], how)
+    if delimiter is None and any(as_number(cell) is not None for cell in first):
+        return None  # words with numbers between them are no names of columns
     columns: dict[str, Points] = {}
     for place, name in enumerate(first):
         cells = [
@@ -256,7 +258,7 @@ def is_rising(values: list[float]) -> bool:
 
 
 def of_prose(text: str) -> Losses | None:
-    """Losses in lines such as "step 100: loss 0.0321, val loss 0.04"."""
+    """Losses in lines such as "step 100: loss 0.0321, val loss 0.04", or as `train` prints them."""
     train: Points = []
     held_out: Points = []
     unit = "line"
@@ -265,6 +267,8 @@ def of_prose(text: str) -> Losses | None:
         counted = re.search(rf"\b({'|'.join(STEPS + EPOCHS)})\b[\s:=#\[(]*(\d+)", low)
         where = float(counted[2]) if counted else float(number)
         found = list(re.finditer(rf"(\w{{0,40}})[ _/-]?loss\w*[\s:=]*{NUMBER}", low))
+        if counted and not found and "train" in low:
+            found = list(re.finditer(rf"\b(train|{'|'.join(HELD_OUT)})[\s:=]+{NUMBER}", low))
         if counted and found:
             unit = "epoch" if counted[1] in EPOCHS else "step"
         for match in found:
