@@ -163,7 +163,7 @@ def show_verdict(console: Console, found: "Diagnosis") -> None:
             console.print(Padding(Sentence(Text(said, "dim")), (0, 0, 0, 2)))
         show_others(console, found)
         return
-    console.print(Text.assemble(("✗ ", "bold red"), (found.verdict, "bold")))
+    console.print(Sentence(Text.assemble(("✗ ", "bold red"), (found.verdict, "bold"))))
     if found.asked and found.is_not_as_asked and not found.is_unknown:
         console.print(Padding(Sentence(found.asked.says), (0, 0, 0, 2)))
         if not found.is_named:
@@ -180,7 +180,7 @@ def show_verdict(console: Console, found: "Diagnosis") -> None:
         console.print(
             Padding(Sentence(Text(f"The same is drawn by {others}.", "dim")), (0, 0, 0, 2))
         )
-    if best.speaks:
+    if best.speaks and not found.blank:
         said = f"What speaks for it: {', '.join(best.speaks)}."
         console.print(Padding(Sentence(said), (0, 0, 0, 2)))
     show_leads(console, causes[0])

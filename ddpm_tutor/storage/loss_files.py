@@ -152,6 +152,7 @@ def of_json_lines(text: str) -> Losses | None:
 
 def of_records(records: Sequence[dict[str, Any]], how: str) -> Losses | None:
     """Losses in records that name them."""
+    records = [flat(record) for record in records]
     names = list(dict.fromkeys(name for record in records[:1000] for name in record))
     columns: dict[str, Points] = {name: [] for name in names}
     for row, record in enumerate(records):
@@ -162,6 +163,12 @@ def of_records(records: Sequence[dict[str, Any]], how: str) -> Losses | None:
     return of_columns({name: cells for name, cells in columns.items() if cells}, how)
 
 
+def flat(record: dict[str, Any]) -> dict[str, Any]:
+    """A record with what its own records hold beside them: {"metrics": {"loss": 1}}."""
+    inner = [value for value in record.values() if isinstance(value, dict) and "mean" not in value]
+    return {**{k: v for each in inner for k, v in each.items()}, **record}
+
+
 # --- tables
 
 
@@ -170,7 +177,9 @@ def of_table(text: str) -> Losses | None:
     lines = [line for line in lines_of(text) if not line.startswith("#")]
     if not lines:
         return None
-    delimiter = next((d for d in (",", ";", "\t") if d in lines[0]), None)
+    delimiter = next((d for d in ("\t", ";", ",") if d in lines[0]), None)
+    if delimiter in ("\t", ";"):
+        lines = [re.sub(r"(\d),(\d)", r"\1.\2", line) for line in lines]  # 0,5 is 0.5 in Europe
     rows = list(csv.reader(lines, delimiter=delimiter)) if delimiter else [x.split() for x in lines]
     first = [cell.strip() for cell in rows[0]]
     if all(as_number(cell) is not None for cell in first if cell):
@@ -257,20 +266,32 @@ def is_rising(values: list[float]) -> bool:
 
 def of_prose(text: str) -> Losses | None:
     """Losses in lines such as "step 100: loss 0.0321, val loss 0.04"."""
-    train: Points = []
-    held_out: Points = []
-    unit = "line"
+    train: list[tuple[dict[str, float], float]] = []  # what each line counts, and a loss
+    held_out: list[tuple[dict[str, float], float]] = []
     for number, line in enumerate(lines_of(text), 1):
         low = line.lower()
-        counted = re.search(rf"\b({'|'.join(STEPS + EPOCHS)})\b[\s:=#\[(]*(\d+)", low)
-        where = float(counted[2]) if counted else float(number)
-        found = list(re.finditer(rf"(\w{{0,40}})[ _/-]?loss\w*[\s:=]*{NUMBER}", low))
-        if counted and found:
-            unit = "epoch" if counted[1] in EPOCHS else "step"
-        for match in found:
+        counts = {"line": float(number)}
+        for unit, names in (("step", STEPS), ("epoch", EPOCHS)):
+            if counted := re.search(rf"\b(?:{'|'.join(names)})\b[\s:=#\[(]*(\d+)", low):
+                counts[unit] = float(counted[1])
+        for match in re.finditer(rf"(\w{{0,40}})[ _/-]?loss\w*[\s:=]*{NUMBER}", low):
             points = held_out if match[1].strip("_") in HELD_OUT else train
-            points.append((where, float(match[2])))
-    return Losses(train, held_out, unit, "lines of text") if train or held_out else None
+            points.append((counts, float(match[2])))
+    if not train and not held_out:
+        return None
+    # steps that begin again in each epoch, and epochs of many lines, count no losses
+    unit = next(unit for unit in ("step", "epoch", "line") if counts_all(unit, train, held_out))
+    by_unit = [[(counts[unit], loss) for counts, loss in points] for points in (train, held_out)]
+    return Losses(*by_unit, unit, "lines of text")
+
+
+def counts_all(unit: str, *lists: list[tuple[dict[str, float], float]]) -> bool:
+    """Whether all lines count this, and it rises from each loss to the next."""
+    return all(
+        all(unit in counts for counts, _ in points)
+        and (unit == "line" or is_rising([counts[unit] for counts, _ in points]))
+        for points in lists
+    )
 
 
 def lines_of(text: str) -> Iterator[str]:
