@@ -651,6 +651,13 @@ def test_what_holds_no_losses_is_refused(folder: Path, text: str) -> None:
         read_losses(Path("a.csv"))
 
 
+def test_a_run_stopped_in_its_first_epoch_is_called_so(folder: Path) -> None:
+    (folder / "run").mkdir()
+    (folder / "run" / "log.jsonl").touch()
+    with pytest.raises(TutorError, match="no epoch of this run is finished yet"):
+        read_losses(folder / "run")
+
+
 def test_the_log_of_a_run_is_drawn_beside_the_shipped_one(folder: Path) -> None:
     from ddpm_tutor.storage.checkpoints import load_checkpoint
     from ddpm_tutor.storage.training_run import RunSettings

@@ -398,8 +398,8 @@ def remarks(images: Tensor, found: Measures) -> list[str]:
     count = len(found)
     if same := same_pictures(images):
         said.append(
-            f"{same} of {count} pictures are the same as another one: is the seed set anew, so that "
-            "the noise comes again?"
+            f"{same} of {count} pictures are the same as another one: is the seed set anew, so "
+            "that the noise comes again?"
         )
     height = float(found.height.median())
     if noise < 0.03 and 21.5 < height < 24.5:

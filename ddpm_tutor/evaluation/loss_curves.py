@@ -203,8 +203,11 @@ def level(values: Sequence[float]) -> float:
 
 def faults(points: Points, shape: Shape, unit: str) -> list[Finding]:
     """What is wrong with the way a curve goes, the gravest alone; `shape` is its."""
+    looks = (
+        below_zero, gone_up, unmoved, says_zero, never_low, too_good, jumps, rises, stays_high,
+    )  # fmt: skip
     if shape.count >= FEW:
-        for look in (below_zero, gone_up, unmoved, says_zero, never_low, too_good, jumps, rises, stays_high):
+        for look in looks:
             if finding := look(points, shape, unit):
                 return [finding]
     return []

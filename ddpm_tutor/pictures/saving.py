@@ -45,7 +45,7 @@ def save_png(path: Path | str, images: Tensor, columns: int | None = None) -> Pa
     path = check_target(with_ending(as_path(path), picture_endings()))
     check_kind(images, Tensor, "images", "a tensor (N, 1, H, W)")
     if images.is_floating_point() and bool(images.isnan().any()):
-        raise ValueError("images hold NaN, which is no shade: print x.isfinite().all() in each step")
+        raise ValueError("images hold NaN: print x.isfinite().all() after each step of the sampler")
     write_picture(path, enlarged(grid(images, columns), SCALE))
     return path
 

@@ -1,6 +1,6 @@
 """Algorithm 2 and its relatives: from noise to pictures."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, count, repeat
 from typing import Literal, NamedTuple, get_args
@@ -590,6 +590,7 @@ def last(states: Iterator[ChainState]) -> Tensor:
         >>> last(sample(model, schedule, eps, few)).shape
         torch.Size([2, 1, 32, 32])
     """
+    check_kind(states, Iterable, "states", "those of a sampler, ChainState each")
     state = None
     for state in states:  # noqa: B007 - the last one is wanted
         pass

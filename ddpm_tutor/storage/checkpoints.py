@@ -222,7 +222,7 @@ def _read(path: Path) -> Checkpoint:
     with open(path, "rb") as opened:
         header = int.from_bytes(opened.read(8), "little")
     if header > MAX_HEADER_BYTES:
-        raise ValueError(f"header of {header:,} bytes")
+        raise ValueError("no file of safetensors")
     with safe_open(path, framework="pt") as file:
         metadata = file.metadata() or {}
         if metadata.get("format") != FORMAT:

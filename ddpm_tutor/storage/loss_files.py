@@ -47,6 +47,8 @@ def read_losses(path: Path) -> Losses:
     """
     if path.is_dir():
         path = path / "log.jsonl"
+        if path.is_file() and not path.stat().st_size:
+            raise TutorError(f"{path} is empty: no epoch of this run is finished yet.")
     text = text_of(path)
     for reader in (of_json, of_json_lines, of_table, of_prose):
         found = reader(text)
@@ -281,8 +283,8 @@ def of_prose(text: str) -> Losses | None:
         return None
     # steps that begin again in each epoch, and epochs of many lines, count no losses
     unit = next(unit for unit in ("step", "epoch", "line") if counts_all(unit, train, held_out))
-    by_unit = [[(counts[unit], loss) for counts, loss in points] for points in (train, held_out)]
-    return Losses(*by_unit, unit, "lines of text")
+    mine, other = ([(counts[unit], loss) for counts, loss in each] for each in (train, held_out))
+    return Losses(mine, other, unit, "lines of text")
 
 
 def counts_all(unit: str, *lists: list[tuple[dict[str, float], float]]) -> bool:
