@@ -426,6 +426,22 @@ def test_what_looks_right_but_has_noise_or_comes_again_is_not_called_all_right(
 # --- labels
 
 
+def test_labels_for_another_number_of_digits_are_not_left_out_silently(
+    real: Tensor, folder: Path
+) -> None:
+    np.savez("few.npz", images=real[:16], labels=np.arange(5))
+    sheet = read_digits_of(Path("few.npz"))
+    assert sheet.labels is None
+    assert sheet.notes == ("`labels` has 5 labels, and there are 16 digits: left out.",)
+
+
+def test_what_is_no_digit_at_all_is_asked_about(folder: Path) -> None:
+    rows = torch.linspace(60, 200, 320)[:, None].expand(320, 320)  # a sky
+    noise = torch.randn(320, 320, generator=torch.Generator().manual_seed(0))
+    Image.fromarray((rows + 8 * noise).numpy().astype(np.uint8)).save("photo.png")
+    assert "Are these drawn digits" in tutor("photo.png").output
+
+
 @pytest.fixture(scope="module")
 def asked() -> tuple[Tensor, Tensor]:
     """32 right digits and what was asked for, (32, 1, 32, 32) uint8 and (32,)."""

@@ -201,6 +201,9 @@ def show_unknown(console: Console, found: "Diagnosis") -> None:
     if found.odd:
         odd = f"Furthest from right ones: {', '.join(found.odd)}."
         console.print(Padding(Sentence(odd), (0, 0, 0, 2)))
+    if found.is_no_digit:
+        said = "None of it looks like a digit. Are these drawn digits, each 28x28 or 32x32?"
+        console.print(Padding(Sentence(said), (0, 0, 0, 2)))
     near = next(s for s in found.suspects if RIGHT not in s.group.causes).group.causes
     said = f"Nearest, and perhaps none of yours: {', '.join(near[:NAMED])}."
     console.print(Padding(Sentence(Text(said, "dim")), (0, 0, 0, 2)))

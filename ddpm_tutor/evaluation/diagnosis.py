@@ -265,6 +265,11 @@ class Diagnosis:
         return len(self.found) >= 4 and self.same >= len(self.found) / 2
 
     @property
+    def is_no_digit(self) -> bool:
+        """Whether the pictures are so far from real digits that to read them is to guess."""
+        return float(self.found.strange.median()) >= STRANGE
+
+    @property
     def is_unknown(self) -> bool:
         """Whether nothing that is known draws such digits, and the likeliest is but the nearest."""
         return self.likeliest.distance > FAR
