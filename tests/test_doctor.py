@@ -410,6 +410,16 @@ def test_an_empty_picture_is_called_so_and_no_mistake_is_sure(shade: int, said: 
     assert not any("Read as" in note for note in found.notes)
 
 
+def test_empty_pictures_among_others_are_counted_and_left_out(real: Tensor, folder: Path) -> None:
+    images = real[:16].clone()
+    images[[1, 3, 4, 7, 9, 10]] = 0
+    found = diagnose(images, torch.arange(16) % 10)
+    assert found.empty == 6 and len(found.found) == 10 and found.same == 0
+    np.savez("drawn.npz", images=images)
+    said = " ".join(tutor("drawn.npz").output.split())
+    assert "✗ 6 of 16 pictures are empty. NaN are saved as black" in said
+
+
 def test_what_looks_right_but_has_noise_or_comes_again_is_not_called_all_right(
     real: Tensor,
 ) -> None:

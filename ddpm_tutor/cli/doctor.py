@@ -98,6 +98,8 @@ def look_at_digits(console: Console, path: Path, out: Path) -> None:
     console.print(numbers(found))
     if sheet.broken:
         show_broken(console, sheet.broken)
+    if found.empty:
+        show_empty(console, found.empty, len(sheet.images))
     show_verdict(console, found)
     with going_on_without(console, "the picture"):
         save_beside(target, sheet.images, found)
@@ -117,6 +119,15 @@ def show_broken(console: Console, broken: int) -> None:
         f"NaN or infinity in {broken} picture{'s' * (broken != 1)}: a division by 1 - ᾱ_0 = 0, a "
         "root of a negative number, or steps that run away. Print x.isfinite().all() after each. "
         "Without these:"
+    )
+    console.print(Sentence(Text.assemble(("✗ ", "bold red"), says)))
+
+
+def show_empty(console: Console, empty: int, count: int) -> None:
+    """What is to be said of pictures with nothing in them; the verdict is of the others."""
+    says = (
+        f"{empty} of {count} pictures {'is' if empty == 1 else 'are'} empty. NaN are saved as "
+        "black: print x.isfinite().all() after each step. Without the empty ones:"
     )
     console.print(Sentence(Text.assemble(("✗ ", "bold red"), says)))
 

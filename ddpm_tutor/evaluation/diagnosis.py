@@ -243,6 +243,7 @@ class Diagnosis:
     odd: tuple[str, ...]  # in what the digits are furthest from right ones, in words
     notes: tuple[str, ...]  # what the numbers say whatever the mistake is
     blank: str = ""  # the one shade of all pixels, such as "black"; "" where there are more
+    empty: int = 0  # of other pictures, which are left out, have nothing in them
     asked: Asked | None = None  # the labels beside what is read, if they are known and it can be
 
     @property
@@ -342,6 +343,10 @@ def diagnose(images: Tensor, labels: Tensor | None = None, is_resized: bool = Fa
         is_resized: whether they were made smaller or larger, which blurs noise: where there is much
             of it, less is sure then.
     """
+    empty = empty_among(images)
+    some_empty = 0 if bool(empty.all()) else int(empty.sum())
+    if some_empty:  # what is to be said of these is that; the rest is about the others
+        images, labels = images[~empty], None if labels is None else labels[~empty]
     found = measures(images, load_classifier().model, load_real_digits().training_features)
     table = load_table()
     is_blurred = is_resized and float(found.noise.median()) > NOISY
@@ -361,16 +366,22 @@ def diagnose(images: Tensor, labels: Tensor | None = None, is_resized: bool = Fa
     return Diagnosis(
         found, tuple(listed), right, pictures[listed[0].group.name], pictures[right.name],
         same_pictures(images), oddities(table, right, found), tuple(notes), blank_shade(images),
-        asked,
+        some_empty, asked,
     )  # fmt: skip
+
+
+def empty_among(images: Tensor) -> Tensor:
+    """Which pictures (n, 1, H, W) uint8 have one shade alone: (n,) booleans."""
+    low, high = inside(images).flatten(1).aminmax(dim=1)
+    return high - low <= BLANK
 
 
 def blank_shade(images: Tensor) -> str:
     """The shade of pictures (n, 1, H, W) uint8 that have but one, in a word; "" of others."""
-    low, high = (end.int() for end in inside(images).flatten(1).aminmax(dim=1))
-    if int((high - low).max()) > BLANK:
+    if not bool(empty_among(images).all()):
         return ""
-    return next(name for most, name in SHADES if float(high.double().mean()) <= most)
+    mean = float(inside(images).mean())
+    return next(name for most, name in SHADES if mean <= most)
 
 
 def oddities(table: Table, right: Group, found: Measures, most: int = 3) -> tuple[str, ...]:
