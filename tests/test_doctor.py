@@ -589,6 +589,12 @@ def test_a_loss_that_is_flat_from_the_start_has_come_down_to_nothing() -> None:
     assert not any("below 0.1" in each.says for each in found)
 
 
+def test_a_loss_may_begin_at_nothing() -> None:
+    nothing, later = [0.0] * 200, [0.0] + [0.5] * 200
+    assert judge(list(enumerate(nothing, 1)), [], "step")[0].kind == "leak"
+    assert "ends at 0.5" in judge(list(enumerate(later, 1)), [], "step")[-1].says
+
+
 def test_no_mean_of_squares_is_below_zero() -> None:
     found = judge([(step, -loss) for step, loss in falling(2000, 0.03)], [], "step")[0]
     assert found.is_fault and "never below 0" in found.says

@@ -354,7 +354,7 @@ def stays_high(points: Points, shape: Shape, unit: str) -> Finding | None:
     """A loss that has stopped falling far above the usual."""
     last = points[-1][0]
     long_enough = last >= (LONG_EPOCHS if unit == "epoch" else LONG) and unit != "line"
-    is_flat = abs(shape.end / shape.start - 1) < 0.2  # as it was from the first one kept
+    is_flat = abs(shape.end - shape.start) < 0.2 * shape.start  # from the first one that was kept
     stays = shape.count >= MANY and not shape.falls and (shape.start > 0.7 or is_flat)
     if shape.end <= HIGH or not (long_enough or stays):
         return None
