@@ -515,6 +515,7 @@ def test_two_processes_train_what_one_does(
         (["sample", "--digit", "3", "--count", "0"], 2, "--count"),
         (["sample", "--digit", "3", "-n", "1000000"], 2, "100000"),
         (["sample", "--digit", "3", "--guidance", "nan"], 2, "--guidance"),
+        (["sample", "--unconditional", "--guidance", "3"], 2, "--unconditional has none"),
         (["sample", "--digit", "3", "--seed", str(2**63)], 2, "--seed"),
         (["sample", "--digit", "3", "--out", "."], 1, ". is a folder"),
         (["sample", "--digit", "3", "--out", "/dev/null"], 1, "is a pipe or a device"),

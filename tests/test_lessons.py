@@ -219,6 +219,7 @@ def test_a_step_shows_what_came_of_the_value_that_the_learner_changed_beside_the
 # a value that a step cannot take, and a word of what it says
 NONSENSE = {
     (1, "T cannot just be cut"): ("T = 1000000000", "T must be from 2 to 10,000; '1000000000' is"),
+    (3, "Why sines, and not t / 1000?"): ("waves = 7", "waves must be an even number; '7' is not."),
     (5, "What guidance does"): ("w = 5000", "w must be from 0 to 20; '5000' is not."),
     (6, "The last step"): ("sigma_1 = -1", "sigma_1 must be from 0.0001 to 1; '-1' is not."),
 }

@@ -444,6 +444,16 @@ def test_an_entry_that_was_read_brings_the_questions_on_it(kept: Path) -> None:
     assert mine == [item.key for item in MADE if item.place == ("paper", "eq", "15")] and mine
 
 
+def test_what_review_all_asked_comes_again_without_any_lesson(kept: Path) -> None:
+    items = [next(item for item in ITEMS if item.name.startswith(kind)) for kind in ("0", "paper/")]
+    items.append(next(item for item in ITEMS if not item.name))
+    for item in items:
+        answered(item, Review(), right=False, when="2026-11-23T09:00:00Z")
+    due = due_items(load_progress(), MONDAY + timedelta(days=2))
+    assert {item.key for item, _ in due} == {item.key for item in items}
+    assert not due_items(load_progress(), MONDAY + timedelta(hours=2))
+
+
 def test_what_was_missed_comes_first_then_what_is_due_then_what_is_new(kept: Path) -> None:
     item = item_of_lesson(2)
     Bookmark(all_lessons()[1].key).finished()

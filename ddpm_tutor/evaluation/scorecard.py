@@ -31,6 +31,7 @@ from ddpm_tutor.storage.checkpoints import Checkpoint
 from ddpm_tutor.storage.digits import Digits
 
 CLASSES = 10  # of digits
+LEAST = 10  # images that are scored: each tenth is left out once
 
 
 @dataclass(frozen=True)
@@ -113,8 +114,11 @@ def score(reading: Reading, asked: Tensor | None, real: RealDigits, lot: int = 0
         20
     """
     check_kind(reading, Reading, "reading", "a Reading, as of read_digits")
+    check_kind(real, RealDigits, "real", "RealDigits, as of load_real_digits")
     n = len(reading.features)
     check_labels(asked, n, CLASSES, "asked")
+    if n < LEAST:
+        raise ValueError(f"reading must be of {LEAST} images or more, not {n}: fewer tell nothing")
     by_digit = []
     if asked is not None:
         by_digit = [share(reading.classes[asked == c] == c) for c in range(CLASSES)]

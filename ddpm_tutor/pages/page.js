@@ -94,7 +94,8 @@ function reveal(question, given) {
     reply.append(told(replies.querySelector(`[data-option="${given}"]`), right ? "✓" : "✗", right));
     if (!right) reply.append(it_is());
   } else {
-    const off = rounded(Number(Math.abs(given - Number(truth.dataset.rounded)).toPrecision(2)));
+    const far = Math.abs(given - Number(truth.dataset.rounded));
+    const off = rounded(Number.isInteger(far) ? far : Number(far.toPrecision(2)));
     const line = made("p", {}, "It is ", ...truth.cloneNode(true).childNodes);
     if (!right) line.querySelector("span").append(` You were ${off} off.`);
     reply.append(told(line, right ? "✓" : "✗", right));
