@@ -237,7 +237,7 @@ def read_digit(picture: np.ndarray) -> int:
 
 @pytest.mark.slow
 def test_gif_draws_the_digit_asked_for(tutor, empty: Path) -> None:
-    done = tutor("gif", "--digit", "7", "--steps", "200")
+    done = tutor("gif", "--digit", "7", "--steps", "100")
     assert "digit_7.gif" in done.stdout
     frames = imageio.imread(empty / "digit_7.gif")
     assert 40 <= len(frames) <= 100
@@ -318,7 +318,7 @@ TRAIN = ["train", "--epochs", "1", "--width", "4", "--batch-size", "32", "--run-
 def test_train_writes_a_checkpoint_that_draws(
     tutor, empty: Path, tiny_mnist: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(film_strip, "STEPS", 10)
+    monkeypatch.setattr(film_strip, "STEPS", 4)
     shown = tutor(*TRAIN, "--data", str(tiny_mnist)).stdout
     assert "440 for training, 40 for validation" in shown
     assert re.search(r"epoch 1/1 +train \d\.\d{4} +validation \d\.\d{4} ± 0\.\d{4}", shown)
