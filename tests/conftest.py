@@ -9,11 +9,6 @@ import tempfile
 # tests run side by side: a process that spins on every core would hold up the others; and with one
 # thread sums are the same to the last bit, whatever else the machine does
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# nor does a test see or change the progress of who runs it, or what has been downloaded
-NOBODYS = tempfile.mkdtemp(prefix="ddpm_tutor_tests_")
-atexit.register(shutil.rmtree, NOBODYS, ignore_errors=True)
-os.environ |= {f"XDG_{kind}_HOME": f"{NOBODYS}/{kind.lower()}" for kind in ("DATA", "CACHE")}
-os.environ |= dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9")  # refused at once
 
 from pathlib import Path
 
@@ -31,6 +26,12 @@ from ddpm_tutor.science.noise_predictor import NoisePredictor
 from ddpm_tutor.science.schedule import Schedule, linear_schedule
 from ddpm_tutor.science.unet import UNet
 from ddpm_tutor.storage.digits import Digits
+
+# no test sees or changes the progress of whoever runs it, or what has been downloaded
+NOBODYS = tempfile.mkdtemp(prefix="ddpm_tutor_tests_")
+atexit.register(shutil.rmtree, NOBODYS, ignore_errors=True)
+os.environ |= {f"XDG_{kind}_HOME": f"{NOBODYS}/{kind.lower()}" for kind in ("DATA", "CACHE")}
+os.environ |= dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9")  # refused at once
 
 # whoever starts the tests in the background, or by nohup, has them ignore signals
 signal.signal(signal.SIGINT, signal.default_int_handler)
