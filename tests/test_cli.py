@@ -351,12 +351,12 @@ def test_train_writes_a_checkpoint_that_draws(
 
 @pytest.mark.slow
 def test_train_refuses_to_write_over_a_run(
-    tutor, empty: Path, tiny_mnist: Path, short_film: None
+    tutor, empty: Path, tiniest_mnist: Path, short_film: None
 ) -> None:
-    tutor(*TRAIN, "--data", str(tiny_mnist))
+    tutor(*TRAIN, "--data", str(tiniest_mnist))
     before = (empty / "run" / "weights.safetensors").read_bytes()
-    assert "--resume" in tutor(*TRAIN, "--data", str(tiny_mnist), code=1).stderr
-    other = tutor(*TRAIN, "--lr", "0.5", "--resume", "--data", str(tiny_mnist), code=1).stderr
+    assert "--resume" in tutor(*TRAIN, "--data", str(tiniest_mnist), code=1).stderr
+    other = tutor(*TRAIN, "--lr", "0.5", "--resume", "--data", str(tiniest_mnist), code=1).stderr
     assert "lr = 0.0001" in other
     assert (empty / "run" / "weights.safetensors").read_bytes() == before
 
