@@ -241,7 +241,7 @@ def read_digit(picture: np.ndarray) -> int:
 
 @pytest.mark.slow
 def test_gif_draws_the_digit_asked_for(tutor, empty: Path) -> None:
-    done = tutor("gif", "--digit", "7", "--steps", "200")
+    done = tutor("gif", "--digit", "7", "--steps", "100")
     assert "digit_7.gif" in done.stdout
     frames = imageio.imread(empty / "digit_7.gif")
     assert 40 <= len(frames) <= 100
@@ -325,7 +325,7 @@ TRAIN = ["train", "--epochs", "1", "--width", "4", "--batch-size", "32", "--run-
 def test_train_writes_a_checkpoint_that_draws(
     tutor, empty: Path, tiny_mnist: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(film_strip, "STEPS", 10)
+    monkeypatch.setattr(film_strip, "STEPS", 4)
     shown = tutor(*TRAIN, "--data", str(tiny_mnist)).stdout
     assert "440 for training, 40 for validation" in shown
     assert re.search(r"epoch 1/1 +train \d\.\d{4} +validation \d\.\d{4} ± 0\.\d{4}", shown)
@@ -397,12 +397,12 @@ def test_the_lines_of_a_training_fit_a_terminal_and_are_a_log(tmp_path: Path) ->
 
 @pytest.mark.slow
 def test_train_refuses_to_write_over_a_run(
-    tutor, empty: Path, tiny_mnist: Path, short_film: None
+    tutor, empty: Path, tiniest_mnist: Path, short_film: None
 ) -> None:
-    tutor(*TRAIN, "--data", str(tiny_mnist))
+    tutor(*TRAIN, "--data", str(tiniest_mnist))
     before = (empty / "run" / "weights.safetensors").read_bytes()
-    assert "--resume" in tutor(*TRAIN, "--data", str(tiny_mnist), code=1).stderr
-    other = tutor(*TRAIN, "--lr", "0.5", "--resume", "--data", str(tiny_mnist), code=1).stderr
+    assert "--resume" in tutor(*TRAIN, "--data", str(tiniest_mnist), code=1).stderr
+    other = tutor(*TRAIN, "--lr", "0.5", "--resume", "--data", str(tiniest_mnist), code=1).stderr
     assert "lr = 0.0001" in other
     assert (empty / "run" / "weights.safetensors").read_bytes() == before
 
@@ -622,13 +622,11 @@ def test_a_terminal_of_ascii_and_no_home_will_do(
     assert "Lesson done." in tutor_process("lesson", "1", "--no-pause").stdout
 
 
-@pytest.mark.slow
 def test_a_narrow_terminal_without_colours_will_do(tutor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its lessons: test_other_devices.py."""
     for name, value in {"COLUMNS": "40", "NO_COLOR": "1", "TERM": "dumb"}.items():
         monkeypatch.setenv(name, value)
-    assert "ddpm-tutor lesson 1" in tutor().stdout
-    shown = tutor("lesson", "1", "--no-pause").stdout
-    assert "Lesson done." in shown and "\x1b" not in shown
+    assert "ddpm-tutor lesson 1" in tutor().stdout and "\x1b" not in tutor("lessons").stdout
 
 
 @pytest.mark.slow
@@ -948,7 +946,9 @@ EVALUATE = ["evaluate", "-n", "100", "--steps", "2", "--json"]
 
 
 def test_evaluate_scores_the_shipped_weights_without_mnist(tutor, empty: Path) -> None:
-    report = json.loads(tutor(*EVALUATE).stdout)
+    report, again, other = (
+        json.loads(tutor(*EVALUATE, "--device", "cpu", "--seed", seed).stdout) for seed in "001"
+    )
     assert (report["n"], report["steps"], report["sampler"]) == (100, 2, "ddpm")
     ours, real = report["cards"]["shipped"], report["cards"]["real digits"]
     assert sum(digit["of"] for digit in ours["scores"]["by_digit"]) == 100
@@ -961,6 +961,11 @@ def test_evaluate_scores_the_shipped_weights_without_mnist(tutor, empty: Path) -
     assert ours["nearness"] is None and ours["validation"] is None  # they need MNIST
     assert report["pictures"] == ["evaluation/grid.png", "evaluation/worst.png"]
     assert all((empty / path).stat().st_size > 1000 for path in report["pictures"])
+    # the same for the same seed
+    assert report["cards"] == again["cards"]
+    others = other["cards"]["shipped"]
+    assert others["scores"]["frechet"] != ours["scores"]["frechet"]
+    assert other["cards"]["real digits"] == real
 
 
 def test_evaluate_shows_own_weights_beside_the_shipped_ones(
@@ -992,16 +997,6 @@ def test_evaluate_shows_own_weights_beside_the_shipped_ones(
     for measure in ("read as asked, % ↑", "Fréchet distance ↓", "precision, % ↑"):
         assert measure in shown  # which way is better
     assert all(path.is_file() for path in pictures)
-
-
-def test_evaluate_gives_the_same_scores_for_the_same_seed(tutor) -> None:
-    first, again, other = (
-        json.loads(tutor(*EVALUATE, "--device", "cpu", "--seed", seed).stdout)["cards"]
-        for seed in "001"
-    )
-    assert first == again
-    assert first["shipped"]["scores"]["frechet"] != other["shipped"]["scores"]["frechet"]
-    assert first["real digits"] == other["real digits"]
 
 
 BITS = ["evaluate", "--bits", "-n", "100", "--device", "cpu"]

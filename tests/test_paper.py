@@ -140,9 +140,9 @@ def test_the_contents_name_all_and_tick_what_was_read() -> None:
 
 
 def test_an_entry_shows_its_formula_its_symbols_and_what_belongs_to_it() -> None:
-    shown = run("11", "--no-pause", "--seed", "3").output
-    assert "(11)" in shown and "p_mean()" in shown and "set by you: seed = 3" in shown
-    assert "ddpm-tutor exercise start 8" in shown and "ddpm-tutor lesson 4 --from" in shown
+    shown = run("7", "--no-pause", "--seed", "3").output
+    assert "(7)" in shown and "q_posterior()" in shown and "set by you: seed = 3" in shown
+    assert "ddpm-tutor exercise start 7" in shown and "ddpm-tutor lesson 4 --from" in shown
     assert "Next in the paper: ddpm-tutor paper" in shown
 
 

@@ -29,8 +29,10 @@ SYMBOL = re.compile(
 MARKS = {"\u0302": r"\hat", "\u0303": r"\tilde", "\u0304": r"\bar"}
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
 
 def load_matplotlib() -> ModuleType:
@@ -117,12 +119,8 @@ def save_figure_as(path: Path, figure: "Figure", dpi: int, **options: Any) -> No
 @contextmanager
 def typeset(figure: "Figure") -> Iterator[None]:
     """Letters with an index or an accent, such as x_100, are set as such while the block runs."""
-    from matplotlib.text import Text
-
     changed = {
-        words: text
-        for words in figure.findobj(Text)
-        if as_mathtext(text := words.get_text()) != text
+        words: text for words in words_in(figure) if as_mathtext(text := words.get_text()) != text
     }
     for words, text in changed.items():
         words.set_text(as_mathtext(text))
@@ -131,6 +129,20 @@ def typeset(figure: "Figure") -> Iterator[None]:
     finally:
         for words, text in changed.items():
             words.set_text(text)
+
+
+def words_in(artist: "Artist") -> "Iterator[Text]":
+    """The words that show in a part of a figure; ticks that are switched off are not even made."""
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.text import Text
+
+    if isinstance(artist, Text):
+        yield artist
+    hidden = isinstance(artist, Axes) and not artist.axison
+    for child in artist.get_children():
+        if not (hidden and isinstance(child, Axis)):
+            yield from words_in(child)
 
 
 def as_mathtext(text: str) -> str:
