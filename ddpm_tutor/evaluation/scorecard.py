@@ -162,18 +162,18 @@ def real_card(model: Classifier, real: RealDigits, n: int) -> Card:
     Args:
         model: the classifier, `load_classifier().model`.
         real: as `load_real_digits` gives it.
-        n: digits in a lot, 1..5000.
+        n: digits in a lot, 10..5000.
 
     Raises:
-        ValueError: n is not from 1 to the number of real digits.
+        ValueError: n is not from 10 to the number of real digits.
 
     Example:
         >>> real_card(reader, real, 500).scores.n
         500
     """
     most = len(real.test_features)
-    if not is_whole(n) or not 1 <= n <= most:
-        raise ValueError(f"n must be from 1 to {most}, the real digits that ship, not {n!r}")
+    if not is_whole(n) or not LEAST <= n <= most:
+        raise ValueError(f"n must be from {LEAST} to {most}, the real digits that ship, not {n!r}")
     labels = torch.arange(most) % CLASSES
     lots = [
         read_features(model, features) for features in real.test_features[: most // n * n].split(n)
