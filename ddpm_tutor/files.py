@@ -303,3 +303,20 @@ def make_folder(path: Path) -> Path:
             f"Cannot make the folder {path}: {error.strerror}. Choose another place."
         ) from error
     return path
+
+
+@contextmanager
+def filling(folder: Path) -> Iterator[None]:
+    """Makes a folder for what the block writes; takes it away again if nothing was written.
+
+    Raises:
+        TutorError: it cannot be made, or a file stands in its place.
+    """
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    make_folder(folder)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # it is not empty, or gone
+            for path in made:
+                path.rmdir()

@@ -321,6 +321,7 @@ trials = {
     "the paper's": schedule,
     "β = 0.2": schedule_from_beta(torch.full((1000,), 0.2)),
 }
+left = [t.alpha_bar[1000].item() for t in trials.values()]
 ask_choice(
     "With β = 0.0001 in all 1000 steps, what is x_1000?",
     [
@@ -334,10 +335,10 @@ ask_choice(
     part="11.9 e",
     points=1,
 )
+assert left[0] > 0.9
 
 # %%
-ends, left = [x_0], [t.alpha_bar[1000].item() for t in trials.values()]
-assert left[0] > 0.9
+ends = [x_0]
 for trial in trials.values():
     noise, x_t = stream(seed, "schedules"), x_0
     for step in range(1, 1001):
@@ -445,7 +446,7 @@ ask_choice(
 )
 
 # %% [markdown]
-# ## Fine detail goes first
+# ## Long and short waves
 #
 # Any picture is a sum of waves (its *Fourier transform*). Long ones make its shape,
 # short ones its fine detail, such as edges. Noise has as much of each, a digit far

@@ -366,7 +366,7 @@ ask_choice(
          "Yes. Training punishes the square of the error, so the best answer is the mean of "
          "all digits that may be under this noise: it is nearer than nearly any one. But it is "
          "no digit. Hence the small steps back: after each, fewer digits fit."),
-        ("the error is multiplied by √(1 - ᾱ_t) / √ᾱ_t, as on the step before",
+        ("the error is multiplied by √(1 - ᾱ_t) / √ᾱ_t, as in the step before",
          "Here it is not: there is no √ᾱ_t to divide by."),
     ],
     answer=1,
@@ -400,7 +400,7 @@ print(f"error of one of these digits, on average: {others:.2f}")
 # - It makes a training batch in one line, with a random t for each picture.
 # - The network's task: given `x_t` and `t`, predict `ε`.
 # - If you know the noise, you know the picture (Eq. 15). An error of 5 % in the
-#   noise becomes 0.002 in the picture at t = 10, and 7.9 at t = 1000.
+#   noise becomes 0.002 in the picture at t = 10, and about 8 at t = 1000.
 # - From much noise the best guess of `x_0` is a mean of digits, and no digit. So
 #   sampling does not jump to it, but goes back in small steps.
 #

@@ -35,7 +35,7 @@ from ddpm_tutor.classroom.tools import show_download
 where = choose_device(device)
 schedule = linear_schedule()
 digits = load_digits(progress=show_download)
-print(f"{digits.source}; computing on {where}")
+print(f"{digits.source}; on {where}")
 
 # %% [markdown]
 # ## The network
@@ -307,10 +307,10 @@ show_table("Three ways to one number", ["t", "KL", "Eq. 8", "Eq. 12"], rows)
 
 # %%
 ask_choice(
-    "Eq. 14 leaves the weight of Eq. 12 out. Which t count for more by that?",
+    "Eq. 14 leaves the weight of Eq. 12 out. Which t then count for more?",
     [
         ("small t", "For that their weight in Eq. 12 must have been the smallest."),
-        ("large t", "Yes. With σ_t² = β̃_t the weight is β_t / (2 α_t (1-ᾱ_{t-1})): the "
+        ("large t", "Yes. With σ_t² = β̃_t the weight is β_t / (2 α_t (1 - ᾱ_{t-1})): the "
          "noise of one step against all the noise before it. At small t one step is a "
          "large part. Without the weight the other t count for more."),
         ("all the same", "β_t, σ_t² and ᾱ_t all change with t."),
@@ -321,7 +321,7 @@ ask_choice(
 # %%
 show_table("The weight in Eq. 12", ["t", "weight"], list(weights.items()))
 print("FID, the distance from real pictures (less is better), in Table 2:")
-print("trained on Eq. 12 with its weight 13.51, on Eq. 14 3.17")
+print("trained on Eq. 12 with its weight: 13.51; on Eq. 14: 3.17")
 
 # %% [markdown]
 # ## Algorithm 1, line by line
@@ -579,7 +579,7 @@ show_table("Eq. 8, per pixel", ["guesses", *(f"t = {step}" for step in ts)],
 #   largest weights. To copy at large t it learns in time. (The paper tried `x_0` early
 #   on, and found the pictures worse, Section 3.2.)
 #
-# In its Table 2 the mean reached a FID of 13.22, if weighted as in Eq. 8; ε, with
+# In its Table 2 the mean reached an FID of 13.22, if weighted as in Eq. 8; ε, with
 # Eq. 14, 3.17. So it is not that ε alone can work. It is a choice of what to get right
 # first. Could one have both?
 

@@ -44,7 +44,7 @@ from ddpm_tutor.classroom.tools import (
 # %%
 where = choose_device(device)
 digits = load_digits(progress=show_download)
-print(f"{digits.source}; computing on {where}")
+print(f"{digits.source}; on {where}")
 trained = load_checkpoint(Path(checkpoint) if checkpoint else None, where)
 model, schedule = trained.model, trained.schedule.to(where)
 generator = stream(seed, "lesson 4")
@@ -651,7 +651,7 @@ say("x_T hardly counts." if one_x_T > 0.9 * other_x_T else
 show_images(runs[0, :5], "five of ten runs from one x_T")
 
 # %% [markdown]
-# ## Why they differ
+# ## Ten runs compared
 #
 # The same weights, the same label, the same `x_T`: ten times the network is called first
 # with the very same input.

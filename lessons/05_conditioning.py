@@ -52,7 +52,7 @@ if not trained.conditional:
                      "lesson is about labels. Leave out --set checkpoint.")
 model, schedule = trained.model, trained.schedule
 digits = load_digits(progress=show_download)
-print(f"{digits.source}; computing on {where}")
+print(f"{digits.source}; on {where}")
 
 # %% [markdown]
 # ## A label is a vector

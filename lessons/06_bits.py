@@ -194,11 +194,11 @@ ask_choice(
     ],
     answer=int(toy_rows[0][3] > toy_rows[0][2]),
 )
+assert toy_rows[0][3] > toy_rows[0][1]
 
 # %%
 show_table("-log p(x_0), nats a pixel",
            ["pixels at once", "exact", "A", "B"], toy_rows)
-assert toy_rows[0][3] > toy_rows[0][1]
 say("A is exact with one pixel. With 1,000, and 100 walks, it is not: nearly all of the mean "
     "comes from walks so rare that none was seen. B needs no rare walk: it is the mean of a sum. "
     "But it is more than -log p. It is the variational bound, Eq. 3.")
@@ -235,11 +235,11 @@ ask_choice(
     ],
     answer=min(range(3), key=lambda i: rows[i][3]),
 )
+assert rows[1][3] < 1e-6 < min(rows[0][3], rows[2][3])
 
 # %%
 show_table("The bound of the toy, nats", ["w", "-log p(x_0)", "L", "gap"],
            [(w, *(f"{v:.3f}" for v in values)) for w, *values in rows])
-assert rows[1][3] < 1e-6 < min(rows[0][3], rows[2][3])
 say("Here w = 0.5 has the smallest -log p of this x_0, and w = 1 the smallest L. They are not "
     "the same question.")
 
@@ -284,10 +284,10 @@ ask_choice(
     ],
     answer=0,
 )
+assert abs(by_terms - narrow.mean()) < 0.05
 
 # %%
 show_table("The toy, w = 0.5, nats", ["", "mean"], rows)
-assert abs(by_terms - narrow.mean()) < 0.05
 
 # %% [markdown]
 # ## The first term, on real digits
@@ -317,6 +317,7 @@ ask_choice(
     ],
     answer=0 if prior.mean() < 1 else 1 if prior.mean() <= 100 else 2,
 )
+assert beta_T != 0.02 or prior.max() < 0.1
 
 # %%
 found = so_far("the first term", f"{beta_T:g}", [
@@ -325,7 +326,6 @@ found = so_far("the first term", f"{beta_T:g}", [
 show_table("L_T of these digits, bits",
            ["beta_T", "ᾱ_1000", "mean", "from, to"],
            [(name, *row) for name, row in found.items()])
-assert beta_T != 0.02 or prior.max() < 0.1
 say("Nothing in L_T can be learned. With the paper's schedule it is a few hundredths of a bit, so "
     "that the paper leaves it out (Section 3.1).")
 

@@ -141,13 +141,13 @@ ask_choice(
     ],
     answer=1 if 1e-9 < kl < 1 else 0 if kl < 1 else 2,
 )
+assert abs(with_p - best - kl) < 1e-12
 
 # %%
 found = so_far("a wrong code", f"{snow:g}", [best, with_p, with_p - best, kl])
 show_table("Bits a day, by how probable snow is", [
     "snow", "q's own code", "p's code", "more by", "KL(q || p)"],
     [(name, *(f"{bits:.3f}" for bits in row)) for name, row in found.items()])
-assert abs(with_p - best - kl) < 1e-12
 say("The Kullback-Leibler divergence of lesson 6 is just that: what it costs to send q with a "
     "code made for p.")
 
@@ -596,6 +596,7 @@ def mean_cost(kinds, among):
 
 left = mean_cost(kinds, known)
 right = mean_cost(kinds.flip(1), known.flip(1))
+H = -sum(w * math.log2(w) for w in weights)
 ask_choice(
     "Masked from the left or from the right: which takes fewer bits, on average?",
     [
@@ -609,16 +610,15 @@ ask_choice(
     ],
     answer=2 if abs(left - right) < 1e-9 else int(right < left),
 )
+assert abs(left - H) < 1e-9 and abs(right - H) < 1e-9
 
 # %%
-H = -sum(w * math.log2(w) for w in weights)
 ink = known.double().mean(dim=0)
 alone = -(torch.xlogy(ink, ink) + torch.xlogy(1 - ink, 1 - ink)).sum()
 show_table("Bits a row", ["", "bits"], [
     ("masked from the left", left), ("masked from the right", right),
     ("H, the entropy of these rows", H),
     ("each pixel guessed by itself", to_bits(alone).item())])
-assert abs(left - H) < 1e-9 and abs(right - H) < 1e-9
 say("These guesses are just right, so that each KL of Eq. 16 is 0. What is left of it is "
     "H: no code takes fewer bits.")
 

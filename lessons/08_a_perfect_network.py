@@ -375,7 +375,7 @@ show_images(sheet_of(points, 32), f"the cloud: {cloud}")
 # Which point did `x_t` come from? Eq. 4 says how probable this `x_t` is for each. So
 # Bayes gives each point n a weight, and the best guess of `x_0` is the weighted mean:
 #
-#     weight n  =  softmax over n of  -|x_t - √ᾱ_t point n|² / (2 (1 - ᾱ_t))
+#     weight n  =  softmax over n of -|x_t - √ᾱ_t point n|² / (2 (1 - ᾱ_t))
 #
 # In lesson 4 this mean was what a network should learn. Here it is four lines.
 # (`exact_posterior_mean` does the same for many points.)
@@ -704,7 +704,7 @@ print(f"distance to the nearest: {distance.mean():.3f} on average; "
       f"{len(which.unique())} different ones among {len(copies)}")
 
 # %% [markdown]
-# ## Why does ours not copy?
+# ## And the network?
 #
 # The loss of Eq. 14 is least for the exact denoiser. So a network that is large enough,
 # and trained for long enough, copies! Does ours? We draw some digits with it. How far

@@ -158,13 +158,13 @@ ask_choice(
     ],
     answer=0 if differ[eta] < 1e-3 else int(differ[eta] >= differ[1.0] / 2) + 1,
 )
+assert eta or differ[eta] < 1e-3 < differ[1.0]
 
 # %%
 for e, x in by_eta.items():
     show_images(x, f"η = {e:g}")
 found = so_far("chance", f"{eta:g}", differ[eta]) | {"1": differ[1.0]}
 show_table("RMS difference", ["η", "of two pictures"], list(found.items()))
-assert eta or differ[eta] < 1e-3 < differ[1.0]
 
 # %% [markdown]
 # ## Ghosts

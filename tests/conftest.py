@@ -1,7 +1,10 @@
 """What the tests share. None of them needs a network, a GPU, or a file outside the checkout."""
 
+import atexit
 import os
+import shutil
 import signal
+import tempfile
 
 # tests run side by side: a process that spins on every core would hold up the others; and with one
 # thread sums are the same to the last bit, whatever else the machine does
@@ -23,6 +26,12 @@ from ddpm_tutor.science.noise_predictor import NoisePredictor
 from ddpm_tutor.science.schedule import Schedule, linear_schedule
 from ddpm_tutor.science.unet import UNet
 from ddpm_tutor.storage.digits import Digits
+
+# no test sees or changes the progress of whoever runs it, or what has been downloaded
+NOBODYS = tempfile.mkdtemp(prefix="ddpm_tutor_tests_")
+atexit.register(shutil.rmtree, NOBODYS, ignore_errors=True)
+os.environ |= {f"XDG_{kind}_HOME": f"{NOBODYS}/{kind.lower()}" for kind in ("DATA", "CACHE")}
+os.environ |= dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9")  # refused at once
 
 # whoever starts the tests in the background, or by nohup, has them ignore signals
 signal.signal(signal.SIGINT, signal.default_int_handler)

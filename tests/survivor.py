@@ -3,13 +3,16 @@
 import errno
 import os
 import signal
+import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
+from ddpm_tutor.errors import TutorError
 from ddpm_tutor.science.training import StepReport, TrainingConfig
 from ddpm_tutor.storage import film_strip
 from ddpm_tutor.storage.digits import Digits, split
@@ -45,6 +48,15 @@ def train(folder: Path, steps: int | None = None, pause: float = 0) -> None:
                 time.sleep(pause)
                 if report.step == end:
                     return
+
+
+def enter_run(folder: Path, said: Path) -> None:
+    """Begins to train in `folder`, or does not; writes "in", or why not, into the file `said`."""
+    try:
+        with Run(folder, SETTINGS, CPU).exclusive():
+            said.write_text("in", encoding="utf-8")
+    except TutorError as error:
+        said.write_text(str(error), encoding="utf-8")
 
 
 def enter(terminal: str) -> int:
@@ -98,23 +110,46 @@ def command(
         os._exit(int(end.code or 0))
 
 
-def train_stopped(folder: Path, moment: int, how: str) -> None:
-    """A step in which the call number `moment` of those that put files in place fails, or kills."""
+def before_each_call(begin: Callable[[int], None]) -> None:
+    """Has `begin` told the number of each call that puts a file in place, before it is made."""
     calls: list[int] = []
 
     def watched(call):
         def instead(*words, **named):
             calls.append(1)
-            if len(calls) == moment and how == "killed":
-                os._exit(9)
-            if len(calls) == moment:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            begin(len(calls))
             return call(*words, **named)
 
         return instead
 
     for name in ("fsync", "replace", "chmod"):
         setattr(os, name, watched(getattr(os, name)))
+
+
+def train_stopped(folder: Path, moment: int, how: str) -> None:
+    """A step in which the call number `moment` of those that put files in place fails, or kills."""
+
+    def stop(number: int) -> None:
+        if number == moment and how == "killed":
+            os._exit(9)
+        if number == moment:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    before_each_call(stop)
+    train(folder, steps=1)
+
+
+def train_copied(folder: Path, copies: Path) -> None:
+    """A step; what a process that is killed at any moment leaves is in `copies`/1, /2, ...
+
+    No more than that is on disk at that moment: what a process has not written goes with it.
+    """
+
+    def copy(number: int) -> None:
+        subprocess.run(["cp", "-r", folder, copies / str(number)], check=True)
+
+    copies.mkdir()
+    before_each_call(copy)
     train(folder, steps=1)
 
 

@@ -211,7 +211,7 @@ def test_running_straight_through_shows_prose_code_output_and_last_value(lesson:
     assert "3   float32   cpu" in shown  # the last expression, as a panel
     assert "def twice(x):" in shown
     assert "3. It is the SECRET sum." in shown  # question with its answer
-    assert "✓ b) that\nright REPLY" in shown
+    assert "✓ b) that.\nright REPLY" in shown
 
 
 def test_the_code_of_a_question_is_not_shown(lesson: Lesson) -> None:
@@ -350,7 +350,7 @@ def test_wrong_answers_get_their_own_reply_and_the_truth(lesson: Lesson) -> None
     shown, scored = answering(lesson, "five", "5", "z", "a")
     assert scored == {"How many?": False, "Which?": False}
     assert "Please type a number" in shown and "You were 2 off" in shown
-    assert "✗ wrong REPLY" in shown and "It is b) that\nright REPLY" in shown
+    assert "✗ wrong REPLY" in shown and "It is b) that.\nright REPLY" in shown
 
 
 @pytest.mark.parametrize(

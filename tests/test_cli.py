@@ -26,6 +26,7 @@ from typer.testing import CliRunner, Result
 
 from ddpm_tutor.cli.app import app
 from ddpm_tutor.cli.lesson import say_goodbye
+from ddpm_tutor.cli.train import print_epoch, say_fact
 from ddpm_tutor.course.exercise import all_exercises
 from ddpm_tutor.course.lesson import all_lessons
 from ddpm_tutor.course.questions import questions
@@ -33,8 +34,11 @@ from ddpm_tutor.files import fingerprint_of
 from ddpm_tutor.science.lean_unet import LeanUNet
 from ddpm_tutor.science.likelihood_unet import LikelihoodUNet
 from ddpm_tutor.science.unet import UNet
+from ddpm_tutor.science.validation_loss import Estimate
 from ddpm_tutor.storage import film_strip
 from ddpm_tutor.storage.checkpoints import load_checkpoint, save_checkpoint
+from ddpm_tutor.storage.loss_files import read_losses
+from ddpm_tutor.storage.training_run import EpochReport
 
 TUTOR = [sys.executable, "-m", "ddpm_tutor"]
 
@@ -237,7 +241,7 @@ def read_digit(picture: np.ndarray) -> int:
 
 @pytest.mark.slow
 def test_gif_draws_the_digit_asked_for(tutor, empty: Path) -> None:
-    done = tutor("gif", "--digit", "7", "--steps", "200")
+    done = tutor("gif", "--digit", "7", "--steps", "100")
     assert "digit_7.gif" in done.stdout
     frames = imageio.imread(empty / "digit_7.gif")
     assert 40 <= len(frames) <= 100
@@ -261,10 +265,13 @@ def test_gif_takes_all_steps_where_none_are_said(tutor, empty: Path, monkeypatch
 
 @pytest.mark.parametrize("direction", ["noise", "roundtrip"])
 def test_gif_goes_the_other_way_too(tutor, empty: Path, direction: str) -> None:
-    tutor("gif", "--digit", "1", "--direction", direction, "--steps", "30", "--out", "a/b.gif")
+    words = ["--direction", direction, "--steps", "30", "--out", "a/b.gif"]
+    done = tutor("gif", "--digit", "1", *words)
     frames = imageio.imread(empty / "a" / "b.gif")
     start = frames[0][36 : 36 + 256 : 8, 16 : 16 + 256 : 8, 0]
     assert read_digit(start) == 1  # a real digit, or here one of the offline ones
+    if direction == "roundtrip":
+        assert re.search("offline +drawn anew", done.stdout) and "real" not in done.stdout
 
 
 def test_gif_of_all_ten(tutor, empty: Path) -> None:
@@ -318,7 +325,7 @@ TRAIN = ["train", "--epochs", "1", "--width", "4", "--batch-size", "32", "--run-
 def test_train_writes_a_checkpoint_that_draws(
     tutor, empty: Path, tiny_mnist: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(film_strip, "STEPS", 10)
+    monkeypatch.setattr(film_strip, "STEPS", 4)
     shown = tutor(*TRAIN, "--data", str(tiny_mnist)).stdout
     assert "440 for training, 40 for validation" in shown
     assert re.search(r"epoch 1/1 +train \d\.\d{4} +validation \d\.\d{4} ± 0\.\d{4}", shown)
@@ -349,14 +356,53 @@ def test_train_writes_a_checkpoint_that_draws(
     assert (empty / "digit_7.gif").is_file() and (empty / "samples.png").is_file()
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--run-dir", "run"], "run already holds a run.\nGo on with --resume"),
+        (["--run-dir", "weights"], "weights already holds weights.safetensors"),
+        (["--run-dir", "none", "--resume"], "No run to resume in none"),
+        (["--with-my-code", ".", "--weighting", "vlb"], "trains on Eq. 14"),
+    ],
+)
+def test_train_refuses_a_folder_before_it_loads_torch(
+    tutor, empty: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], says: str
+) -> None:
+    for name in "run/state.pt", "run/log.jsonl", "weights/weights.safetensors":
+        (empty / name).parent.mkdir(exist_ok=True)
+        (empty / name).write_text("{}")
+    # the first that `train` imports of what loads torch; now that would be an ImportError
+    monkeypatch.setitem(sys.modules, "ddpm_tutor.science.devices", None)
+    assert says in tutor("train", *words, code=1 if "--run-dir" in words else 2).stderr
+
+
+def test_the_lines_of_a_training_fit_a_terminal_and_are_a_log(tmp_path: Path) -> None:
+    console = Console(file=io.StringIO(), width=80, force_terminal=True, color_system=None)
+    held_out, bits = Estimate(0.0218, 0.0002), Estimate(1.8, 0.01)
+    for epoch, of_bits in (1, bits), (100, None):
+        report = EpochReport(epoch, 1, 1, 0.5, held_out, held_out, 1234, 12345, "CPU", of_bits)
+        print_epoch(console, report, 100)
+    say_fact(console, "from", f"2,000 offline digits (no MNIST: {20 * 'why '}said)")
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    lines = shown.splitlines()
+    assert max(map(len, lines)) <= 80
+    first = "epoch 1/100  train 0.5000  validation 0.0218 ± 0.0002  12345 images/s  1234 s"
+    assert lines[:2] == [first, f"{'':13}without labels 0.0218 ± 0.0002  1.8000 ± 0.0100 bits/dim"]
+    assert lines[4].startswith("from      2,000") and lines[5].startswith("          why")
+    (tmp_path / "log.txt").write_text(shown, encoding="utf-8")
+    losses = read_losses(tmp_path / "log.txt")
+    assert losses.train == [(1, 0.5), (100, 0.5)] and losses.unit == "epoch"
+    assert losses.validation == [(1, 0.0218), (100, 0.0218)]
+
+
 @pytest.mark.slow
 def test_train_refuses_to_write_over_a_run(
-    tutor, empty: Path, tiny_mnist: Path, short_film: None
+    tutor, empty: Path, tiniest_mnist: Path, short_film: None
 ) -> None:
-    tutor(*TRAIN, "--data", str(tiny_mnist))
+    tutor(*TRAIN, "--data", str(tiniest_mnist))
     before = (empty / "run" / "weights.safetensors").read_bytes()
-    assert "--resume" in tutor(*TRAIN, "--data", str(tiny_mnist), code=1).stderr
-    other = tutor(*TRAIN, "--lr", "0.5", "--resume", "--data", str(tiny_mnist), code=1).stderr
+    assert "--resume" in tutor(*TRAIN, "--data", str(tiniest_mnist), code=1).stderr
+    other = tutor(*TRAIN, "--lr", "0.5", "--resume", "--data", str(tiniest_mnist), code=1).stderr
     assert "lr = 0.0001" in other
     assert (empty / "run" / "weights.safetensors").read_bytes() == before
 
@@ -470,6 +516,7 @@ def test_two_processes_train_what_one_does(
         (["sample", "--digit", "3", "--count", "0"], 2, "--count"),
         (["sample", "--digit", "3", "-n", "1000000"], 2, "100000"),
         (["sample", "--digit", "3", "--guidance", "nan"], 2, "--guidance"),
+        (["sample", "--unconditional", "--guidance", "3"], 2, "--unconditional has none"),
         (["sample", "--digit", "3", "--seed", str(2**63)], 2, "--seed"),
         (["sample", "--digit", "3", "--out", "."], 1, ". is a folder"),
         (["sample", "--digit", "3", "--out", "/dev/null"], 1, "is a pipe or a device"),
@@ -577,13 +624,11 @@ def test_a_terminal_of_ascii_and_no_home_will_do(
     assert "Lesson done." in tutor_process("lesson", "1", "--no-pause").stdout
 
 
-@pytest.mark.slow
 def test_a_narrow_terminal_without_colours_will_do(tutor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its lessons: test_other_devices.py."""
     for name, value in {"COLUMNS": "40", "NO_COLOR": "1", "TERM": "dumb"}.items():
         monkeypatch.setenv(name, value)
-    assert "ddpm-tutor lesson 1" in tutor().stdout
-    shown = tutor("lesson", "1", "--no-pause").stdout
-    assert "Lesson done." in shown and "\x1b" not in shown
+    assert "ddpm-tutor lesson 1" in tutor().stdout and "\x1b" not in tutor("lessons").stdout
 
 
 @pytest.mark.slow
@@ -903,7 +948,9 @@ EVALUATE = ["evaluate", "-n", "100", "--steps", "2", "--json"]
 
 
 def test_evaluate_scores_the_shipped_weights_without_mnist(tutor, empty: Path) -> None:
-    report = json.loads(tutor(*EVALUATE).stdout)
+    report, again, other = (
+        json.loads(tutor(*EVALUATE, "--device", "cpu", "--seed", seed).stdout) for seed in "001"
+    )
     assert (report["n"], report["steps"], report["sampler"]) == (100, 2, "ddpm")
     ours, real = report["cards"]["shipped"], report["cards"]["real digits"]
     assert sum(digit["of"] for digit in ours["scores"]["by_digit"]) == 100
@@ -916,6 +963,11 @@ def test_evaluate_scores_the_shipped_weights_without_mnist(tutor, empty: Path) -
     assert ours["nearness"] is None and ours["validation"] is None  # they need MNIST
     assert report["pictures"] == ["evaluation/grid.png", "evaluation/worst.png"]
     assert all((empty / path).stat().st_size > 1000 for path in report["pictures"])
+    # the same for the same seed
+    assert report["cards"] == again["cards"]
+    others = other["cards"]["shipped"]
+    assert others["scores"]["frechet"] != ours["scores"]["frechet"]
+    assert other["cards"]["real digits"] == real
 
 
 def test_evaluate_shows_own_weights_beside_the_shipped_ones(
@@ -947,16 +999,6 @@ def test_evaluate_shows_own_weights_beside_the_shipped_ones(
     for measure in ("read as asked, % ↑", "Fréchet distance ↓", "precision, % ↑"):
         assert measure in shown  # which way is better
     assert all(path.is_file() for path in pictures)
-
-
-def test_evaluate_gives_the_same_scores_for_the_same_seed(tutor) -> None:
-    first, again, other = (
-        json.loads(tutor(*EVALUATE, "--device", "cpu", "--seed", seed).stdout)["cards"]
-        for seed in "001"
-    )
-    assert first == again
-    assert first["shipped"]["scores"]["frechet"] != other["shipped"]["scores"]["frechet"]
-    assert first["real digits"] == other["real digits"]
 
 
 BITS = ["evaluate", "--bits", "-n", "100", "--device", "cpu"]

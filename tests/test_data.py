@@ -432,7 +432,7 @@ def test_without_mnist_the_offline_digits_stand_in_and_say_so(nowhere):
     digits = load_digits(download=False)
     assert len(digits.train_images) == 33
     assert "36 offline digits" in digits.source
-    assert "own model" in digits.source
+    assert "drawn by our model" in digits.source
     assert torch.equal(digits.train_images, load_offline_digits().train_images)
 
 
@@ -483,7 +483,7 @@ def says(reply):
 def hangs(connection, stop):
     """Takes the connection and never answers."""
     with connection:
-        stop.wait(10)
+        stop.wait(30)
 
 
 def drips(connection, stop):
@@ -491,7 +491,7 @@ def drips(connection, stop):
     with connection:
         connection.recv(10_000)
         connection.sendall(b"HTTP/1.0 200 OK\r\nContent-Length: 1000000\r\n\r\n")
-        for _ in range(80):  # 4 seconds, so that a client without a deadline ends too
+        for _ in range(600):  # 30 seconds, so that a client without a deadline ends too
             if stop.wait(0.05):
                 break
             try:
@@ -598,7 +598,7 @@ def test_a_server_that_never_answers_is_given_up(nowhere, packed, monkeypatch):
         begun = time.monotonic()
         with pytest.raises(OSError, match="timed out"):
             download_mnist(nowhere)
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < 15  # on a busy machine
     assert left_behind(nowhere) == []
 
 
@@ -610,7 +610,7 @@ def test_a_server_that_answers_too_slowly_is_given_up(nowhere, packed, monkeypat
         begun = time.monotonic()
         with pytest.raises(TutorError, match="too slow"):
             download_mnist(nowhere)
-        assert time.monotonic() - begun < 2.5
+        assert time.monotonic() - begun < 15
     assert left_behind(nowhere) == []
 
 
@@ -671,7 +671,9 @@ def test_a_long_search_in_vain_is_not_repeated_for_some_hours(nowhere, searched)
     assert "no mirror answers" in source and f"remove {file}" in source
     assert "switched off" in load_digits(download=False).origin
     # a lesson says it in words for everybody, `info` in full
-    assert load_digits().source.endswith("own model (no MNIST: ddpm-tutor info says more)")
+    lesson_3_says = f"{load_digits().source}; on cuda"  # one line of a terminal
+    assert "drawn by our model (no MNIST: ddpm-tutor info)" in lesson_3_says
+    assert len(lesson_3_says) < 80
     assert "the offline digits for now (no mirror answers" in data_found(None)
     # who trains, who wants MNIST itself, and who does as told: each asks again
     load_digits(ask_again=True)

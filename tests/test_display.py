@@ -382,5 +382,6 @@ def test_the_curves_of_a_figure_are_shown_beside_the_file_it_is_saved_in(tmp_pat
 def test_how_far_a_number_is_off_has_two_digits() -> None:
     from ddpm_tutor.screen.values import roughly
 
-    shown = {0.004495: "0.0045", 1.2654: "1.3", 2.0: "2", 1234.5: "1,200", 3.3e-5: "3.30e-05"}
+    shown = {0.004495: "0.0045", 1.2654: "1.3", 2.0: "2", 1234.5: "1,200", 175.0: "175"}
+    shown |= {3.3e-5: "3.30e-05"}
     assert {value: roughly(value) for value in shown} == shown

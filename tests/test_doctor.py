@@ -397,7 +397,59 @@ def test_the_doctor_says_what_looks_right(real: Tensor, folder: Path) -> None:
     assert "Looks right" in said and "Saved: beside.png" in said
 
 
+@pytest.mark.parametrize(
+    ("shade", "said"),
+    [(0, "every pixel is black. NaN"), (255, "every pixel is white"), (128, "every pixel is grey")],
+)
+def test_an_empty_picture_is_called_so_and_no_mistake_is_sure(shade: int, said: str) -> None:
+    found = diagnose(torch.full((16, 1, 32, 32), shade, dtype=torch.uint8))
+    assert said in found.verdict and "%" not in found.verdict and not found.looks_right
+    # what the known mistake draws that runs away
+    assert found.is_named == (shade == 0)
+    assert found.is_named == ("all_off_by_one" in found.likeliest.group.causes)
+    assert not any("Read as" in note for note in found.notes)
+
+
+def test_empty_pictures_among_others_are_counted_and_left_out(real: Tensor, folder: Path) -> None:
+    images = real[:16].clone()
+    images[[1, 3, 4, 7, 9, 10]] = 0
+    found = diagnose(images, torch.arange(16) % 10)
+    assert found.empty == 6 and len(found.found) == 10 and found.same == 0
+    np.savez("drawn.npz", images=images)
+    said = " ".join(tutor("drawn.npz").output.split())
+    assert "✗ 6 of 16 pictures are empty. NaN are saved as black" in said
+
+
+def test_what_looks_right_but_has_noise_or_comes_again_is_not_called_all_right(
+    real: Tensor,
+) -> None:
+    fine = diagnose(real[:16])
+    assert fine.looks_right and fine.but == ""
+    noise = torch.randn(real[:16].shape, generator=torch.Generator().manual_seed(0))
+    noisy = diagnose(to_uint8(to_unit_range(real[:16]) + 0.04 * noise))
+    assert any("Is t = 1 the last step" in note for note in noisy.notes)
+    assert "noise" in noisy.but
+    again = diagnose(torch.cat([real[:12], real[:4]]))
+    assert again.looks_right and "the same" in again.verdict
+
+
 # --- labels
+
+
+def test_labels_for_another_number_of_digits_are_not_left_out_silently(
+    real: Tensor, folder: Path
+) -> None:
+    np.savez("few.npz", images=real[:16], labels=np.arange(5))
+    sheet = read_digits_of(Path("few.npz"))
+    assert sheet.labels is None
+    assert sheet.notes == ("`labels` has 5 labels, and there are 16 digits: left out.",)
+
+
+def test_what_is_no_digit_at_all_is_asked_about(folder: Path) -> None:
+    rows = torch.linspace(60, 200, 320)[:, None].expand(320, 320)  # a sky
+    noise = torch.randn(320, 320, generator=torch.Generator().manual_seed(0))
+    Image.fromarray((rows + 8 * noise).numpy().astype(np.uint8)).save("photo.png")
+    assert "Are these drawn digits" in tutor("photo.png").output
 
 
 @pytest.fixture(scope="module")
@@ -530,6 +582,31 @@ def test_a_root_and_an_absolute_error_are_told_by_their_levels() -> None:
     assert found[0].causes == ("absolute",) and "ends at 0.036" in found[-1].says
 
 
+def test_a_loss_that_is_flat_from_the_start_has_come_down_to_nothing() -> None:
+    jump = [0.01 * math.sin(7 * step) for step in range(2000)]
+    found = judge([(step, 0.1 + each) for step, each in enumerate(jump, 1)], [], "step")
+    assert found[0].is_fault and "stays at 0.1" in found[0].says and "target_x_0" in found[0].causes
+    assert not any("below 0.1" in each.says for each in found)
+
+
+def test_a_loss_may_begin_at_nothing() -> None:
+    nothing, later = [0.0] * 200, [0.0] + [0.5] * 200
+    assert judge(list(enumerate(nothing, 1)), [], "step")[0].kind == "leak"
+    assert "ends at 0.5" in judge(list(enumerate(later, 1)), [], "step")[-1].says
+
+
+def test_no_mean_of_squares_is_below_zero() -> None:
+    found = judge([(step, -loss) for step, loss in falling(2000, 0.03)], [], "step")[0]
+    assert found.is_fault and "never below 0" in found.says
+
+
+def test_the_mean_of_a_first_epoch_may_be_small() -> None:
+    train = [(epoch, 0.05 - 0.0023 * epoch) for epoch in range(1, 21)]
+    found = judge(train, [(epoch, 0.05 + 0.002 * epoch) for epoch, _ in train], "epoch")
+    assert {each.kind for each in found} == {"leak", "apart"}
+    assert not any("squared_mean" in each.causes for each in found)
+
+
 def falling(steps: int, end: float) -> list[tuple[float, float]]:
     """A training as it should be: 1 at first, then a power of the step, down to `end`."""
     noise = torch.randn(steps, generator=torch.Generator().manual_seed(0)).tolist()
@@ -573,6 +650,11 @@ FILES = {
     "history.json": json.dumps({"log_history": [{"step": s, "loss": v} for s, v in
                                                 ((1, 1.0), (2, float("nan")), (3, 0.5))]}),
     "lines.jsonl": '{"step": 1, "loss": 1.0}\n{"step": 2, "loss": NaN}\n{"step": 3, "loss": 0.5}\n',
+    "nested.jsonl": '{"step": 1, "metrics": {"train_loss": 1.0}}\n{"step": 2, "metrics": '
+                    '{"train_loss": NaN}}\n{"step": 3, "metrics": {"train_loss": 0.5}}\n',
+    "europe.csv": "step;loss\n1;1,0\n2;nan\n3;0,5\n",
+    "both.log": "epoch 1, step 1: loss 1.0\nepoch 1, step 2: loss nan\nepoch 2, step 3: loss .5\n",
+    "again.log": "epoch 1 1/3 loss=1.0\nepoch 1 2/3 loss=nan\nepoch 1 3/3 loss=0.5\n",
     "words.log": "begin\nstep 1/9 loss: 1.0\nstep 2/9 loss: nan\nstep 3/9 loss: 0.5, 3 s\n",
 }  # fmt: skip
 
@@ -599,6 +681,13 @@ def test_what_holds_no_losses_is_refused(folder: Path, text: str) -> None:
     Path("a.csv").write_text(text)
     with pytest.raises(TutorError, match=r"no losses|no text"):
         read_losses(Path("a.csv"))
+
+
+def test_a_run_stopped_in_its_first_epoch_is_called_so(folder: Path) -> None:
+    (folder / "run").mkdir()
+    (folder / "run" / "log.jsonl").touch()
+    with pytest.raises(TutorError, match="no epoch of this run is finished yet"):
+        read_losses(folder / "run")
 
 
 def test_the_log_of_a_run_is_drawn_beside_the_shipped_one(folder: Path) -> None:

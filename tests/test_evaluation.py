@@ -24,6 +24,7 @@ from ddpm_tutor.science.noise import stream
 from ddpm_tutor.science.pixels import pad_to_32
 from ddpm_tutor.science.validation_loss import Estimate
 from ddpm_tutor.screen.scorecard import REAL, captions, scorecard, worst_first
+from ddpm_tutor.storage import film_strip
 from ddpm_tutor.storage.checkpoints import Checkpoint, load_checkpoint
 from ddpm_tutor.storage.digits import find_mnist, load_offline_digits
 from ddpm_tutor.storage.film_strip import FilmStrip, load_film_strip
@@ -140,7 +141,10 @@ def test_the_worst_come_first(classifier, real, network, schedule):
 
 
 @pytest.mark.slow
-def test_a_film_strip_is_drawn_from_the_same_noise_and_read_back(tmp_path, network, schedule):
+def test_a_film_strip_is_drawn_from_the_same_noise_and_read_back(
+    tmp_path, network, schedule, monkeypatch
+):
+    monkeypatch.setattr(film_strip, "STEPS", 4)
     strip = FilmStrip()
     strip.add(0, network, schedule)
     strip.add(0.25, network, schedule)

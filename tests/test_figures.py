@@ -158,15 +158,15 @@ def commands(tmp_path, monkeypatch):
     return run
 
 
-TRAIN = "train --network unet --width 4 --batch-size 512 --device cpu --data tiny"
+TRAIN = "train --network unet --width 4 --batch-size 11 --device cpu --data tiniest"
 
 
 @pytest.mark.slow
 def test_a_picture_that_cannot_be_made_never_ends_a_training(
-    commands, tiny_mnist, tmp_path, monkeypatch
+    commands, tiniest_mnist, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(film_strip, "STEPS", 2)
-    assert tiny_mnist == tmp_path / "tiny"
+    assert tiniest_mnist == tmp_path / "tiniest"
     run = tmp_path / "runs" / "mnist"
     for name in ("loss.png", "film_strip.gif"):
         (run / name).mkdir(parents=True)  # a file cannot take the place of a folder

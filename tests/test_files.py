@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ddpm_tutor.errors import TutorError
-from ddpm_tutor.files import check_target, make_folder, remove_leftovers, replacing
+from ddpm_tutor.files import check_target, filling, make_folder, remove_leftovers, replacing
 
 posix = pytest.mark.skipif(os.name == "nt", reason="Windows has other permissions")
 needs_root = pytest.mark.skipif(
@@ -293,3 +293,16 @@ def test_a_file_in_use_stays_as_it_is(target, monkeypatch):
     with pytest.raises(TutorError, match=r"Cannot write .*notes\.txt: .*busy"):
         write(target)
     assert target.read_text() == "old" and names(target.parent) == ["notes.txt"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_a_folder_that_nothing_came_into_is_taken_away_and_no_other(tmp_path, error):
+    for folder in tmp_path / "a" / "b", tmp_path:
+        with pytest.raises(error), filling(folder):
+            assert folder.is_dir()
+            raise error
+    assert names(tmp_path) == []
+    with pytest.raises(error), filling(tmp_path / "a" / "b"):
+        (tmp_path / "a" / "notes.txt").write_text("kept")
+        raise error
+    assert names(tmp_path / "a") == ["notes.txt"]

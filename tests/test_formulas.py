@@ -181,6 +181,24 @@ def test_lines_stand_below_each_other_by_their_signs() -> None:
     assert shown == r"x_{t} = \varepsilon \qquad (2)"
 
 
+def test_in_a_notebook_lines_stand_below_each_other_and_no_sign_has_a_gap_before_it() -> None:
+    r"""`aligned` sets what is left of an & to the right, and what is right of it to the left."""
+    for block, expected in [
+        ("x_2 = x_1 + α x_0 + β x_0 + x_0\n    = x_1  +  x_0",
+         [r"x_{2} & = x_{1} + \alpha x_{0} + \beta x_{0} + x_{0}", "& = x_{1} + x_{0}"]),
+        ("x_0   = ε\nscore = x_t          (11, Alg. 2)",
+         [r"x_{0} & = \varepsilon", r"\text{score} & = x_{t} \qquad (11, \text{Alg. 2})"]),
+        ("x  =  ε,   z ~ N(0, I)",
+         [r"x = \varepsilon, \qquad z \sim \mathcal{N}(0, I)"]),
+        ("send x_T = x_0   take x_T\nt: send\n  x_1            take x_1",
+         [r"& \text{send} \ x_{T} = x_{0} & & \text{take} \ x_{T}",
+          r"& t {:} \ \text{send} & &", r"& \quad x_{1} & & \text{take} \ x_{1}"]),
+    ]:  # fmt: skip
+        shown = str(display("".join(f"    {line}\n" for line in block.split("\n"))))
+        inside = shown.removeprefix("\\begin{aligned}\n").removesuffix("\n\\end{aligned}")
+        assert inside.split(" \\\\\n") == expected
+
+
 def test_an_unknown_sign_is_said() -> None:
     with pytest.raises(Untranslatable, match="§"):
         latex("§ 3")

@@ -22,12 +22,16 @@ from school_class import ASKED, hand_in, write, write_class
 from test_pages import browser  # noqa: F401  (a fixture)
 from typer.testing import CliRunner
 
+from ddpm_tutor import __version__
 from ddpm_tutor.cli.app import app
+from ddpm_tutor.cli.evaluate import plain
 from ddpm_tutor.course.exercise import find_exercise
+from ddpm_tutor.evaluation.scorecard import Card, Scores
+from ddpm_tutor.evaluation.scores import Share
 from ddpm_tutor.files import fingerprint_of
 from ddpm_tutor.grading.strangers import Checker
 from ddpm_tutor.hand_ins.blocks import page_of
-from ddpm_tutor.hand_ins.collecting import as_told, assignment
+from ddpm_tutor.hand_ins.collecting import as_told, assignment, offered
 from ddpm_tutor.hand_ins.grade_table import safe
 from ddpm_tutor.hand_ins.grading import Grade, Grader
 from ddpm_tutor.hand_ins.hand_in import Asked, HandIn, NoHandIn, Picture, read_json
@@ -259,11 +263,15 @@ def test_what_is_handed_in_shows_answers_attempts_and_code(folder: Path) -> None
     assert made.stated == 2 and made.exercises[1].code == TWO[1].solved()
 
 
-def test_a_report_says_what_of_ones_points_a_teacher_cannot_see(folder: Path) -> None:
+def test_a_report_says_what_of_ones_points_a_teacher_cannot_see(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DDPM_TUTOR_COURSE", "somewhere/my-course")
     for exercise in TWO:
         exercise_passed(exercise, exercise.solved())  # and the files are elsewhere
     shown = tutor("report", "--no-draw", "--format", "md")
     assert "Points: 0 of 42" in shown and "You have earned 11.2 a earlier" in shown
+    assert "points of your course my-course are not in it" in shown
     assert "No name is in it" in shown and (folder / "hand_in.md").exists()
 
 
@@ -289,18 +297,30 @@ def test_a_training_and_the_scores_of_its_very_weights_are_shown(folder: Path) -
         EpochReport(n, 10 * n, 100, train, Estimate(held_out, 0.001), None, 60, 100, "a <b> CPU")
         for n, (train, held_out) in enumerate(losses, 1)
     ]
-    (run / "config.json").write_text(RunSettings().to_json())
+    config = json.loads(RunSettings(start_from="/home/ada/shipped").to_json())
+    (run / "config.json").write_text(json.dumps({**config, "digits": "2,000 offline digits"}))
     (run / "log.jsonl").write_text("".join(f"{report.to_json()}\n" for report in reports))
     (run / "weights.safetensors").write_bytes(b"weights")
-    shares = {name: {"value": 97.0} for name in ("read_as_asked", "coverage", "precision")}
-    cards = {"yours": {"scores": {**shares, "frechet": {"mean": 3.21, "error": 0.1}}}}
-    saved = {"weights": fingerprint_of(run / "weights.safetensors"), "cards": cards}
+    scores_of = Scores(100, Share(97, 100), [], [], Estimate(3.21, 0.1), Share(9, 10), Share(8, 9))
+    card, real = Card(scores_of, None, Estimate(0.021, 0.001)), Card(scores_of, None)
+    cards = {"yours": plain(card), "real digits": plain(real)}
+    saved = {"weights": fingerprint_of(run / "weights.safetensors"), "cards": cards, "steps": 50}
     scores.write_text(json.dumps(saved))
     tutor("report", "--no-draw", "--out", "a.html")
     html = (folder / "a.html").read_text(encoding="utf-8")
     page = Elements(html)
-    for words in ("a <b> CPU", "0.0300", "0.0250", "Fréchet distance3.21", "after epoch 2"):
+    for words in ("a <b> CPU", "0.0300", "0.0250", "Fréchet distance3.21 ± 0.10", "after epoch 2"):
         assert words in page.text, words
+    # as `evaluate` shows them: shares in percent, with their intervals
+    for name, share in ("read as asked, %", Share(97, 100)), ("coverage, %", Share(9, 10)):
+        assert f"{name}{share}{share}" in page.text
+    assert "97.0 (91.5–99.0)" in page.text and "validation loss0.0210 ± 0.0010–" in page.text
+    assert "steps 50" in page.text and "nearest" not in page.text
+    # what a teacher has to know of a training: its digits, and what it began with
+    assert "first weightsshipped" in page.text and "digits2,000 offline digits" in page.text
+    assert "/home/ada" not in html and "with labelsyes" in page.text
+    for card in 'data-name="yours"', 'data-name="real digits"':  # on a telephone
+        assert card in html
     assert page.tags.count("img") == 1
     (run / "weights.safetensors").write_bytes(b"others")
     tutor("report", "--no-draw", "--out", "a.html")
@@ -404,7 +424,7 @@ def test_points_are_counted_anew(grader: Grader, tmp_path: Path) -> None:
     forged = [dataclasses.replace(q, points=1000, earned_before=True) for q in bare]
     grade = graded(grader, tmp_path, dataclasses.replace(made, questions=forged))
     assert grade.points == 1 and "earned, without an answer or code" in grade.remarks[0]
-    assert "states 1000 points" in grade.remarks[1]
+    assert "states 1000 points, not 1" in grade.remarks[1]
     seen = [dataclasses.replace(w, solution_seen=True) for w in made.exercises]
     assert graded(grader, tmp_path, dataclasses.replace(made, exercises=seen)).points == 0
     wrong = dataclasses.replace(made.exercises[0], code=school_class.mistaken(TWO[0]))
@@ -414,6 +434,36 @@ def test_points_are_counted_anew(grader: Grader, tmp_path: Path) -> None:
     answered = [dataclasses.replace(q, answers=(answer,)) for q in bare]
     grade = graded(grader, tmp_path, dataclasses.replace(made, questions=answered))
     assert grade.points == grade.by_answers == 42 and "10 answers within 0 s" in grade.remarks
+
+
+def test_an_answer_that_chose_a_wrong_option_is_wrong(grader: Grader, tmp_path: Path) -> None:
+    assert len(grader.offered) > 25  # questions whose files say which option is right
+    letters = {part: offers.options for part, offers in grader.offered.items()}
+    assert all(lines[0].startswith("a) ") for lines in letters.values())
+    part = ASKED[0].part
+    offers = grader.offered[part]
+    wrong = offers.options[offers.right - 1]
+    for text, points, remark in (
+        (offers.options[offers.right], 1, ""),
+        (wrong, 0, f"stated as right, and wrong: {part}"),
+        ("x", 1, f"stated as right, and no option of the question: {part}"),
+    ):
+        asked = dataclasses.replace(ASKED[0], answers=(Answer(text, True, DAY, True),))
+        made = hand_in(0, "solved", [])
+        made = dataclasses.replace(made, questions=[asked], made_with={"ddpm-tutor": __version__})
+        grade = graded(grader, tmp_path, made)
+        assert grade.points == points
+        assert [r for r in grade.remarks if "stated" in r] == ([remark] if remark else [])
+    other = dataclasses.replace(made, made_with={"ddpm-tutor": "99.1"})
+    remarks = graded(grader, tmp_path, other).remarks
+    assert remarks[-1] == f"made with ddpm-tutor 99.1; this is {__version__}"
+    assert not [remark for remark in remarks if "no option" in remark]
+
+
+def test_what_a_question_offers_is_read_from_its_lesson() -> None:
+    known = offered()["11.9 c"]
+    assert known.options[known.right].startswith("c) because then x_t has about one size")
+    assert known.says(Answer(known.options[0], True, DAY, True)) is False
 
 
 def test_one_students_code_has_so_much_time_in_all(checker: Checker, tmp_path: Path) -> None:
@@ -442,10 +492,11 @@ def test_equal_code_and_equal_names_are_remarked_and_no_more(
         written = dataclasses.replace(made.exercises[0], code=code)
         name = "Anna" if number else "anna"
         made = dataclasses.replace(made, name=name, exercises=[written])
-        paths.append(write(tmp_path / f"{number}.json", made))
+        (tmp_path / f"{number}").mkdir()  # a folder for each student, as platforms of courses have
+        paths.append(write(tmp_path / f"{number}" / "hand_in.json", made))
     grades = grader.grades(paths)
-    assert "code word for word as in 1.json (2)" in grades[0].remarks
-    assert "code word for word as in 0.json (2)" in grades[1].remarks
+    assert "code word for word as in 1/hand_in.json (2)" in grades[0].remarks
+    assert "code word for word as in 0/hand_in.json (2)" in grades[1].remarks
     assert "the package's own solution, word for word: 2" in grades[2].remarks
     assert all("the same name as in" in " ".join(grade.remarks) for grade in grades)
     assert all(grade.passed for grade in grades)
@@ -491,6 +542,10 @@ def test_a_class_is_graded_whatever_is_in_the_folder(folder: Path) -> None:
 
     assert progress_file().read_bytes() == before
     assert "prove" in shown and "Left out" in shown and "notes.pdf" in shown
+    # what to look at stands below the table, as wide as the screen: in a column it would be torn
+    table, below = shown.split("To look at\n")
+    assert len(table.splitlines()) < 2 * (len(school_class.KINDS) + len(BROKEN)) + 10
+    assert "Ünal/b.json\n  look at exercise 1: it names ddpm_tutor.learner" in below
     with open(class_folder / "g.csv", encoding="utf-8-sig", newline="") as file:
         rows = {row["file"]: row for row in csv.DictReader(file)}
     assert len(rows) == len(school_class.KINDS) + 1 + len(BROKEN) + 1 + hasattr(os, "mkfifo")

@@ -98,6 +98,20 @@ def test_where_nothing_can_be_written_that_is_said_once(
     assert "Your progress is not kept." in done.stderr
 
 
+# of a lesson, what asks for folders: digits from the cache or the network, and a figure
+FIGURE = """\
+# %% [markdown]
+# # A figure
+
+# %%
+from ddpm_tutor import load_digits
+from ddpm_tutor.classroom.tools import figure, show
+with figure() as (result, (axis,)):
+    axis.plot(load_digits().train_images[0].float().mean(dim=(0, 1)))
+show(result, "curve")
+"""
+
+
 @pytest.mark.slow
 def test_matplotlib_and_torch_find_a_home_too(temporary: Path, tmp_path: Path) -> None:
     script = """
@@ -119,11 +133,13 @@ print("home:", pathlib.Path.home(), default_cache_dir())
     environment = {k: v for k, v in os.environ.items() if k not in ("USER", "LOGNAME", "LNAME")}
     environment |= {"TMPDIR": str(temporary), "MPLBACKEND": "agg", "http_proxy": "127.0.0.1:9"}
     environment |= {"https_proxy": "127.0.0.1:9", "PYTHONPATH": str(Path(__file__).parents[1])}
-    commands = ["info", "lesson 1 --no-pause", "sample --digit=3 -n1 --steps=2 --out=~/3.png"]
+    (tmp_path / "figure.py").write_text(FIGURE)
+    commands = ["info", "lesson figure.py --no-pause --trust",
+                "sample --digit=3 -n1 --steps=2 --out=~/3.png"]  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-c", script, *commands],
         cwd=tmp_path, env=environment, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert f"home: {temporary / MAKESHIFT}{os.getuid()}" in done.stdout
-    assert not (tmp_path / "~").exists()
+    assert not (tmp_path / "~").exists() and (tmp_path / "outputs" / "curve.png").exists()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from rich.console import Console
 
 from ddpm_tutor.classroom.session import Session
@@ -58,6 +59,9 @@ def test_what_it_says_of_weights_follows_from_their_numbers(
     trained = shown_by(tmp_path)
     assert [claim for claim in CLAIMS if claim not in trained] == []
     assert [words for words in OF_WEAK if words in trained] == []
+    assert "drawn by this package's own model" in trained
+    with Image.open(tmp_path / "lesson_5_all_digits.png") as image:
+        assert min(image.size) > 60
 
 
 def test_weights_without_labels_are_refused_in_words(tmp_path: Path) -> None:

@@ -165,8 +165,12 @@ def test_prose_is_markdown_with_typeset_formulas_and_without_keys(small: Lesson)
     prose = markdown(small.steps[1])
     assert "$$\nx_{t} = \\sqrt{\\bar{\\alpha}_{t}} x_{0} \\qquad (4)\n$$\n\nWith" in prose
     assert 'With `seed = 3` it is `seed` 3, and `where` is `where = "here"`.' in prose
+    assert typeset("2σ_t², conv2_x") == r"2$\sigma_{t}^{2}$, conv2_x"
     assert typeset("x_1000, ᾱ_500 and exact_eps, `x_0_hat`") == (
         r"$x_{1000}$, $\bar{\alpha}_{500}$ and exact_eps, `x_0_hat`"
+    )
+    assert typeset("- From -1 to t - 1.\n- `--set a=-1`, --set, x-axis") == (
+        "- From −1 to t − 1.\n- `--set a=-1`, --set, x-axis"
     )
     assert without_keys("One. (Press `s` to read it.) Two.") == "One. Two."
     told = without_keys("All. From there, the key `s` shows it. More.", "So. ")

@@ -26,7 +26,7 @@ from ddpm_tutor.pages.pieces import columns_of, to_html
 from ddpm_tutor.pages.pixels import in_words
 from ddpm_tutor.pages.plots import plot
 from ddpm_tutor.pages.site import named
-from ddpm_tutor.pages.words import code, prose, spaced, words
+from ddpm_tutor.pages.words import code, prose, spaced, unmarked, words
 from ddpm_tutor.pictures.grids import as_uint8
 from ddpm_tutor.science.diffusion import q_sample
 from ddpm_tutor.science.lean_unet import LeanUNet
@@ -189,6 +189,7 @@ def test_a_page_is_one_file_that_fetches_nothing(page: Path) -> None:
     check_form(html)
     assert len(html) < 5e6
     assert "default-src 'none'" in html
+    assert 'In the paper: <code class="whole">ddpm-tutor paper eq 4</code>' in html
     assert "offline digits" in html and "no MNIST" in html
     check_private(html, page.parent)
     pictures = re.findall(r'<img[^>]*src="([^"]{0,30})', html)
@@ -250,10 +251,14 @@ def test_words_and_code_are_escaped_and_indices_are_set() -> None:
     assert words("x_0 < β_{t-1}") == "<i>x</i><sub>0</sub>\u00a0&lt;\u00a0<i>β</i><sub>t−1</sub>"
     assert words("by_digit x_0_hat save_film") == "by_digit x_0_hat save_film"
     assert words("ε_θ(x_t) σ_t²").count("<sub>") == 3
+    assert words("2σ_t², conv2_x") == "2<i>σ</i><sub>t</sub>², conv2_x"
     assert "<sub>500</sub>" in words("x_500") and "<sub>θ</sub>" in words("ε_θ")
     assert words("x_τ, t_prev") == "<i>x</i><sub>τ</sub>, <i>t</i><sub>prev</sub>"
     assert words("at -1: -log2 p, a t-1") == "at −1: −log<sub>2</sub>\u00a0p, a t-1"
     assert words("99.7 (99.5-99.8) % of 5 %") == "99.7 (99.5-99.8)\u00a0% of 5\u00a0%"
+    assert words("5 ± 3 (± 2)") == "5\u00a0±\u00a03 (±\u00a02)"
+    assert words("N(0, I), [0, 255], (a, and b)") == "N(0,\u00a0I), [0,\u00a0255], (a, and b)"
+    assert unmarked("Any x_t, μ_θ and x_{t-1}, 2 < 3") == "Any xₜ, μθ and xₜ₋₁, 2 < 3"
     assert words("2^100").endswith(">100</sup>") and words("-√ᾱ_t").startswith("−<svg")
     assert words("sample -n 4 --set a=1") == (
         'sample -n 4 <span style="white-space:nowrap">--set</span> a=1'
@@ -278,6 +283,7 @@ def test_numbers_are_said_with_a_histogram_or_without() -> None:
     one, few = to_html([Value(torch.tensor(3.0), "one")]), to_html([Value(torch.ones(3), "few")])
     many = to_html([Value(torch.linspace(0, 1, 100), "many")])
     broken = to_html([Value(torch.tensor([torch.inf] * 9), "broken")])
+    assert "<dd>−1.5</dd>" in to_html([Value(torch.tensor(-1.5))])
     assert "<dd>3</dd>" in one and "<dd>1 1 1</dd>" in few
     assert "Histogram of 100 values from 0 to 1" in many
     assert "not all values are finite" in broken and "<svg" not in broken
@@ -320,6 +326,7 @@ def test_names_in_code_are_code_and_words_are_words() -> None:
         'variance, of variance_type="fixed_small"': "<code>variance</code>, of "
         "<code>variance_type=&quot;fixed_small&quot;</code>",
         "1 - betas[t]": "<code>1 - betas[t]</code>",
+        "its betas[t], and beta_prod_t": "its <code>betas[t]</code>, and <code>beta_prod_t</code>",
         "fixedlarge or fixedsmall": "<code>fixedlarge</code> or <code>fixedsmall</code>",
         "": "",
     }.items():
@@ -404,6 +411,18 @@ def test_a_site_has_all_pages_and_names_the_one_that_failed(
     assert 'href="small.html"' in pages["index"] and "Broken" in pages["index"]
     assert 'href="eq_15.html"' in pages["eq_2"]  # the next of the paper
     assert "alphas_cumprod" in pages["symbols"] and "Measured" in pages["ledger"]
+
+
+def test_a_site_that_is_stopped_early_leaves_no_empty_folder(
+    tmp_path: Path, offline: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object, **__: object) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(page_command, "recorded_page", stopped)
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["page", "--all", "--out", "a/site"])
+    assert done.exit_code == 130 and not list(tmp_path.iterdir()), done.output
 
 
 # --- in a browser --------------------------------------------------------------------------------
@@ -494,9 +513,11 @@ def test_a_film_is_moved_by_its_slider_and_plays(tab: Any) -> None:
 def test_a_choice_gets_its_own_reply_and_then_the_answer(tab: Any) -> None:
     first = tab.locator(".question").first
     assert not tab.get_by_text("said after the choice").is_visible()
-    first.get_by_role("button", name="none").click()
+    first.get_by_role("button", name="none").press("Enter")
+    # the button can be pressed no more; the keyboard goes on from the reply
+    assert tab.evaluate("document.activeElement.className") == "reply"
     told = first.locator(".reply").inner_text()
-    assert "No, REPLY-C." in told and "It is b) that" in told
+    assert "No, REPLY-C." in told and "It is b) that." in told
     assert "REPLY-B." in told and "REPLY-A" not in told
     assert tab.get_by_text("said after the choice").is_visible()
     assert not tab.get_by_text("said after the number").is_visible()
@@ -526,6 +547,7 @@ def test_a_number_is_read_as_people_write_it_and_the_score_is_kept(tab: Any) -> 
     assert not tab.get_by_text("said after the choice").is_visible()
     tab.get_by_role("button", name="Show all answers").click()
     assert tab.get_by_text("said after the number").is_visible()
+    assert second.get_by_role("textbox").get_attribute("placeholder") == ""
     assert tab.locator(".score").inner_text().startswith("0 of 2")  # to look is not to answer
 
 
@@ -584,6 +606,9 @@ def test_on_a_telephone_the_number_of_an_equation_and_all_letters_can_be_read(
     tab.goto((tmp_path / "page.html").as_uri())
     scrolled = tab.locator(".scrolled")
     assert scrolled.evaluate("e => e.scrollWidth > e.clientWidth && e.tabIndex === 0")
+    assert scrolled.get_attribute("class") == "scrolled more"  # it is seen that it goes on
+    scrolled.evaluate("e => e.scrollTo(999, 0)")
+    tab.locator(".scrolled:not(.more)").wait_for()
     number = tab.locator(".equation svg").bounding_box()
     assert number["x"] + number["width"] <= 360
     heights = [text.bounding_box()["height"] for text in tab.locator(".plot text").all()]

@@ -17,6 +17,7 @@ from ddpm_tutor.course.paper import (
     Entry,
     Section,
     all_entries,
+    by_number,
     entries_named,
     find_entry,
     ledger,
@@ -105,6 +106,16 @@ def test_what_is_no_piece_gets_one_clear_line(typed: str) -> None:
         understood(typed.split())
 
 
+def test_what_there_is_instead_is_counted_up() -> None:
+    with pytest.raises(UsageError, match=r"Choose from: eq 1, eq 2, eq 3, .*eq 16, eq 17, eq 18"):
+        understood(["eq", "99"])
+    with pytest.raises(UsageError, match="fig 8, fig 9, fig 10, fig 15"):
+        understood(["fig", "99"])
+    assert sorted(["sec B", "sec 3.10", "sec 4", "sec 3.2"], key=by_number)[:2] == [
+        "sec 3.2", "sec 3.10",
+    ]  # fmt: skip
+
+
 def test_pieces_are_recognised_in_the_words_of_a_lesson() -> None:
     text = "Eq. 3 to 5, then Eqs. 8 and 12; Alg. 2, Algorithm 1\n\n    x = y      (14)\n"
     text += "(Section 3.2, Appendix B) "
@@ -129,9 +140,9 @@ def test_the_contents_name_all_and_tick_what_was_read() -> None:
 
 
 def test_an_entry_shows_its_formula_its_symbols_and_what_belongs_to_it() -> None:
-    shown = run("11", "--no-pause", "--seed", "3").output
-    assert "(11)" in shown and "p_mean()" in shown and "set by you: seed = 3" in shown
-    assert "ddpm-tutor exercise start 8" in shown and "ddpm-tutor lesson 4 --from" in shown
+    shown = run("7", "--no-pause", "--seed", "3").output
+    assert "(7)" in shown and "q_posterior()" in shown and "set by you: seed = 3" in shown
+    assert "ddpm-tutor exercise start 7" in shown and "ddpm-tutor lesson 4 --from" in shown
     assert "Next in the paper: ddpm-tutor paper" in shown
 
 

@@ -10,8 +10,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from ddpm_tutor.classroom.questions import ask_choice
@@ -441,6 +444,16 @@ def test_an_entry_that_was_read_brings_the_questions_on_it(kept: Path) -> None:
     assert mine == [item.key for item in MADE if item.place == ("paper", "eq", "15")] and mine
 
 
+def test_what_review_all_asked_comes_again_without_any_lesson(kept: Path) -> None:
+    items = [next(item for item in ITEMS if item.name.startswith(kind)) for kind in ("0", "paper/")]
+    items.append(next(item for item in ITEMS if not item.name))
+    for item in items:
+        answered(item, Review(), right=False, when="2026-11-23T09:00:00Z")
+    due = due_items(load_progress(), MONDAY + timedelta(days=2))
+    assert {item.key for item, _ in due} == {item.key for item in items}
+    assert not due_items(load_progress(), MONDAY + timedelta(hours=2))
+
+
 def test_what_was_missed_comes_first_then_what_is_due_then_what_is_new(kept: Path) -> None:
     item = item_of_lesson(2)
     Bookmark(all_lessons()[1].key).finished()
@@ -568,6 +581,15 @@ def test_a_review_ends_with_what_was_right_and_where_to_read(
     assert "comes again tomorrow" in done.output
     after_it = run("review")
     assert "Nothing is due. The next question is due tomorrow." in after_it.output
+
+
+def test_a_long_heading_goes_on_below_itself() -> None:
+    item: Any = SimpleNamespace(place=("lesson", "3"), heading="Lesson 3 · The step back, or what")
+    into = io.StringIO()
+    review_module.say_result(Console(file=into, width=50), [(item, False)], 0)
+    shown = [line.rstrip() for line in into.getvalue().splitlines()]
+    assert "  ddpm-tutor lesson 3  Lesson 3 · The step back," in shown
+    assert " " * 23 + "or what" in shown
 
 
 def test_q_leaves_and_keeps_the_place(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -116,7 +116,10 @@ def test_the_log_is_json_with_a_machine_and_figures(tmp_path, digits):
         assert 0 < fields["validation"]["error"] < 10
         assert fields["seconds"] > 0
         assert fields["images_per_second"] == pytest.approx(40 / fields["seconds"])
-        assert fields["machine"]
+        assert fields["machine"].endswith((" 1 thread", " threads"))
+        assert not fields["machine"].endswith(" 1 threads")
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config["digits"] == digits.source and config["network"] == "unet"
 
 
 def test_the_weights_are_the_averaged_ones_and_draw(tmp_path, digits):

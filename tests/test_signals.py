@@ -104,14 +104,25 @@ def children_of(pid: int) -> list[int]:
     return [int(child) for child in file.read_text().split()] if file.exists() else []
 
 
+# the film strip of a training takes most of the time of so small a one
+SHORT_FILM = """
+from ddpm_tutor.cli import main
+from ddpm_tutor.storage import film_strip
+film_strip.STEPS = 2
+main()
+"""
+
+
 @pytest.mark.parametrize("who", ["torchrun", "the second process"])
-def test_several_processes_stop_after_the_same_step(tiny_mnist, who) -> None:
+def test_several_processes_stop_after_the_same_step(tiny_mnist, tmp_path, who) -> None:
     if who != "torchrun" and not Path(f"/proc/self/task/{os.getpid()}/children").exists():
         pytest.skip("this system does not tell whose child a process is")
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
     words = [*TRAIN, "--data", str(tiny_mnist), "--epochs", "500"]
+    script = tmp_path / "short_film.py"
+    script.write_text(SHORT_FILM)
     process = subprocess.Popen(
-        [*torchrun, "--standalone", "-m", "ddpm_tutor", *words],
+        [*torchrun, "--standalone", script, *words],
         env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -8,16 +8,22 @@ import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import pytest
 import torch
-from forks import HERE, end_of, forked
-from survivor import CPU, SETTINGS, train, train_in_a_terminal, train_stopped
+from forks import end_of, forked
+from survivor import (
+    CPU,
+    SETTINGS,
+    enter_run,
+    train,
+    train_copied,
+    train_in_a_terminal,
+    train_stopped,
+)
 
 from ddpm_tutor.errors import TutorError
 from ddpm_tutor.files import remove_leftovers
@@ -126,29 +132,54 @@ def test_killed_at_random_moments_it_comes_to_the_same_end(tmp_path, straight):
     print(f"{kills} kills, {during_a_save} during a save, {inside} inside an epoch")
 
 
-@pytest.mark.parametrize("how", ["killed", "disk full"])
-def test_whatever_moment_of_a_save_it_is(tmp_path, straight, how):
+def in_order(copies: Path) -> list[Path]:
+    """The copies that `train_copied` has made, the first moment first."""
+    return sorted(copies.iterdir(), key=lambda copy: int(copy.name))
+
+
+def test_killed_at_whatever_moment_of_a_save(tmp_path, straight):
+    train(tmp_path / "before", steps=7)
+    shutil.copytree(tmp_path / "before", tmp_path / "whole")
+    assert end_of(forked(train_copied, tmp_path / "whole", tmp_path / "copies")) == 0
+    left = in_order(tmp_path / "copies")
+    steps = [Run.resume(folder, SETTINGS, CPU).state.step for folder in left]
+    assert len(left) > 12 and steps == sorted(steps) and {7, 8} == set(steps)
+    for folder in left:
+        load_checkpoint(folder / "weights.safetensors")
+    print(f"{len(left)} moments")
+    # one process is really killed, when the state is in place and the weights are not
+    moment = steps.index(8) + 1
+    shutil.copytree(tmp_path / "before", tmp_path / "killed")
+    assert end_of(forked(train_stopped, tmp_path / "killed", moment, "killed")) == 9
+    killed, copy = ([len(hidden(f)), *sorted(p.name for p in f.iterdir() if p.name[0] != ".")]
+                    for f in (tmp_path / "killed", left[moment - 1]))  # fmt: skip
+    assert killed == copy
+    train(tmp_path / "killed")
+    assert_same_run(tmp_path / "killed", straight)
+
+
+def test_a_disk_that_is_full_at_whatever_moment_of_a_save(tmp_path, straight):
     train(tmp_path / "before", steps=7)
     moment, code = 0, 1
     while code:  # the last time, the save has fewer moments than that and is done
-        moment += 1 if how == "killed" else 2  # an error takes the same way from each
+        moment += 2  # an error takes the same way from each
         folder = tmp_path / str(moment)
         shutil.copytree(tmp_path / "before", folder)
-        code = end_of(forked(train_stopped, folder, moment, how))
-        assert code in (0, 9 if how == "killed" else 1) and moment < 50
-        assert how == "killed" or hidden(folder) == [".lock"]
+        code = end_of(forked(train_stopped, folder, moment, "disk full"))
+        assert code in (0, 1) and moment < 50
+        assert hidden(folder) == [".lock"]
         assert Run.resume(folder, SETTINGS, CPU).state.step in (7, 8)
         load_checkpoint(folder / "weights.safetensors")
     assert moment > 12
-    print(f"{moment - 1} moments")
     train(folder)
     assert_same_run(folder, straight)
 
 
-def test_a_run_killed_in_its_first_save_is_no_dead_end(tmp_path, straight):
-    for moment in range(1, 14):
-        folder = tmp_path / str(moment)
-        assert end_of(forked(train_stopped, folder, moment, "killed")) == 9
+def test_a_run_killed_in_its_first_save_is_no_dead_end(tmp_path):
+    assert end_of(forked(train_copied, tmp_path / "run", tmp_path / "copies")) == 0
+    left = in_order(tmp_path / "copies")
+    assert len(left) > 12
+    for folder in left:
         train(folder, steps=1)
         assert (folder / "weights.safetensors").exists() and hidden(folder) == [".lock"]
 
@@ -186,18 +217,11 @@ def test_a_state_with_another_bit_is_not_gone_on_with(tmp_path, place):
 
 def test_two_trainings_in_one_folder_the_second_is_refused(tmp_path):
     run = Run.start(tmp_path / "run", SETTINGS, CPU)
-    script = (
-        "import sys, torch; from pathlib import Path\n"
-        "from survivor import SETTINGS\n"
-        "from ddpm_tutor.storage.training_run import Run\n"
-        "with Run(Path(sys.argv[1]), SETTINGS, torch.device('cpu')).exclusive(): print('in')"
-    )
-    command = [sys.executable, "-c", script, str(run.folder)]
+    said = tmp_path / "said"
     with run.exclusive():
-        second = subprocess.run(command, capture_output=True, text=True, cwd=HERE, timeout=60)
-        assert "Another process is training in" in second.stderr and second.stdout != "in\n"
-    second = subprocess.run(command, capture_output=True, text=True, cwd=HERE, timeout=60)
-    assert second.stdout == "in\n"
+        assert end_of(forked(enter_run, run.folder, said)) == 0
+        assert "Another process is training in" in said.read_text()
+    assert end_of(forked(enter_run, run.folder, said)) == 0 and said.read_text() == "in"
 
 
 def test_the_lock_of_a_dead_process_is_not_in_the_way(tmp_path):

@@ -25,6 +25,7 @@ from ddpm_tutor.course.lesson import (
     changeable,
     check_against,
     compile_cell,
+    evens,
     new_namespace,
     override_parameters,
     shown_source,
@@ -395,7 +396,7 @@ class Stepper:
             (name,), value = known, name
         setting = {name: value}
         try:
-            check_against(known, setting, "This step", bounds(step.code))
+            check_against(known, setting, "This step", bounds(step.code), evens(step.code))
         except UsageError as error:
             console.print(Text(str(error), "yellow"))
             return

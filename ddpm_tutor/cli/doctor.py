@@ -98,6 +98,8 @@ def look_at_digits(console: Console, path: Path, out: Path) -> None:
     console.print(numbers(found))
     if sheet.broken:
         show_broken(console, sheet.broken)
+    if found.empty:
+        show_empty(console, found.empty, len(sheet.images))
     show_verdict(console, found)
     with going_on_without(console, "the picture"):
         save_beside(target, sheet.images, found)
@@ -117,6 +119,15 @@ def show_broken(console: Console, broken: int) -> None:
         f"NaN or infinity in {broken} picture{'s' * (broken != 1)}: a division by 1 - ᾱ_0 = 0, a "
         "root of a negative number, or steps that run away. Print x.isfinite().all() after each. "
         "Without these:"
+    )
+    console.print(Sentence(Text.assemble(("✗ ", "bold red"), says)))
+
+
+def show_empty(console: Console, empty: int, count: int) -> None:
+    """What is to be said of pictures with nothing in them; the verdict is of the others."""
+    says = (
+        f"{empty} of {count} pictures {'is' if empty == 1 else 'are'} empty. NaN are saved as "
+        "black: print x.isfinite().all() after each step. Without the empty ones:"
     )
     console.print(Sentence(Text.assemble(("✗ ", "bold red"), says)))
 
@@ -163,7 +174,7 @@ def show_verdict(console: Console, found: "Diagnosis") -> None:
             console.print(Padding(Sentence(Text(said, "dim")), (0, 0, 0, 2)))
         show_others(console, found)
         return
-    console.print(Text.assemble(("✗ ", "bold red"), (found.verdict, "bold")))
+    console.print(Sentence(Text.assemble(("✗ ", "bold red"), (found.verdict, "bold"))))
     if found.asked and found.is_not_as_asked and not found.is_unknown:
         console.print(Padding(Sentence(found.asked.says), (0, 0, 0, 2)))
         if not found.is_named:
@@ -180,7 +191,7 @@ def show_verdict(console: Console, found: "Diagnosis") -> None:
         console.print(
             Padding(Sentence(Text(f"The same is drawn by {others}.", "dim")), (0, 0, 0, 2))
         )
-    if best.speaks:
+    if best.speaks and not found.blank:
         said = f"What speaks for it: {', '.join(best.speaks)}."
         console.print(Padding(Sentence(said), (0, 0, 0, 2)))
     show_leads(console, causes[0])
@@ -201,6 +212,9 @@ def show_unknown(console: Console, found: "Diagnosis") -> None:
     if found.odd:
         odd = f"Furthest from right ones: {', '.join(found.odd)}."
         console.print(Padding(Sentence(odd), (0, 0, 0, 2)))
+    if found.is_no_digit:
+        said = "None of it looks like a digit. Are these drawn digits, each 28x28 or 32x32?"
+        console.print(Padding(Sentence(said), (0, 0, 0, 2)))
     near = next(s for s in found.suspects if RIGHT not in s.group.causes).group.causes
     said = f"Nearest, and perhaps none of yours: {', '.join(near[:NAMED])}."
     console.print(Padding(Sentence(Text(said, "dim")), (0, 0, 0, 2)))

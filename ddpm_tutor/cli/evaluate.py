@@ -93,7 +93,8 @@ def evaluate(
         with using(Session(console=console)):
             asked = torch.arange(n) % 10 if network.conditional else None
             bar = f"Drawing {n:,} digits ({name})"
-            chunks = drawn_chunks(network, asked, n, options, seed, bar)
+            how = options if network.conditional else dataclasses.replace(options, guidance=1.0)
+            chunks = drawn_chunks(network, asked, n, how, seed, bar)
             images = torch.cat(list(chunks))
         with console.status(f"Scoring ({name}) ..."):
             evaluated[name] = measure(network, images, asked, classifier.model, real, mnist)

@@ -63,7 +63,7 @@ def gif(
     direction: Annotated[
         Direction | None,
         typer.Option(
-            help="denoise: a digit appears; noise: a real one dissolves; roundtrip: both.",
+            help="denoise: a digit appears; noise: one of the data dissolves; roundtrip: both.",
             show_default="denoise; roundtrip with --image",
         ),
     ] = None,
@@ -146,10 +146,10 @@ def gif(
     own = bool(bug or with_my_code)
     take_device(console, loaded, device, len(numbers), work, own_equations=own)
     frames: list[Frame] = []
-    hold, names, ways = [], NAMES, list[str]()
+    hold, names, ways, taken = [], NAMES, list[str](), "yours"
     if direction != Direction.denoise:
         if own_x_0 is None:
-            x_0 = real_digits(console, labels, numbers, seed, data)
+            x_0, taken = digits_of_data(console, labels, numbers, seed, data)
         else:
             x_0 = own_x_0.expand(len(numbers), -1, -1, -1)
         frames += noising_frames(loaded, x_0, labels, numbers, seed)
@@ -172,7 +172,7 @@ def gif(
     if bug:
         show_pairs(console, names, frames[-1].x_t, frames[-1].x_0_hat)
     elif direction == Direction.roundtrip:
-        names = ("yours" if image else "real", "drawn anew")
+        names = (taken, "drawn anew")
         show_pairs(console, names, frames[0].x_t, frames[-1].x_t)
     else:
         show_digits(console, frames[-1].x_t, labels if digit is None else None, group)
@@ -270,16 +270,25 @@ def denoising_frames(
     return list(frames_of(track(states, steps + 1, "Denoising", pictures=True), loaded.schedule))
 
 
-def real_digits(
+def digits_of_data(
     console: Console, labels: "Tensor | None", numbers: range, seed: int, data: Path | None
-) -> "Tensor":
-    """A real digit for each number, (B, 1, 32, 32) in [-1, 1]; says where they are from."""
+) -> "tuple[Tensor, str]":
+    """A digit of the data for each number, (B, 1, 32, 32) in [-1, 1], and a word for what they are.
+
+    Says where they are from.
+    """
     import torch
+
+    from ddpm_tutor.storage.digits import MNIST_SOURCE, OFFLINE
 
     digits = find_digits(data)
     console.print(Text(f"Digits: {digits.origin}", "dim"), soft_wrap=True)
+    word = "offline" if OFFLINE in digits.source else "given"
+    if digits.source.startswith(MNIST_SOURCE):
+        word = "real"
     classes = [None if labels is None else int(labels[i]) for i in range(len(numbers))]
-    return torch.stack([one_of(digits, c, seed, i) for c, i in zip(classes, numbers, strict=True)])
+    given = [one_of(digits, c, seed, i) for c, i in zip(classes, numbers, strict=True)]
+    return torch.stack(given), word
 
 
 def read_as(console: Console, x_0: "Tensor") -> int:

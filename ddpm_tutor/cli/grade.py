@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich import box
 from rich.console import Console
+from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
@@ -78,6 +79,7 @@ def grade(
     with replacing(out) as temporary:  # a spreadsheet knows by the mark that it is UTF-8
         temporary.write_text(to_csv(grades, folder), encoding="utf-8-sig", newline="")
     console.print(table_of(grades, folder))
+    say_remarks(console, grades, folder)
     say_foot(console, grades, others, folder)
     console.print(written(out, "Written"), soft_wrap=True)
 
@@ -106,28 +108,40 @@ def table_of(grades: "list[Grade]", folder: Path) -> Table:
     table.pad_edge = False
     table.add_column("File", overflow="fold")
     table.add_column("Name", overflow="fold")
-    table.add_column("Group")
+    table.add_column("Group", overflow="fold")
     table.add_column("Points", justify="right")
     table.add_column("Exercises", justify="right")
-    table.add_column("To look at", overflow="fold")
     for grade in grades:
         made = grade.hand_in
         points, exercises = "–", "–"
         if made and not grade.problem:
             points = f"{grade.points:g}"
             exercises = f"{len(grade.passed)} of {len(made.exercises)}"
-        look = Text(grade.problem, "red")
-        if not grade.problem:
-            look = Text("; ".join(grade.remarks), "yellow")
         table.add_row(
             Text(name_of(grade.path, folder)),
             Text(made.name if made else ""),
             Text(made.group if made else ""),
             points,
             exercises,
-            look,
         )
     return table
+
+
+def say_remarks(console: Console, grades: "list[Grade]", folder: Path) -> None:
+    """What a teacher should look at, file by file: in a column of the table it would be torn."""
+    from ddpm_tutor.hand_ins.grade_table import name_of
+
+    looked_at = [grade for grade in grades if grade.problem or grade.remarks]
+    if not looked_at:
+        return
+    console.print(Text("To look at", "bold"))
+    for grade in looked_at:
+        console.print(Text(name_of(grade.path, folder)))
+        if grade.problem:
+            console.print(Padding(Text(grade.problem, "red"), (0, 0, 0, 2), expand=False))
+        for remark in grade.remarks:
+            console.print(Padding(Text(remark, "yellow"), (0, 0, 0, 2), expand=False))
+    console.print()
 
 
 def say_foot(console: Console, grades: "list[Grade]", others: list[Path], folder: Path) -> None:

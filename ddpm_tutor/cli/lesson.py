@@ -25,7 +25,7 @@ from ddpm_tutor.cli.shared_options import (
 )
 from ddpm_tutor.commands import command
 from ddpm_tutor.errors import Stopped, TutorError, UsageError
-from ddpm_tutor.files import came_along
+from ddpm_tutor.files import came_along, filling
 from ddpm_tutor.screen.console import make_console
 from ddpm_tutor.screen.keyboard import in_notebook, is_terminal, read_key, showing_keys
 
@@ -102,7 +102,7 @@ def lesson(
         start = ask_where_to_start(console, chosen, bookmark.lesson)
 
     # what is typed while something computes would stand in its output
-    with showing_keys(False) if bookmark else nullcontext():
+    with showing_keys(False) if bookmark else nullcontext(), filling(out):
         name = f"lesson {chosen.number or chosen.path.name}"
         stepper = open_stepper(console, chosen, name, values, out, bookmark)
         if bookmark:

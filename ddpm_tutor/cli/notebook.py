@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,7 +26,7 @@ from ddpm_tutor.cli.shared_options import (
 )
 from ddpm_tutor.commands import command
 from ddpm_tutor.errors import TutorError, UsageError
-from ddpm_tutor.files import came_along, check_target, make_folder, replacing
+from ddpm_tutor.files import came_along, check_target, filling, replacing
 from ddpm_tutor.screen.console import make_console, written
 
 if TYPE_CHECKING:
@@ -85,24 +86,23 @@ def notebook(
     lessons = listed if everything else [lesson_called(name or "", chosen)]
     if not lessons:
         raise UsageError(f"The course in {course} has no lessons.")
-    if everything:
-        make_folder(out or Path())
     refused = []
-    for lesson in lessons:
-        values = values_of(lesson, settings or [], seed, device)
-        path = target(lesson, out, everything)
-        if path.exists():
-            refused.append(f"{path} is there already, and stays as it is.")
-            continue
-        check_target(path)
-        if run and not trust:
-            ask_for_trust(console, lesson)
-        # a folder that is only set in the environment is this machine's own affair
-        named = data if given(ctx, "data") else None
-        text = written_notebook(lesson, values, named, path.parent)
-        if run:
-            text = with_outputs(console, text, lesson, path.parent, data)
-        save(console, path, text)
+    with filling(out or Path()) if everything else nullcontext():
+        for lesson in lessons:
+            values = values_of(lesson, settings or [], seed, device)
+            path = target(lesson, out, everything)
+            if path.exists():
+                refused.append(f"{path} is there already, and stays as it is.")
+                continue
+            check_target(path)
+            if run and not trust:
+                ask_for_trust(console, lesson)
+            # a folder that is only set in the environment is this machine's own affair
+            named = data if given(ctx, "data") else None
+            text = written_notebook(lesson, values, named, path.parent)
+            if run:
+                text = with_outputs(console, text, lesson, path.parent, data)
+            save(console, path, text)
     if refused:
         raise TutorError("\n".join([*refused, "Name another file or folder with --out."]))
     if everything and chosen and say_left_out([chosen]):

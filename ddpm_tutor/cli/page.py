@@ -27,7 +27,7 @@ from ddpm_tutor.cli.shared_options import (
 )
 from ddpm_tutor.commands import command
 from ddpm_tutor.errors import TutorError, UsageError, first_line
-from ddpm_tutor.files import came_along, check_target, make_folder, replacing
+from ddpm_tutor.files import came_along, check_target, filling, replacing
 from ddpm_tutor.screen.console import make_console, written
 
 if TYPE_CHECKING:
@@ -126,7 +126,9 @@ def page(
         subjects = site_subjects(chosen)
         check_trust(console, subjects, trust)
         name = chosen.name if chosen else ""
-        make_site(console, subjects, out or Path("site"), seed, device, name)
+        folder = out or Path("site")
+        with filling(folder):
+            make_site(console, subjects, folder, seed, device, name)
         if chosen and say_left_out([chosen]):
             raise typer.Exit(1)
         return
@@ -266,7 +268,6 @@ def make_site(
     """
     from ddpm_tutor.pages.site import index_page, ledger_page, symbols_page, unlinked
 
-    make_folder(folder)
     needed, began = [expected(subject) for subject in subjects], time.perf_counter()
     pages, broken = dict[str, str](), list[str]()
     for number, subject in enumerate(subjects):

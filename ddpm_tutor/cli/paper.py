@@ -22,6 +22,7 @@ from ddpm_tutor.cli.shared_options import (
 from ddpm_tutor.cli.welcome import open_progress
 from ddpm_tutor.commands import command
 from ddpm_tutor.errors import UsageError
+from ddpm_tutor.files import filling
 from ddpm_tutor.screen.console import make_console
 from ddpm_tutor.screen.keyboard import showing_keys
 
@@ -125,7 +126,7 @@ def step_through(
     from ddpm_tutor.learner.progress import Bookmark
 
     bookmark = Bookmark(entry.progress_name) if with_keys else None
-    with showing_keys(False) if bookmark else nullcontext():
+    with showing_keys(False) if bookmark else nullcontext(), filling(out):
         stepper = open_stepper(console, entry.to_read(), entry.name, values, out, bookmark)
         import ddpm_tutor
 

@@ -1,6 +1,7 @@
 """The command that makes what a student hands in."""
 
 import base64
+import os
 import platform
 import re
 import tempfile
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.padding import Padding
 from rich.text import Text
 
 from ddpm_tutor import __version__
@@ -27,6 +29,7 @@ from ddpm_tutor.cli.shared_options import (
     take_device,
 )
 from ddpm_tutor.commands import command
+from ddpm_tutor.course.elsewhere import VARIABLE
 from ddpm_tutor.course.exercise import FOLDER
 from ddpm_tutor.errors import TutorError, UsageError
 from ddpm_tutor.files import check_target, replacing
@@ -325,12 +328,13 @@ def say_what(console: Console, made: "HandIn", folder: Path) -> None:
         console.print(Text(f"Exercises: {passed} of {len(made.exercises)} pass, checked again."))
         for one in made.exercises:
             if one.kind != "passed":
-                console.print(Text(f"  {one.name}.py: {one.says}", "yellow"), soft_wrap=True)
+                why = Text(f"{one.name}.py: {one.says}", "yellow")
+                console.print(Padding(why, (0, 0, 0, 2), expand=False))
     else:
         console.print(Text(f"Exercises: there are none in {folder}.", "dim"), soft_wrap=True)
     lost = [a for a in made.questions if a.earned_before and not a.earned(made.passed)]
     if lost:
-        names = ", ".join(asked.part for asked in lost)
+        names = "; ".join(sorted(asked.part for asked in lost))  # there is a part "11.2 c, d"
         console.print(
             Text(
                 f"You have earned {names} earlier, but neither the answer nor the code is here: a "
@@ -340,6 +344,9 @@ def say_what(console: Console, made: "HandIn", folder: Path) -> None:
         )
     for note in made.notes:
         console.print(Text(note, "dim"))
+    if course := os.environ.get(VARIABLE):
+        said = f"The points of your course {Path(course).name} are not in it: it has those of the "
+        console.print(Text(f"{said}assignment alone.", "yellow"))
     if not made.name:
         again = command("report", "--name", "YOUR NAME", "--group", "3")
         console.print(Text(f"No name is in it: {again}", "yellow"))

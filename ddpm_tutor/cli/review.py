@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.padding import Padding
 from rich.rule import Rule
+from rich.table import Table
 from rich.text import Text
 
 from ddpm_tutor.cli.lesson import asking, learner_is_there
@@ -176,9 +177,11 @@ def say_result(console: Console, answers: "list[tuple[Item, bool]]", waiting: in
     right = sum(right for _, right in answers)
     console.print(Text(f"{right} of {len(answers)} right.", "bold"))
     missed = [item for item, right in answers if not right]
-    for item in missed:
-        console.print(Text.assemble("  ", (command(*item.place), "bold"), f"  {item.heading}"))
     if missed:
+        again = Table.grid(padding=(0, 2))  # a long heading goes on below itself
+        for item in missed:
+            again.add_row("", Text(command(*item.place), "bold", no_wrap=True), Text(item.heading))
+        console.print(again)
         console.print(Text("What was missed comes again tomorrow, with other numbers."))
     if waiting:
         console.print(Text.assemble(f"{waiting} more: ", ("ddpm-tutor review", "bold cyan")))

@@ -69,6 +69,8 @@ def sample(
     """Draw digits, and save them as a picture and as arrays."""
     if (digit is not None) + all_digits + unconditional != 1:
         raise UsageError("Say what to draw: --digit 3, --all-digits or --unconditional.")
+    if unconditional and guidance not in (0, 1):
+        raise UsageError("--guidance stretches what a label changes: --unconditional has none.")
     console = make_console(quiet=not is_first())
     from ddpm_tutor.pictures.picture_files import picture_endings, with_ending, write_picture
 

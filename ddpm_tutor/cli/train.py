@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
 from rich.text import Text
 
 from ddpm_tutor.cli.own_code import own_training
-from ddpm_tutor.cli.processes import is_first, processes
+from ddpm_tutor.cli.processes import is_first, processes, rank_of_world
 from ddpm_tutor.cli.shared_options import (
     DataOption,
     Device,
@@ -28,6 +29,7 @@ from ddpm_tutor.cli.signals import ending, signals_to
 from ddpm_tutor.commands import command
 from ddpm_tutor.errors import UsageError
 from ddpm_tutor.screen.console import make_console
+from ddpm_tutor.storage.run_folders import check_run_folder
 
 if TYPE_CHECKING:
     from ddpm_tutor.science.training import StepReport
@@ -141,16 +143,19 @@ def train(
 ) -> None:
     """Train a noise predictor: Algorithm 1 on MNIST."""
     console = make_console(quiet=not is_first())
+    world_size = rank_of_world()[1]
+    # what can be refused without torch is, before it is loaded
+    if batch_size % world_size:
+        raise UsageError(f"--batch-size must be a multiple of the {world_size} processes.")
+    if with_my_code:
+        refuse_clashes(weighting, world_size)
+    check_run_folder(run_dir, resume)
     with console.status("Starting ..."):
         from ddpm_tutor.science.devices import choose_device, has_bf16
         from ddpm_tutor.science.training import TrainingConfig
         from ddpm_tutor.storage.training_run import Run, RunSettings
 
     with processes(device) as (rank, world_size, where), ExitStack() as stack:
-        if batch_size % world_size:
-            raise UsageError(f"--batch-size must be a multiple of the {world_size} processes.")
-        if with_my_code:
-            refuse_clashes(weighting, world_size)
         where = where or choose_device(device.value)
         config = TrainingConfig(
             epochs=epochs,
@@ -218,7 +223,8 @@ def announce(
         "network": f"{run.settings.network}, width {run.settings.width}, {kind}, "
         f"{parameters:.1f} M parameters",
         "digits": f"{len(digits.train_images):,} for training, "
-        f"{len(digits.validation_images):,} for validation: {digits.origin}",
+        f"{len(digits.validation_images):,} for validation",
+        "from": digits.origin,
         "training": f"{config.epochs} epochs, batches of {config.batch_size}, "
         f"{config.optimizer.title()} at {config.lr:g}, "
         f"{'bfloat16' if config.bf16 else 'float32'}",
@@ -228,7 +234,19 @@ def announce(
         + (f", going on after step {run.state.step:,}" if run.state.step else ""),
     }
     for name, text in lines.items():
+        say_fact(console, name, text)
+
+
+def say_fact(console: Console, name: str, text: str) -> None:
+    """A fact beside its name: one line in a file; further ones of a terminal are indented."""
+    if not console.is_terminal:
         console.print(Text.assemble((f"{name:10}", "bold"), text), soft_wrap=True)
+        return
+    table = Table.grid(padding=0)
+    table.add_column(width=10)
+    table.add_column(overflow="fold")
+    table.add_row(Text(name, "bold"), Text(text))
+    console.print(table)
 
 
 def why_there(device: str, asked: Device) -> str:
@@ -374,17 +392,19 @@ def agreement(world_size: int) -> Callable[[int], int]:
 
 
 def print_epoch(console: Console, report: "EpochReport", epochs: int) -> None:
-    """One line of numbers for an epoch."""
-    unlabelled = report.validation_unlabelled
-    without = f" (without labels {unlabelled})" if unlabelled else ""
-    bits = f"   {report.bits_per_dim} bits/dim" if report.bits_per_dim else ""
+    """The numbers of an epoch: a line that fits 80 columns, and one for further measures."""
+    epoch = f"epoch {report.epoch}/{epochs}"
     console.print(
-        f"epoch {report.epoch}/{epochs}   train {report.train_loss:.4f}   "
-        f"validation {report.validation}{without}{bits}   "
-        f"{report.images_per_second:.0f} images/s   {report.seconds:.0f} s",
+        f"{epoch}  train {report.train_loss:.4f}  validation {report.validation}  "
+        f"{report.images_per_second:.0f} images/s  {report.seconds:.0f} s",
         highlight=False,
         soft_wrap=True,
     )
+    more = [f"without labels {v}"] if (v := report.validation_unlabelled) else []
+    more += [f"{report.bits_per_dim} bits/dim"] if report.bits_per_dim else []
+    if more:
+        line = f"{'':{len(epoch)}}  {'  '.join(more)}"
+        console.print(Text(line, "dim"), highlight=False, soft_wrap=True)
 
 
 def extend(console: Console, strip: "FilmStrip", run: "Run", epoch: float) -> None:

@@ -5,7 +5,9 @@ A block of Python or a table is no formula, and is said to be none.
 
 import re
 import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from ddpm_tutor.course.formulas import Untranslatable, latex
 
@@ -14,6 +16,7 @@ GAP = re.compile(r"(?<! to)(?<! [-+=←]) {2,}")  # not around a lone word or si
 CODE = re.compile(r"^\s*(?:def \w+\(|import |from \w+ import|return \w+\.)", re.MULTILINE)
 MATHEMATICAL = re.compile(r"[=~≈≤≥→←√∫Σ‖½∝²|·]")
 ALIKE = {sign: "=" for sign in "=≈≤←~"} | {sign: "+" for sign in "+-·"}  # stand below each other
+RELATION = re.compile(r"(?:[=+]|\\(?:approx|leq|leftarrow|sim)\b|\Z)")  # or nothing
 NEAR, MARGIN = 4, 16  # characters: columns so near are one; indents further left stay indents
 
 
@@ -23,6 +26,7 @@ class Row:
 
     cells: tuple[str, ...]  # LaTeX; "" where the line has nothing in this column
     number: str  # of the equation in the paper, "" where it has none
+    across: frozenset[int] = frozenset()  # the columns that its cells of earlier ones run into
 
 
 def rows(block: str) -> list[Row] | None:
@@ -46,7 +50,9 @@ def rows(block: str) -> list[Row] | None:
         cells = [_cells(line, mine, columns) for line, mine in zip(lines, starts, strict=True)]
     except Untranslatable:
         return None
-    return [Row(c, n["number"] if n else "") for c, n in zip(cells, numbers, strict=True)]
+    across = [_across(line, mine, columns) for line, mine in zip(lines, starts, strict=True)]
+    return [Row(c, n["number"] if n else "", a)
+            for c, n, a in zip(cells, numbers, across, strict=True)]  # fmt: skip
 
 
 def _columns(lines: list[str], starts: list[set[int]]) -> list[int]:
@@ -65,6 +71,14 @@ def _columns(lines: list[str], starts: list[set[int]]) -> list[int]:
         if (not near or both) and across <= sum(at in mine for mine in starts):
             columns.append(at)
     return columns
+
+
+def _across(line: str, starts: set[int], columns: list[int]) -> frozenset[int]:
+    """The numbers of the columns that begin within a cell of the line."""
+    cuts = sorted(starts)
+    cells = [(begin, begin + len(line[begin:end].rstrip()))
+             for begin, end in pairwise([*cuts, len(line)])]  # fmt: skip
+    return frozenset(n for n, at in enumerate(columns) if any(a < at < b for a, b in cells))
 
 
 def _cells(line: str, starts: set[int], columns: list[int]) -> tuple[str, ...]:
@@ -117,19 +131,46 @@ def display(block: str) -> str | None:
     if found is None:
         return None
     if len(found) == 1:
-        return _line(found[0])
-    # a cell that nothing follows may be long: it must not push the next column to the right
-    filled = [[bool(cell) for cell in row.cells] for row in found]
-    columned = all(any(after[n + 1 :]) for after in filled for n, cell in enumerate(after[:-1])
-                   if cell)  # fmt: skip
-    lines = [f"& {_line(row, ' && ' if columned else gap)}" for row in found
-             for gap in [r" \quad "]]  # fmt: skip
+        return _joined(found[0].cells, r" \qquad ") + _number(found[0])
+    kept = _kept(found)
+    cells = [
+        [_joined(row.cells[a:b], r" \quad ") for a, b in pairwise([*kept, None])] for row in found
+    ]
+    signs = [all(RELATION.match(cell) for cell in column) for column in zip(*cells, strict=True)]
+    lines = [
+        f"{_paired(mine, signs)}{_number(row)}" for mine, row in zip(cells, found, strict=True)
+    ]
     return "\n".join([r"\begin{aligned}", " \\\\\n".join(lines), r"\end{aligned}"])
 
 
-def _line(row: Row, gap: str = r" \qquad ") -> str:
-    """The cells of a row in one line, with the number of its equation."""
-    cells = row.cells if "&" in gap else [cell for cell in row.cells if cell]
-    indented = "&" not in gap and not row.cells[0]
-    number = rf" \qquad ({row.number.replace('Alg. ', r'Alg.')})" if row.number else ""
-    return r"\quad " * indented + gap.join(cells) + number
+def _kept(found: list[Row]) -> list[int]:
+    """The columns that stand below each other: into none of them does a line before it run."""
+    across = frozenset[int]().union(*(row.across for row in found))
+    return [n for n in range(len(found[0].cells)) if n not in across]
+
+
+def _paired(cells: list[str], signs: list[bool]) -> str:
+    """A line of `aligned`, whose columns come in pairs: one ends where the next one begins."""
+    pairs = list[str]()
+    for cell, sign in zip(cells, signs, strict=True):
+        if sign and pairs and pairs[-1].startswith("& "):
+            pairs[-1] = f"{pairs[-1][2:]} & {cell}"
+        else:
+            pairs.append(f"& {cell}")
+    return " & ".join(pairs).strip()
+
+
+def _joined(cells: Sequence[str], gap: str) -> str:
+    """Cells in one line: no gap before a sign such as =."""
+    line = ""
+    for n, cell in enumerate(cells):
+        if cell:
+            line += (gap if n else "") * (not (line and RELATION.match(cell))) + " " * bool(line)
+            line += cell
+    return " ".join(line.split())
+
+
+def _number(row: Row) -> str:
+    """The number of its equation, behind the line."""
+    number = re.sub(r"([A-Z][a-z]+\. \d+)", r"\\text{\1}", row.number)
+    return rf" \qquad ({number})" * bool(number)

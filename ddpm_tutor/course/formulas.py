@@ -41,6 +41,8 @@ TOKEN = re.compile(
     r"|(?P<greek>[αβδεηθλμπστΔΣΠ∫∇∞½])(?P<mark>[\u0302-\u0304]?)"
     r"|(?P<sign>\.\.\.|\|\||.))"
 )
+# a minus before a number, a root or a symbol (it may be drawn); no dash of an option or a word
+MINUS = re.compile(r"(?<![\w)\]}\-])-(?=\d|log|√|[^\x00-\x7f]|[A-Za-z]_|\Z)")
 WORD = re.compile(r"(?<![\w.{])(?!(?:log2?|ln|cos|KL)\b)[A-Za-z]{2,}\b")
 
 

@@ -8,7 +8,7 @@ import ast
 import math
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from pathlib import Path
@@ -30,6 +30,7 @@ from ddpm_tutor.files import bundled, came_along
 RANGES = {"digit": range(10), "seed": range(2**63)}
 # what others may be: the words "from 1 to 1,000" in the comment behind the default
 BOUNDS = re.compile(r"#.*?\bfrom (-?[\d.,]*\d) to (-?[\d.,]*\d)")
+EVEN = re.compile(r"#.*?\ban even number\b")
 ALIKE = 0.7  # how much of a word that was typed must be in one of a lesson's for it to be meant
 
 
@@ -293,13 +294,22 @@ def changeable(lesson: Lesson, step: Step) -> dict[str, Any]:
 
 def bounds(cells: Iterable[Cell]) -> dict[str, tuple[str, str]]:
     """The lowest and the highest value of what cells assign, where a comment says "from 1 to 9"."""
-    return {
-        node.targets[0].id: (found[1], found[2])
-        for cell in cells
-        for node in ast.parse(cell.source).body
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
-        if (found := BOUNDS.search(cell.source.splitlines()[(node.end_lineno or 1) - 1]))
-    }
+    found = {name: BOUNDS.search(line) for name, line in _lines_of(cells)}
+    return {name: (ends[1], ends[2]) for name, ends in found.items() if ends}
+
+
+def evens(cells: Iterable[Cell]) -> set[str]:
+    """The names of what must be even, where a comment says "an even number"."""
+    return {name for name, line in _lines_of(cells) if EVEN.search(line)}
+
+
+def _lines_of(cells: Iterable[Cell]) -> Iterator[tuple[str, str]]:
+    """What cells assign, each name with the line that its comment stands in."""
+    for cell in cells:
+        lines = cell.source.splitlines()
+        for node in ast.parse(cell.source).body:
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                yield node.targets[0].id, lines[(node.end_lineno or 1) - 1]
 
 
 def _literals(lesson: Lesson, cells: Sequence[Cell]) -> dict[str, Any]:
@@ -322,7 +332,7 @@ def check_settings(lesson: Lesson, settings: dict[str, str]) -> None:
     """
     cells = [cell for step in lesson.steps for cell in step.code if cell.is_parameters]
     whose = f"Lesson {lesson.number}" if lesson.number else lesson.path.stem
-    check_against(parameters(lesson), settings, whose, bounds(cells))
+    check_against(parameters(lesson), settings, whose, bounds(cells), evens(cells))
 
 
 def check_against(
@@ -330,13 +340,14 @@ def check_against(
     settings: dict[str, str],
     whose: str,
     bounds: Mapping[str, tuple[str, str]],
+    evens: Collection[str] = (),
 ) -> None:
     """Refuses a name that is not among these, or a value that it cannot take.
 
     Args:
         known: names and their defaults; a value is of the type of its default.
         whose: what has these names, for the error.
-        bounds: see the function of that name.
+        bounds, evens: see the functions of these names.
 
     Raises:
         UsageError: naming those that there are, the type, or the bounds.
@@ -353,6 +364,8 @@ def check_against(
         low, high = bounds[name]
         if not as_number(low) <= value <= as_number(high):
             raise UsageError(f"{name} must be from {low} to {high}; {settings[name]!r} is not.")
+        if name in evens and value % 2:
+            raise UsageError(f"{name} must be an even number; {settings[name]!r} is not.")
 
 
 def as_number(text: str) -> float:

@@ -26,6 +26,7 @@ def lesson_problems(lesson: Lesson) -> list[str]:
     return [
         *problems_of_frame(lesson),
         *problems_of_cells(lesson),
+        *problems_of_assertions(lesson),
         *(f"{q.text!r}: {problem}" for q in questions(lesson) for problem in problems_of(q)),
         *problems_of_keys(lesson),
         *problems_of_changes(lesson),
@@ -71,6 +72,28 @@ def problems_of_cells(lesson: Lesson) -> list[str]:
                 for line in lines
                 if len(line) > MAX_COLUMNS
             ]
+    return found
+
+
+def problems_of_assertions(lesson: Lesson) -> list[str]:
+    """Assertions that a notebook would show below the question whose answer they give away.
+
+    Right behind the question they are not shown. What is computed only later gives nothing away.
+    """
+    found = []
+    for step in lesson.steps:
+        asked, later = False, set[str]()  # names that are assigned behind the question
+        for cell in step.code:
+            for node in ast.parse(shown_source(cell)).body if asked else []:
+                names = [name for name in ast.walk(node) if isinstance(name, ast.Name)]
+                if isinstance(node, ast.Assert) and not later & {name.id for name in names}:
+                    found.append(
+                        f"{step.title}: {ast.unparse(node)!r} gives an answer away in a notebook; "
+                        "put it right behind its question"
+                    )
+                later |= {name.id for name in names if isinstance(name.ctx, ast.Store)}
+                later |= {node.name} if isinstance(node, ast.FunctionDef) else set()
+            asked = asked or "ask_" in cell.source
     return found
 
 

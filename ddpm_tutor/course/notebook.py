@@ -14,23 +14,24 @@ from ddpm_tutor import __version__
 from ddpm_tutor.commands import command
 from ddpm_tutor.course.cells import Cell
 from ddpm_tutor.course.formula_blocks import display
-from ddpm_tutor.course.formulas import inline
+from ddpm_tutor.course.formulas import MINUS, inline
 from ddpm_tutor.course.lesson import Lesson, Step, pieces
 from ddpm_tutor.course.paper import entries_named
 
 BLOCK = re.compile(r"(?:\A|\n\n)((?: {4}.*(?:\n|\Z)|\n(?= {4}))+)")
 # code, and a letter with an index between words, such as x_0 or ᾱ_500: no name of code
 CODE = re.compile(
-    r"`(?P<code>[^`]+)`|(?<![\w.$])(?P<symbol>[^\W\d_][\u0302-\u0304]?"
+    r"`(?P<code>[^`]+)`|(?<![^\W\d])(?<![^\W\d]\d)(?<![.$])(?P<symbol>[^\W\d_][\u0302-\u0304]?"
     r"_(?:\{[^{}]*\}|simple|\d+|[A-Za-zθτ])²?)(?![\w(/])"
 )
+LESS = re.compile(rf"{MINUS.pattern}|(?<=\S )-(?= \S)")  # t - 1 as well
 # a sentence on the keys of the terminal; that on `s` has its like in a notebook
 KEYS = re.compile(
     r"(?:(?<=[.!?:] )|^)\(?(?:[A-Z][^.!?`]* (?:the key|press)|Press|The key) `\w`[^.!?]*[.!?]\)? ?"
 )
 SET = re.compile(r"`(?:ddpm-tutor lesson \d+ )?--set (\w+)=([^`\s]+)`")
 SOURCE = "Here `??` behind a name, as in `q_step??`, shows the source of a function. "
-CHANGE = "Then change the next cell, and run the step again. "
+CHANGE = "Run this step; then change the next cell, and run it again. "
 HOW_TO_CHANGE = "To try other values, change the next cell, and run the step again."
 SETUP = """\
 # This notebook needs the package ddpm-tutor, and nothing else. Where it is missing, take a copy
@@ -176,8 +177,10 @@ def _block(block: str) -> str:
 
 
 def _words(text: str) -> str:
-    def formula(code: re.Match[str]) -> str:
+    """Words with their symbols in LaTeX; what is left of a minus is one too, as on a page."""
+    parts, at = list[str](), 0
+    for code in CODE.finditer(text):
         found = inline(" ".join((code["code"] or code["symbol"]).split()))
-        return f"${found}$" if found else code[0]
-
-    return CODE.sub(formula, text)
+        parts += [LESS.sub("−", text[at : code.start()]), f"${found}$" if found else code[0]]
+        at = code.end()
+    return "".join([*parts, LESS.sub("−", text[at:])])

@@ -213,11 +213,17 @@ def find_entry(key: str) -> Entry:
     if why := left_out().get(key):
         raise UsageError(f"{written(key)} has no entry: {why}")
     kind = key.split()[0]
-    near = [k for entry in all_entries() for k in entry.keys if k.split()[0] == kind]
+    near = {k for entry in all_entries() for k in entry.keys if k.split()[0] == kind}
     raise UsageError(
-        f"There is no {written(key)} here. Choose from: {', '.join(near)}.\n"
+        f"There is no {written(key)} here. Choose from: {', '.join(sorted(near, key=by_number))}.\n"
         "The contents: ddpm-tutor paper"
     )
+
+
+def by_number(key: str) -> tuple[tuple[int, str], ...]:
+    """What sorts keys as a reader counts: eq 9 before eq 10, and sec B last."""
+    parts = key.split()[1].split(".")
+    return tuple((int(part), "") if part.isdigit() else (1000, part) for part in parts)
 
 
 def find_own_entry(section: Section) -> Entry | None:

@@ -21,7 +21,13 @@ from torch import Tensor
 from ddpm_tutor.evaluation.as_asked import Asked, asked_for
 from ddpm_tutor.evaluation.classifier import load_classifier
 from ddpm_tutor.evaluation.scorecard import load_real_digits
-from ddpm_tutor.evaluation.symptoms import Measures, measures, same_pictures, step_of_noise
+from ddpm_tutor.evaluation.symptoms import (
+    Measures,
+    inside,
+    measures,
+    same_pictures,
+    step_of_noise,
+)
 from ddpm_tutor.files import bundled
 from ddpm_tutor.science.schedule import linear_schedule
 
@@ -86,6 +92,10 @@ SHOWN = {
 STRANGE = 3.5  # distance from real digits beyond which to read is to guess
 NOISY = 0.1  # noise left beyond which it matters that resizing blurs it
 BLURRED = 0.5  # how sure such digits may be, of what those are that were not resized
+NOISE = 0.015  # left, from which it is said
+BLANK = 8  # of 255, the most that a pixel of a picture with nothing in it differs from another
+SHADES = ((32, "black"), (223, "grey"), (255, "white"))  # up to so bright
+SAME = 0.5  # distance of a picture with nothing in it from others that are as empty
 FAR = 2.0  # distance from a group beyond which digits are not of it: 10 in 387 had 1.4 and more
 
 
@@ -232,6 +242,8 @@ class Diagnosis:
     same: int  # of the pictures that are nearly another one
     odd: tuple[str, ...]  # in what the digits are furthest from right ones, in words
     notes: tuple[str, ...]  # what the numbers say whatever the mistake is
+    blank: str = ""  # the one shade of all pixels, such as "black"; "" where there are more
+    empty: int = 0  # of other pictures, which are left out, have nothing in them
     asked: Asked | None = None  # the labels beside what is read, if they are known and it can be
 
     @property
@@ -240,7 +252,7 @@ class Diagnosis:
 
     @property
     def looks_right(self) -> bool:
-        fine = RIGHT in self.likeliest.group.causes and not self.is_unknown
+        fine = RIGHT in self.likeliest.group.causes and not self.is_unknown and not self.blank
         return fine and not self.is_collapsed and not self.is_not_as_asked
 
     @property
@@ -254,6 +266,11 @@ class Diagnosis:
         return len(self.found) >= 4 and self.same >= len(self.found) / 2
 
     @property
+    def is_no_digit(self) -> bool:
+        """Whether the pictures are so far from real digits that to read them is to guess."""
+        return float(self.found.strange.median()) >= STRANGE
+
+    @property
     def is_unknown(self) -> bool:
         """Whether nothing that is known draws such digits, and the likeliest is but the nearest."""
         return self.likeliest.distance > FAR
@@ -261,7 +278,8 @@ class Diagnosis:
     @property
     def is_named(self) -> bool:
         """Whether the likeliest is a mistake, and more than the nearest."""
-        return RIGHT not in self.likeliest.group.causes and not self.is_unknown
+        is_near = not self.is_unknown and (not self.blank or self.likeliest.distance < SAME)
+        return RIGHT not in self.likeliest.group.causes and is_near
 
     def others(self, least: float) -> list[Suspect]:
         """Those behind the likeliest that have at least this probability."""
@@ -272,8 +290,15 @@ class Diagnosis:
         """What it is, and how sure that is, in a sentence."""
         percent = f"{100 * self.likeliest.probability:.0f}"
         sure = "over 99 %" if percent == "100" else f"{percent} %"
+        if self.blank:
+            nan = " NaN are saved as black, too: print x.isfinite().all() after each step."
+            known = " The mistakes known here that draw it:" if self.is_named else ""
+            return (
+                f"Nothing is drawn: every pixel is {self.blank}."
+                f"{nan if self.blank == 'black' else ''}{known}"
+            )
         if self.looks_right:
-            return f"Looks right ({sure})."
+            return f"Looks right ({sure}){self.but}."
         if self.is_collapsed and RIGHT in self.likeliest.group.causes:
             return "One picture again and again: is the seed set anew, or one x_T used for all?"
         if self.asked and self.is_not_as_asked and not self.is_named and not self.is_unknown:
@@ -282,7 +307,15 @@ class Diagnosis:
         if self.is_unknown:
             return "Not right, and like no mistake that is known here."
         many = len(self.likeliest.group.causes) > 1
-        return f"Likeliest ({sure}){', which of these the pictures do not tell' if many else ''}:"
+        untold = ", which of these the pictures do not tell" if many else ""
+        return f"Likeliest of the mistakes known here ({sure}){untold}:"
+
+    @property
+    def but(self) -> str:
+        """What digits that look right have nevertheless, in words; "" where there is nothing."""
+        but = ["the noise that is left"] if float(self.found.noise.median()) > NOISE else []
+        but += ["the pictures that are the same"] if self.same else []
+        return f", but for {' and '.join(but)}" if but else ""
 
     def rows(self) -> list[tuple[str, list[str]]]:
         """Some measures: their name, and yours, the likeliest mistake's, and right ones'."""
@@ -310,6 +343,10 @@ def diagnose(images: Tensor, labels: Tensor | None = None, is_resized: bool = Fa
         is_resized: whether they were made smaller or larger, which blurs noise: where there is much
             of it, less is sure then.
     """
+    empty = empty_among(images)
+    some_empty = 0 if bool(empty.all()) else int(empty.sum())
+    if some_empty:  # what is to be said of these is that; the rest is about the others
+        images, labels = images[~empty], None if labels is None else labels[~empty]
     found = measures(images, load_classifier().model, load_real_digits().training_features)
     table = load_table()
     is_blurred = is_resized and float(found.noise.median()) > NOISY
@@ -328,8 +365,23 @@ def diagnose(images: Tensor, labels: Tensor | None = None, is_resized: bool = Fa
         notes.append(f"Read as asked: {asked.as_asked} of {len(asked)}.")
     return Diagnosis(
         found, tuple(listed), right, pictures[listed[0].group.name], pictures[right.name],
-        same_pictures(images), oddities(table, right, found), tuple(notes), asked,
+        same_pictures(images), oddities(table, right, found), tuple(notes), blank_shade(images),
+        some_empty, asked,
     )  # fmt: skip
+
+
+def empty_among(images: Tensor) -> Tensor:
+    """Which pictures (n, 1, H, W) uint8 have one shade alone: (n,) booleans."""
+    low, high = inside(images).flatten(1).aminmax(dim=1)
+    return high - low <= BLANK
+
+
+def blank_shade(images: Tensor) -> str:
+    """The shade of pictures (n, 1, H, W) uint8 that have but one, in a word; "" of others."""
+    if not bool(empty_among(images).all()):
+        return ""
+    mean = float(inside(images).mean())
+    return next(name for most, name in SHADES if mean <= most)
 
 
 def oddities(table: Table, right: Group, found: Measures, most: int = 3) -> tuple[str, ...]:
@@ -354,11 +406,17 @@ def remarks(images: Tensor, found: Measures) -> list[str]:
     t = step_of_noise(linear_schedule(), noise)
     if noise > 0.9:
         said.append("Noise: as much as in x_t near t = T, where nothing else is left (Eq. 4).")
-    elif noise > 0.015:
-        said.append(f"Noise of {noise:.2f} is left, as much as x_t has at t = {t} (Eq. 4).")
+    elif noise > NOISE:
+        said.append(
+            f"Noise of {noise:.2f} is left, as much as x_t has at t = {t} (Eq. 4). Is t = 1 the "
+            "last step, and is z = 0 in it?"
+        )
     count = len(found)
     if same := same_pictures(images):
-        said.append(f"{same} of {count} pictures are the same as another one.")
+        said.append(
+            f"{same} of {count} pictures are the same as another one: is the seed set anew, so "
+            "that the noise comes again?"
+        )
     height = float(found.height.median())
     if noise < 0.03 and 21.5 < height < 24.5:
         said.append(
@@ -368,7 +426,7 @@ def remarks(images: Tensor, found: Measures) -> list[str]:
     sure = found.doubt < 0.1
     counts = found.classes[sure].bincount(minlength=10).tolist()
     names = ", ".join(f"{number} × {digit}" for digit, number in enumerate(counts) if number)
-    if names and float(found.strange.median()) < STRANGE:
+    if names and float(found.strange.median()) < STRANGE and not blank_shade(images):
         said.append(f"Read as digits: {names}.")
     if count < 4:
         said.append(f"{count} of them tell little: bring 16.")

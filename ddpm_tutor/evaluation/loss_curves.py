@@ -203,11 +203,26 @@ def level(values: Sequence[float]) -> float:
 
 def faults(points: Points, shape: Shape, unit: str) -> list[Finding]:
     """What is wrong with the way a curve goes, the gravest alone; `shape` is its."""
+    looks = (
+        below_zero, gone_up, unmoved, says_zero, never_low, too_good, jumps, rises, stays_high,
+    )  # fmt: skip
     if shape.count >= FEW:
-        for look in (gone_up, unmoved, says_zero, never_low, too_good, jumps, rises, stays_high):
+        for look in looks:
             if finding := look(points, shape, unit):
                 return [finding]
     return []
+
+
+def below_zero(points: Points, shape: Shape, unit: str) -> Finding | None:
+    """A loss that no mean of squares can be."""
+    least = min(loss for _, loss in points)
+    if least >= 0:
+        return None
+    says = (
+        f"It comes to {least:.3g}, and a mean of squares is never below 0: is it its logarithm, is "
+        "the sign turned round, or is the error not squared?"
+    )
+    return Finding("leak", says)
 
 
 def gone_up(points: Points, shape: Shape, unit: str) -> Finding | None:
@@ -278,7 +293,7 @@ def too_good(points: Points, shape: Shape, unit: str) -> Finding | None:
         )
     else:
         return None
-    if shape.start < 0.3:
+    if shape.start < 0.3 and unit != "epoch":  # a whole first epoch may well have so little
         says += f"It begins at {shape.start:.2g}, where saying zero costs 1: is a mean squared?"
         return Finding("leak", says, ("squared_mean",))
     causes = ("target_x_t", "one_noise", "uniform_noise")
@@ -339,7 +354,8 @@ def stays_high(points: Points, shape: Shape, unit: str) -> Finding | None:
     """A loss that has stopped falling far above the usual."""
     last = points[-1][0]
     long_enough = last >= (LONG_EPOCHS if unit == "epoch" else LONG) and unit != "line"
-    stays = shape.count >= MANY and not shape.falls and shape.start > 0.7
+    is_flat = abs(shape.end - shape.start) < 0.2 * shape.start  # from the first one that was kept
+    stays = shape.count >= MANY and not shape.falls and (shape.start > 0.7 or is_flat)
     if shape.end <= HIGH or not (long_enough or stays):
         return None
     says = f"It stays at {shape.end:.3g}, where 0.03 is usual. "
@@ -402,7 +418,11 @@ def progress(points: Points, shape: Shape, unit: str) -> list[Finding]:
         )
         found.append(Finding("right", says))
     passed = [(value, first_below(points, value)) for value in MILESTONES]
-    done = [f"{value:g} at {unit} {place:,.0f}" for value, place in passed if place is not None]
+    done = [
+        f"{value:g} at {unit} {place:,.0f}"
+        for value, place in passed
+        if place is not None and shape.end < value  # and not by chance, for a moment
+    ]
     if done:
         found.append(Finding("right", f"It comes below {', '.join(done)}."))
     return [*found, ending(shape)]

@@ -5,6 +5,8 @@ without labels draws has classes as it likes, and is held against the same.
 """
 
 from dataclasses import dataclass
+from functools import partial
+from statistics import fmean
 
 import numpy as np
 import torch
@@ -31,6 +33,7 @@ from ddpm_tutor.storage.checkpoints import Checkpoint
 from ddpm_tutor.storage.digits import Digits
 
 CLASSES = 10  # of digits
+LEAST = 10  # images that are scored: each tenth is left out once
 
 
 @dataclass(frozen=True)
@@ -113,22 +116,32 @@ def score(reading: Reading, asked: Tensor | None, real: RealDigits, lot: int = 0
         20
     """
     check_kind(reading, Reading, "reading", "a Reading, as of read_digits")
+    check_kind(real, RealDigits, "real", "RealDigits, as of load_real_digits")
     n = len(reading.features)
     check_labels(asked, n, CLASSES, "asked")
-    by_digit = []
+    if n < LEAST:
+        raise ValueError(f"reading must be of {LEAST} images or more, not {n}: fewer tell nothing")
+    frechet = jackknife(partial(_distance, real=real), reading.features)
+    return _score(reading, asked, real, lot, frechet)
+
+
+def _distance(features: Tensor, real: RealDigits) -> float:
+    return frechet_distance(fit_gaussian(features), real.training)
+
+
+def _score(
+    reading: Reading, asked: Tensor | None, real: RealDigits, lot: int, frechet: Estimate
+) -> Scores:
+    n, by_digit = len(reading.features), []
     if asked is not None:
         by_digit = [share(reading.classes[asked == c] == c) for c in range(CLASSES)]
     reference = real.training_features[lot * n : (lot + 1) * n]
-
-    def distance(features: Tensor) -> float:
-        return frechet_distance(fit_gaussian(features), real.training)
-
     return Scores(
         n=n,
         read_as_asked=pooled(by_digit) if by_digit else None,
         by_digit=by_digit,
         read_as=reading.classes.bincount(minlength=10).tolist(),
-        frechet=jackknife(distance, reading.features),
+        frechet=frechet,
         coverage=coverage(reference, reading.features),
         precision=precision(reference, reading.features),
     )
@@ -149,34 +162,39 @@ def real_card(model: Classifier, real: RealDigits, n: int) -> Card:
     Args:
         model: the classifier, `load_classifier().model`.
         real: as `load_real_digits` gives it.
-        n: digits in a lot, 1..5000.
+        n: digits in a lot, 10..5000.
 
     Raises:
-        ValueError: n is not from 1 to the number of real digits.
+        ValueError: n is not from 10 to the number of real digits.
 
     Example:
         >>> real_card(reader, real, 500).scores.n
         500
     """
     most = len(real.test_features)
-    if not is_whole(n) or not 1 <= n <= most:
-        raise ValueError(f"n must be from 1 to {most}, the real digits that ship, not {n!r}")
+    if not is_whole(n) or not LEAST <= n <= most:
+        raise ValueError(f"n must be from {LEAST} to {most}, the real digits that ship, not {n!r}")
     labels = torch.arange(most) % CLASSES
-    scores = []
-    for lot in range(len(labels) // n):
-        these = slice(lot * n, (lot + 1) * n)
-        reading = read_features(model, real.test_features[these])
-        scores.append(score(reading, labels[these], real, lot))
-    frechet = torch.tensor([s.frechet.mean for s in scores], dtype=torch.float64)
-    several = len(scores) > 1
-    error = float(frechet.std() / len(scores) ** 0.5) if several else scores[0].frechet.error
+    lots = [
+        read_features(model, features) for features in real.test_features[: most // n * n].split(n)
+    ]
+    each = [_distance(lot.features, real) for lot in lots]
+    if len(lots) > 1:  # they tell how far one is from another: none has to be cut up for that
+        spread = torch.tensor(each, dtype=torch.float64).std() / len(lots) ** 0.5
+        frechet = Estimate(fmean(each), float(spread))
+    else:
+        frechet = jackknife(partial(_distance, real=real), lots[0].features)
+    scores = [
+        _score(lot, asked, real, number, frechet)
+        for number, (lot, asked) in enumerate(zip(lots, labels.split(n), strict=False))
+    ]
     by_digit = [pooled([s.by_digit[c] for s in scores]) for c in range(10)]
     mean = Scores(
         n=n,
         read_as_asked=pooled(by_digit),
         by_digit=by_digit,
         read_as=[sum(s.read_as[c] for s in scores) for c in range(10)],
-        frechet=Estimate(float(frechet.mean()), error),
+        frechet=frechet,
         coverage=pooled([s.coverage for s in scores]),
         precision=pooled([s.precision for s in scores]),
     )

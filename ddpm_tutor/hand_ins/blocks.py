@@ -9,6 +9,7 @@ UNPROVEN = (
     "progress says: anybody can edit it, and nothing here proves it. The code is here in full and "
     "can be checked again: ddpm-tutor grade does so."
 )
+SCORES_NOTE = "In brackets the 95 % interval; ± is one standard error."
 RIGHT, WRONG = "✓", "✗"
 
 
@@ -43,10 +44,15 @@ class Line:
 
 @dataclass(frozen=True)
 class Grid:
-    """A table; each cell holds lines, and the first column names the row."""
+    """A table; each cell holds lines, and the first column names the row.
+
+    On a narrow screen each row is a card, in which cells say their columns; those named in `told`
+    tell it themselves.
+    """
 
     columns: list[str]
     rows: list[list[list[Line]]]
+    told: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -114,7 +120,7 @@ def questions_of(hand_in: HandIn) -> Grid:
         points = Line(f"{got:g} of {asked.points:g}")
         answers = answers_of(asked, hand_in.passed)
         rows.append([[Line(asked.part)], [Line(asked.text)], answers, [points]])
-    return Grid(["part", "asked", "answered", "points"], rows)
+    return Grid(["part", "asked", "answered", "points"], rows, ("asked", "answered"))
 
 
 def answers_of(asked: Asked, passed: set[str]) -> list[Line]:
@@ -175,7 +181,9 @@ def training_of(training: Training) -> list[Block]:
     if training.scores:
         head, *scores = training.scores
         blocks.append(Heading("Its digits, scored", 3))
+        blocks.append(Words(training.scores_made, dim=True))
         blocks.append(Grid(head, [[[Line(cell)] for cell in row] for row in scores]))
+        blocks.append(Words(SCORES_NOTE, dim=True))
     elif training.scores_missing:
         blocks.append(Words(training.scores_missing, dim=True))
     return blocks

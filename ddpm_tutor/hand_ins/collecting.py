@@ -1,31 +1,48 @@
 """Bringing a hand-in together: from the learner's progress, files and training."""
 
+import ast
 import dataclasses
 import json
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ddpm_tutor.course.exercise import all_exercises, parts, read_answer
 from ddpm_tutor.course.lesson import all_lessons
-from ddpm_tutor.course.questions import questions
+from ddpm_tutor.course.options_lint import choice_of
+from ddpm_tutor.course.questions import constant, keyword, questions
 from ddpm_tutor.errors import TutorError
 from ddpm_tutor.files import came_along, fingerprint_of
 from ddpm_tutor.grading.strangers import Checker
 from ddpm_tutor.hand_ins.hand_in import Asked, Training, Written, clean
-from ddpm_tutor.learner.progress import Progress
-from ddpm_tutor.storage.checkpoints import WEIGHTS
+from ddpm_tutor.learner.progress import Answer, Progress
+from ddpm_tutor.storage.run_folders import LOG, WEIGHTS
 
-SETTINGS = ("network", "width", "conditional", "own_code")  # that are shown, and of the training:
-OF_TRAINING = ("epochs", "batch_size", "lr", "lr_schedule", "optimizer", "weighting", "seed")
-MAX_EPOCHS = 400  # lines of a log that are shown
-MEASURES = {  # of a card in the file of scores
-    "read as asked, %": ("read_as_asked", "value"),
-    "Fréchet distance": ("frechet", "mean"),
-    "coverage, %": ("coverage", "value"),
-    "precision, %": ("precision", "value"),
+# what a report calls the settings of a run that it shows
+SETTINGS = {
+    "network": "network",
+    "width": "width",
+    "conditional": "with labels",
+    "own_code": "with own code",
+    "start_from": "first weights",
+    "digits": "digits",
+    "epochs": "epochs",
+    "batch_size": "batch size",
+    "lr": "learning rate",
+    "lr_schedule": "its schedule",
+    "optimizer": "optimizer",
+    "weighting": "weighting",
+    "seed": "seed",
 }
+LETTERS = "abcdefgh"  # of the options of a question
+MAX_EPOCHS = 400  # lines of a log that are shown
+HOW = ("n", "steps", "sampler", "seed", "guidance")  # by which scored digits were drawn
+MEASURES = (
+    "read as asked, %", "Fréchet distance", "coverage, %", "precision, %",
+    "nearest: median", "too near, %", "validation loss", "without labels",
+)  # fmt: skip
 
 
 def assignment() -> list[Asked]:
@@ -46,6 +63,31 @@ def assignment() -> list[Asked]:
         for q in questions(lesson)
         if q.points
     ]
+
+
+@dataclass(frozen=True)
+class Offered:
+    """The options of a question as answers to it are kept, "a) ...", and which is the right one."""
+
+    options: tuple[str, ...]
+    right: int
+
+    def says(self, answer: Answer) -> bool | None:
+        """Whether an answer is the right option; None where it is none of the options."""
+        return answer.text == self.options[self.right] if answer.text in self.options else None
+
+
+def offered() -> dict[str, Offered]:
+    """What the questions of the assignment offer, by part, as far as their files alone tell it."""
+    found = {}
+    for lesson in all_lessons():
+        for q in questions(lesson) if came_along(lesson.path) else ():
+            choice, answer = choice_of(q), constant(keyword(q.call, "answer"))
+            computed = any(isinstance(node, ast.JoinedStr) for node in ast.walk(q.call))
+            if q.points and choice and type(answer) is int and not computed:
+                lines = (f"{a}) {b}" for a, b in zip(LETTERS, choice.options, strict=False))
+                found[q.part] = Offered(tuple(map(clean, lines)), answer)
+    return found
 
 
 def answered(progress: Progress) -> list[Asked]:
@@ -110,14 +152,16 @@ def trained(folder: Path, scores: Path) -> Training | None:
     Raises:
         TutorError: there is one, and it cannot be read.
     """
-    log, config = folder / "log.jsonl", folder / "config.json"
+    log, config = folder / LOG, folder / "config.json"
     if not (log.is_file() and config.is_file()):
         return None
     try:
         settings = json.loads(config.read_text(encoding="utf-8"))
         lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
-        shown = {n: str(settings[n]) for n in SETTINGS if n in settings}
-        shown |= {n: str(v) for n, v in settings["training"].items() if n in OF_TRAINING}
+        settings |= settings["training"]
+        first = settings.get("start_from")
+        settings["start_from"] = as_told(Path(first)) if first else "random"
+        shown = {word: in_words(settings[n]) for n, word in SETTINGS.items() if n in settings}
         losses = [
             (float(x["epoch"]), float(x["train_loss"]), float(x["validation"]["mean"]))
             for x in lines
@@ -130,14 +174,20 @@ def trained(folder: Path, scores: Path) -> Training | None:
         raise TutorError(f"The training in {folder} has losses that are no numbers.")
     called = as_told(folder)
     facts = {"folder": called, **shown, "seconds": f"{seconds:.0f}", "computed on": machine}
-    table, missing = scored(scores, folder / WEIGHTS)
+    table, words = scored(scores, folder / WEIGHTS)
     return Training(
         folder=clean(called),
         settings={clean(name): clean(value) for name, value in facts.items()},
         losses=losses[-MAX_EPOCHS:],
         scores=table,
-        scores_missing=missing,
+        scores_made=words if table else "",
+        scores_missing="" if table else words,
     )
+
+
+def in_words(value: object) -> str:
+    """A setting as a reader wants it."""
+    return str(value) if not isinstance(value, bool) else "yes" if value else "no"
 
 
 def as_told(path: Path) -> str:
@@ -146,24 +196,55 @@ def as_told(path: Path) -> str:
 
 
 def scored(scores: Path, weights: Path) -> tuple[list[list[str]], str]:
-    """The scores of these weights as a table whose first row is its head; or why there are none."""
+    """The scores of these weights as a table whose first row is its head, and how they were made.
+
+    Where there are none, the table is empty, and the words say why.
+    """
     try:
         saved = json.loads(scores.read_text(encoding="utf-8"))
         if saved["weights"] != fingerprint_of(weights):
             return [], f"The scores in {as_told(scores)} are those of other weights."
-        cards = saved["cards"]
-        table = [["", *map(str, cards)]]
-        for measure, (name, part) in MEASURES.items():
-            table.append(
-                [measure, *(a_score(card["scores"][name], part) for card in cards.values())]
-            )
-        return table, ""
+        columns = {str(name): measures(card) for name, card in saved["cards"].items()}
+        rows = [[name, *(c[name] or "–" for c in columns.values())] for name in MEASURES]
+        how = ", ".join(f"{name} {saved[name]}" for name in HOW if name in saved)
     except FileNotFoundError:
         return [], "Its digits were not scored."
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError):
         return [], f"The scores in {as_told(scores)} cannot be read."
+    measured = [row for row in rows if any(cell != "–" for cell in row[1:])]
+    return [["", *columns], *measured], clean(how)
 
 
-def a_score(found: Any, part: str) -> str:
-    """A number of a card, in two digits after the point; "–" where there is none."""
-    return "–" if found is None else f"{float(found[part]):.2f}"
+def measures(card: dict[str, Any]) -> dict[str, str]:
+    """The scores of a card as `evaluate` shows them, by the names in `MEASURES`; "" for none.
+
+    Args:
+        card: as the file of scores has it.
+
+    Raises:
+        KeyError, TypeError: it is none.
+    """
+    from ddpm_tutor.evaluation.scores import Share  # loads torch, which grading needs not
+    from ddpm_tutor.science.validation_loss import Estimate
+
+    def share(found: dict[str, Any] | None) -> str:
+        return str(Share(int(found["count"]), int(found["of"]))) if found else ""
+
+    def estimate(found: dict[str, float] | None, digits: int = 4) -> str:
+        if not found:
+            return ""
+        it = Estimate(float(found["mean"]), float(found["error"]))
+        return f"{it.mean:.{digits}f} ± {it.error:.{digits}f}"
+
+    scores, near = card["scores"], card.get("nearness")
+    found = (
+        share(scores["read_as_asked"]),
+        estimate(scores["frechet"], 2),
+        share(scores["coverage"]),
+        share(scores["precision"]),
+        f"{float(near['median']):.2f}" if near else "",
+        share(near["below"]) if near else "",
+        estimate(card.get("validation")),
+        estimate(card.get("validation_unlabelled")),
+    )
+    return dict(zip(MEASURES, found, strict=True))

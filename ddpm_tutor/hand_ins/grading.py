@@ -6,6 +6,7 @@ the file, which anybody can edit.
 
 import ast
 import dataclasses
+import os
 import tempfile
 import threading
 import time
@@ -18,13 +19,14 @@ from itertools import permutations
 from pathlib import Path
 from queue import SimpleQueue
 
+from ddpm_tutor import __version__
 from ddpm_tutor.course.exercise import Exercise, all_exercises
 from ddpm_tutor.files import came_along
 from ddpm_tutor.grading.sandbox import MAX_SECONDS, WAITING
 from ddpm_tutor.grading.strangers import Check, Checker
 from ddpm_tutor.grading.verdict import Verdict
-from ddpm_tutor.hand_ins.collecting import assignment
-from ddpm_tutor.hand_ins.hand_in import Asked, HandIn, NoHandIn, Written
+from ddpm_tutor.hand_ins.collecting import Offered, assignment, offered
+from ddpm_tutor.hand_ins.hand_in import Asked, HandIn, NoHandIn, Written, clean
 from ddpm_tutor.hand_ins.reading import read_hand_in
 
 LEAST_SECONDS = 0.5  # that are worth beginning a check with
@@ -82,6 +84,7 @@ class Grader:
             self.free.put(checker)
         self.exercises = {e.name: e for e in all_exercises() if came_along(e.path)}
         self.asked = {asked.part: asked for asked in assignment()}
+        self.offered = offered()
         self.known: dict[tuple[str, str], Check] = {}  # what has been checked already
         self.lock = threading.Lock()
 
@@ -186,7 +189,7 @@ class Grader:
             for w in hand_in.exercises
             if w.name in grade.passed and not w.solution_seen
         }  # fmt: skip
-        given = {asked.part: asked for asked in hand_in.questions}
+        given = {asked.part: checked_answers(asked, self.offered) for asked in hand_in.questions}
         unproven = []
         for part, mine in self.asked.items():
             asked = dataclasses.replace(
@@ -199,25 +202,56 @@ class Grader:
             elif asked.earned_before:
                 unproven.append(part)
         grade.remarks += remarks_on(grade, hand_in, unproven)
+        grade.remarks += remarks_on_answers(hand_in, self.offered)
 
 
 def remarks_on(grade: Grade, hand_in: HandIn, unproven: list[str]) -> Iterator[str]:
     """What a teacher should look at in one hand-in."""
     if unproven:
-        yield f"says that {few(unproven)} are earned, without an answer or code for it"
+        are = "is" if len(unproven) == 1 else "are"
+        yield f"says that {few(unproven)} {are} earned, without an answer or code that earns that"
     if hand_in.stated is not None and hand_in.stated != grade.points:
-        yield f"states {hand_in.stated:g} points"
+        yield f"states {hand_in.stated:g} points, not {grade.points:g}"
     other = [
         w.number for w in hand_in.exercises
         if (w.kind == "passed") != (w.name in grade.passed) and w.name in grade.verdicts
     ]  # fmt: skip
     if other:
-        yield f"another verdict than it states: exercise {few(other)}"
+        exercises = "exercise" if len(other) == 1 else "exercises"
+        yield f"another verdict than it states: {exercises} {few(other)}"
     for written in hand_in.exercises:
         if reached := reaching(written.code):
             yield f"look at exercise {written.number}: it names {few(reached)}"
     if quick := quickest(hand_in.questions):
         yield quick
+
+
+def checked_answers(asked: Asked, offered: dict[str, Offered]) -> Asked:
+    """The question with its answers; one that chose a wrong option is wrong, whatever it states."""
+    known = offered.get(asked.part)
+    if known is None:
+        return asked
+    answers = (
+        dataclasses.replace(a, right=a.right and known.says(a) is not False) for a in asked.answers
+    )
+    return dataclasses.replace(asked, answers=tuple(answers))
+
+
+def remarks_on_answers(hand_in: HandIn, offered: dict[str, Offered]) -> Iterator[str]:
+    """What a teacher should look at in the answers that are stated as right."""
+    version = hand_in.made_with.get("ddpm-tutor", "")
+    says = {
+        asked.part: {offered[asked.part].says(a) for a in asked.answers if a.right}
+        for asked in hand_in.questions
+        if asked.part in offered
+    }
+    if wrong := [part for part, found in says.items() if False in found]:
+        yield f"stated as right, and wrong: {few(wrong)}"
+    unknown = [part for part, found in says.items() if None in found]
+    if unknown and version == __version__:  # another version may word its options otherwise
+        yield f"stated as right, and no option of the question: {few(unknown)}"
+    if version and version != __version__:
+        yield f"made with ddpm-tutor {version}; this is {__version__}"
 
 
 def reaching(code: str) -> list[str]:
@@ -268,13 +302,14 @@ def remark_equal_code(grades: Sequence[Grade], exercises: dict[str, Exercise]) -
             continue
         for mine, theirs in permutations(places, 2):
             shared[mine].setdefault(theirs, []).append(str(exercise.number))
+    names = names_of([grade.path for grade in grades])
     for mine, grade in enumerate(grades):
         if mine in copied:
             named = few(copied[mine])
             grade.remarks.append(f"the package's own solution, word for word: {named}")
         if mine in shared:
             most_first = sorted(shared[mine].items(), key=lambda pair: -len(pair[1]))
-            said = [f"{grades[i].path.name} ({few(numbers)})" for i, numbers in most_first]
+            said = [f"{names[i]} ({few(numbers)})" for i, numbers in most_first]
             grade.remarks.append(f"code word for word as in {few(said)}")
 
 
@@ -310,14 +345,26 @@ def function_in(written: Written, exercise: Exercise) -> str:
 
 def remark_equal_names(grades: Sequence[Grade]) -> None:
     """Says where two hand-ins have one name."""
-    named: dict[str, list[Grade]] = {}
-    for grade in grades:
+    named = defaultdict[str, list[int]](list)  # the places of grades
+    for place, grade in enumerate(grades):
         if grade.hand_in and grade.hand_in.name:
-            named.setdefault(grade.hand_in.name.casefold(), []).append(grade)
-    for those in named.values():
-        for grade in those if len(those) > 1 else ():
-            others = [other.path.name for other in those if other is not grade]
-            grade.remarks.append(f"the same name as in {few(others)}")
+            named[grade.hand_in.name.casefold()].append(place)
+    names = names_of([grade.path for grade in grades])
+    for places in named.values():
+        for mine in places if len(places) > 1 else ():
+            others = [names[place] for place in places if place != mine]
+            grades[mine].remarks.append(f"the same name as in {few(others)}")
+
+
+def names_of(paths: Sequence[Path]) -> list[str]:
+    """What to call files, as seen from the folder that holds all: many may be called hand_in.html.
+
+    Example:
+        >>> names_of([Path("class/anna/a.html"), Path("class/ben/a.html")])
+        ['anna/a.html', 'ben/a.html']
+    """
+    common = os.path.commonpath([path.parent for path in paths]) if paths else ""
+    return [clean(path.relative_to(common).as_posix()) for path in paths]
 
 
 def few(names: Sequence[str]) -> str:

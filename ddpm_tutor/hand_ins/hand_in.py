@@ -96,6 +96,7 @@ class Training:
     settings: dict[str, str]
     losses: list[tuple[float, float, float]]  # epoch, training loss, validation loss
     scores: list[list[str]] = field(default_factory=list)  # a table; its first row is its head
+    scores_made: str = ""  # of how many digits, and how these were drawn
     scores_missing: str = ""  # why there are none
     pictures: list[Picture] = field(default_factory=list)
 

@@ -94,11 +94,12 @@ def _(block: Grid) -> str:
     for first, *others in block.rows:
         cells = [f'<th scope="row">{lines(first)}</th>']
         for name, cell in zip(block.columns[1:], others, strict=True):
-            # on a narrow screen a row is a card, and each cell says its column
-            cells.append(f'<td data-name="{escape(name)}">{lines(cell)}</td>')
+            named = "" if name in block.told else f' data-name="{escape(name)}"'
+            cells.append(f"<td{named}>{lines(cell)}</td>")
         rows.append(f"<tr>{''.join(cells)}</tr>")
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
-    return f'<div class="table c{len(block.columns)}">{table}</div>'
+    kind = " sentences" if block.told else ""
+    return f'<div class="table c{len(block.columns)}{kind}">{table}</div>'
 
 
 @block_html.register

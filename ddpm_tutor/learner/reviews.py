@@ -116,8 +116,9 @@ def when_of(answer: Answer) -> str:
 
 
 def learned(progress: Progress) -> Iterator[tuple[Item, Review]]:
-    """The questions that the learner has come to, and how well each stays."""
+    """The questions that the learner has come to, in a page or a review; how well each stays."""
     begun = {name for name, mine in progress.lessons.items() if mine.answers or mine.finished}
+    begun |= {key.partition(": ")[0] for key in progress.reviews}  # `review --all` asks any
     if not begun:
         return
     finished = {lesson.number for lesson in all_lessons() if progress.lesson(lesson.key).finished}

@@ -94,7 +94,8 @@ function reveal(question, given) {
     reply.append(told(replies.querySelector(`[data-option="${given}"]`), right ? "✓" : "✗", right));
     if (!right) reply.append(it_is());
   } else {
-    const off = rounded(Number(Math.abs(given - Number(truth.dataset.rounded)).toPrecision(2)));
+    const far = Math.abs(given - Number(truth.dataset.rounded));
+    const off = rounded(Number.isInteger(far) ? far : Number(far.toPrecision(2)));
     const line = made("p", {}, "It is ", ...truth.cloneNode(true).childNodes);
     if (!right) line.querySelector("span").append(` You were ${off} off.`);
     reply.append(told(line, right ? "✓" : "✗", right));
@@ -109,6 +110,7 @@ function reveal(question, given) {
   } else {
     const input = question.querySelector("input");
     input.disabled = true;
+    input.placeholder = "";  // it would look like an answer
     if (given !== null && !input.value) input.value = rounded(given);
   }
   question.classList.add("answered");
@@ -136,6 +138,7 @@ function otherReplies(question, replies, given, reply) {
 function answered(question, given) {
   if (question.classList.contains("answered")) return;
   const right = reveal(question, given);
+  question.querySelector(".reply").focus({ preventScroll: true });  // what was pressed is so no more
   answers[question.dataset.key] = { given, right };
   storage.write(answers);
   tellScore();
@@ -292,10 +295,21 @@ if (live) {
 
 // --- around the text -----------------------------------------------------------------------------
 
+const WIDE = ".scrolled, pre, .wide";
+
+/** What goes on to the right fades there, until it is scrolled to its end. */
+function fade(block) {
+  block.classList.toggle("more", block.scrollLeft + block.clientWidth < block.scrollWidth - 1);
+}
+document.addEventListener("scroll", ({ target }) => {
+  if (target.matches?.(WIDE)) fade(target);
+}, true);
+
 /** What is wider than its place is scrolled by the arrow keys: so the keyboard has to get there. */
 function reachable() {
-  all(".scrolled, pre, .wide").forEach((block) => {
+  all(WIDE).forEach((block) => {
     const wider = block.scrollWidth > block.clientWidth;
+    fade(block);
     if (wider) block.tabIndex = 0;
     else block.removeAttribute("tabindex");
     const named = wider && block.dataset.label;

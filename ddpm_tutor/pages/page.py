@@ -7,12 +7,13 @@ from pathlib import Path
 from string import Template
 
 from ddpm_tutor import __version__
+from ddpm_tutor.commands import command
 from ddpm_tutor.course.lesson import Lesson, Step
 from ddpm_tutor.course.notebook import without_keys
 from ddpm_tutor.course.paper import entries_named
 from ddpm_tutor.pages.live import LiveForward, place_of
 from ddpm_tutor.pages.pieces import to_html
-from ddpm_tutor.pages.words import code, prose, words
+from ddpm_tutor.pages.words import code, prose, unmarked, words
 from ddpm_tutor.screen.prose import without_title
 
 HERE = Path(__file__).parent
@@ -54,10 +55,10 @@ def shell(
     template = Template((HERE / "page.html").read_text(encoding="utf-8"))
     return template.substitute(
         name=escape(name),
-        title=escape(title),
+        title=escape(unmarked(title)),
         style=(HERE / "page.css").read_text(encoding="utf-8"),
         script=(HERE / "page.js").read_text(encoding="utf-8"),
-        where=where or escape(title),
+        where=where or words(title),
         contents=contents,
         main=main,
         footer=footer,
@@ -101,7 +102,7 @@ def page_of(
             body = body.replace("<p><strong>", '<p class="fact"><strong>') + below
         if any(cell.is_change for cell in step.code):
             body += OTHER_VALUES.format(typed=escape(typed), step=number, notebook=escape(notebook))
-        named = _named_entries(step, name) if links else ""
+        named = _named_entries(step, name, linked=bool(links))
         step_sources = {k: v for k, v in (sources or {}).get(number, {}).items() if k not in seen}
         seen |= step_sources.keys()
         sections.append(
@@ -136,15 +137,17 @@ def contents_of(lesson: Lesson) -> str:
     return f"<details open><summary>On this page</summary><ol>{items}</ol></details>"
 
 
-def _named_entries(step: Step, name: str) -> str:
-    """Links to the paper's entries that a step names."""
+def _named_entries(step: Step, name: str, *, linked: bool) -> str:
+    """Links to the paper's entries that a step names; what opens them, where there are no links."""
     named = entries_named("\n".join([step.prose, *(cell.source for cell in step.code)]))
-    anchors = [
+    places = [
         f'<a href="{entry.page.path.stem}.html">{escape(entry.name)}</a>'
+        if linked
+        else f'<code class="whole">{escape(command("paper", *entry.key.split()))}</code>'
         for entry in named
         if entry.page.path.stem != name
     ]
-    return f'<p class="paper-links">In the paper: {", ".join(anchors)}</p>\n' if anchors else ""
+    return f'<p class="paper-links">In the paper: {", ".join(places)}</p>\n' if places else ""
 
 
 def _sources(sources: Mapping[str, str]) -> str:

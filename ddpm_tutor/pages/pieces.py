@@ -146,7 +146,7 @@ def _facts(found: Statistics, value: Tensor) -> str:
     facts = dict(found.facts)
     device = facts.pop("device")
     facts["type"] += f", {device}" if device != "cpu" else ""
-    rows = "".join(f"<div><dt>{k}</dt><dd>{escape(v)}</dd></div>" for k, v in facts.items())
+    rows = "".join(f"<div><dt>{k}</dt><dd>{words(v)}</dd></div>" for k, v in facts.items())
     drawn = ""
     if not found.finite:
         drawn = '<p class="wrong">not all values are finite</p>'
@@ -327,7 +327,7 @@ def _(shown: Question) -> str:
         head += f'<p class="note">{words(ON_PARTS.format(shown.part))}.</p>'
     asked = _choices(shown, key) if shown.kind == "choice" else _entry(shown, key)
     return (
-        f'{head}{asked}<div class="reply" role="status"></div>'
+        f'{head}{asked}<div class="reply" role="status" tabindex="-1"></div>'
         f"<template>{_replies(shown)}</template></section>\n"
     )
 

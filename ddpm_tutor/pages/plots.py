@@ -131,6 +131,7 @@ def _ticks(low: float, high: float, log: bool) -> Iterator[tuple[float, str]]:
         value = n * step_
         if not log or value > 0:
             label = f"{value:,.{decimals}f}" if abs(value) < 1e6 else f"{value:g}"
+            label = label.replace("-", "−")
             yield math.log10(value) if log else value, label
 
 
@@ -150,6 +151,6 @@ def histogram(counts: Sequence[float], low: str, high: str, values: int) -> str:
     return (
         f'<svg class="histogram" role="img" viewBox="0 0 {wide} {tall + 18}" '
         f'aria-label="{escape(label)}"><path class="bars" d="{bars}"/>'
-        f'<path class="grid" d="M0 {tall}h{wide}"/><text x="0" y="{tall + 15}">{low}</text>'
-        f'<text x="{wide}" y="{tall + 15}" text-anchor="end">{high}</text></svg>'
+        f'<path class="grid" d="M0 {tall}h{wide}"/><text x="0" y="{tall + 15}">{plain(low)}</text>'
+        f'<text x="{wide}" y="{tall + 15}" text-anchor="end">{plain(high)}</text></svg>'
     )

@@ -26,7 +26,9 @@ from ddpm_tutor.pages.words import one_line, table, words
 
 # in a name of a symbol: what stands beside the code, and what is code among words
 APART = re.compile(r"(, |; |: | or )(?![^()\[\]]*[)\]])")
-CODE = re.compile(r"\.?\b[a-z]\w*\([^()]*\)|\b[a-z]\w*_[a-z]{3,}(?:=\"\w+\")?")
+CODE = re.compile(
+    r"\.?\b[a-z]\w*\([^()]*\)|\b[a-z]\w*_[a-z]{3,}\w*(?:\[\w\]|=\"\w+\")?|\b[a-z]+\[\w\]"
+)
 
 
 def facts_table(facts: Iterable[tuple[str, str]]) -> str:
@@ -162,18 +164,22 @@ def symbols_page() -> str:
         for place, called in symbol.names.items():
             places.setdefault(called, []).append("ddpm-tutor" if place == "here" else place)
         names = "<br>".join(
-            f'{named(called)} <span class="dim">{escape(", ".join(where))}</span>'
-            for called, where in places.items()
+            f"{named(called)} {', '.join(map(_whole, where))}" for called, where in places.items()
         )
         shape = f'<br><span class="dim">{escape(symbol.shape)}</span>' if symbol.shape else ""
         rows.append((words(symbol.symbol), f"{one_line(symbol.meaning)}{shape}", names))
-    notes = "".join(f"<li>{one_line(line)}</li>" for line in conventions())
+    notes = "".join(f"<li>{_code_or_words(line)}</li>" for line in conventions())
     main = (
         '<section class="step"><h1><span class="kind">The paper</span>Symbols</h1>'
         f"{table(('Symbol', 'Meaning', 'In code'), rows, 'Symbols', 'entries stacked')}"
         f"<h2>How the codes count</h2><ul>{notes}</ul></section>"
     )
     return shell("symbols", "Symbols", main, where=f"{HOME}Symbols", footer=_footer())
+
+
+def _whole(name: str) -> str:
+    """The name of a code, in which no line ends."""
+    return f'<span class="dim whole">{escape(name)}</span>'
 
 
 def ledger_page() -> str:

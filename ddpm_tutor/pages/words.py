@@ -13,12 +13,14 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
 from ddpm_tutor.course.formula_blocks import rows, table_of
-from ddpm_tutor.course.formulas import inline
+from ddpm_tutor.course.formulas import MINUS, inline
 from ddpm_tutor.pictures.formulas import block_svg, formula_svg
 
 INDEX = r"\{[^{}]*\}|simple|prev|KL|\d+|[A-Za-zθτφ][\u0300-\u036f]?"
-# a letter with an index: x_0, β_{t-1}, ᾱ_500; no name of code, such as x_0_hat
-INDEXED = re.compile(rf"(?<![\w.])([^\W\d_][\u0300-\u036f]?)_({INDEX})(?![^\W²])")
+# a letter with an index: x_0, β_{t-1}, 2σ_t; no name of code, such as x_0_hat
+INDEXED = re.compile(
+    rf"(?<![^\W\d])(?<![^\W\d]\d)(?<!\.)([^\W\d_][\u0300-\u036f]?)_({INDEX})(?![^\W²])"
+)
 MARKED = r"(?:[^\W\d_][\u0302-\u0304]|ᾱ)"  # ᾱ may be one sign
 ACCENTED = re.compile(MARKED)
 MARKS = {"\u0302": "ˆ", "\u0303": "˜", "\u0304": "¯"}  # as signs of their own, above an x
@@ -28,12 +30,12 @@ DRAWN = re.compile(
     rf"|(?<![\w.]){MARKED}(?:_(?:{INDEX}))?²?(?!\w)"
 )
 # no line ends at these blanks
-SIGNED = re.compile(r" ([-+=≈]|&[lg]t;) ")
-PERCENT = re.compile(r"(?<=[\d)]) (?=%)")
+SIGNED = re.compile(r" ([-+=≈±]|&[lg]t;) ")
+PAIR = re.compile(r"(?<=[\[(])([^\s,()\[\]]{1,5}), (?=[^\s,()\[\]]{1,5}[\])])")  # [0, 255]
+PERCENT = re.compile(r"(?<=[\d)]) (?=%)|(?<=±) (?=\d)")  # and ± 0.2
 NUMBERED = re.compile(r"\b(Eqs?\.|Alg\.|Fig\.|Table|Section|[Ll]essons?) (?=\d)")
-# a minus before a number, a root or a symbol (it may be drawn); no dash of an option or a word
-MINUS = re.compile(r"(?<![\w)\]}\-])-(?=\d|log|√|[^\x00-\x7f]|[A-Za-z]_|\Z)")
 POWER = re.compile(r"(?<=[\d)])\^(-?\w+)")
+LOWERED = str.maketrans("0123456789+-t", "₀₁₂₃₄₅₆₇₈₉₊₋ₜ")  # Unicode has no such θ, and no T
 OPTION = re.compile(r"(?<![\w-])--[a-z][\w-]*")
 
 
@@ -51,11 +53,16 @@ def words(text: str) -> str:
 def plain(text: str) -> str:
     """Words as HTML in which nothing is drawn: for a place that has pictures of its own."""
     held = SIGNED.sub("\u00a0\\1\u00a0", MINUS.sub("−", escape(text, quote=False)))
-    held = PERCENT.sub("\u00a0", held)
+    held = PAIR.sub("\\1,\u00a0", PERCENT.sub("\u00a0", held))
     held = NUMBERED.sub("\\1\u00a0", held).replace("\u00a0-\u00a0", "\u00a0−\u00a0")
     held = INDEXED.sub(_indexed, held).replace("log2 ", "log<sub>2</sub>\u00a0")
     held = POWER.sub(_raised, held)
     return _options_whole(held).replace("\n", "<br>")
+
+
+def unmarked(text: str) -> str:
+    """Words for where no index can be set, such as the title of a page: xₜ, x₀, μθ."""
+    return INDEXED.sub(lambda found: found[1] + found[2].strip("{}").translate(LOWERED), text)
 
 
 def _raised(found: re.Match[str]) -> str:

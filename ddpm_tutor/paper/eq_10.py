@@ -134,7 +134,7 @@ show_table("Both sides",
 assert all((a - b).abs().max() < 1e-9 for a, b in sides.values())
 
 # %% [markdown]
-# ## 99.99 % right, and useless
+# ## Is that good enough?
 #
 # Eq. 10 divides by 2σ_t², and σ_t is as small as what is missed. So here is the term
 # of the bound for the lazy mean and for the network's, in bits of the whole digit.

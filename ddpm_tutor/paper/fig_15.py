@@ -7,7 +7,7 @@
 #
 # **Function:** draw, read_digits, ExactNoisePredictor
 #
-# **Lesson:** 8, Why does ours not copy?; 8, When would it copy?
+# **Lesson:** 8, And the network?; 8, When would it copy?
 #
 # **See:** table 1
 #

@@ -166,9 +166,13 @@ for name, (kind, weighed) in rows.items():
                                   at, says)
 
 # %%
+def digits_of(x):  # 1,968 rather than 1.97e+03
+    return f"{x:,.0f}" if x >= 100 else f"{x:.3g}"
+
+
 show_table("Squared error of the ε that follows, on held-out digits",
            ["says, trained on", "t = 1 to 100", "101 to 500", "501 to 1000"],
-           [(name, *(f"{errors[(t > a) & (t <= b)].mean():.3g}" for a, b in
+           [(name, *(digits_of(errors[(t > a) & (t <= b)].mean()) for a, b in
                      ((0, 100), (100, 500), (500, 1000))))
             for name, errors in found.items()])
 shown = torch.stack([*estimates.values()]).transpose(0, 1)  # by digit
@@ -192,7 +196,8 @@ own = {name: (error_weight(schedule, t, "eps", weighed) * found[name]).mean()
        for name, (_, weighed) in rows.items()}
 show_table("Two measures of the same networks",
            ["", "its own loss", "as error in ε"],
-           [(name, f"{own[name]:.2g}", f"{mean[name]:.3g}") for name in rows])
+           [(name, f"{x:.2g}", digits_of(mean[name]))
+            for name, x in own.items()])
 assert own["μ, plain"] < own["ε, L_simple"]
 say("By its own loss μ under a plain error is ahead of ε under L_simple. Yet its estimates are "
     "snow. No wonder that it was unstable for the paper: nearly all of it is copying. The same "

@@ -29,8 +29,10 @@ SYMBOL = re.compile(
 MARKS = {"\u0302": r"\hat", "\u0303": r"\tilde", "\u0304": r"\bar"}
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
 
 def load_matplotlib() -> ModuleType:
@@ -94,6 +96,20 @@ def empty_figure(
     return result, list(result.subplots(rows, columns, squeeze=False).flat)
 
 
+def plain_numbers(axis: "Axes") -> None:
+    """Numbers such as 0.02 along a logarithmic axis y, in place of 2 × 10^-2.
+
+    Over a wide range they stand at 1, 2 and 5 times a power of ten.
+    """
+    from matplotlib.ticker import LogLocator
+
+    low, high = axis.get_ylim()
+    if high / low > 4:
+        axis.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+    axis.yaxis.set_major_formatter("{x:g}")
+    axis.yaxis.set_minor_formatter("{x:g}")
+
+
 def save_figure_as(path: Path, figure: "Figure", dpi: int, **options: Any) -> None:
     """Writes a figure as a PNG, whole or not at all; its words with typeset symbols."""
     with own_settings(), typeset(figure), replacing(path) as temporary:
@@ -103,12 +119,8 @@ def save_figure_as(path: Path, figure: "Figure", dpi: int, **options: Any) -> No
 @contextmanager
 def typeset(figure: "Figure") -> Iterator[None]:
     """Letters with an index or an accent, such as x_100, are set as such while the block runs."""
-    from matplotlib.text import Text
-
     changed = {
-        words: text
-        for words in figure.findobj(Text)
-        if as_mathtext(text := words.get_text()) != text
+        words: text for words in words_in(figure) if as_mathtext(text := words.get_text()) != text
     }
     for words, text in changed.items():
         words.set_text(as_mathtext(text))
@@ -117,6 +129,20 @@ def typeset(figure: "Figure") -> Iterator[None]:
     finally:
         for words, text in changed.items():
             words.set_text(text)
+
+
+def words_in(artist: "Artist") -> "Iterator[Text]":
+    """The words that show in a part of a figure; ticks that are switched off are not even made."""
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.text import Text
+
+    if isinstance(artist, Text):
+        yield artist
+    hidden = isinstance(artist, Axes) and not artist.axison
+    for child in artist.get_children():
+        if not (hidden and isinstance(child, Axis)):
+            yield from words_in(child)
 
 
 def as_mathtext(text: str) -> str:
@@ -185,9 +211,13 @@ def loss_curve(
 ) -> "Figure":
     """Training and validation loss over time, each a list of (x, loss); the loss is logarithmic."""
     with figure() as (result, (axis,)):
+        from matplotlib.ticker import MaxNLocator  # after the settings: they guard the import
+
         axis.plot(*zip(*train, strict=True), label="training")
         axis.plot(*zip(*validation, strict=True), marker="o", label="validation (averaged weights)")
         axis.set(xlabel=x_label, ylabel="L_simple (Eq. 14)", yscale="log")
+        axis.xaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1))
+        plain_numbers(axis)
         axis.grid(alpha=0.3, which="both")
         axis.legend()
     return result

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from ddpm_tutor.files import check_target
 from ddpm_tutor.pictures.films import FRAMES, film, frames_of
 from ddpm_tutor.pictures.grids import enlarged, grid
 from ddpm_tutor.pictures.picture_files import (
@@ -34,13 +35,17 @@ def save_png(path: Path | str, images: Tensor, columns: int | None = None) -> Pa
 
     Raises:
         UsageError: the ending is unknown.
-        TypeError: `path` is no path. TutorError: it cannot be written.
+        TypeError: `path` is no path. ValueError: the images are none, or hold NaN.
+        TutorError: it cannot be written.
 
     Example:
         >>> save_png("digits", images, columns=2).name
         'digits.png'
     """
-    path = with_ending(as_path(path), picture_endings())
+    path = check_target(with_ending(as_path(path), picture_endings()))
+    check_kind(images, Tensor, "images", "a tensor (N, 1, H, W)")
+    if images.is_floating_point() and bool(images.isnan().any()):
+        raise ValueError("images hold NaN: print x.isfinite().all() after each step of the sampler")
     write_picture(path, enlarged(grid(images, columns), SCALE))
     return path
 
@@ -68,9 +73,9 @@ def save_gif(
         >>> save_gif("chain", sample(model, schedule, eps, few), schedule).name
         'chain.gif'
     """
-    path = with_ending(as_path(path), film_endings())
     check_schedule(schedule)
     check_whole(frames, "frames")
+    path = check_target(with_ending(as_path(path), film_endings()))  # before anything is drawn
 
     def checked() -> Iterable[ChainState]:
         for state in states:

@@ -282,7 +282,9 @@ def of_values(path: Path, arrays: Named) -> Sheet:
             labels = labels_among(arrays, len(whole))
             kept = whole if whole.any() else ~whole
             found = replace(in_shades(path, tiles, kept), broken=int((~whole).sum()))
-            return replace(found, labels=None if labels is None else labels[torch.from_numpy(kept)])
+            if labels is None:
+                return replace(found, notes=(*found.notes, *labels_left_out(arrays, len(whole))))
+            return replace(found, labels=labels[torch.from_numpy(kept)])
     shapes = ", ".join(str(array.shape).replace(",)", ")") for _, array in arrays[:3]) or "nothing"
     raise TutorError(
         f"{path} holds no digits of 28x28 or 32x32: it holds {shapes}. "
@@ -304,6 +306,15 @@ def labels_among(arrays: Named, count: int) -> Tensor | None:
             asked = labels.masked_fill(labels == NULL, -1)
             return asked if bool((asked >= 0).any()) else None
     return None
+
+
+def labels_left_out(arrays: Named, count: int) -> list[str]:
+    """What to say of labels that are not one each of so many digits."""
+    return [
+        f"`{name}` has {array.shape[0]:,} labels, and there are {count:,} digits: left out."
+        for name, array in arrays
+        if name.lower() in LABELS and array.ndim == 1 and min(len(array), MAX_DIGITS) != count
+    ]
 
 
 def as_tiles(array: NDArray[Any]) -> NDArray[Any] | None:

@@ -328,7 +328,8 @@ def change_label(
         label gives.
 
     Raises:
-        ValueError: at the first state, when the labels do not match or the chain skips t.
+        TypeError: at the first state, when a label is no tensor. ValueError: then, when the labels
+            do not match or the chain skips t.
 
     Example:
         >>> chain = change_label(model, schedule, label, label.flip(0), 500, few, seed=0)
@@ -337,8 +338,8 @@ def change_label(
     """
     check_step(schedule, t)
     check_fits(model, schedule)
-    for label in (first, second):
-        check_kind(label, Tensor, "label", "a tensor (B,) of whole numbers")
+    for name, label in (("first", first), ("second", second)):
+        check_kind(label, Tensor, name, "a tensor (B,) of whole numbers")
     if first.shape != second.shape:
         raise ValueError(f"{len(first)} labels before t and {len(second)} after it: give as many")
     numbers = range(len(first)) if indices is None else indices

@@ -1,6 +1,6 @@
 """Algorithm 2 and its relatives: from noise to pictures."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, count, repeat
 from typing import Literal, NamedTuple, get_args
@@ -371,9 +371,9 @@ def sample(
 
     Raises:
         ValueError: at the first state asked for, when `steps` is not in 1..T, a label is given to
-            a network that takes none, or it is not clear where to begin; later when a hook gives
-            something that is not shaped like x_t.
-        TypeError: `options` or `schedule` is of another kind.
+            a network that takes none, guidance without a label, or it is not clear where to begin;
+            later when a hook gives something that is not shaped like x_t.
+        TypeError: `model`, `options` or `schedule` is of another kind.
 
     Example:
         >>> [state.t for state in sample(model, schedule, eps, few, label=label)]
@@ -382,11 +382,18 @@ def sample(
     check_kind(options, SamplingOptions, "options", "SamplingOptions")
     if eta is not None:
         options = replace(options, method="ddim", eta=eta)
+    if not callable(model):
+        raise TypeError(f"model must be a network, called model(x_t, t, label), not {said(model)}")
     check_fits(model, schedule)
     start, schedule = beginning(schedule, x_T, t_start, x_t)
-    check_start(model, start)
+    check_start(model, start, "x_T" if x_t is None else "x_t")
     if label is not None:
         check_labels(label, len(start), classes_of(model))
+    elif options.guidance not in (0, 1):
+        raise ValueError(
+            f"guidance={options.guidance:g} stretches what a label changes, and there is no label: "
+            "give one, or leave guidance at 1"
+        )
     T, steps = schedule.T, options.steps_of(schedule.T)
     short, spread = respaced(schedule.to(start.device), steps)  # first say which steps
     times = spread.tolist()
@@ -427,23 +434,23 @@ def beginning(
     return x_t, up_to(schedule, t_start)
 
 
-def check_start(model: NoisePredictor, x: Tensor) -> None:
+def check_start(model: NoisePredictor, x: Tensor, name: str) -> None:
     """Refuses images that a chain of this network cannot begin with.
 
     Raises:
         TypeError: it is no tensor. ValueError: the shape, dtype, device or a value is another.
     """
-    check_kind(x, Tensor, "x_T", "a tensor (B, 1, 32, 32)")
+    check_kind(x, Tensor, name, "a tensor (B, 1, 32, 32)")
     if isinstance(model, NoisePredictor):
-        model.check_shape(x, "x_T")
+        model.check_shape(x, name)
     if not x.is_floating_point():
-        raise ValueError(f"x_T must be floats, noise from N(0, I), not {said(x)}")
+        raise ValueError(f"{name} must be floats, noise from N(0, I), not {said(x)}")
     if not len(x):
-        raise ValueError(f"x_T must be images (B, 1, 32, 32), not {tuple(x.shape)}")
+        raise ValueError(f"{name} must be images (B, 1, 32, 32), not {tuple(x.shape)}")
     if isinstance(model, NoisePredictor):
-        model.check_weights(x, "x_T")
+        model.check_weights(x, name)
     if not bool(x.isfinite().all()):
-        raise ValueError("x_T must be finite: it has NaN, or infinity")
+        raise ValueError(f"{name} must be finite: it has NaN, or infinity")
 
 
 def draw(
@@ -583,6 +590,7 @@ def last(states: Iterator[ChainState]) -> Tensor:
         >>> last(sample(model, schedule, eps, few)).shape
         torch.Size([2, 1, 32, 32])
     """
+    check_kind(states, Iterable, "states", "those of a sampler, ChainState each")
     state = None
     for state in states:  # noqa: B007 - the last one is wanted
         pass

@@ -80,7 +80,8 @@ class Question:
         # no symbol, such as x_0, q(x) or v
         if why != reply and re.match(r"(?:a|[a-z]{2,})\b(?![_(])", why):
             why = why[0].upper() + why[1:]
-        return f"{LETTERS[int(self.answer)]}) {option}\n{why}"
+        stop = "" if option.endswith((".", "?", "!")) else "."
+        return f"{LETTERS[int(self.answer)]}) {option}{stop}\n{why}"
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         off = f"  (±{HOLD}{number(self.tolerance)})" if self.kind == "number" else ""

@@ -39,8 +39,8 @@ def number(value: float) -> str:
 
 
 def roughly(value: float) -> str:
-    """The same with two significant digits, for how far something is off."""
-    return number(float(f"{value:.1e}"))
+    """The same with two significant digits, for how far something is off; whole numbers exactly."""
+    return number(value if float(value).is_integer() else float(f"{value:.1e}"))
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from ddpm_tutor.science.likelihood_unet import LikelihoodUNet
 from ddpm_tutor.science.noise_predictor import NoisePredictor
 from ddpm_tutor.science.schedule import Schedule, linear_schedule
 from ddpm_tutor.science.unet import UNet
+from ddpm_tutor.storage.run_folders import WEIGHTS
 
 NETWORKS: dict[str, type[NoisePredictor]] = {
     "unet": UNet,
@@ -27,13 +28,13 @@ NETWORKS: dict[str, type[NoisePredictor]] = {
     "likelihood": LikelihoodUNet,
 }
 NUM_CLASSES = 10  # of the digits
-WEIGHTS = "weights.safetensors"  # in the folder of a run
 FORMAT = "ddpm-tutor weights 1"
 # a stranger's file may say anything: what is beyond these is not believed
 MAX_STEPS = 100_000  # T of a schedule
 MAX_WIDTH = 512
 MAX_HEADER_BYTES = 10_000_000  # bytes of a safetensors file that say what is in it
 MAX_REASON_LENGTH = 100  # characters quoted from an error, which may quote the file
+TORCH_SAVE = (b"PK", b"\x80\x02")  # how its files begin: a zip, and before 1.6 a pickle
 
 
 @dataclass
@@ -198,7 +199,9 @@ def load_checkpoint(
     except Exception as error:  # whatever a stranger's file holds, the answer is the same
         if isinstance(error, PermissionError):
             raise
-        reason = first_line(error)[:MAX_REASON_LENGTH]
+        with path.open("rb") as file:
+            is_torch = file.read(2) in TORCH_SAVE
+        reason = "written by torch.save" if is_torch else first_line(error)[:MAX_REASON_LENGTH]
         raise TutorError(
             f"{path} is not a checkpoint of ddpm-tutor ({reason}).\n"
             f"Name a {WEIGHTS} written by: ddpm-tutor train"
@@ -219,7 +222,7 @@ def _read(path: Path) -> Checkpoint:
     with open(path, "rb") as opened:
         header = int.from_bytes(opened.read(8), "little")
     if header > MAX_HEADER_BYTES:
-        raise ValueError(f"header of {header:,} bytes")
+        raise ValueError("no file of safetensors")
     with safe_open(path, framework="pt") as file:
         metadata = file.metadata() or {}
         if metadata.get("format") != FORMAT:

@@ -28,6 +28,7 @@ from ddpm_tutor.storage.mnist_files import (
     read_training_files,
 )
 
+OFFLINE = "offline digits"  # stands in the source of those that come with the package
 MNIST_SOURCE = "MNIST"  # how the source of MNIST's digits begins; others say that they are not
 VALIDATION_DIVISOR = 12  # one image in 12 is held out: 5,000 of MNIST's 60,000
 LONG_SECONDS = 2.0  # a search on the network that fails after a longer wait is not repeated ...
@@ -267,10 +268,10 @@ def load_offline_digits(reason: str = "") -> Digits:
     file = bundled("assets") / "offline_digits.npz"
     with np.load(file) as arrays:
         images, labels = torch.from_numpy(arrays["images"]), torch.from_numpy(arrays["labels"])
-    source = f"{len(images):,} offline digits, drawn by this package's own model"
+    source = f"{len(images):,} {OFFLINE}, drawn by our model"  # with what follows, one line
     if not reason:
         return split(images, labels, source, source)
-    told, why = f"no MNIST: {command('info')} says more", f"no MNIST: {reason}"
+    told, why = f"no MNIST: {command('info')}", f"no MNIST: {reason}"
     return split(images, labels, f"{source} ({told})", f"{source} ({why})")
 
 

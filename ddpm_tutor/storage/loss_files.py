@@ -47,6 +47,8 @@ def read_losses(path: Path) -> Losses:
     """
     if path.is_dir():
         path = path / "log.jsonl"
+        if path.is_file() and not path.stat().st_size:
+            raise TutorError(f"{path} is empty: no epoch of this run is finished yet.")
     text = text_of(path)
     for reader in (of_json, of_json_lines, of_table, of_prose):
         found = reader(text)
@@ -152,6 +154,7 @@ def of_json_lines(text: str) -> Losses | None:
 
 def of_records(records: Sequence[dict[str, Any]], how: str) -> Losses | None:
     """Losses in records that name them."""
+    records = [flat(record) for record in records]
     names = list(dict.fromkeys(name for record in records[:1000] for name in record))
     columns: dict[str, Points] = {name: [] for name in names}
     for row, record in enumerate(records):
@@ -162,6 +165,12 @@ def of_records(records: Sequence[dict[str, Any]], how: str) -> Losses | None:
     return of_columns({name: cells for name, cells in columns.items() if cells}, how)
 
 
+def flat(record: dict[str, Any]) -> dict[str, Any]:
+    """A record with what its own records hold beside them: {"metrics": {"loss": 1}}."""
+    inner = [value for value in record.values() if isinstance(value, dict) and "mean" not in value]
+    return {**{k: v for each in inner for k, v in each.items()}, **record}
+
+
 # --- tables
 
 
@@ -170,7 +179,9 @@ def of_table(text: str) -> Losses | None:
     lines = [line for line in lines_of(text) if not line.startswith("#")]
     if not lines:
         return None
-    delimiter = next((d for d in (",", ";", "\t") if d in lines[0]), None)
+    delimiter = next((d for d in ("\t", ";", ",") if d in lines[0]), None)
+    if delimiter in ("\t", ";"):
+        lines = [re.sub(r"(\d),(\d)", r"\1.\2", line) for line in lines]  # 0,5 is 0.5 in Europe
     rows = list(csv.reader(lines, delimiter=delimiter)) if delimiter else [x.split() for x in lines]
     first = [cell.strip() for cell in rows[0]]
     if all(as_number(cell) is not None for cell in first if cell):
@@ -182,6 +193,8 @@ def of_table(text: str) -> Losses | None:
             return None
         how = "a column of numbers" if len(first) == 1 else f"{len(first)} columns without names"
         return of_numbers([row for row in whole if len(row) == len(first)], how)
+    if delimiter is None and any(as_number(cell) is not None for cell in first):
+        return None  # words with numbers between them are no names of columns
     columns: dict[str, Points] = {}
     for place, name in enumerate(first):
         cells = [
@@ -256,21 +269,36 @@ def is_rising(values: list[float]) -> bool:
 
 
 def of_prose(text: str) -> Losses | None:
-    """Losses in lines such as "step 100: loss 0.0321, val loss 0.04"."""
-    train: Points = []
-    held_out: Points = []
-    unit = "line"
+    """Losses in lines such as "step 100: loss 0.0321, val loss 0.04", or as `train` prints them."""
+    train: list[tuple[dict[str, float], float]] = []  # what each line counts, and a loss
+    held_out: list[tuple[dict[str, float], float]] = []
     for number, line in enumerate(lines_of(text), 1):
         low = line.lower()
-        counted = re.search(rf"\b({'|'.join(STEPS + EPOCHS)})\b[\s:=#\[(]*(\d+)", low)
-        where = float(counted[2]) if counted else float(number)
+        counts = {"line": float(number)}
+        for unit, names in (("step", STEPS), ("epoch", EPOCHS)):
+            if counted := re.search(rf"\b(?:{'|'.join(names)})\b[\s:=#\[(]*(\d+)", low):
+                counts[unit] = float(counted[1])
         found = list(re.finditer(rf"(\w{{0,40}})[ _/-]?loss\w*[\s:=]*{NUMBER}", low))
-        if counted and found:
-            unit = "epoch" if counted[1] in EPOCHS else "step"
+        if len(counts) > 1 and not found and "train" in low:
+            found = list(re.finditer(rf"\b(train|{'|'.join(HELD_OUT)})[\s:=]+{NUMBER}", low))
         for match in found:
             points = held_out if match[1].strip("_") in HELD_OUT else train
-            points.append((where, float(match[2])))
-    return Losses(train, held_out, unit, "lines of text") if train or held_out else None
+            points.append((counts, float(match[2])))
+    if not train and not held_out:
+        return None
+    # steps that begin again in each epoch, and epochs of many lines, count no losses
+    unit = next(unit for unit in ("step", "epoch", "line") if counts_all(unit, train, held_out))
+    mine, other = ([(counts[unit], loss) for counts, loss in each] for each in (train, held_out))
+    return Losses(mine, other, unit, "lines of text")
+
+
+def counts_all(unit: str, *lists: list[tuple[dict[str, float], float]]) -> bool:
+    """Whether all lines count this, and it rises from each loss to the next."""
+    return all(
+        all(unit in counts for counts, _ in points)
+        and (unit == "line" or is_rising([counts[unit] for counts, _ in points]))
+        for points in lists
+    )
 
 
 def lines_of(text: str) -> Iterator[str]:

@@ -4,7 +4,7 @@ run/state.pt              all that is needed to go on
 run/weights.safetensors   the averaged weights, as of the last save
 run/log.jsonl             one line an epoch
 run/film_strip.npz        what it drew as it learned (written by the caller)
-run/config.json           the settings
+run/config.json           the settings, and which digits it was trained on
 
 The state is written first and the others follow from it: whatever a kill keeps from being written
 is written when the run goes on.
@@ -43,37 +43,32 @@ from ddpm_tutor.science.training import (
 from ddpm_tutor.science.validation_loss import Estimate, validation_loss
 from ddpm_tutor.storage.checkpoints import (
     NUM_CLASSES,
-    WEIGHTS,
     build_network,
     load_checkpoint,
     network_name,
     save_checkpoint,
 )
 from ddpm_tutor.storage.digits import Digits
+from ddpm_tutor.storage.run_folders import (
+    LOG,
+    STATE,
+    WEIGHTS,
+    FolderTaken,
+    RunExists,
+    check_run_folder,
+)
 
 EARLIER_NAMES = {"one-cycle": "cosine", "middle": "logit-normal"}  # of settings
 SHIPPED = "shipped"  # the name of the weights that come with the package
 BOUND_IMAGES = 100  # whose bound is estimated after an epoch: some 10 seconds of one core
 FILES = (
-    WEIGHTS, "state.pt", "log.jsonl", "config.json",
+    WEIGHTS, STATE, LOG, "config.json",
     "film_strip.npz", "film_strip.png", "film_strip.gif", "loss.png",
 )  # fmt: skip
 
 
-class RunExists(TutorError):
-    """A run would be started where there is one."""
-
-
-class FolderTaken(TutorError):
-    """The folder of a run cannot be used for another."""
-
-
 class FolderBusy(TutorError):
     """Another process is training there."""
-
-
-class NothingToResume(TutorError):
-    """There is no run in the folder."""
 
 
 class RunDamaged(TutorError):
@@ -157,7 +152,8 @@ def machine(device: torch.device) -> str:
         return torch.cuda.get_device_name(device)
     if device.type != "cpu":
         return f"{platform.machine()}, {device.type}"
-    return f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    return f"{platform.machine()} CPU, {threads} thread{'s' if threads > 1 else ''}"
 
 
 class Run:
@@ -179,6 +175,7 @@ class Run:
         self.history: list[EpochReport] = []
         self.images: int | None = None  # in the training set; a resumed run must have as many
         self.fingerprint: str | None = None  # of them; runs of earlier versions kept none
+        self.source: str | None = None  # what they are, in words
         self.losses: list[float] = []  # of the steps of this epoch
         self.seconds = 0.0  # spent on them
         self.saved_step = 0  # what the files in the folder hold
@@ -192,11 +189,10 @@ class Run:
         Raises:
             TutorError: there is a run in `folder`, or the settings cannot be.
         """
+        check_run_folder(folder, resume=False)
         run = cls(folder, settings, device)
         if run.state_file.exists() and has_steps(run.state_file):
             raise RunExists(f"{folder} already holds a run.")
-        if run.weights_file.exists() and not run.state_file.exists():
-            raise FolderTaken(f"{folder} already holds {WEIGHTS}.")
         if settings.start_from:
             run.begin_with(None if settings.start_from == SHIPPED else Path(settings.start_from))
         return run
@@ -230,9 +226,8 @@ class Run:
         Raises:
             TutorError: there is no run in `folder`, it is damaged, or has other settings.
         """
+        check_run_folder(folder, resume=True)
         run = cls(folder, settings, device)
-        if not run.state_file.is_file():
-            raise NothingToResume(f"No run to resume in {folder}.")
         try:
             saved = read_state(run.state_file)
             difference = different_settings(saved["settings"], settings.to_json())
@@ -243,6 +238,7 @@ class Run:
                 run.state.step = run.saved_step = saved["step"]
                 run.images = saved.get("images")
                 run.fingerprint = saved.get("fingerprint")
+                run.source = saved.get("source")
                 run.earlier = saved.get("earlier")
                 run.losses, run.seconds = saved.get("losses", []), saved.get("seconds", 0.0)
                 run.history = [read_epoch(line) for line in saved["log"]]
@@ -278,6 +274,7 @@ class Run:
                 f"The labels go from {low} to {high}; the network knows 0 to {NUM_CLASSES - 1}."
             )
         self.images, self.fingerprint = count, digits.fingerprint
+        self.source = digits.source
 
     def is_done(self, images: int) -> bool:
         """Whether nothing is left to do in a run on so many training images."""
@@ -312,7 +309,7 @@ class Run:
 
     @property
     def state_file(self) -> Path:
-        return self.folder / "state.pt"
+        return self.folder / STATE
 
     def state_on_disk(self) -> tuple[int, int] | None:
         """What tells one save of the state from the next; None where there is none."""
@@ -331,7 +328,7 @@ class Run:
 
     @property
     def log_file(self) -> Path:
-        return self.folder / "log.jsonl"
+        return self.folder / LOG
 
     @property
     def log(self) -> list[str]:
@@ -349,6 +346,7 @@ class Run:
             "step": self.state.step,
             "images": self.images,
             "fingerprint": self.fingerprint,
+            "source": self.source,
             "earlier": self.earlier,
             "losses": self.losses,
             "seconds": self.seconds,
@@ -366,8 +364,9 @@ class Run:
         if self.earlier:
             training["earlier"] = self.earlier
         save_checkpoint(self.weights_file, self.state.ema, training)
+        config = training["settings"] | ({"digits": self.source} if self.source else {})
         with replacing(self.folder / "config.json") as temporary:
-            temporary.write_text(settings + "\n")
+            temporary.write_text(json.dumps(config, indent=2) + "\n")
         with replacing(self.log_file) as temporary:
             temporary.write_text("".join(line + "\n" for line in log))
 
