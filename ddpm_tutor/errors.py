@@ -99,7 +99,10 @@ def is_device_error(error: BaseException) -> bool:
 def first_line(error: BaseException) -> str:
     """The first line of what an error says, or its kind where it says nothing."""
     lines = str(error).strip().splitlines() or [""]
-    return lines[0][:MAX_QUOTED] or type(error).__name__
+    quoted = lines[0][:MAX_QUOTED]
+    if quoted != lines[0] and " " in quoted:
+        quoted = f"{quoted.rsplit(maxsplit=1)[0]} ..."
+    return quoted or type(error).__name__
 
 
 def first_sentence(error: BaseException) -> str:

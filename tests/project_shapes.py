@@ -752,7 +752,199 @@ class ConditionalDiffusion:
 
 # mistakes to be planted: the shape, what is replaced by what, and as what it is to be found: the
 # piece and the known mistake's name, or, for those without one, words that are said
+# DDIM over a subsequence, with η, by a network that predicts x_0; a dict of settings, index -1 is ᾱ = 1
+SHAPES["strided"] = """
+import torch
+
+config = {"timesteps": 100, "sampling": {"steps": 10, "eta": 0.5}}
+
+class Runner:
+    def __init__(self, config):
+        self.config = config
+        self.num_timesteps = config["timesteps"]
+        self.betas = torch.linspace(1e-4, 0.15, self.num_timesteps)
+
+    def compute_alpha(self, t):
+        beta = torch.cat([torch.zeros(1), self.betas])
+        return (1 - beta).cumprod(0).index_select(0, t + 1).view(-1, 1, 1, 1)
+
+    def add_noise(self, x0, t, e):
+        a = self.compute_alpha(t)
+        return x0 * a.sqrt() + e * (1.0 - a).sqrt()
+
+    def loss(self, model, x0):
+        n = x0.size(0)
+        t = torch.randint(0, self.num_timesteps, (n // 2 + 1,))
+        t = torch.cat([t, self.num_timesteps - t - 1])[:n]
+        e = torch.randn_like(x0)
+        return (x0 - model(self.add_noise(x0, t, e), t.float())).square().sum(dim=(1, 2, 3)).mean()
+
+    @torch.no_grad()
+    def generalized_steps(self, x, seq, model, eta=0.0):
+        seq_next = [-1] + list(seq[:-1])
+        for i, j in zip(reversed(seq), reversed(seq_next)):
+            t = torch.full((len(x),), i)
+            at = self.compute_alpha(t)
+            at_next = self.compute_alpha(torch.full((len(x),), j))
+            x0_t = model(x, t.float())
+            et = (x - at.sqrt() * x0_t) / (1 - at).sqrt()
+            c1 = eta * ((1 - at / at_next) * (1 - at_next) / (1 - at)).sqrt()
+            c2 = ((1 - at_next) - c1 ** 2).sqrt()
+            x = at_next.sqrt() * x0_t + c1 * torch.randn_like(x) + c2 * et
+        return x.clamp(-1, 1)
+
+    def sample_image(self, model, n=16):
+        x = torch.randn(n, 1, 8, 8)
+        seq = range(0, self.num_timesteps, self.num_timesteps // self.config["sampling"]["steps"])
+        return self.generalized_steps(x, seq, model, eta=self.config["sampling"]["eta"])
+"""
+
+# a variance that is learned, between log of both of the paper's; a cosine schedule; one step of DDIM
+SHAPES["learned_variance"] = """
+import math
+import numpy as np
+import torch as th
+
+def betas_for_alpha_bar(n, alpha_bar, max_beta=0.999):
+    return np.array([min(1 - alpha_bar((i + 1) / n) / alpha_bar(i / n), max_beta) for i in range(n)])
+
+def extract(arr, t, shape):
+    return th.from_numpy(arr)[t].float().view(-1, *[1] * (len(shape) - 1)).expand(shape)
+
+class LearnedVarianceDiffusion:
+    def __init__(self, steps=30):
+        self.betas = betas = betas_for_alpha_bar(steps, lambda t: math.cos((t + 0.008) / 1.008 * math.pi / 2) ** 2)
+        alphas = 1.0 - betas
+        self.alphas_cumprod = np.cumprod(alphas)
+        self.alphas_cumprod_prev = prev = np.append(1.0, self.alphas_cumprod[:-1])
+        variance = betas * (1.0 - prev) / (1.0 - self.alphas_cumprod)
+        self.log_variance_clipped = np.log(np.append(variance[1], variance[1:]))
+        self.posterior_mean_coef1 = betas * np.sqrt(prev) / (1.0 - self.alphas_cumprod)
+        self.posterior_mean_coef2 = (1.0 - prev) * np.sqrt(alphas) / (1.0 - self.alphas_cumprod)
+
+    def q_sample(self, x_start, t, noise):
+        a = extract(self.alphas_cumprod, t, x_start.shape)
+        return a.sqrt() * x_start + (1 - a).sqrt() * noise
+
+    def predict_xstart_from_eps(self, x_t, t, eps):
+        a = extract(self.alphas_cumprod, t, x_t.shape)
+        return (1 / a).sqrt() * x_t - (1 / a - 1).sqrt() * eps
+
+    def p_mean_variance(self, model, x, t):
+        out, values = th.split(model(x, t), x.shape[1], dim=1)
+        min_log = extract(self.log_variance_clipped, t, x.shape)
+        max_log = extract(np.log(self.betas), t, x.shape)
+        frac = (values + 1) / 2
+        log_variance = frac * max_log + (1 - frac) * min_log
+        x_start = self.predict_xstart_from_eps(x, t, out).clamp(-1, 1)
+        mean = extract(self.posterior_mean_coef1, t, x.shape) * x_start + extract(self.posterior_mean_coef2, t, x.shape) * x
+        return mean, log_variance, x_start
+
+    def p_sample(self, model, x, t):
+        mean, log_variance, _ = self.p_mean_variance(model, x, t)
+        nonzero = (t != 0).float().view(-1, 1, 1, 1)
+        return mean + nonzero * th.exp(0.5 * log_variance) * th.randn_like(x)
+
+    def p_sample_loop(self, model, shape):
+        img = th.randn(*shape)
+        for i in list(range(len(self.betas)))[::-1]:
+            img = self.p_sample(model, img, th.tensor([i] * shape[0]))
+        return img
+
+    def ddim_sample(self, model, x, t, eta=0.0):
+        _, _, x_start = self.p_mean_variance(model, x, t)
+        a, prev = (extract(v, t, x.shape) for v in (self.alphas_cumprod, self.alphas_cumprod_prev))
+        eps = (x - a.sqrt() * x_start) / (1 - a).sqrt()
+        sigma = eta * th.sqrt((1 - prev) / (1 - a)) * th.sqrt(1 - a / prev)
+        return x_start * prev.sqrt() + th.sqrt(1 - prev - sigma ** 2) * eps + sigma * th.randn_like(x)
+
+    def training_losses(self, model, x_start, t, noise):
+        x_t = self.q_sample(x_start, t, noise)
+        eps, values = th.split(model(x_t, t), x_start.shape[1], dim=1)
+        frozen = th.cat([eps.detach(), values], dim=1)
+        mean, log_variance, _ = self.p_mean_variance(lambda *_: frozen, x_t, t)
+        vb = (log_variance + (x_start - mean) ** 2 / log_variance.exp()).mean()
+        return ((noise - eps) ** 2).mean() + 0.001 * vb
+"""
+
+# a module of arrays of T + 1 entries, the first written over; t_prev is an argument; told t / T
+SHAPES["overwritten"] = """
+import torch
+
+timesteps = 60
+b_t = (0.1 - 1e-4) * torch.linspace(0, 1, timesteps + 1) + 1e-4
+a_t = 1 - b_t
+ab_t = torch.cumsum(a_t.log(), dim=0).exp()
+ab_t[0] = 1
+nn_model = torch.nn.Conv2d(3, 3, 3)
+
+def perturb_input(x, t, noise):
+    return ab_t.sqrt()[t, None, None, None] * x + (1 - ab_t[t, None, None, None]).sqrt() * noise
+
+def denoise_add_noise(x, t, pred_noise, z=None):
+    z = torch.randn_like(x) if z is None else z
+    mean = (x - pred_noise * ((1 - a_t[t]) / (1 - ab_t[t]).sqrt())) / a_t[t].sqrt()
+    return mean + b_t.sqrt()[t] * z
+
+def denoise_ddim(x, t, t_prev, pred_noise):
+    ab = ab_t[t]
+    ab_prev = ab_t[t_prev]
+    x0_pred = ab_prev.sqrt() / ab.sqrt() * (x - (1 - ab).sqrt() * pred_noise)
+    dir_xt = (1 - ab_prev).sqrt() * pred_noise
+    return x0_pred + dir_xt
+
+@torch.no_grad()
+def sample_ddim(n_sample, n=12):
+    samples = torch.randn(n_sample, 3, 8, 8)
+    step_size = timesteps // n
+    for i in range(timesteps, 0, -step_size):
+        t = torch.tensor([i / timesteps])[:, None, None, None]
+        eps = nn_model(samples, t)
+        samples = denoise_ddim(samples, i, i - step_size, eps)
+    return samples
+"""
+
+
 PLANTED = [
+    # steps left out, η, and a variance that is learned
+    (
+        "strided",
+        "((1 - at_next) - c1 ** 2).sqrt()",
+        "(1 - at_next).sqrt()",
+        "sampler",
+        "ddim_sigma_kept",
+    ),
+    (
+        "strided",
+        "(len(x),), j))",
+        "(len(x),), j % self.num_timesteps))",
+        "sampler",
+        "ddim_nan_at_end",
+    ),
+    ("strided", "c1 = eta * (", "c1 = (", "sampler", "η = 1 where η = 0.5 was asked for"),
+    (
+        "learned_variance",
+        "frac * max_log + (1 - frac) * min_log",
+        "frac * min_log + (1 - frac) * max_log",
+        "step",
+        "learned_swapped",
+    ),
+    ("learned_variance", "((noise - eps)", "((x_start - eps)", "loss", "target_x_0"),
+    ("overwritten", "ab_prev = ab_t[t_prev]", "ab_prev = a_t[t_prev]", "step", "ddim_alpha"),
+    (
+        "overwritten",
+        "(1 - ab_prev).sqrt() * pred",
+        "(1 - ab_prev) * pred",
+        "step",
+        "ddim_root_of_eps",
+    ),
+    (
+        "dict_of_schedules",
+        "guide_w) * eps1 - guide_w * eps2",
+        "guide_w) * eps1 + guide_w * eps2",
+        "guidance",
+        "The two answers are added",
+    ),
     # what the network is told, and what it is compared with
     (
         "own_network",

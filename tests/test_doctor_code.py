@@ -1,7 +1,8 @@
 """`doctor my_code.py`: other people's projects, tried piece by piece in their own conventions."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -12,13 +13,17 @@ from typer.testing import CliRunner, Result
 from ddpm_tutor.cli import doctor_code
 from ddpm_tutor.cli.app import app
 from ddpm_tutor.errors import TutorError
-from ddpm_tutor.grading import project_calls
+from ddpm_tutor.grading import project_calls, project_sandbox
 from ddpm_tutor.grading.project import examine
-from ddpm_tutor.grading.project_files import read_project, time_limit
+from ddpm_tutor.grading.project_ddim import judge_strides
+from ddpm_tutor.grading.project_files import Source, read_project, time_limit
+from ddpm_tutor.grading.project_match import OF_LEARNED, Transition, learned_sigmas, matched
 from ddpm_tutor.grading.project_sandbox import SO_FAR, examined_in
 from ddpm_tutor.grading.project_schedule import ARRAYS, canonical, schedule_of
 from ddpm_tutor.grading.project_verdict import Examined, Finding
 from ddpm_tutor.grading.sandbox import READY, VERDICT
+from ddpm_tutor.science.diffusion import Variance, ddim_step, p_step
+from ddpm_tutor.science.schedule import linear_schedule, respaced
 
 PIECES = {  # what is to be found in each shape, besides its schedule
     "buffers": "q_sample loss predict_x_0 posterior step sampler sampler time_encoding gather",
@@ -33,6 +38,9 @@ PIECES = {  # what is to be found in each shape, besides its schedule
     "numpy_only": "q_sample step sampler",
     "own_network": "q_sample loss step sampler",
     "guided": "q_sample loss sampler guidance",
+    "strided": "q_sample loss sampler sampler",
+    "learned_variance": "q_sample loss predict_x_0 step step sampler gather",
+    "overwritten": "q_sample step step sampler",
 }
 
 pytestmark = pytest.mark.filterwarnings("ignore::Warning:project_under_trial")  # of people's code
@@ -134,6 +142,121 @@ def test_what_stopped_a_trial_is_said(folder: Path, name: str, says: str) -> Non
     assert examined_in(folder, 0).stopped.removesuffix(" itself.") == says
 
 
+# --- steps that are left out
+
+
+def strides(step: Callable[..., torch.Tensor], *, to: Sequence[int]) -> list[Transition]:
+    """What a function makes of pictures of noise, from each of some t to the next."""
+    x_t, eps, z = torch.randn(3, 4, 1, 8, 8, generator=torch.Generator().manual_seed(1)).double()
+    taken = []
+    for t, t_prev in pairwise(to):
+        ends = torch.full((4,), t), torch.full((4,), t_prev)
+        taken.append(Transition(t, x_t, eps, z, step(x_t, *ends, eps, z), t_prev))
+    return taken
+
+
+@pytest.mark.parametrize("eta", [0.0, 0.3, 1.0])
+def test_our_own_ddim_is_right_and_its_eta_is_read_off(eta: float) -> None:
+    schedule = linear_schedule()
+    steps = strides(
+        lambda x_t, t, t_prev, eps, z: ddim_step(schedule, x_t, t, t_prev, eps, eta, z),
+        to=(900, 700, 400, 50, 0),
+    )
+    said = judge_strides(schedule, steps, "noise", eta, 0)
+    assert said is not None and said.is_right and said.eta == pytest.approx(eta, abs=1e-6)
+    other = judge_strides(schedule, steps, "noise", 0.6, 0)
+    assert other is not None and other.mistake == "ddim_other_eta"
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        (
+            "ddim_sigma_kept",
+            lambda x_0, eps, z, a, b, s: b**0.5 * x_0 + (1 - b) ** 0.5 * eps + s * z,
+        ),
+        (
+            "ddim_direction_at_t",
+            lambda x_0, eps, z, a, b, s: b**0.5 * x_0 + (1 - a - s**2) ** 0.5 * eps + s * z,
+        ),
+        (
+            "ddim_variance",
+            lambda x_0, eps, z, a, b, s: b**0.5 * x_0 + (1 - b - s**2) ** 0.5 * eps + s**2 * z,
+        ),
+        ("ddim_no_direction", lambda x_0, eps, z, a, b, s: b**0.5 * x_0 + s * z),
+        (
+            "x_0_not_rescaled",
+            lambda x_0, eps, z, a, b, s: (a * b) ** 0.5 * x_0 + (1 - b) ** 0.5 * eps,
+        ),
+    ],
+)
+def test_a_wrong_step_of_ddim_is_named(name: str, wrong: Callable[..., torch.Tensor]) -> None:
+    schedule = linear_schedule()
+
+    def step(
+        x_t: torch.Tensor, t: torch.Tensor, t_prev: torch.Tensor, eps: torch.Tensor, z: torch.Tensor
+    ) -> torch.Tensor:
+        a, b = schedule.alpha_bar[t[0]], schedule.alpha_bar[t_prev[0]]
+        s = 0.4 * ((1 - b) / (1 - a) * (1 - a / b)).sqrt()
+        return wrong((x_t - (1 - a).sqrt() * eps) / a.sqrt(), eps, z, a, b, s)
+
+    said = judge_strides(schedule, strides(step, to=(900, 700, 400, 50)), "noise", None, 0)
+    assert said is not None and said.mistake == name
+
+
+@pytest.mark.parametrize(
+    ("to", "mistake", "note"),
+    [(1, "", "leaves noise of 0.01, unseen"), (1000, "ddim_wraps", ""), (300, "ddim_last", "")],
+)
+def test_where_the_last_step_goes_is_told(to: int, mistake: str, note: str) -> None:
+    schedule = linear_schedule()
+
+    def step(
+        x_t: torch.Tensor, t: torch.Tensor, t_prev: torch.Tensor, eps: torch.Tensor, z: torch.Tensor
+    ) -> torch.Tensor:
+        a, b = schedule.alpha_bar[t[0]], schedule.alpha_bar[t_prev[0] or to]
+        return b.sqrt() * (x_t - (1 - a).sqrt() * eps) / a.sqrt() + (1 - b).sqrt() * eps
+
+    said = judge_strides(schedule, strides(step, to=(900, 700, 400, 50, 0)), "noise", 0.0, 0)
+    assert said is not None and said.mistake == mistake and note in said.note
+
+
+@pytest.mark.parametrize("name", ["learned", *OF_LEARNED])
+def test_a_variance_that_is_learned_is_known(name: str) -> None:
+    schedule = linear_schedule()
+    x_t, eps, z = torch.randn(3, 4, 1, 8, 8, generator=torch.Generator().manual_seed(2)).double()
+    values = 2 * torch.rand(x_t.shape, generator=torch.Generator().manual_seed(3)).double() - 1
+    steps = []
+    for t in (1000, 700, 400, 50, 1):
+        mean = p_step(schedule, x_t, torch.full((4,), t), eps, torch.zeros_like(z))
+        sigma = learned_sigmas(schedule, t, 1, values)[name]
+        steps.append(Transition(t, x_t, eps, z, mean + sigma * z, values=values))
+    found = matched(schedule, steps, "noise", 0, 1)
+    assert found is not None and (found.mean, found.noise) == ((0, ""), name)
+
+
+@pytest.mark.parametrize(
+    ("variance", "sigma", "eta"), [("beta", 1, None), ("beta_tilde", 1, 1.0), ("beta", 0, "")]
+)
+def test_algorithm_2_with_steps_left_out_is_known_by_its_sigma(
+    variance: Variance, sigma: int, eta: float | None
+) -> None:
+    schedule = linear_schedule(400)
+    short, at = respaced(schedule, 4)
+    count = iter((4, 3, 2, 1))
+
+    def step(x_t: torch.Tensor, t: object, t_prev: object, *noises: torch.Tensor) -> torch.Tensor:
+        eps, z = noises
+        return p_step(short, x_t, torch.full((4,), next(count)), eps, sigma * z, variance)
+
+    said = judge_strides(schedule, strides(step, to=at.flip(0).tolist()), "noise", None, 0)
+    assert said is not None
+    if sigma:
+        assert said.is_right and said.eta == (None if eta is None else pytest.approx(eta))
+    else:
+        assert (said.number, said.mistake) == (8, "no_noise")
+
+
 # --- conventions that are not wrong
 
 
@@ -171,7 +294,7 @@ def test_what_stopped_a_trial_is_said(folder: Path, name: str, says: str) -> Non
             "        x_0 = (x_t - (1 - bar).sqrt() * eps) / bar.sqrt()\n"
             "        return before.sqrt() * x_0 + (1 - before).sqrt() * eps",
             "step",
-            "DDIM's step",
+            "DDIM with η = 0",
         ),
     ],
 )
@@ -283,6 +406,67 @@ def test_what_cannot_be_called_is_not_called_wrong() -> None:
     assert examined(OWN_NAMES, q_sample="nothing").failed == [
         "There is no nothing in my_code.py that could be q_sample."
     ]
+
+
+# --- what is said, and the exit code
+
+
+SHARED = """
+import torch
+
+class Sampler:
+    def __init__(self, diffusion):
+        self.d = diffusion
+
+    def sample(self, model, n):
+        x = torch.randn(n, 1, 8, 8)
+        for t in reversed(range(40)):
+            x = self.d.p_sample(model, x, t)
+        return x
+
+class Diffusion:
+    def __init__(self):
+        self.betas = torch.linspace(1e-4, 0.2, 40)
+        self.alphas_bar = (1 - self.betas).cumprod(0)
+
+    def p_sample(self, model, x, t):
+        eps = model(x, torch.full((len(x),), t))
+        b = self.betas[t]
+        mean = (x - b / (1 - self.alphas_bar[t]).sqrt() * eps) / (1 - b).sqrt()
+        return mean + b.sqrt() * torch.randn_like(x) if t else mean
+"""
+
+
+def test_a_schedule_is_told_of_the_class_that_makes_it() -> None:
+    found = examined(SHARED)
+    assert {f.state for f in found.findings} == {"right"}, told(found)
+    assert [f.name for f in found.findings] == [
+        "Diffusion: betas, alphas_bar", "Diffusion.p_sample", "Sampler.sample"
+    ]  # fmt: skip
+
+
+def test_what_several_pieces_lack_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = examined("def add_noise(x, t, noise): ...\ndef p_sample(model, x, t): ...\n")
+    monkeypatch.setattr(project_sandbox, "examine_file", lambda *_: (found, Source("")))
+    said = " ".join(tutor("my_code.py", code=1).stdout.split())
+    assert said.count("It needs the noise schedule") == said.count("betas=NAME") == 1
+    assert "q_sample add_noise (line 1), reverse step p_sample (line 2)" in said
+
+
+def test_a_long_statement_is_cut_between_words() -> None:
+    names = [f"a_name_of_some_length_{i}" for i in range(9)]
+    found = examined(f"from torch import {', '.join(names)}\n")
+    (line, why), *_ = found.left_out
+    assert line == 1 and why.startswith("from torch import") and " ...: ImportError" in why
+    assert why.split(" ...")[0].split()[-1].rstrip(",") in names
+
+
+def test_the_exit_code_is_1_where_something_is_wrong() -> None:
+    Path("flat.csv").write_text("\n".join(["loss", *["1.0"] * 200]))
+    Path("good.csv").write_text("\n".join(["loss", *(f"{1 / (1 + i):.4f}" for i in range(60))]))
+    assert "✗" in tutor("flat.csv", code=1).stdout
+    assert "✗" not in tutor("good.csv").stdout
+    assert "exit code is 1 where something is wrong" in " ".join(tutor("--help").stdout.split())
 
 
 # --- files

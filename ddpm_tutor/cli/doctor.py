@@ -59,7 +59,10 @@ def doctor(
         ),
     ] = None,
 ) -> None:
-    """Say what may be wrong with drawn digits, a loss, or your own code."""
+    """Say what may be wrong with drawn digits, a loss, or your own code.
+
+    The exit code is 1 where something is wrong (✗), or nothing could be tried; else it is 0.
+    """
     console = make_console()
     is_code = what is not None and what.suffix.lower() in CODE
     if maps and not is_code:
@@ -82,7 +85,11 @@ def holds_losses(path: Path) -> bool:
 
 
 def look_at_digits(console: Console, path: Path, out: Path) -> None:
-    """Measures drawn digits, and says which known mistake draws such ones."""
+    """Measures drawn digits, and says which known mistake draws such ones.
+
+    Raises:
+        Exit: with 1, where something is wrong.
+    """
     with console.status("Looking ..."):
         from ddpm_tutor.evaluation.diagnosis import diagnose
         from ddpm_tutor.pictures.picture_files import with_ending
@@ -104,6 +111,8 @@ def look_at_digits(console: Console, path: Path, out: Path) -> None:
     with going_on_without(console, "the picture"):
         save_beside(target, sheet.images, found)
         console.print(written(target), soft_wrap=True)
+    if not found.looks_right:
+        raise typer.Exit(1)
 
 
 def show_reading(console: Console, path: Path, sheet: "Sheet") -> None:

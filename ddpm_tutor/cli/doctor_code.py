@@ -54,7 +54,9 @@ def look_at_code(console: Console, path: Path, maps: Sequence[str]) -> None:
     )
     show_what_was_run(console, examined, source)
     for finding in examined.findings:
-        show(console, path, source, finding)
+        if len(alike(examined, finding)) == 1:
+            show(console, path, source, finding)
+    show_untried(console, examined, source)
     show_missing(console, path, examined)
     show_count(console, examined)
     if examined.stopped:
@@ -133,6 +135,28 @@ def show(console: Console, path: Path, source: "Source", finding: "Finding") -> 
         show_leads(console, cause_of(finding.exercise, finding.mistake))
 
 
+def alike(examined: "Examined", finding: "Finding") -> "list[Finding]":
+    """The pieces that were not tried for the same reason; a finding of another kind by itself."""
+    if finding.state != "not called":
+        return [finding]
+    return [f for f in examined.findings if (f.state, f.says) == (finding.state, finding.says)]
+
+
+def show_untried(console: Console, examined: "Examined", source: "Source") -> None:
+    """The pieces of which several were not tried for one reason: that is said once."""
+    groups = {f.says: alike(examined, f) for f in examined.findings}
+    for says, group in groups.items():
+        if len(group) == 1:
+            continue
+        names = [
+            f"{TITLES[f.kind]} {f.name}" + (f" ({source.where(f.line)})" if f.line else "")
+            for f in group
+        ]
+        head = Text.assemble(("not tried: ", "bold"), ", ".join(names))
+        console.print(asked(head))
+        inside(console, Sentence(Text(says)))
+
+
 def show_count(console: Console, examined: "Examined") -> None:
     """How many pieces are right, wrong and untried, where there are several."""
     states = [finding.state for finding in examined.findings]
@@ -148,13 +172,19 @@ def show_missing(console: Console, path: Path, examined: "Examined") -> None:
     """What was not found, and how to name it."""
     if not examined.missing or examined.stopped or not examined.findings:
         return
-    table = Table.grid(padding=(0, 1))
-    table.add_row(Text("?", "bold yellow"), Sentence(
-        Text(f"Not found by a usual name: {', '.join(examined.missing.values())}.")))  # fmt: skip
-    console.print(table)
+    console.print(
+        asked(Text(f"Not found by a usual name: {', '.join(examined.missing.values())}."))
+    )
     first = next(iter(examined.missing))
     piece = "betas" if first == "schedule" else first
     inside(console, Text(f"If it is there: {mapping(path, piece)}", "dim"))
+
+
+def asked(words: Text) -> Table:
+    """Words behind a question mark, all their lines."""
+    table = Table.grid(padding=(0, 1))
+    table.add_row(Text("?", "bold yellow"), Sentence(words))
+    return table
 
 
 def inside(console: Console, what: Sentence | Text) -> None:

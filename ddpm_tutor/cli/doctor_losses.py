@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
 from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
@@ -18,7 +19,11 @@ MAX_DRAWN = 2000  # points of a curve
 
 
 def look_at_losses(console: Console, path: Path) -> None:
-    """Reads losses, draws their curve, and says what is to be said of it."""
+    """Reads losses, draws their curve, and says what is to be said of it.
+
+    Raises:
+        Exit: with 1, where something is wrong.
+    """
     with console.status("Looking ..."):
         from ddpm_tutor.evaluation.loss_curves import judge
         from ddpm_tutor.storage.loss_files import read_losses
@@ -43,6 +48,8 @@ def look_at_losses(console: Console, path: Path) -> None:
         show_mistakes(console, [name for finding in findings for name in finding.causes])
     if say := rate_at_end(losses):
         console.print(Sentence(Text(say, "dim")))
+    if any(finding.is_fault for finding in findings):
+        raise typer.Exit(1)
 
 
 def draw(

@@ -15,11 +15,12 @@ from ddpm_tutor.grading.project_files import (
 )
 from ddpm_tutor.grading.project_guidance import try_guidance
 from ddpm_tutor.grading.project_loss import Training, try_loss
-from ddpm_tutor.grading.project_names import PIECES
+from ddpm_tutor.grading.project_match import Match
+from ddpm_tutor.grading.project_names import PIECES, is_ddim
 from ddpm_tutor.grading.project_parts import pieces_of, places_of
 from ddpm_tutor.grading.project_sampler import Loop, try_sampler
 from ddpm_tutor.grading.project_schedule import ALWAYS_MEANT, OwnSchedule, WrongArray, canonical
-from ddpm_tutor.grading.project_steps import Match, try_step
+from ddpm_tutor.grading.project_steps import try_step
 from ddpm_tutor.grading.project_trials import checking_of, try_equation
 from ddpm_tutor.grading.project_verdict import Examined, Finding
 from ddpm_tutor.grading.recorded_chance import Chance, recording
@@ -72,7 +73,7 @@ def examine(
 
 def load_exercises() -> None:
     """Reads the exercises whose checks are used, and what is right in each."""
-    for number in (2, 3, 4, 5, 6, 7, 8, 9, 14):
+    for number in (2, 3, 4, 5, 6, 7, 8, 9, 11, 14, 24):
         checking_of(number)
 
 
@@ -104,10 +105,10 @@ def of_schedule(place: Place, places: Sequence[Place]) -> Finding | None:
     earlier = places[: places.index(place)]
     if own is None or any(other.schedule is own for other in earlier):
         return None
-    shared = [p.name for p in places if p.schedule is own and p.name]
+    owners = [p.name for p in places if p.schedule is own and p.owns and p.name]
     name = ", ".join(own.named.values())
-    if place.name or shared:
-        name = f"{place.name or shared[0]}: {name}"
+    if owners:
+        name = f"{owners[0]}: {name}"
     notes = tuple(own.notes())
     if not own.wrong:
         return Finding("schedule", name, "right", own.in_words(), notes=notes)
@@ -127,7 +128,7 @@ def findings_of(pieces: Sequence[Piece], project: Project) -> list[Finding]:
         says = "The schedule is to be mended first."
         return [Finding(p.kind, p.name, "not called", says, p.line) for p in pieces]
     found: list[Finding] = []
-    step: tuple[Finding, Match | None] | None = None
+    steps: list[tuple[Finding, Match | None]] = []
     loop: Loop | None = None
     training: Training | None = None
     by_kind = {kind: [p for p in pieces if p.kind == kind] for kind in PIECES}
@@ -135,10 +136,14 @@ def findings_of(pieces: Sequence[Piece], project: Project) -> list[Finding]:
         found += [tried(p, lambda p=p: try_equation(p, project)) for p in by_kind[kind]]  # type: ignore[misc]
     q = next((f for f in found if f.kind == "q_sample"), None)
     for piece in by_kind["step"]:
-        step = try_step_safely(piece, project, step, found)
+        steps.append(try_step_safely(piece, project))
+    found += [finding for finding, _ in steps]
+    step = step_of("", steps)
     for piece in by_kind["sampler"]:
         try:
-            finding, loop_here = try_sampler(piece, project, *(step or (None, None)))
+            finding, loop_here = try_sampler(
+                piece, project, *(step_of(piece.name, steps) or (None, None))
+            )
         except (Exception, TookTooLong) as error:
             finding, loop_here = gave_up(piece, error), Loop()
         found.append(finding)
@@ -164,17 +169,24 @@ def findings_of(pieces: Sequence[Piece], project: Project) -> list[Finding]:
     return found + together(found, training, loop)
 
 
-def try_step_safely(
-    piece: Piece, project: Project, before: "tuple[Finding, Match | None] | None",
-    found: list[Finding],
-) -> "tuple[Finding, Match | None] | None":  # fmt: skip
-    """Tries a step; the first one that could be tried is the one that a loop is taken to use."""
+def try_step_safely(piece: Piece, project: Project) -> tuple[Finding, Match | None]:
+    """Tries a step; whatever else goes wrong on the way is told as not tried."""
     try:
-        step = try_step(piece, project)
+        return try_step(piece, project)
     except (Exception, TookTooLong) as error:
-        step = gave_up(piece, error), None
-    found.append(step[0])
-    return before if before and before[0].state != "not called" else step
+        return gave_up(piece, error), None
+
+
+def step_of(
+    name: str, steps: Sequence[tuple[Finding, Match | None]]
+) -> tuple[Finding, Match | None] | None:
+    """The step that a loop of that name is taken to use, one of DDIM or of Algorithm 2: the first
+    that could be tried.
+    """
+    alike = [one for one in steps if is_ddim(one[0].name) == is_ddim(name)]
+    return next(
+        (one for one in alike if one[0].state != "not called"), alike[-1] if alike else None
+    )
 
 
 def tried(piece: Piece, how: Callable[[], Finding]) -> Finding:

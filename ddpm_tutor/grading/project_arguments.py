@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import permutations
@@ -42,6 +43,7 @@ class Place:
     schedule: OwnSchedule | None = None
     arrays: dict[str, Tensor] = field(default_factory=dict)
     holder: Any = None  # a dict or object that holds the schedule's arrays
+    owns: bool = False  # the schedule was found in it, not in another place
     size: int = SIZE
     channels: int = 1
     network: Network | None = None
@@ -115,7 +117,7 @@ def all_arguments(
         role = role_of(name, kind, supply, used)
         if role is not None:
             used.add(role)
-            optional = ("z", "labels", "guidance", "T", "x_T", "size", "channels")
+            optional = ("z", "labels", "guidance", "few", "T", "x_T", "size", "channels")
             if required or role not in optional or (kind, role) == ("sampler", "guidance"):
                 given[name] = supply[role]
             continue
@@ -125,7 +127,8 @@ def all_arguments(
         elif required:
             unknown.append(name)
     left = [role for role in OF_PIECE.get(kind, ()) if role in supply and role not in used]
-    left = [role for role in left if role not in ("t_int", "z", "labels", "guidance", "out")]
+    named = ("t_int", "z", "labels", "guidance", "out", "eta", "t_prev", "taken", "few")
+    left = [role for role in left if role not in named]
     if kind == "step" and "model" not in used and "out" in supply and "out" not in used:
         left.append("out")
     if len(unknown) > len(left):
@@ -164,13 +167,15 @@ def known_value(
         values = place.arrays[meaning]
         return True, values.numpy() if supply.get("numpy") else values.float()
     if word in HOLDERS and place.holder is not None:
-        return True, place.holder
+        return True, copy(place.holder)  # what one piece sets in it is not for another to find
     if word in HOLDERS and place.arrays:
         return True, SimpleNamespace(**{n: v.float() for n, v in place.arrays.items()})
     if word in ("w", "width", "height"):
         return True, place.size
     if word in ("generator", "rng", "key", "gen"):
         return True, new_generator() if supply.get("numpy") else torch.Generator()
+    if word in ("batch_idx", "batch_nb", "batch_index"):  # Lightning's, of no use to the loss
+        return True, 0
     if word in ("loss_type", "objective"):
         return True, "l2"
     if name in place.names and not inspect.isfunction(place.names[name]):
@@ -183,6 +188,8 @@ def known_value(
 def of_constructor(name: str, supply: Mapping[str, Any], place: Place) -> tuple[bool, Any]:
     """What to give to a constructor, or to a function that makes a schedule."""
     word, T = plain(name), steps_in(place.names)
+    if word in HOLDERS and place.holder is not None:
+        return True, place.holder
     if word in ROLES["model"]:
         return True, place.network
     if word == "betas":

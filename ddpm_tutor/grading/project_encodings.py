@@ -14,7 +14,7 @@ from ddpm_tutor.grading.project_calls import BATCH, CallFailed, Form, call, t_in
 from ddpm_tutor.grading.project_files import TookTooLong, time_limit
 from ddpm_tutor.grading.project_trials import checking_of, exercise_of, not_called
 from ddpm_tutor.grading.project_verdict import Finding
-from ddpm_tutor.grading.recorded_chance import recording
+from ddpm_tutor.grading.recorded_chance import recording, tensor_of
 from ddpm_tutor.grading.trials import Outcome, alike, in_a_line, outcome_of
 
 ENCODING = 4  # the exercise that asks for it
@@ -40,7 +40,7 @@ def try_time_encoding(piece: Piece) -> Finding | None:
     if encode is None:
         return None
     first: BaseException | None = None
-    for kind in range(4):
+    for kind in range(8):
         try:
             shown = encoded(piece, encode, as_kind(kind, t))
         except (Exception, SystemExit, TookTooLong) as problem:
@@ -55,17 +55,18 @@ def try_time_encoding(piece: Piece) -> Finding | None:
     return Finding(piece.kind, piece.name, "not called", says, piece.line)
 
 
-def as_kind(kind: int, t: Tensor) -> Tensor:
-    """t as encodings want it: (B,) or (B, 1), whole or not."""
-    t = t.float() if kind in (1, 2) else t
-    return t[:, None] if kind in (2, 3) else t
+def as_kind(kind: int, t: Tensor) -> Any:
+    """t as encodings want it: (B,) or (B, 1), whole or not, a tensor or NumPy's."""
+    t = t.float() if kind % 4 in (1, 2) else t
+    t = t[:, None] if kind % 4 in (2, 3) else t
+    return t.numpy() if kind >= 4 else t
 
 
-def encoded(piece: Piece, encode: Callable[..., Any], t: Tensor) -> Tensor | None:
-    """The encoding of t; None where it is no tensor."""
+def encoded(piece: Piece, encode: Callable[..., Any], t: Any) -> Tensor | None:
+    """The encoding of t; None where it is no array of numbers."""
     with recording(piece.place.chance), time_limit(CALL_SECONDS), torch.no_grad():
         result = encode(t)
-    return result if isinstance(result, Tensor) else None
+    return tensor_of(result)
 
 
 def encoder(piece: Piece) -> Callable[..., Any] | None:
@@ -82,7 +83,7 @@ def encoder(piece: Piece) -> Callable[..., Any] | None:
         weighted = isinstance(made, nn.Module) and any(True for _ in made.parameters())
         return None if weighted else cast(Callable[..., Any], made)
 
-    def encode(t: Tensor) -> Any:
+    def encode(t: Any) -> Any:
         given = arguments(function, "time_encoding", {"t": t, "dim": CHANNELS}, piece.place)
         return function(**given)
 

@@ -20,6 +20,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from textwrap import shorten
 from types import FrameType, ModuleType
 from typing import Any
 
@@ -34,6 +35,7 @@ MODULE = "project_under_trial"  # no name that the project itself may use
 STATEMENT_SECONDS = 3.0  # for one statement
 ALL_SECONDS = 9.0  # for all of them
 MAX_WAIT_SECONDS = 20.0  # beyond that, for what does not compute
+MAX_QUOTED = 60  # characters of a statement
 MAX_ABOVE = 3  # folders above a file, in which its package may be
 WORKS = ("train", "fit", "main", "run", "evaluate", "test", "plot", "show")  # what a call is named
 MENDS = ("append", "extend", "insert", "update")  # calls that change what was defined
@@ -380,6 +382,6 @@ def in_words(node: ast.stmt) -> str:
         case ast.For() | ast.While() | ast.With():
             return f"the `{type(node).__name__.lower()}` that begins there"
         case ast.Assign():
-            return f"{ast.unparse(node.targets[0])} = ..."
+            return f"{shorten(ast.unparse(node.targets[0]), MAX_QUOTED, placeholder=' ...')} = ..."
         case _:
-            return ast.unparse(node).splitlines()[0][:40]
+            return shorten(ast.unparse(node).splitlines()[0], MAX_QUOTED, placeholder=" ...")

@@ -129,7 +129,11 @@ def said_of_weights(piece: Piece, labelled: float, without: float) -> Finding:
         (1.0, 0.0): ("mistake", "unguided"),
         (0.0, 1.0): ("mistake", "unconditional"),
         (0.5, 0.5): ("mistake", "mean_of_both"),
-    }
+        (1 + w, w): ("added", "The two answers are added; (1 + w) times the one with the label, "
+                     "minus w times the one without."),
+        (w, w - 1): ("added", "The two answers are added; w times the one with the label, minus "
+                     "w - 1 times the one without."),
+    }  # fmt: skip
     numbers = (
         f"With w = {w:g} it takes {labelled:.3g} times the answer with the label, and "
         f"{without:.3g} times that without."
@@ -140,6 +144,11 @@ def said_of_weights(piece: Piece, labelled: float, without: float) -> Finding:
                 return Finding(
                     "guidance", piece.name, "right", "It is right.", piece.line,
                     exercise=GUIDANCE, notes=(words,),
+                )  # fmt: skip
+            if state == "added":
+                return Finding(
+                    "guidance", piece.name, "mistake", words, piece.line, "plus", GUIDANCE,
+                    exercise_of(GUIDANCE).mistake("plus").leads_to, numbers,
                 )  # fmt: skip
             mistake = exercise_of(GUIDANCE).mistake(words)
             return Finding(

@@ -21,6 +21,7 @@ from ddpm_tutor.grading.project_calls import (
     CallFailed,
     Form,
     as_images,
+    as_it_answers,
     call,
     first_that_works,
     forms_for,
@@ -28,6 +29,7 @@ from ddpm_tutor.grading.project_calls import (
     pictures,
 )
 from ddpm_tutor.grading.project_files import Project
+from ddpm_tutor.grading.project_match import V
 from ddpm_tutor.grading.project_names import ROLES, plain
 from ddpm_tutor.grading.project_schedule import OwnSchedule
 from ddpm_tutor.grading.project_trials import (
@@ -48,6 +50,14 @@ from ddpm_tutor.science.schedule import Schedule
 
 TRAINING, FORWARD = 6, 2  # the exercises that ask for the loss, and for x_t
 CLOSE = 2e-5  # of a loss: by so much float32 may part, and no other target comes as near
+WRONG_TARGETS = {
+    "-noise": "The prediction is compared with -ε: the sign of the noise is wrong.",
+    "-v": "The prediction is compared with -v: v is √ᾱ_t ε - √(1 - ᾱ_t) x_0.",
+    "swapped v": "The target has ε and x_0 swapped: v is √ᾱ_t ε - √(1 - ᾱ_t) x_0.",
+    "added v": "The target is the sum of the two: v is √ᾱ_t ε minus √(1 - ᾱ_t) x_0.",
+}
+PULL_OFF = 1e-3  # by so much a gradient may part from that of a target
+BOUND = "L_vlb of Nichol and Dhariwal"
 LABELS = torch.arange(1, BATCH + 1)
 
 Distance = Callable[[Tensor, Tensor], Tensor]
@@ -91,6 +101,7 @@ class LossCall:
     low: int | None  # t was drawn from here
     high: int | None  # to one below here
     again: Callable[[Tensor], float]  # the loss where the network answers something else
+    pull: float | None = None  # how the loss changes with the answer, where a variance is learned
 
 
 @dataclass(frozen=True)
@@ -145,7 +156,15 @@ def try_loss(
         )
         found = Finding("loss", piece.name, "differs", says, piece.line, exercise=TRAINING)
         return found, nothing
-    target, distance = target_of(schedule, one, used, shift)
+    if learns_variance(piece):
+        target, distance = target_pulled_to(schedule, one, used, shift), "squared"
+        notes.append(f"The variance is learned: that term of the loss, {BOUND}, was not tried.")
+        if not target:
+            says = "Its network learns the variance, too, and the loss changes with its answer as "
+            says += f"no mean of squared errors does. It was not tried: {BOUND} is among it."
+            return Finding("loss", piece.name, "not called", says, piece.line), nothing
+    else:
+        target, distance = target_of(schedule, one, used, shift)
     known = target if target in ("noise", "x_0", "v") else ""
     training = Training(known, shift, told, scale)
     zero = zeros_of(schedule, one, used, shift) if not target else []
@@ -176,7 +195,8 @@ def calls_of(piece: Piece) -> list["LossCall | None"]:
         again = partial(loss_again, piece, supply, form, order)
         return [as_loss_call(piece, done, x_0, t, given_t, eps, reply, again)]
 
-    return first_that_works([f for f in forms_for(piece) if f.t != "one"], range(6), attempt)
+    forms = [form for form in forms_for(piece) if form.t != "one"]
+    return as_it_answers(piece, lambda: first_that_works(forms, range(6), attempt))
 
 
 def loss_again(
@@ -217,14 +237,25 @@ def as_loss_call(
     sees_t = len(own_t) == BATCH and bool((own_t == own_t.round()).all())
     return LossCall(
         value=values[0].detach().double().mean(),
-        has_gradient=values[0].requires_grad,
+        has_gradient=values[0].requires_grad or asked[-1].in_numpy,
         x_0=as_images(x_0), x_in=as_images(asked[-1].x),
         told=told_in(asked[-1], own_t), t=own_t if sees_t else None,
         reply=as_images(reply), given_noise=as_images(eps) if takes_noise else None,
         drawn=tuple(as_images(v).float() for v in done.chance.normals(x_0.shape)),
         low=drawn_t.low if drawn_t else None, high=drawn_t.high if drawn_t else None,
-        again=again,
+        again=again, pull=pull_of(piece, values[0]),
     )  # fmt: skip
+
+
+def pull_of(piece: Piece, value: Tensor) -> float | None:
+    """How a loss changes as the answer is multiplied by a little more than 1; None where the
+    network learns no variance, or is not asked.
+    """
+    network = piece.place.network
+    if network is None or not network.learns_variance or not value.requires_grad:
+        return None
+    found = torch.autograd.grad(value.mean(), network.scale, allow_unused=True)[0]
+    return None if found is None else float(found)
 
 
 def told_in(asked: Asked, t: Tensor) -> Tensor:
@@ -355,6 +386,9 @@ def targets_of(schedule: Schedule, one: LossCall, used: Tensor, shift: int) -> I
             yield "fresh", eps
     yield "x_0", 2 * one.x_0 - 1
     yield "-noise", -used
+    yield "-v", (1 - bar).sqrt() * one.x_0 - bar.sqrt() * used
+    yield "swapped v", bar.sqrt() * one.x_0 - (1 - bar).sqrt() * used
+    yield "added v", bar.sqrt() * used + (1 - bar).sqrt() * one.x_0
 
 
 def target_of(schedule: Schedule, one: LossCall, used: Tensor, shift: int) -> tuple[str, str]:
@@ -366,6 +400,21 @@ def target_of(schedule: Schedule, one: LossCall, used: Tensor, shift: int) -> tu
             if abs(value - float(one.value)) <= CLOSE * abs(value):
                 return name, distance
     return "", ""
+
+
+def learns_variance(piece: Piece) -> bool:
+    """Whether the network has to answer twice the channels, one half for the variance."""
+    return piece.place.network is not None and piece.place.network.learns_variance
+
+
+def target_pulled_to(schedule: Schedule, one: LossCall, used: Tensor, shift: int) -> str:
+    """Which target the answer is drawn to, by mean squared error; "" where it is none."""
+    reply = one.reply.double()
+    for name, target in targets_of(schedule, one, used.float(), shift):
+        pull = float((2 * reply * (reply - target.double())).mean())
+        if one.pull is not None and abs(one.pull - pull) <= PULL_OFF * abs(pull):
+            return name
+    return ""
 
 
 def zeros_of(schedule: Schedule, one: LossCall, used: Tensor, shift: int) -> list[str]:
@@ -401,9 +450,10 @@ def said(
             "x_0 or of v. Is it weighted?"
         )
         return Finding("loss", piece.name, "differs", says, piece.line, exercise=TRAINING)
-    if target == "-noise":
-        says = "The prediction is compared with -ε: the sign of the noise is wrong."
-        return Finding("loss", piece.name, "differs", says, piece.line, exercise=TRAINING)
+    if target in WRONG_TARGETS:
+        says = WRONG_TARGETS[target]
+        number = V if target.endswith("v") else TRAINING
+        return Finding("loss", piece.name, "differs", says, piece.line, exercise=number)
     notes = [*notes, *([OTHERS[distance]] if distance in OTHERS else [])]
     words = {"noise": "ε", "x_0": "x_0", "v": "v"}[target]
     first = f"the network is trained to predict {words}"

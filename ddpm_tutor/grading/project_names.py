@@ -30,12 +30,16 @@ PIECES: dict[str, tuple[str, ...]] = {
         "p_sample", "step", "denoise", "denoise_step", "reverse_step", "p_step",
         "reverse_diffusion_step", "sample_timestep", "denoise_add_noise", "remove_noise",
         "ddpm_step", "sample_step", "backward_step", "p_sample_step", "sample_prev_timestep",
-        "denoise_at_t", "backward",
+        "denoise_at_t", "backward", "denoise_sample", "ddim_step", "denoise_ddim", "p_sample_ddim",
+        "step_ddim", "ddim_reverse_step", "ddim_denoise", "ddim_p_sample", "sample_ddim_step",
     ),
     "sampler": (
         "p_sample_loop", "sample", "sample_loop", "generate", "sampling", "sample_images",
         "ddpm_sample", "sample_ddpm", "generate_samples", "ddpm_sampling", "reverse_diffusion",
         "generate_images", "p_sample_loop_final", "sample_image", "reverse_process", "draw",
+        "ddim_sample", "sample_ddim", "ddim_sample_loop", "ddim_sampling", "ddim", "generate_ddim",
+        "ddim_loop", "generalized_steps", "ddim_generate", "sample_loop_ddim", "ddim_sampler",
+        "p_sample_loop_ddim",
     ),
     "time_encoding": (
         "get_timestep_embedding", "timestep_embedding", "sinusoidal_embedding", "time_embedding",
@@ -44,7 +48,9 @@ PIECES: dict[str, tuple[str, ...]] = {
         "sinusoidalpositionembeddings", "sinusoidalposemb", "sinusoidalembedding", "timeembedding",
         "sinusoidalpositionalembedding", "positionalencoding", "sinusoidaltimeembedding",
         "positionalembedding", "sinusoidalpositionembedding", "timestepembedder", "timeencoding",
-        "sinusoidalposembedding", "timepositionalembedding",
+        "sinusoidalposembedding", "time_features", "timestep_features", "sinusoidal", "t_embedding",
+        "sinusoidal_encoding", "sinusoidal_pos_emb", "sinusoidal_embed", "embed_time",
+        "timepositionalembedding",
     ),
     "gather": (
         "extract", "gather", "extract_into_tensor", "get_index_from_list", "get_values",
@@ -85,6 +91,16 @@ ROLES: dict[str, tuple[str, ...]] = {
         "pred", "eps", "epsilon", "noise", "noise_prediction", "pred_eps", "epsilon_theta", "out",
     ),
     "z": ("z", "noise", "new_noise", "fresh_noise"),
+    "t_prev": (
+        "t_prev", "prev_t", "t_next", "next_t", "prev_timestep", "timestep_prev", "t_previous",
+        "previous_t", "prev_time_step", "next_timestep", "time_next", "t_minus",
+    ),
+    "eta": ("eta", "ddim_eta", "ddim_sampling_eta", "sampling_eta"),
+    "few": (
+        "num_inference_steps", "ddim_steps", "sampling_timesteps", "ddim_timesteps",
+        "inference_steps", "sampling_steps", "sample_steps", "num_sampling_steps", "ddim_num_steps",
+    ),
+    "taken": ("seq", "tau", "taus", "subsequence", "time_seq", "timestep_seq", "t_seq"),
     "shape": ("shape", "size", "image_shape", "sample_shape", "img_shape", "x_shape"),
     "count": (
         "n", "batch_size", "num_samples", "n_samples", "n_sample", "num_images", "bs", "n_imgs",
@@ -118,9 +134,10 @@ OF_PIECE: dict[str, tuple[str, ...]] = {
     "loss": ("model", "x_0", "t", "noise", "labels"),
     "predict_x_0": ("x_t", "t", "out"),
     "posterior": ("x_0", "x_t", "t"),
-    "step": ("model", "x_t", "t", "t_int", "out", "z", "labels", "guidance"),
+    "step": ("model", "x_t", "t", "t_int", "out", "z", "labels", "guidance", "t_prev", "eta"),
     "sampler": (
-        "model", "shape", "count", "size", "channels", "labels", "guidance", "T", "x_T",
+        "model", "shape", "count", "size", "channels", "labels", "guidance", "few", "T", "x_T",
+        "eta", "taken",
     ),
     "time_encoding": ("t", "dim"),
     "gather": ("a", "t", "x_shape", "like"),
@@ -130,6 +147,11 @@ HOLDERS = (  # arguments that stand for the whole schedule
     "schedule", "scheduler", "diffusion", "params", "coeffs", "constants", "sched", "consts",
     "coefs", "coefficients", "noise_schedule", "noise_scheduler", "d", "ddpm_params", "sch",
 )  # fmt: skip
+
+
+def is_ddim(name: str) -> bool:
+    """Whether a function is one of DDIM, by its name."""
+    return "ddim" in name.lower() or "generalized" in name.lower()
 
 
 def plain(name: str) -> str:

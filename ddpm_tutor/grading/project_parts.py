@@ -35,6 +35,7 @@ from ddpm_tutor.grading.project_names import (
     PIECES,
     ROLES,
     SCHEDULES,
+    is_ddim,
     piece_of,
     plain,
 )
@@ -44,6 +45,7 @@ from ddpm_tutor.grading.project_schedule import (
 )
 from ddpm_tutor.grading.project_stand_ins import NOT_INSTALLED, StandIn, of_a_stand_in
 from ddpm_tutor.grading.recorded_chance import Network, recording
+from ddpm_tutor.grading.trials import in_a_line
 
 
 def line_of(function: Any) -> int | None:
@@ -62,7 +64,8 @@ def line_of(function: Any) -> int | None:
 
 def places_of(project: Project, mapped: Mapping[str, str]) -> tuple[list[Place], list[str]]:
     """The module and the objects of its classes; and what could not be made, and why."""
-    found, failed = [], []
+    found: list[Place] = []
+    failed: list[tuple[str, type, str]] = []
     wanted = {name.split(".")[-1] for name in mapped.values()}
     for name, thing in list(project.names.items()):
         if not (inspect.isclass(thing) and project.is_own(thing)) or issubclass(thing, Enum):
@@ -74,9 +77,10 @@ def places_of(project: Project, mapped: Mapping[str, str]) -> tuple[list[Place],
         try:
             found.append(place_of_class(project, name, thing, mapped))
         except CannotCall as error:
-            failed.append(f"{name} could not be made: {error}")
+            failed.append((name, thing, str(error)))
     module = Place("", project.module, project.names)
     module.network = Network(module.chance)
+    failed = made_with_others(found, failed, project, mapped)
     look_for_schedule(module, named_betas(project.names, mapped))
     other = next((place for place in found if place.schedule), None)
     if other and (module.schedule is None or made_of(other, module)):
@@ -91,7 +95,30 @@ def places_of(project: Project, mapped: Mapping[str, str]) -> tuple[list[Place],
             place.schedule, place.arrays, place.holder = (
                 module.schedule, module.arrays, module.holder,
             )  # fmt: skip
-    return [module, *found], failed
+    return [module, *found], [f"{name} could not be made: {why}" for name, _, why in failed]
+
+
+def made_with_others(
+    found: list[Place], failed: Sequence[tuple[str, type, str]], project: Project,
+    mapped: Mapping[str, str],
+) -> list[tuple[str, type, str]]:  # fmt: skip
+    """Makes the objects that are handed one that has the schedule, and adds them to `found`; those
+    that cannot be made even so.
+    """
+    owner = next((place for place in found if place.schedule), None)
+    if owner is None:
+        return list(failed)
+    left = []
+    for name, thing, why in failed:
+        try:
+            place = place_of_class(project, name, thing, mapped, owner.thing)
+        except CannotCall:
+            left.append((name, thing, why))
+            continue
+        place.schedule, place.arrays, place.holder = owner.schedule, owner.arrays, owner.holder
+        place.owns = False
+        found.append(place)
+    return left
 
 
 def named_betas(things: Mapping[str, Any], mapped: Mapping[str, str]) -> dict[str, Any]:
@@ -141,7 +168,7 @@ def look_for_schedule(place: Place, things: Mapping[str, Any], holder: Any = Non
         except (TypeError, ValueError, RuntimeError):
             continue
         if schedule is not None and schedule.schedule.T <= MAX_T:
-            place.schedule, place.holder = schedule, having
+            place.schedule, place.holder, place.owns = schedule, having, True
             place.arrays = {m: v for m, (_, v) in arrays_of(among).items()}
             return
 
@@ -191,13 +218,18 @@ def returned_names(project: Project, name: str) -> list[str]:
     return []
 
 
-def place_of_class(project: Project, name: str, cls: type, mapped: Mapping[str, str]) -> Place:
+def place_of_class(
+    project: Project, name: str, cls: type, mapped: Mapping[str, str], holder: Any = None
+) -> Place:
     """An object of a class, made with what its constructor asks for.
+
+    Args:
+        holder: the object of another class that has the schedule, where this one is handed that.
 
     Raises:
         CannotCall: it could not be made.
     """
-    place = Place(name, None, project.names)
+    place = Place(name, None, project.names, holder=holder)
     place.network = Network(place.chance)
     said = said_in_calls(project.tree, name)
     error: BaseException = CannotCall("")
@@ -213,11 +245,7 @@ def place_of_class(project: Project, name: str, cls: type, mapped: Mapping[str, 
     if place.thing is None:
         if isinstance(error, CannotCall):
             raise error
-        raise CannotCall(
-            NOT_INSTALLED
-            if of_a_stand_in(error)
-            else f"{type(error).__name__}: {str(error).splitlines()[0][:100] if str(error) else ''}"
-        )
+        raise CannotCall(NOT_INSTALLED if of_a_stand_in(error) else in_a_line(error))
     things = things_of(place.thing)
     take_sizes(place, things)
     put_network(place, things)
@@ -323,12 +351,21 @@ def pieces_of(places: Sequence[Place], project: Project, mapped: Mapping[str, st
     for place in places:
         for name, function in functions_of(place, project):
             kind = piece_of(place.called(name), mapped) or piece_of(name.split(".")[-1], mapped)
+            if kind == "sampler" and is_ddim(name) and steps_once(function):
+                kind = "step"  # in some code `ddim_sample` is the loop, in some one step of it
             if kind is not None:
                 found.append(Piece(kind, place.called(name), function, place, line_of(function)))
         if loss := forward_as_loss(place, [p.kind for p in found if p.place is place]):
             found.append(loss)
     order = list(PIECES)
     return sorted(found, key=lambda piece: order.index(piece.kind))
+
+
+def steps_once(function: Any) -> bool:
+    """Whether a function is given x_t and one t."""
+    needed = [n for n, p in inspect.signature(function).parameters.items() if p.default is p.empty]
+    names = {plain(name) for name in needed if name != "T"}
+    return bool(names & set(ROLES["x_t"])) and bool(names & {"t", "timestep", "i", "step", "ts"})
 
 
 def functions_of(place: Place, project: Project) -> Iterator[tuple[str, Any]]:

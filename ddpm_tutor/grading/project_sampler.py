@@ -18,17 +18,22 @@ from ddpm_tutor.grading.project_calls import (
 )
 from ddpm_tutor.grading.project_files import Project
 from ddpm_tutor.grading.project_guidance import guidance_in
-from ddpm_tutor.grading.project_steps import (
+from ddpm_tutor.grading.project_match import (
     PREDICTS,
     STEP,
     Match,
     Transition,
-    conventions,
     eps_of,
     matched,
     mean_of,
+)
+from ddpm_tutor.grading.project_names import is_ddim
+from ddpm_tutor.grading.project_steps import (
+    conventions,
+    etas_of,
     said_of_steps,
 )
+from ddpm_tutor.grading.project_strides import judged_strides
 from ddpm_tutor.grading.project_trials import (
     exercise_of,
     no_schedule,
@@ -38,14 +43,13 @@ from ddpm_tutor.grading.project_trials import (
 )
 from ddpm_tutor.grading.project_verdict import Finding
 from ddpm_tutor.grading.project_watching import (
-    COUNT,
     Watched,
+    transitions,
     watch,
 )
 from ddpm_tutor.science.schedule import Schedule
 
 LOOP = 9  # the exercise that asks for it
-SEEN = 12  # steps that are looked at
 
 
 @dataclass(frozen=True)
@@ -73,52 +77,64 @@ def try_sampler(
         return no_schedule(piece), nothing
     schedule = own_taken(piece)
     kinds = [step_match.predicts] if step_match else list(PREDICTS)
-    best: tuple[Finding, Loop] | None = None
+    found_all: list[tuple[Finding, Loop]] = []
     for predicts in kinds:
-        try:
-            watched = watch(piece, schedule, predicts)
-        except CannotCall as error:
-            return not_called(piece, error), nothing
-        except CallFailed as failed:
-            return of_failure(piece, failed.error, None, project), nothing
-        if len(watched.questions) < 2:
-            says = "It asks no network that could be put in the place of yours."
-            return Finding("sampler", piece.name, "not called", says, piece.line), nothing
-        found, loop = judged(piece, schedule, watched, predicts, step)
-        if guidance := guidance_in(piece, schedule, watched, predicts):
-            loop = replace(loop, guidance=guidance)
-            if guidance.is_fault and found.is_fault:
-                says = "Its guidance is to be mended first."
-                found = Finding("sampler", piece.name, "not called", says, piece.line)
-        if found.state == "right":
-            return found, loop
-        best = best or (found, loop)
-    assert best is not None
-    return best
+        of_kind = []
+        for eta in etas_of(piece):
+            try:
+                watched = watch(piece, schedule, predicts, eta=eta)
+            except CannotCall as error:
+                return not_called(piece, error), nothing
+            except CallFailed as failed:
+                return of_failure(piece, failed.error, None, project), nothing
+            if len(watched.questions) < 2:
+                says = "It asks no network that could be put in the place of yours."
+                return Finding("sampler", piece.name, "not called", says, piece.line), nothing
+            of_kind.append(with_guidance(piece, schedule, watched, predicts, step, eta))
+        if all(found.state == "right" for found, _ in of_kind):
+            return of_kind[0]
+        found_all += [one for one in of_kind if one[0].state != "right"]
+    first = found_all[0]
+    named = (one for one in found_all if one[0].state == "mistake")
+    return next(named, first) if first[0].state == "differs" else first
+
+
+def with_guidance(
+    piece: Piece, schedule: Schedule, watched: Watched, predicts: str, step: Finding | None,
+    eta: float | None,
+) -> tuple[Finding, Loop]:  # fmt: skip
+    """What to say of a loop, and of the guidance in it."""
+    found, loop = judged(piece, schedule, watched, predicts, step, eta)
+    if guidance := guidance_in(piece, schedule, watched, predicts):
+        loop = replace(loop, guidance=guidance)
+        if guidance.is_fault and found.is_fault:
+            says = "Its guidance is to be mended first."
+            found = Finding("sampler", piece.name, "not called", says, piece.line)
+    return found, loop
 
 
 # --- judging
 
 
 def judged(
-    piece: Piece, schedule: Schedule, watched: Watched, predicts: str, step: Finding | None
-) -> tuple[Finding, Loop]:
+    piece: Piece, schedule: Schedule, watched: Watched, predicts: str, step: Finding | None,
+    eta: float | None,
+) -> tuple[Finding, Loop]:  # fmt: skip
     """What to say of a loop."""
     T, told = schedule.T, watched.told
     count = len(watched.questions)
-    each = step_between(told) if count >= T - 1 else 1.0
-    plain = [round(value / each) for value in told]
-    scaled = f"t / {round(1 / each)}" if each < 0.5 else f"{each:g} t"
-    notes = [] if each == 1 else [f"The network is told {scaled}."]
-    if is_noise_level(told):
-        plain = list(range(count - 1, -1, -1))
-        notes = ["The network is told no t, but another measure of the noise, such as log SNR."]
+    plain, notes, each = as_counted(told, T)
     loop = Loop(scale=each)
     if wrong := wrong_order(piece, watched, plain, T):
         return wrong, loop
-    if count < T - 1:
-        says = f"It takes {count} of {T} steps: its steps were not tried."
-        return Finding("sampler", piece.name, "not called", says, piece.line), loop
+    if count < T - 1 or is_ddim(piece.name):
+        found, loop = by_strides(piece, schedule, watched, predicts, eta)
+        if found.is_fault and step is not None and step.is_fault and (
+            found.state == "differs" or found.mistake == step.mistake
+        ):  # fmt: skip
+            return to_be_mended(piece, step), loop
+        if count < T - 1 or found.state in ("right", "mistake"):
+            return found, loop
     if count > T:
         says = f"It asks the network at {count} moments; the schedule has {T} steps."
         return Finding("sampler", piece.name, "differs", says, piece.line, exercise=LOOP), loop
@@ -127,7 +143,7 @@ def judged(
     for end in ends:
         shift = end - plain[0]
         for way in ("after", "before"):
-            steps = transitions(watched, end, way)
+            steps = transitions(watched, range(end, end - count, -1), way)
             lowest = end - count + 1
             match = matched(schedule, steps, predicts, shift, lowest)
             if match and match.is_right:
@@ -138,15 +154,53 @@ def judged(
                 return right(piece, watched, match, plain, notes, each)
             if best is None or (match and not best[2]):
                 best = steps, shift, match
+    found, other = by_strides(piece, schedule, watched, predicts, eta)
+    if found.state == "right":
+        return found, other
     assert best is not None
     seen, shift, match = best
     loop = replace(loop, shift=shift, match=match)
     if step is not None and step.is_fault:
-        says = f"Its steps are those of {step.name}, which is to be mended first."
-        return Finding("sampler", piece.name, "not called", says, piece.line), loop
+        return to_be_mended(piece, step), loop
     if missing := no_fresh_noise(piece, watched, step):
         return missing, loop
     return said_of_steps(piece, schedule, seen, match, predicts, shift), loop
+
+
+def to_be_mended(piece: Piece, step: Finding) -> Finding:
+    """Of a loop whose step is wrong."""
+    says = f"Its steps are those of {step.name}, which is to be mended first."
+    return Finding("sampler", piece.name, "not called", says, piece.line)
+
+
+def as_counted(told: Sequence[float], T: int) -> tuple[list[int], list[str], float]:
+    """The t of each step as whole numbers, what is to be said of how the network is told it, and by
+    what it is multiplied for that.
+    """
+    count = len(told)
+    each = step_between(told) if count >= T - 1 else 1.0
+    plain = [round(value / each) for value in told]
+    scaled = f"t / {round(1 / each)}" if each < 0.5 else f"{each:g} t"
+    notes = [] if each == 1 else [f"The network is told {scaled}."]
+    if is_noise_level(told):
+        plain = list(range(count - 1, -1, -1))
+        notes = ["The network is told no t, but another measure of the noise, such as log SNR."]
+    elif count < T - 1 and max(told) <= 1:
+        plain = [round(value * T) for value in told]
+    return plain, notes, each
+
+
+def by_strides(
+    piece: Piece, schedule: Schedule, watched: Watched, predicts: str, eta: float | None
+) -> tuple[Finding, Loop]:
+    """What to say of a loop that leaves steps out, or takes all of them as DDIM does."""
+    found, scale = judged_strides(piece, schedule, watched, predicts, eta)
+    if found.state != "right" or found.shift is None:
+        return found, Loop(scale=scale)
+    loop = Loop(found.shift, scale, Match((0, ""), "η", predicts, found.shift, 1))
+    if wrong := wrong_start(watched):
+        found = replace(found, state="differs", says=wrong, notes=())
+    return found, loop
 
 
 def grain_in_bytes(schedule: Schedule, watched: Watched, match: Match, end: int, way: str) -> bool:
@@ -260,48 +314,3 @@ def no_fresh_noise(piece: Piece, watched: Watched, step: Finding | None) -> Find
     if len(drawn) == 1 and len(watched.questions) > 4:
         return mistake_of_loop(piece, "one_z")
     return None
-
-
-def transitions(watched: Watched, end: int, way: str) -> list[Transition]:
-    """The steps that were taken, those at both ends and some between; the first is at t = end."""
-    questions = watched.questions
-    count = len(questions)
-    picked = sorted(
-        {0, 1, *range(0, count, max(1, count // SEEN)), count - 3, count - 2} & set(range(count))
-    )
-    found = []
-    for k in picked:
-        asked = questions[k].asked
-        z = questions[k].after if way == "after" else questions[k].before
-        if k + 1 < count:
-            x_next = questions[k + 1].asked.x
-        else:
-            continue
-        n = min(len(asked.x), len(x_next))
-        x_t, out, x_next = asked.x[:COUNT], asked.answer.detach()[:COUNT], x_next[:COUNT]
-        if n < COUNT or not bool(x_next.isfinite().all()) or x_next.abs().max() > 1e4:
-            continue
-        z = torch.zeros_like(x_t) if z is None else z[:COUNT].float()
-        found.append(Transition(end - k, *(as_images(v).float() for v in (x_t, out, z, x_next))))
-    if last := last_transition(watched, end, way):
-        found.append(last)
-    return found
-
-
-def last_transition(watched: Watched, end: int, way: str) -> Transition | None:
-    """The last step, where the pictures come back as they were made, or scaled for a screen."""
-    question, last = watched.questions[-1], watched.last
-    asked = question.asked
-    if last is None or last.shape[1:] != asked.x.shape[1:] or len(last) < COUNT:
-        return None
-    x = last[:COUNT].float()
-    if not last.is_floating_point():
-        return None  # bytes have lost what is to be seen
-    z = question.after if way == "after" else question.before
-    z = torch.zeros_like(x) if z is None else z[:COUNT].float()
-    s = end - len(watched.questions) + 1
-    if float(x.min()) >= 0 and float(asked.x.min()) < -0.3:
-        x = 2 * x - 1
-    return Transition(
-        s, *(as_images(v).float() for v in (asked.x[:COUNT], asked.answer.detach()[:COUNT], z, x))
-    )

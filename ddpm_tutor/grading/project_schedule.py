@@ -19,6 +19,7 @@ from ddpm_tutor.science.schedule import Schedule, cosine_schedule
 
 MIN_T = 4  # entries: less is no schedule
 CLOSE = 2e-3  # of their size: float32 and long products part by less
+OVER = 2e-3  # of ᾱ: by so much a β_0 that should not count lowers all of them
 MAX_BETA = 0.99  # of the cosine schedule, clipped at 0.999, the last few are larger
 MUCH_LEFT = 0.1  # of the picture's variance at T: more shows in what is drawn
 
@@ -184,13 +185,18 @@ def schedule_of(things: Mapping[str, Any]) -> OwnSchedule | None:
     beta = betas_of(values)
     if beta is None:
         return None
-    padded = bool(beta[0] == 0)
+    bar = values.get("alpha_bar")
+    # some make arrays of T + 1 entries and then write ᾱ_0 = 1 over the first
+    over = bar is not None and len(bar) == len(beta) and bool(bar[0] == 1)
+    padded = bool(beta[0] == 0) or over
     beta = beta[1:] if padded else beta
     if len(beta) < MIN_T or not bool(((beta > 0) & (beta < 1)).all()):
         return None
     all_beta = torch.cat([beta.new_zeros(1), beta])
     alpha = 1 - all_beta
     schedule = Schedule(all_beta, alpha, alpha.cumprod(0))
+    if over and bar is not None and torch.allclose(bar, schedule.alpha_bar, rtol=OVER):
+        schedule = Schedule(all_beta, alpha, bar)  # with the β_0 that was there before
     wrong = tuple(wrong_arrays(schedule, arrays, padded))
     return OwnSchedule(
         schedule, padded, {m: n for m, (n, _) in arrays.items()}, wrong,

@@ -2,11 +2,12 @@
 
 import importlib
 import importlib.util
+import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import torch
@@ -40,7 +41,8 @@ class StandIn:
     def __mro_entries__(self, bases: tuple[Any, ...]) -> tuple[type, ...]:
         others = [b for b in bases if isinstance(b, type)]
         first = next(b for b in bases if isinstance(b, StandIn)) is self
-        return (nn.Module,) if first and not any(issubclass(b, nn.Module) for b in others) else ()
+        is_module = any(issubclass(b, nn.Module) for b in others)
+        return (StandInBase,) if first and not is_module else ()
 
     def __iter__(self) -> Iterator[Any]:
         return iter(())
@@ -56,6 +58,30 @@ class StandIn:
 
     def __bool__(self) -> bool:
         return False
+
+
+class StandInBase(nn.Module):
+    """What classes derive from that derive from a class of an absent package: a module with what a
+    LightningModule has besides, as far as it does not train.
+    """
+
+    device = torch.device("cpu")
+    current_epoch = global_step = global_rank = 0
+    logger = trainer = StandIn()
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        super().__init__()
+
+    def save_hyperparameters(self, *_: Any, **__: Any) -> None:
+        """Keeps the arguments of the constructor that calls it."""
+        caller = inspect.currentframe()
+        given = dict(caller.f_back.f_locals) if caller and caller.f_back else {}
+        named = {name: v for name, v in given.items() if name not in ("self", "__class__")}
+        self.hparams = SimpleNamespace(**named)
+
+    def log(self, *_: Any, **__: Any) -> None: ...
+
+    log_dict = log
 
 
 def reduced(x: Tensor, pattern: str = "", how: str = "mean") -> Any:

@@ -34,6 +34,7 @@ from ddpm_tutor.science.diffusion import q_sample
 from ddpm_tutor.science.schedule import Schedule
 
 BATCHES = 3  # the exercise that asks for a noisy batch
+FAINT = 1e-5  # ᾱ_t: below that a guess of x_0 is lost in float32
 MANY = (0, 1, 2)  # seeds of the batches that are tried
 
 
@@ -94,11 +95,19 @@ def steps_to_try(schedule: Schedule, shift: int, seed: int = 0, least: int = 1) 
     return steps[:BATCH] - shift
 
 
+def with_x_0_left(schedule: Schedule) -> Schedule:
+    """The schedule up to the last t at which float32 can tell x_0 from x_t."""
+    last = int((schedule.alpha_bar > FAINT).sum()) - 1
+    return Schedule(*(values[: max(last, 1) + 1] for values in
+                      (schedule.beta, schedule.alpha, schedule.alpha_bar)))  # fmt: skip
+
+
 def try_equation(piece: Piece, project: Project, least: int = 1) -> Finding:
     """How an equation of a project does."""
     own = piece.place.schedule
     if own is None:
         return no_schedule(piece)
+    tried_on = with_x_0_left(own_taken(piece)) if piece.kind == "predict_x_0" else own.schedule
     equation = EQUATIONS[piece.kind]
     exercise = exercise_of(equation.number)
 
@@ -124,7 +133,7 @@ def try_equation(piece: Piece, project: Project, least: int = 1) -> Finding:
         tried = []
         try:
             for seed in MANY:
-                t = steps_to_try(own.schedule, shift, seed, least)
+                t = steps_to_try(tried_on, shift, seed, least)
                 given = supply_for(form, t, shift, seed)
                 supply = {role: given[role] for role in equation.roles}
                 results, drawn = on_pictures(piece, supply, t, form, seed, order)
@@ -354,7 +363,7 @@ def no_schedule(piece: Piece) -> Finding:
     things = {**piece.place.names, **getattr(piece.place.thing, "__dict__", {})}
     if any(isinstance(v, StandIn) and canonical(name) in ARRAYS for name, v in things.items()):
         return not_called(piece, CannotCall(NOT_INSTALLED))
-    says = "Its schedule was not found. Name the betas: --map betas=NAME."
+    says = "It needs the noise schedule, which was not found."
     return Finding(piece.kind, piece.name, "not called", says, piece.line)
 
 

@@ -12,19 +12,22 @@ from ddpm_tutor.grading.project_arguments import Piece
 from ddpm_tutor.grading.project_calls import (
     Called,
     Form,
+    as_images,
+    as_it_answers,
     call,
     first_that_works,
     pictures,
 )
-from ddpm_tutor.grading.project_steps import (
-    answer_for,
-)
+from ddpm_tutor.grading.project_match import Transition, answer_for
+from ddpm_tutor.grading.project_names import is_ddim
 from ddpm_tutor.grading.recorded_chance import Asked, Event, Normal, tensor_of
 from ddpm_tutor.science.schedule import Schedule
 
 COUNT = 10  # pictures that are drawn: one of each class, which some code takes for granted
 LOOP_SECONDS = 10.0
 WEIGHT = 3.0  # the guidance that is asked for
+SEEN = 12  # steps that are looked at
+FEW, MIN_FEW = 20, 4  # of so many steps a loop that skips takes one, and no fewer than these
 
 
 @dataclass(frozen=True)
@@ -51,11 +54,14 @@ class Watched:
         return [float(q.asked.told[0]) if len(q.asked.told) else -1.0 for q in self.questions]
 
 
-def watch(piece: Piece, schedule: Schedule, predicts: str, apart: float = 0.0) -> Watched:
+def watch(
+    piece: Piece, schedule: Schedule, predicts: str, apart: float = 0.0, eta: float | None = None
+) -> Watched:
     """Runs the loop.
 
     Args:
         apart: how far from each other the network's answers with and without the label are.
+        eta: the η of DDIM that is asked for, where it can be.
 
     Raises:
         CannotCall, CallFailed: it cannot be run.
@@ -66,6 +72,8 @@ def watch(piece: Piece, schedule: Schedule, predicts: str, apart: float = 0.0) -
     own = place.schedule
     assert own is not None
     usual = (place.channels, place.size, place.size)
+    T = own.schedule.T
+    few = max(MIN_FEW, T // FEW)  # steps that are asked for, of a loop that skips some
 
     def attempt(shape: tuple[int, ...], way: tuple[int, bool]) -> Watched:
         order, is_whole = way  # whether the size that is asked for is that of a whole picture
@@ -75,8 +83,9 @@ def watch(piece: Piece, schedule: Schedule, predicts: str, apart: float = 0.0) -
         start = torch.randn((COUNT, *shape), generator=torch.Generator().manual_seed(9))
         supply = {
             "model": network, "shape": (COUNT, *shape), "count": COUNT, "channels": shape[0],
-            "labels": torch.arange(COUNT), "guidance": WEIGHT, "T": own.schedule.T, "x_T": start,
-            "size": shape if is_whole else place.size,
+            "labels": torch.arange(COUNT), "guidance": WEIGHT, "x_T": start,
+            "T": few if is_ddim(piece.name) else T, "size": shape if is_whole else place.size,
+            "eta": eta or 0.0, "few": few, "taken": list(range(0, T, T // few)),
         }  # fmt: skip
         done = call(piece, supply, form, seed=5, order=order, seconds=LOOP_SECONDS)
         if (at := where_t_is(done)) is not None:
@@ -85,7 +94,8 @@ def watch(piece: Piece, schedule: Schedule, predicts: str, apart: float = 0.0) -
         return as_watched(done)
 
     shapes = dict.fromkeys([usual, (3, place.size, place.size), (2,)])
-    return first_that_works(shapes, list(product(range(2), (False, True))), attempt)
+    orders = list(product(range(2), (False, True)))
+    return as_it_answers(piece, lambda: first_that_works(shapes, orders, attempt))
 
 
 def where_t_is(done: Called) -> int | None:
@@ -202,3 +212,58 @@ def same_question(one: Event, other: Event) -> bool:
         and len(one.told) > 0
         and one.others != ()
     )
+
+
+def transitions(watched: Watched, at: Sequence[int], way: str) -> list[Transition]:
+    """The steps that were taken, those at both ends and some between.
+
+    Args:
+        at: the paper's t of each question to the network.
+        way: whether the noise is drawn "before" or "after" the network is asked.
+    """
+    questions = watched.questions
+    count = len(questions)
+    picked = sorted(
+        {0, 1, *range(0, count, max(1, count // SEEN)), count - 3, count - 2} & set(range(count))
+    )
+    found = []
+    for k in picked:
+        if k + 1 == count:
+            continue
+        asked, x_next = questions[k].asked, questions[k + 1].asked.x[:COUNT]
+        if min(len(asked.x), len(x_next)) < COUNT:
+            continue
+        if not bool(x_next.isfinite().all()) or x_next.abs().max() > 1e4:
+            continue
+        found.append(as_transition(at[k], questions[k], x_next, way, at[k + 1]))
+    if last := last_transition(watched, at[-1], way):
+        found.append(last)
+    return found
+
+
+def as_transition(s: int, question: Question, x_next: Tensor, way: str, to: int) -> Transition:
+    """A step from the paper's t = s, of a whole batch."""
+    asked = question.asked
+    z = question.after if way == "after" else question.before
+    z = torch.zeros_like(x_next) if z is None else z[:COUNT].float()
+    x_t, out, z, x_next = (
+        as_images(v).float() for v in (asked.x[:COUNT], asked.answer.detach()[:COUNT], z, x_next)
+    )
+    values = None if asked.values is None else as_images(asked.values[:COUNT]).float()
+    return Transition(s, x_t, out, z, x_next, to, values)
+
+
+def last_transition(watched: Watched, s: int, way: str) -> Transition | None:
+    """The last step, from the paper's t = s, where the pictures come back as they were made, or
+    scaled for a screen.
+    """
+    question, last = watched.questions[-1], watched.last
+    asked = question.asked
+    if last is None or last.shape[1:] != asked.x.shape[1:] or len(last) < COUNT:
+        return None
+    x = last[:COUNT].float()
+    if not last.is_floating_point():
+        return None  # bytes have lost what is to be seen
+    if float(x.min()) >= 0 and float(asked.x.min()) < -0.3:
+        x = 2 * x - 1
+    return as_transition(s, question, x, way, 0)

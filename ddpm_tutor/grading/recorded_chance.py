@@ -45,6 +45,8 @@ class Asked:
     others: tuple[Any, ...]  # labels and the like
     answer: Tensor
     numbers: dict[int, Tensor] = field(default_factory=dict)  # all that may be t, by their places
+    values: Tensor | None = None  # what it has said of the variance, where that is learned
+    in_numpy: bool = False  # it was asked with NumPy's arrays, that have no gradients
 
 
 @dataclass(frozen=True)
@@ -200,6 +202,7 @@ class Network(nn.Module):
         self.chance = chance
         self.answer: Answer = lambda x, told, others: torch.zeros_like(x)
         self.t_at: int | None = None  # where it is told t, if that had to be found out
+        self.learns_variance = False  # then twice the channels are answered
         self.scale = nn.Parameter(torch.ones(()))
         # what some code asks a network about
         self.channels = self.in_channels = self.out_dim = self.out_channels = channels
@@ -208,8 +211,8 @@ class Network(nn.Module):
         self.num_classes, self.device, self.dtype = 10, torch.device("cpu"), torch.float32
 
     def forward(self, *given: Any, **named: Any) -> Any:
-        values = [*given, *named.values()]
-        arrays = [(i, tensor_of(v)) for i, v in enumerate(values)]
+        inputs = [*given, *named.values()]
+        arrays = [(i, tensor_of(v)) for i, v in enumerate(inputs)]
         tensors = [(i, v) for i, v in arrays if v is not None]
         if not tensors:
             raise TypeError("the network is given no picture")
@@ -225,16 +228,28 @@ class Network(nn.Module):
         if not named_t and self.t_at in dict(rest):
             told_at = self.t_at
         told = dict(tensors)[told_at].flatten() if told_at is not None else torch.empty(0)
-        others = tuple(v for i, v in enumerate(values) if i not in (place, told_at))
+        others = tuple(v for i, v in enumerate(inputs) if i not in (place, told_at))
         reply = self.answer(x.detach(), told.detach(), others).to(x.dtype)
         numbers = {i: value.detach().flatten().clone() for i, value in rest}
-        asked = Asked(x.detach().clone(), told.detach().clone(), others, reply, numbers)
+        values = of_variance(reply) if self.learns_variance else None
+        in_numpy = isinstance(inputs[place], np.ndarray)
+        asked = Asked(
+            x.detach().clone(), told.detach().clone(), others, reply, numbers, values, in_numpy
+        )
         self.chance.events.append(asked)
-        if isinstance(values[place], np.ndarray):
-            return reply.detach().numpy()
         result = reply * self.scale
+        if values is not None:  # by them the answer itself does not change with `scale`
+            result = torch.cat([result, values], dim=1)
+        if in_numpy:
+            return result.detach().numpy()
         result.sample = result  # type: ignore[attr-defined]  # as the networks of diffusers answer
         return result
+
+
+def of_variance(reply: Tensor) -> Tensor:
+    """What a network that learns its variance says of it: anything from -1 to 1, for each pixel."""
+    generator = torch.Generator().manual_seed(reply.numel())
+    return 2 * torch.rand(reply.shape, generator=generator).to(reply.dtype) - 1
 
 
 def tensor_of(value: Any) -> Tensor | None:
