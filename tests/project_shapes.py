@@ -1,4 +1,4 @@
-"""Diffusion models as people write them: a dozen shapes of public code, written anew by their
+"""Diffusion models as people write them: fifteen shapes of public code, written anew by their
 conventions, and mistakes to be planted in them.
 """
 # ruff: noqa: E501
