@@ -173,7 +173,7 @@ class Elements(HTMLParser):
         self.attributes |= {name for name, _ in attrs}
 
     def handle_data(self, data: str) -> None:
-        self.text += data
+        self.text += data.replace("\u00a0", " ")  # blanks at which no line ends
 
 
 def test_no_text_of_a_student_is_markup_in_the_page() -> None:

@@ -134,7 +134,10 @@ def test_a_tilde_is_the_home_folder(tutor, folder: Path) -> None:
     tutor("exercise", "check", "~/hw/ex2_closed_form.py", code=1)
     save_checkpoint(home / "own.safetensors", UNet(4, 10), {})
     tutor("gif", "--digit", "3", *QUICK, "--out=~/3.gif", "--checkpoint=~/own.safetensors")
-    (home / "mine.py").write_text(LESSON)
+    saves = "import torch\nfrom ddpm_tutor.classroom.tools import save_grid\n"
+    (home / "mine.py").write_text(
+        f"{LESSON}\n# %%\n{saves}save_grid(torch.ones(1, 1, 8, 8), 'one')"
+    )
     tutor("lesson", "~/mine.py", "--no-pause", "--trust", "--out=~/pictures")
     train = ["train", "--run-dir=~/run"]
     assert f"No MNIST in {home}" in tutor(*train, "--data=~/none", code=1)

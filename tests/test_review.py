@@ -313,7 +313,7 @@ def test_options_are_dealt_anew_where_a_question_is_asked_again() -> None:
 )  # fmt: skip
 def test_the_truth_after_a_wrong_answer_does_not_begin_with_yes(reply: str, told: str) -> None:
     posed = shown.Question("choice", "Which?", 1, (("one", "No."), ("two", reply)))
-    assert posed.truth == f"b) two\n{told}"
+    assert posed.truth == f"b) two.\n{told}"
 
 
 def test_no_step_comes_before_a_question_that_is_asked_alone() -> None:
