@@ -666,6 +666,7 @@ FILES = {
     "list.json": "[1.0, NaN, 0.5]",
     "board.json": "[[9.1, 1, 1.0], [9.2, 2, NaN], [9.3, 3, 0.5]]",
     "lists.json": '{"loss": [1.0, NaN, 0.5], "note": "x"}',
+    "nested.json": '{"metrics": {"loss": [1.0, NaN, 0.5]}, "val": {"loss": [3, 2, 1]}}',
     "history.json": json.dumps({"log_history": [{"step": s, "loss": v} for s, v in
                                                 ((1, 1.0), (2, float("nan")), (3, 0.5))]}),
     "lines.jsonl": '{"step": 1, "loss": 1.0}\n{"step": 2, "loss": NaN}\n{"step": 3, "loss": 0.5}\n',

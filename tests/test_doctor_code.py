@@ -77,7 +77,7 @@ def one(found: Examined, kind: str) -> Finding:
     return next(finding for finding in found.findings if finding.kind == kind)
 
 
-# --- a dozen shapes of public code
+# --- shapes of public code
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -108,7 +108,8 @@ def score(reading: Reading, asked: Tensor | None, real: RealDigits, lot: int = 0
         lot: which n of the training features coverage and precision compare with, from 0.
 
     Raises:
-        TypeError: something is of another kind. ValueError: the images or labels do not fit.
+        TypeError: something is of another kind. ValueError: the images or labels do not fit,
+            or there is no such lot.
 
     Example:
         >>> scores = score(read_digits(reader, twenty.images), twenty.labels, real)

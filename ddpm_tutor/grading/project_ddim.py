@@ -52,7 +52,7 @@ OWN = {
     "ddim_last": "All steps are right but the last one, which leads to the picture.",
     "ddim_nan_at_end": "The last step gives NaN. Where t_prev is below 0 an index counts from the "
     "end: that is ᾱ_T, full noise, and a root is taken of a number below 0. ᾱ is 1 there.",
-    "ddim_guess_by_alpha_bar": "The guess of x_0 is divided by ᾱ_t; it is divided by its root.",
+    "ddim_guess_by_alpha_bar": "The guess of x_0 is divided by ᾱ_t; √ᾱ_t belongs there.",
     "ddim_variance": "The noise is multiplied by σ², the variance; σ belongs there.",
     "ddim_guess_without_root": "In the guess of x_0 ε is multiplied by 1 - ᾱ_t, not by its root.",
     "ddim_other_sigma": "σ is not η times that of Eq. 16: "

@@ -116,7 +116,7 @@ def of_json(text: str) -> Losses | None:
     if isinstance(value, dict) and isinstance(value.get("log_history"), list):
         value = value["log_history"]  # of a trainer of transformers
     if isinstance(value, dict):
-        lists = {k: v for k, v in value.items() if isinstance(v, list) and v}
+        lists = {k: v for k, v in flat(value).items() if isinstance(v, list) and v}
         records = longest_together(lists)
         return of_records(records, "named lists in JSON") if records else None
     if not isinstance(value, list) or not value:
