@@ -412,6 +412,23 @@ def test_an_empty_picture_is_called_so_and_no_mistake_is_sure(shade: int, said: 
     assert not any("Read as" in note for note in found.notes)
 
 
+def test_pictures_of_one_shade_each_are_not_called_grey(real: Tensor) -> None:
+    found = diagnose(torch.cat([torch.zeros_like(real[:8]), torch.full_like(real[:8], 255)]))
+    assert "Nothing is drawn: each picture has one shade." in found.verdict
+    assert not found.is_no_digit and not any("the same" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("fault", [0.0, math.nan])
+def test_one_picture_that_is_lost_is_enough_for_an_exit_code_of_1(
+    real: Tensor, folder: Path, fault: float
+) -> None:
+    images = real[:16] / 255
+    images[3] = fault
+    np.savez("drawn.npz", images=images)
+    said = tutor("drawn.npz", code=1).stdout
+    assert "✗" in said and "✓ Looks right" in said
+
+
 def test_empty_pictures_among_others_are_counted_and_left_out(real: Tensor, folder: Path) -> None:
     images = real[:16].clone()
     images[[1, 3, 4, 7, 9, 10]] = 0
@@ -649,6 +666,7 @@ FILES = {
     "list.json": "[1.0, NaN, 0.5]",
     "board.json": "[[9.1, 1, 1.0], [9.2, 2, NaN], [9.3, 3, 0.5]]",
     "lists.json": '{"loss": [1.0, NaN, 0.5], "note": "x"}',
+    "nested.json": '{"metrics": {"loss": [1.0, NaN, 0.5]}, "val": {"loss": [3, 2, 1]}}',
     "history.json": json.dumps({"log_history": [{"step": s, "loss": v} for s, v in
                                                 ((1, 1.0), (2, float("nan")), (3, 0.5))]}),
     "lines.jsonl": '{"step": 1, "loss": 1.0}\n{"step": 2, "loss": NaN}\n{"step": 3, "loss": 0.5}\n',
@@ -657,6 +675,9 @@ FILES = {
     "europe.csv": "step;loss\n1;1,0\n2;nan\n3;0,5\n",
     "both.log": "epoch 1, step 1: loss 1.0\nepoch 1, step 2: loss nan\nepoch 2, step 3: loss .5\n",
     "again.log": "epoch 1 1/3 loss=1.0\nepoch 1 2/3 loss=nan\nepoch 1 3/3 loss=0.5\n",
+    "comma_tab.csv": "step,\tloss\n1,\t1.0\n2,\tnan\n3,\t0.5\n",
+    "semicolon_in_name.csv": "step,loss (a;b)\n1,1.0\n2,nan\n3,0.5\n",
+    "best.log": "step 1: loss 1.0\nstep 2: loss nan\nstep 3: loss 0.5\nbest loss 0.5",
     "words.log": "begin\nstep 1/9 loss: 1.0\nstep 2/9 loss: nan\nstep 3/9 loss: 0.5, 3 s\n",
 }  # fmt: skip
 
@@ -683,6 +704,19 @@ def test_what_holds_no_losses_is_refused(folder: Path, text: str) -> None:
     Path("a.csv").write_text(text)
     with pytest.raises(TutorError, match=r"no losses|no text"):
         read_losses(Path("a.csv"))
+
+
+def test_losses_named_by_the_record_around_them_are_told_apart(folder: Path) -> None:
+    rows = [{"step": i, "train": {"loss": 1 / i}, "val": {"loss": 2 / i}} for i in range(1, 4)]
+    Path("a.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    found = read_losses(Path("a.jsonl"))
+    assert found.train == [(i, 1 / i) for i in range(1, 4)]
+    assert found.validation == [(i, 2 / i) for i in range(1, 4)]
+
+
+def test_thousands_of_steps_may_have_commas(folder: Path) -> None:
+    Path("a.log").write_text("step 900: loss 0.5\nstep 1,000: loss 0.4\nstep 12,000: loss 0.3\n")
+    assert read_losses(Path("a.log")).train == [(900, 0.5), (1000, 0.4), (12000, 0.3)]
 
 
 def test_a_run_stopped_in_its_first_epoch_is_called_so(folder: Path) -> None:

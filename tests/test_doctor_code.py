@@ -77,7 +77,7 @@ def one(found: Examined, kind: str) -> Finding:
     return next(finding for finding in found.findings if finding.kind == kind)
 
 
-# --- a dozen shapes of public code
+# --- shapes of public code
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -406,6 +406,15 @@ def test_what_cannot_be_called_is_not_called_wrong() -> None:
     assert examined(OWN_NAMES, q_sample="nothing").failed == [
         "There is no nothing in my_code.py that could be q_sample."
     ]
+
+
+def test_a_loss_that_goes_backward_itself_beside_a_learned_variance_is_not_judged() -> None:
+    right, its = "((noise - eps) ** 2).mean() + 0.001 * vb", "((noise - eps) ** 2).mean()"
+    code = SHAPES["learned_variance"]
+    assert f"return {right}" in code
+    itself = f"(loss := {its}).backward()\n        return loss"
+    loss = one(examined(code.replace(f"return {right}", itself)), "loss")
+    assert loss.state == "not called" and "return it before backward()" in loss.says
 
 
 # --- what is said, and the exit code

@@ -111,7 +111,7 @@ def look_at_digits(console: Console, path: Path, out: Path) -> None:
     with going_on_without(console, "the picture"):
         save_beside(target, sheet.images, found)
         console.print(written(target), soft_wrap=True)
-    if not found.looks_right or found.empty:
+    if sheet.broken or found.empty or not found.looks_right:
         raise typer.Exit(1)
 
 

@@ -242,8 +242,8 @@ class Diagnosis:
     same: int  # of the pictures that are nearly another one
     odd: tuple[str, ...]  # in what the digits are furthest from right ones, in words
     notes: tuple[str, ...]  # what the numbers say whatever the mistake is
-    blank: str = ""  # the one shade of all pixels, such as "black"; "" where there are more
-    empty: int = 0  # of other pictures, which are left out, have nothing in them
+    blank: str = ""  # what is seen where nothing is drawn: "every pixel is black"; else ""
+    empty: int = 0  # how many other pictures have nothing in them, and are left out
     asked: Asked | None = None  # the labels beside what is read, if they are known and it can be
 
     @property
@@ -267,8 +267,8 @@ class Diagnosis:
 
     @property
     def is_no_digit(self) -> bool:
-        """Whether the pictures are so far from real digits that to read them is to guess."""
-        return float(self.found.strange.median()) >= STRANGE
+        """Whether what is drawn is so far from real digits that to read it is to guess."""
+        return not self.blank and float(self.found.strange.median()) >= STRANGE
 
     @property
     def is_unknown(self) -> bool:
@@ -291,12 +291,10 @@ class Diagnosis:
         percent = f"{100 * self.likeliest.probability:.0f}"
         sure = "over 99 %" if percent == "100" else f"{percent} %"
         if self.blank:
+            is_black = self.blank.endswith("black")
             nan = " NaN are saved as black, too: print x.isfinite().all() after each step."
             known = " The mistakes known here that draw it:" if self.is_named else ""
-            return (
-                f"Nothing is drawn: every pixel is {self.blank}."
-                f"{nan if self.blank == 'black' else ''}{known}"
-            )
+            return f"Nothing is drawn: {self.blank}.{nan if is_black else ''}{known}"
         if self.looks_right:
             return f"Looks right ({sure}){self.but}."
         if self.is_collapsed and RIGHT in self.likeliest.group.causes:
@@ -365,8 +363,8 @@ def diagnose(images: Tensor, labels: Tensor | None = None, is_resized: bool = Fa
         notes.append(f"Read as asked: {asked.as_asked} of {len(asked)}.")
     return Diagnosis(
         found, tuple(listed), right, pictures[listed[0].group.name], pictures[right.name],
-        same_pictures(images), oddities(table, right, found), tuple(notes), blank_shade(images),
-        some_empty, asked,
+        same_pictures(images), oddities(table, right, found), tuple(notes),
+        what_is_blank(images), some_empty, asked,
     )  # fmt: skip
 
 
@@ -376,12 +374,13 @@ def empty_among(images: Tensor) -> Tensor:
     return high - low <= BLANK
 
 
-def blank_shade(images: Tensor) -> str:
-    """The shade of pictures (n, 1, H, W) uint8 that have but one, in a word; "" of others."""
+def what_is_blank(images: Tensor) -> str:
+    """What is seen in pictures (n, 1, H, W) uint8 of one shade each, in words; "" of others."""
     if not bool(empty_among(images).all()):
         return ""
-    mean = float(inside(images).mean())
-    return next(name for most, name in SHADES if mean <= most)
+    means = inside(images).flatten(1).mean(1).tolist()
+    shades = {next(name for most, name in SHADES if mean <= most) for mean in means}
+    return f"every pixel is {shades.pop()}" if len(shades) == 1 else "each picture has one shade"
 
 
 def oddities(table: Table, right: Group, found: Measures, most: int = 3) -> tuple[str, ...]:
@@ -411,11 +410,11 @@ def remarks(images: Tensor, found: Measures) -> list[str]:
             f"Noise of {noise:.2f} is left, as much as x_t has at t = {t} (Eq. 4). Is t = 1 the "
             "last step, and is z = 0 in it?"
         )
-    count = len(found)
-    if same := same_pictures(images):
+    count, is_blank = len(found), bool(what_is_blank(images))
+    if (same := same_pictures(images)) and not is_blank:
         said.append(
-            f"{same} of {count} pictures are the same as another one: is the seed set anew, so "
-            "that the noise comes again?"
+            f"{same} of {count} pictures {'is' if same == 1 else 'are'} the same as another one: "
+            "is the seed set anew, so that the noise comes again?"
         )
     height = float(found.height.median())
     if noise < 0.03 and 21.5 < height < 24.5:
@@ -426,10 +425,10 @@ def remarks(images: Tensor, found: Measures) -> list[str]:
     sure = found.doubt < 0.1
     counts = found.classes[sure].bincount(minlength=10).tolist()
     names = ", ".join(f"{number} × {digit}" for digit, number in enumerate(counts) if number)
-    if names and float(found.strange.median()) < STRANGE and not blank_shade(images):
+    if names and float(found.strange.median()) < STRANGE and not is_blank:
         said.append(f"Read as digits: {names}.")
     if count < 4:
-        said.append(f"{count} of them tell little: bring 16.")
+        said.append(f"So few tell little ({count}): bring 16.")
     return said
 
 

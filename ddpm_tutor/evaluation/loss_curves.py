@@ -242,7 +242,7 @@ def unmoved(points: Points, shape: Shape, unit: str) -> Finding | None:
     start = shape.start
     if start <= 0.7 or abs(shape.end / start - 1) >= 0.1 or shape.least <= 0.8 * start:
         return None
-    says = f"It stays where it began, at {start:.2f}: the weights are not changed"
+    says = f"It stays where it began, at {start:.3g}: the weights are not changed"
     causes: tuple[str, ...] = ("no_step", "zero_grad_too_late", "step_too_early", "detached", "lr")
     if abs(start - NOTHING) < 0.08:
         says += (

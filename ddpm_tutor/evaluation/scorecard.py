@@ -105,10 +105,11 @@ def score(reading: Reading, asked: Tensor | None, real: RealDigits, lot: int = 0
         reading: as `read_digits` gives it.
         asked: (n,) the class that each should be, or None.
         real: as `load_real_digits` gives it.
-        lot: which n of the training features coverage and precision compare with.
+        lot: which n of the training features coverage and precision compare with, from 0.
 
     Raises:
-        TypeError: something is of another kind. ValueError: the images or labels do not fit.
+        TypeError: something is of another kind. ValueError: the images or labels do not fit,
+            or there is no such lot.
 
     Example:
         >>> scores = score(read_digits(reader, twenty.images), twenty.labels, real)
@@ -121,6 +122,9 @@ def score(reading: Reading, asked: Tensor | None, real: RealDigits, lot: int = 0
     check_labels(asked, n, CLASSES, "asked")
     if n < LEAST:
         raise ValueError(f"reading must be of {LEAST} images or more, not {n}: fewer tell nothing")
+    lots = len(real.training_features) // n
+    if not is_whole(lot) or not 0 <= lot < max(lots, 1):
+        raise ValueError(f"lot must be from 0 to {max(lots, 1) - 1} with {n} images, not {lot!r}")
     frechet = jackknife(partial(_distance, real=real), reading.features)
     return _score(reading, asked, real, lot, frechet)
 
@@ -174,7 +178,7 @@ def real_card(model: Classifier, real: RealDigits, n: int) -> Card:
     most = len(real.test_features)
     if not is_whole(n) or not LEAST <= n <= most:
         raise ValueError(f"n must be from {LEAST} to {most}, the real digits that ship, not {n!r}")
-    labels = torch.arange(most) % CLASSES
+    n, labels = int(n), torch.arange(most) % CLASSES
     lots = [
         read_features(model, features) for features in real.test_features[: most // n * n].split(n)
     ]

@@ -52,7 +52,7 @@ OWN = {
     "ddim_last": "All steps are right but the last one, which leads to the picture.",
     "ddim_nan_at_end": "The last step gives NaN. Where t_prev is below 0 an index counts from the "
     "end: that is ᾱ_T, full noise, and a root is taken of a number below 0. ᾱ is 1 there.",
-    "ddim_guess_by_alpha_bar": "The guess of x_0 is divided by ᾱ_t; it is divided by its root.",
+    "ddim_guess_by_alpha_bar": "The guess of x_0 is divided by ᾱ_t; √ᾱ_t belongs there.",
     "ddim_variance": "The noise is multiplied by σ², the variance; σ belongs there.",
     "ddim_guess_without_root": "In the guess of x_0 ε is multiplied by 1 - ᾱ_t, not by its root.",
     "ddim_other_sigma": "σ is not η times that of Eq. 16: "
@@ -141,12 +141,12 @@ def stride_of(schedule: Schedule, one: Transition, predicts: str, eta: float | N
 # --- what a step may be, right or wrong, without its σ z
 
 
-def is_right(one: Stride) -> Tensor:
-    """Eq. 12."""
+def by_eq_12(one: Stride) -> Tensor:
+    """The step of DDIM (Song et al. 2020, Eq. 12)."""
     return root(one.bar_prev) * one.x_0 + root(1 - one.bar_prev - one.sigma**2) * one.eps
 
 
-def is_respaced(one: Stride) -> Tensor:
+def by_algorithm_2(one: Stride) -> Tensor:
     """Algorithm 2 with steps left out: its σ may be √β of the long step, its mean is the same."""
     return root(one.bar_prev) * one.x_0 + root(1 - one.bar_prev - one.most**2) * one.eps
 
@@ -168,7 +168,7 @@ def wrapped(one: Stride) -> Tensor:
 
 def never_clean(one: Stride) -> Tensor:
     """The first entry of the schedule for the one before it."""
-    return is_right(at_first(one))
+    return by_eq_12(at_first(one))
 
 
 def at_first(one: Stride) -> Stride:
@@ -205,8 +205,8 @@ def of_own(name: str) -> Callable[[Stride], Tensor]:
 
 def known() -> Iterator[tuple[int, str, Callable[[Stride], Tensor]]]:
     """The steps that are known: exercise and mistake, and what it gives; the right one first."""
-    yield 0, "", is_right
-    yield 0, "respaced", is_respaced
+    yield 0, "", by_eq_12
+    yield 0, "respaced", by_algorithm_2
     for name in OF_OWN:
         yield DDIM, name, of_own(name)
     for name in OF_DDIM:
@@ -323,7 +323,7 @@ def nearest(strides: Sequence[Stride]) -> tuple[int, str]:
             return number, name
     # where it ends a list of the learner's may wrap round, or not begin with a 1
     inner = [one for one in strides if one.t_prev > 0] or strides
-    if all(is_like(one, is_right) for one in inner):
+    if all(is_like(one, by_eq_12) for one in inner):
         return DDIM, "ddim_last"
     others = (
         (number, name)
@@ -386,7 +386,7 @@ def coefficients_of(strides: Sequence[Stride], shift: int) -> str:
         at = [f"t = {one.t - shift}, t_prev = {one.t_prev - shift}"] * len(one.x_t)
         numbers: dict[str, Any] = schedule_at(one.schedule, *one.ends)
         without = one.x_prev - one.sigma * one.z
-        mine, right = (Probe(r, inputs, at, numbers) for r in (without, is_right(one)))
+        mine, right = (Probe(r, inputs, at, numbers) for r in (without, by_eq_12(one)))
         pair = fit(mine), fit(right)
         if pair[0] is None or pair[1] is None:
             return ""

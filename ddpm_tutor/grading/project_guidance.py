@@ -129,10 +129,10 @@ def said_of_weights(piece: Piece, labelled: float, without: float) -> Finding:
         (1.0, 0.0): ("mistake", "unguided"),
         (0.0, 1.0): ("mistake", "unconditional"),
         (0.5, 0.5): ("mistake", "mean_of_both"),
-        (1 + w, w): ("added", "The two answers are added; (1 + w) times the one with the label, "
-                     "minus w times the one without."),
-        (w, w - 1): ("added", "The two answers are added; w times the one with the label, minus "
-                     "w - 1 times the one without."),
+        (1 + w, w): ("added", "The two answers are added. The one without the label is to be "
+                     "subtracted: (1 + w) times that with it, minus w times that without."),
+        (w, w - 1): ("added", "The two answers are added. The one without the label is to be "
+                     "subtracted: w times that with it, minus w - 1 times that without."),
     }  # fmt: skip
     numbers = (
         f"With w = {w:g} it takes {labelled:.3g} times the answer with the label, and "

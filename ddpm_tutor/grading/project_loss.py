@@ -58,6 +58,11 @@ WRONG_TARGETS = {
 }
 PULL_OFF = 1e-3  # by so much a gradient may part from that of a target
 BOUND = "L_vlb of Nichol and Dhariwal"
+NO_PULL = (
+    "The rest cannot be tried, either, for the loss comes without its gradient: let the function "
+    "return it before backward() and item()."
+)
+OTHER_PULL = "The rest, too, changes with its answer as no mean of squared errors does."
 LABELS = torch.arange(1, BATCH + 1)
 
 Distance = Callable[[Tensor, Tensor], Tensor]
@@ -160,9 +165,7 @@ def try_loss(
         target, distance = target_pulled_to(schedule, one, used, shift), "squared"
         notes.append(f"The variance is learned: that term of the loss, {BOUND}, was not tried.")
         if not target:
-            says = "Its network learns the variance, too, and the loss changes with its answer as "
-            says += f"no mean of squared errors does. It was not tried: {BOUND} is among it."
-            return Finding("loss", piece.name, "not called", says, piece.line), nothing
+            return beside_a_variance(piece, one), nothing
     else:
         target, distance = target_of(schedule, one, used, shift)
     known = target if target in ("noise", "x_0", "v") else ""
@@ -249,12 +252,15 @@ def as_loss_call(
 
 def pull_of(piece: Piece, value: Tensor) -> float | None:
     """How a loss changes as the answer is multiplied by a little more than 1; None where the
-    network learns no variance, or is not asked.
+    network learns no variance or is not asked, or where the loss has no gradient (any more).
     """
     network = piece.place.network
     if network is None or not network.learns_variance or not value.requires_grad:
         return None
-    found = torch.autograd.grad(value.mean(), network.scale, allow_unused=True)[0]
+    try:
+        found = torch.autograd.grad(value.mean(), network.scale, allow_unused=True)[0]
+    except RuntimeError:  # the function has called backward() itself
+        return None
     return None if found is None else float(found)
 
 
@@ -405,6 +411,13 @@ def target_of(schedule: Schedule, one: LossCall, used: Tensor, shift: int) -> tu
 def learns_variance(piece: Piece) -> bool:
     """Whether the network has to answer twice the channels, one half for the variance."""
     return piece.place.network is not None and piece.place.network.learns_variance
+
+
+def beside_a_variance(piece: Piece, one: LossCall) -> Finding:
+    """Of a loss of which nothing can be told, for a variance is learned, too."""
+    says = f"Its network learns the variance, too, and {BOUND}, in the loss, was not tried. "
+    says += NO_PULL if one.pull is None else OTHER_PULL
+    return Finding("loss", piece.name, "not called", says, piece.line)
 
 
 def target_pulled_to(schedule: Schedule, one: LossCall, used: Tensor, shift: int) -> str:

@@ -150,7 +150,8 @@ def sigmas(schedule: Schedule, s: int, lowest: int) -> dict[str, float]:
 
 # what is wrong with a variance that is learned: Improved DDPM (Nichol and Dhariwal 2021), Eq. 15
 OF_LEARNED = {
-    "learned_swapped": "The ends of the learned variance are swapped: v = 1 is log β, -1 log β̃.",
+    "learned_swapped": "The ends of the learned variance are swapped: v = 1 stands for log β, and "
+    "v = -1 for log β̃.",
     "learned_no_log": "The learned variance lacks a logarithm, at one end or both: it goes from "
     "log β̃ to log β, and exp comes last.",
     "learned_not_halved": "exp(log σ²) is σ², and σ belongs before the noise: exp(½ log σ²).",

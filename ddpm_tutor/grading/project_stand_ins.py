@@ -61,8 +61,8 @@ class StandIn:
 
 
 class StandInBase(nn.Module):
-    """What classes derive from that derive from a class of an absent package: a module with what a
-    LightningModule has besides, as far as it does not train.
+    """The base of classes that derive from one of an absent package: a module with what a
+    LightningModule has besides, as far as that is of use without training.
     """
 
     device = torch.device("cpu")

@@ -86,9 +86,10 @@ def try_step(piece: Piece, project: Project) -> tuple[Finding, Match | None]:
     is_plain = not takes(piece, "t_prev") and not takes(piece, "eta")
     for taken in taken_by(piece, form, order, schedule):
         kept.append(taken)
-        for lowest in (1, 2) if taken.shift == 1 else (1,):
+        lowests = (1, 2) if taken.shift == 1 else (1,)
+        for lowest in lowests if is_plain else ():
             match = matched(schedule, taken.steps, taken.predicts, taken.shift, lowest)
-            found += [match] if match and is_plain else []
+            found += [match] if match else []
         if any(match.is_right for match in found):
             break
     if not kept:

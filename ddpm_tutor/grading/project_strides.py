@@ -32,8 +32,8 @@ def judged_strides(
     if not judged:
         says = (
             f"It takes {len(told)} of {schedule.T} steps, and its network is told no t that fits "
+            "them: its steps were not tried."
         )
-        says += "them: its steps were not tried."
         return Finding("sampler", piece.name, "not called", says, piece.line), 1.0
     best = max(judged, key=lambda one: (one[0].is_right, bool(one[0].mistake)))
     verdict, at, shift, scale = best

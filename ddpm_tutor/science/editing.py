@@ -340,8 +340,11 @@ def change_label(
     check_fits(model, schedule)
     for name, label in (("first", first), ("second", second)):
         check_kind(label, Tensor, name, "a tensor (B,) of whole numbers")
+    if first.ndim != 1:
+        raise ValueError(f"first must be labels (B,), not {tuple(first.shape)}")
     if first.shape != second.shape:
-        raise ValueError(f"{len(first)} labels before t and {len(second)} after it: give as many")
+        before, after = (length(label) for label in (first, second))
+        raise ValueError(f"{before} labels before t and {after} after it: give as many")
     numbers = range(len(first)) if indices is None else indices
     check_numbers(model, numbers, first, len(first))
     check_numbers(model, numbers, second, len(first))

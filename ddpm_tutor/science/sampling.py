@@ -444,7 +444,8 @@ def check_start(model: NoisePredictor, x: Tensor, name: str) -> None:
     if isinstance(model, NoisePredictor):
         model.check_shape(x, name)
     if not x.is_floating_point():
-        raise ValueError(f"{name} must be floats, noise from N(0, I), not {said(x)}")
+        noise = ", noise from N(0, I)" if name == "x_T" else ""
+        raise ValueError(f"{name} must be floats{noise}, not {said(x)}")
     if not len(x):
         raise ValueError(f"{name} must be images (B, 1, 32, 32), not {tuple(x.shape)}")
     if isinstance(model, NoisePredictor):

@@ -233,8 +233,8 @@ def drop_labels(label: Tensor, share: float, null_label: int, generator: torch.G
         generator: a CPU generator, such as `stream` gives.
 
     Raises:
-        TypeError: `label` is no tensor, or `generator` none. ValueError: a label or the share is
-            out of range.
+        TypeError: `label` is no tensor, or `generator` no generator. ValueError: a label or the
+            share is out of range.
 
     Example:
         >>> drop_labels(label, 1.0, null_label=10, generator=generator)
@@ -245,7 +245,7 @@ def drop_labels(label: Tensor, share: float, null_label: int, generator: torch.G
     check_number(share, "share", 0, 1)
     if generator is not None:
         check_kind(generator, torch.Generator, "generator", "a generator, as of stream")
-    dropped = torch.rand(len(label), generator=generator) < share
+    dropped = torch.rand(label.shape, generator=generator) < share
     return torch.where(dropped, null_label, label)
 
 

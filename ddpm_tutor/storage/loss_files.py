@@ -24,6 +24,9 @@ HELD_OUT = ("val", "valid", "validation", "eval", "test")
 LOSSES = ("loss", "losses", "mse", "objective", "value", "error")  # the surest first
 NUMBER = r"([-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|nan|inf(?:inity)?))"
 
+COUNT = r"(\d{1,3}(?:,\d{3})+|\d+)"  # 12000 or 12,000
+UNCOUNTED = 0.1  # of the lines with a loss in a log that counts the others
+
 Points = list[tuple[float, float]]
 
 
@@ -113,7 +116,7 @@ def of_json(text: str) -> Losses | None:
     if isinstance(value, dict) and isinstance(value.get("log_history"), list):
         value = value["log_history"]  # of a trainer of transformers
     if isinstance(value, dict):
-        lists = {k: v for k, v in value.items() if isinstance(v, list) and v}
+        lists = {k: v for k, v in flat(value).items() if isinstance(v, list) and v}
         records = longest_together(lists)
         return of_records(records, "named lists in JSON") if records else None
     if not isinstance(value, list) or not value:
@@ -166,9 +169,16 @@ def of_records(records: Sequence[dict[str, Any]], how: str) -> Losses | None:
 
 
 def flat(record: dict[str, Any]) -> dict[str, Any]:
-    """A record with what its own records hold beside them: {"metrics": {"loss": 1}}."""
-    inner = [value for value in record.values() if isinstance(value, dict) and "mean" not in value]
-    return {**{k: v for each in inner for k, v in each.items()}, **record}
+    """A record with what its own records hold beside them: the loss of {"metrics": {"loss": 1}},
+    and the "val loss" of {"val": {"loss": 1}}.
+    """
+    inner = {
+        f"{outer} {name}" if outer.lower() in ("train", "training", *HELD_OUT) else name: value
+        for outer, values in record.items()
+        if isinstance(values, dict) and "mean" not in values
+        for name, value in values.items()
+    }
+    return {**inner, **record}
 
 
 # --- tables
@@ -179,7 +189,7 @@ def of_table(text: str) -> Losses | None:
     lines = [line for line in lines_of(text) if not line.startswith("#")]
     if not lines:
         return None
-    delimiter = next((d for d in ("\t", ";", ",") if d in lines[0]), None)
+    delimiter = delimiter_of(lines[0])
     if delimiter in ("\t", ";"):
         lines = [re.sub(r"(\d),(\d)", r"\1.\2", line) for line in lines]  # 0,5 is 0.5 in Europe
     rows = list(csv.reader(lines, delimiter=delimiter)) if delimiter else [x.split() for x in lines]
@@ -202,6 +212,13 @@ def of_table(text: str) -> Losses | None:
         ]
         columns[name] = [(i, v) for i, v in cells if v is not None]
     return of_columns({n: c for n, c in columns.items() if c}, "a table")
+
+
+def delimiter_of(line: str) -> str | None:
+    """What stands between the cells of a line of a table; None where that is only blanks."""
+    no_decimals = re.sub(r"(\d),(?=\d)", r"\1", line)  # 0,5;0,4
+    best = max(",;\t", key=no_decimals.count)
+    return best if best in no_decimals else "," if "," in line else None
 
 
 def of_numbers(rows: list[list[float]], how: str) -> Losses | None:
@@ -276,8 +293,8 @@ def of_prose(text: str) -> Losses | None:
         low = line.lower()
         counts = {"line": float(number)}
         for unit, names in (("step", STEPS), ("epoch", EPOCHS)):
-            if counted := re.search(rf"\b(?:{'|'.join(names)})\b[\s:=#\[(]*(\d+)", low):
-                counts[unit] = float(counted[1])
+            if counted := re.search(rf"\b(?:{'|'.join(names)})\b[\s:=#\[(]*{COUNT}", low):
+                counts[unit] = float(counted[1].replace(",", ""))
         found = list(re.finditer(rf"(\w{{0,40}})[ _/-]?loss\w*[\s:=]*{NUMBER}", low))
         if len(counts) > 1 and not found and "train" in low:
             found = list(re.finditer(rf"\b(train|{'|'.join(HELD_OUT)})[\s:=]+{NUMBER}", low))
@@ -286,19 +303,27 @@ def of_prose(text: str) -> Losses | None:
             points.append((counts, float(match[2])))
     if not train and not held_out:
         return None
-    # steps that begin again in each epoch, and epochs of many lines, count no losses
-    unit = next(unit for unit in ("step", "epoch", "line") if counts_all(unit, train, held_out))
-    mine, other = ([(counts[unit], loss) for counts, loss in each] for each in (train, held_out))
+    unit = next(unit for unit in ("step", "epoch", "line") if is_counted(unit, train, held_out))
+    mine, other = (
+        [(counts[unit], loss) for counts, loss in each if unit in counts]
+        for each in (train, held_out)
+    )
     return Losses(mine, other, unit, "lines of text")
 
 
-def counts_all(unit: str, *lists: list[tuple[dict[str, float], float]]) -> bool:
-    """Whether all lines count this, and it rises from each loss to the next."""
-    return all(
-        all(unit in counts for counts, _ in points)
-        and (unit == "line" or is_rising([counts[unit] for counts, _ in points]))
-        for points in lists
-    )
+def is_counted(unit: str, *lists: list[tuple[dict[str, float], float]]) -> bool:
+    """Whether lines count this, all but a few at the end or between, such as "best loss 0.03"; and
+    it rises from line to line: not so steps that begin again in each epoch, and epochs of many
+    lines.
+    """
+    for points in lists:
+        counted = {counts["line"]: counts[unit] for counts, _ in points if unit in counts}
+        uncounted = sum(unit not in counts for counts, _ in points)
+        if uncounted > max(1, UNCOUNTED * len(points)) or not is_rising([*counted.values()]):
+            return False
+        if points and not counted:
+            return False
+    return True
 
 
 def lines_of(text: str) -> Iterator[str]:
