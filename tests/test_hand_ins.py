@@ -243,6 +243,7 @@ def test_what_is_handed_in_shows_answers_attempts_and_code(folder: Path) -> None
     sitting.answered("11.2 b, the images", False, "a) <i>yes</i>")
     sitting.answered("11.2 b, the images", True, "b) no, another ε")
     Bookmark("02_closed_form").answered("11.2 b, the images", True, "b) no, another ε")
+    sitting.answered("11.2 c, d", False, "")  # skipped, so not answered
     (folder / "exercises").mkdir()
     for exercise in TWO:
         path = folder / exercise.file
@@ -256,7 +257,8 @@ def test_what_is_handed_in_shows_answers_attempts_and_code(folder: Path) -> None
     page = Elements((folder / "hand_in_Anna_B.html").read_text(encoding="utf-8")).text
     for words in (
         "Anna B., group 3", "a) <i>yes</i> attempt 1, ", "ε after the answer was told, ",
-        "ε attempt 2, ", "by exercises 1 and 2, below", "1 check; passed at check 1", "anybody can",
+        "ε attempt 2, ", "✗ (skipped) attempt 1", "by exercises 1 and 2, below",
+        "1 check; passed at check 1", "anybody can",
     ):  # fmt: skip
         assert words in page, words
     made = read_hand_in(folder / "hand_in_Anna_B.html")

@@ -59,7 +59,7 @@ def test_what_it_says_of_weights_follows_from_their_numbers(
     trained = shown_by(tmp_path)
     assert [claim for claim in CLAIMS if claim not in trained] == []
     assert [words for words in OF_WEAK if words in trained] == []
-    assert "drawn by this package's own model" in trained
+    assert "drawn by our model" in trained
     with Image.open(tmp_path / "lesson_5_all_digits.png") as image:
         assert min(image.size) > 60
 

@@ -335,7 +335,7 @@ def test_lesson_7_shows_digits_long_before_all_bits_have_come(
         took=lambda title, seconds: after.update({title: dict(lesson.namespace)}),
     )  # fmt: skip
     assert lesson.run()
-    assert "drawn by this package's own model" in in_one_line(console.file.getvalue())
+    assert "drawn by our model" in in_one_line(console.file.getvalue())
     found = after["Which digit is it?"]
     bits, rmse, right = found["bits"], found["rmse"], found["right"]
     assert (bits.diff(dim=0) > 0).all() and (rmse[-1] == 0).all()

@@ -320,7 +320,7 @@ def say_what(console: Console, made: "HandIn", folder: Path) -> None:
     """What is in the hand-in, and what a teacher will not find in it."""
     from ddpm_tutor.hand_ins.hand_in import TOTAL
 
-    answered = sum(bool(asked.answers) for asked in made.questions)
+    answered = sum(any(a.text for a in asked.answers) for asked in made.questions)  # not skipped
     console.print(Text(f"Points: {made.points:g} of {TOTAL:g}.", "bold"), end=" ")
     console.print(Text(f"{answered} of {len(made.questions)} parts answered."))
     if made.exercises:

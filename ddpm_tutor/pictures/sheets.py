@@ -25,6 +25,7 @@ from ddpm_tutor.pictures.cutting import SIDES, tiles_in
 from ddpm_tutor.pictures.picture_files import PICTURES
 from ddpm_tutor.pictures.picture_reading import Greys, read_picture
 from ddpm_tutor.science.pixels import pad_to_32
+from ddpm_tutor.words import count_of
 
 MAX_BYTES = 100_000_000  # of a file, and of what is in it
 MAX_DIGITS = 256  # that are looked at
@@ -131,7 +132,7 @@ def read_folder(folder: Path, without: Path | None = None) -> Sheet:
     if not sheets:
         raise TutorError(broken[0])
     images = torch.cat([sheet.images for sheet in sheets])[:MAX_DIGITS]
-    said = f"{len(images)} digits of {len(sheets)} pictures"
+    said = f"{count_of(len(images), 'digit')} of {count_of(len(sheets), 'picture')}"
     notes = [f"{len(files) - MAX_FILES} more pictures were left."] * (len(files) > MAX_FILES)
     notes += [f"{len(broken)} could not be read: {broken[0]}"] if broken else []
     return Sheet(images, said, tuple(notes))
@@ -364,7 +365,8 @@ def in_shades(path: Path, tiles: NDArray[Any], kept: NDArray[np.bool_]) -> Sheet
     beyond = float(((scaled < -BEYOND) | (scaled > 255 + BEYOND)).mean())
     if beyond > 0.01:
         notes.append(f"{beyond:.0%} of the numbers lie beyond the range, and are cut off.")
-    said = f"{len(values)} digits of {side}x{side}, {tiles.dtype}, {low:.3g} to {high:.3g}: {taken}"
+    size = f"{count_of(len(values), 'digit')} of {side}x{side}"
+    said = f"{size}, {tiles.dtype}, {low:.3g} to {high:.3g}: {taken}"
     return sheet(scaled, said, notes)
 
 
