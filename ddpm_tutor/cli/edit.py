@@ -413,7 +413,7 @@ def show(console: Console, work: Work, change: Change, made: "Tensor") -> None:
     from ddpm_tutor.screen.images import render_images
     from ddpm_tutor.screen.values import DataTable
 
-    console.print(Text(f"{change.words}; {count_of(work.options.steps, 'step')}."))
+    console.print(Text(f"{change.words}; {count_of(work.options.steps_of(work.t), 'step')}."))
     originals = {name: x for name, x in change.given.items() if name != "kept"}
     images = torch.cat([*change.given.values(), made])
     console.print(render_images(images, console, [*change.given, *change.names]))

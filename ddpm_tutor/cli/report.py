@@ -148,8 +148,8 @@ def report(
     )
     write(target, form, made)
     say_what(console, made, folder)
-    size = target.stat().st_size / 1e6
-    console.print(written(target, "Written", f"   {size:.1f} MB"), soft_wrap=True)
+    size = target.stat().st_size / 1e3
+    console.print(written(target, "Written", f"   {size:,.0f} kB"), soft_wrap=True)
 
 
 def form_and_target(form: Form | None, out: Path | None, name: str) -> tuple[Form, Path]:
