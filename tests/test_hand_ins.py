@@ -306,18 +306,20 @@ def test_a_training_and_the_scores_of_its_very_weights_are_shown(folder: Path) -
     scores_of = Scores(100, Share(97, 100), [], [], Estimate(3.21, 0.1), Share(9, 10), Share(8, 9))
     card, real = Card(scores_of, None, Estimate(0.021, 0.001)), Card(scores_of, None)
     cards = {"yours": plain(card), "real digits": plain(real)}
-    saved = {"weights": fingerprint_of(run / "weights.safetensors"), "cards": cards, "steps": 50}
+    saved = {"weights": fingerprint_of(run / "weights.safetensors"), "cards": cards, "n": 100}
+    saved["steps"] = 50
     scores.write_text(json.dumps(saved))
     tutor("report", "--no-draw", "--out", "a.html")
     html = (folder / "a.html").read_text(encoding="utf-8")
     page = Elements(html)
+    told = page.text.replace("\u00a0", " ")
     for words in ("a <b> CPU", "0.0300", "0.0250", "Fréchet distance3.21 ± 0.10", "after epoch 2"):
-        assert words in page.text, words
+        assert words in told, words
     # as `evaluate` shows them: shares in percent, with their intervals
     for name, share in ("read as asked, %", Share(97, 100)), ("coverage, %", Share(9, 10)):
         assert f"{name}{share}{share}" in page.text
-    assert "97.0 (91.5–99.0)" in page.text and "validation loss0.0210 ± 0.0010–" in page.text
-    assert "steps 50" in page.text and "nearest" not in page.text
+    assert "97.0 (91.5–99.0)" in page.text and "validation loss0.0210 ± 0.0010–" in told
+    assert "digits 100, steps 50" in told and "nearest" not in page.text
     # what a teacher has to know of a training: its digits, and what it began with
     assert "first weightsshipped" in page.text and "digits2,000 offline digits" in page.text
     assert "/home/ada" not in html and "with labelsyes" in page.text
@@ -327,6 +329,10 @@ def test_a_training_and_the_scores_of_its_very_weights_are_shown(folder: Path) -
     (run / "weights.safetensors").write_bytes(b"others")
     tutor("report", "--no-draw", "--out", "a.html")
     assert "those of other weights" in (folder / "a.html").read_text(encoding="utf-8")
+    saved |= {"weights": fingerprint_of(run / "weights.safetensors"), "cards": {}}
+    scores.write_text(json.dumps(saved))
+    tutor("report", "--no-draw", "--out", "a.html")
+    assert "There are no scores in" in (folder / "a.html").read_text(encoding="utf-8")
     (run / "log.jsonl").write_text("{")
     assert "is its log damaged?" in tutor("report", "--no-draw", code=1)
 

@@ -345,7 +345,8 @@ def say_what(console: Console, made: "HandIn", folder: Path) -> None:
     for note in made.notes:
         console.print(Text(note, "dim"))
     if course := os.environ.get(VARIABLE):
-        said = f"The points of your course {Path(course).name} are not in it: it has those of the "
+        name = Path(course).resolve().name  # of "." as well
+        said = f"The points of your course {name} are not in it: it has those of the "
         console.print(Text(f"{said}assignment alone.", "yellow"))
     if not made.name:
         again = command("report", "--name", "YOUR NAME", "--group", "3")

@@ -312,7 +312,7 @@ def labels_among(arrays: Named, count: int) -> Tensor | None:
 def labels_left_out(arrays: Named, count: int) -> list[str]:
     """What to say of labels that are not one each of so many digits."""
     return [
-        f"`{name}` has {array.shape[0]:,} labels, and there are {count:,} digits: left out."
+        f"`{name}` has {count_of(len(array), 'label')} for {count_of(count, 'digit')}: left out."
         for name, array in arrays
         if name.lower() in LABELS and array.ndim == 1 and min(len(array), MAX_DIGITS) != count
     ]
