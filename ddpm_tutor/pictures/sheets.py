@@ -133,7 +133,8 @@ def read_folder(folder: Path, without: Path | None = None) -> Sheet:
         raise TutorError(broken[0])
     images = torch.cat([sheet.images for sheet in sheets])[:MAX_DIGITS]
     said = f"{count_of(len(images), 'digit')} of {count_of(len(sheets), 'picture')}"
-    notes = [f"{len(files) - MAX_FILES} more pictures were left."] * (len(files) > MAX_FILES)
+    left = count_of(len(files) - MAX_FILES, "more picture")
+    notes = [f"Not read: {left}."] * (len(files) > MAX_FILES)
     notes += [f"{len(broken)} could not be read: {broken[0]}"] if broken else []
     return Sheet(images, said, tuple(notes))
 
