@@ -750,6 +750,8 @@ class ConditionalDiffusion:
         return x
 """
 
+# mistakes to be planted: the shape, what is replaced by what, and as what it is to be found: the
+# piece and the known mistake's name, or, for those without one, words that are said
 # DDIM over a subsequence, with η, by a network that predicts x_0; a dict of settings, index -1 is ᾱ = 1
 SHAPES["strided"] = """
 import torch
@@ -903,8 +905,6 @@ def sample_ddim(n_sample, n=12):
 """
 
 
-# mistakes to be planted: the shape, what is replaced by what, and as what it is to be found: the
-# piece and the known mistake's name, or, for those without one, words that are said
 PLANTED = [
     # steps left out, η, and a variance that is learned
     (
