@@ -461,7 +461,7 @@ def test_labels_for_another_number_of_digits_are_not_left_out_silently(
     np.savez("few.npz", images=real[:16], labels=np.arange(5))
     sheet = read_digits_of(Path("few.npz"))
     assert sheet.labels is None
-    assert sheet.notes == ("`labels` has 5 labels, and there are 16 digits: left out.",)
+    assert sheet.notes == ("`labels` has 5 labels for 16 digits: left out.",)
 
 
 def test_what_is_no_digit_at_all_is_asked_about(folder: Path) -> None:

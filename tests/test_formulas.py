@@ -188,6 +188,8 @@ def test_in_a_notebook_lines_stand_below_each_other_and_no_sign_has_a_gap_before
          [r"x_{2} & = x_{1} + \alpha x_{0} + \beta x_{0} + x_{0}", "& = x_{1} + x_{0}"]),
         ("x_0   = ε\nscore = x_t          (11, Alg. 2)",
          [r"x_{0} & = \varepsilon", r"\text{score} & = x_{t} \qquad (11, \text{Alg. 2})"]),
+        ("β̃_t = x_0\n    = ε + x_t",  # a mark above a letter takes no column
+         [r"\tilde{\beta}_{t} & = x_{0}", r"& = \varepsilon + x_{t}"]),
         ("x  =  ε,   z ~ N(0, I)",
          [r"x = \varepsilon, \qquad z \sim \mathcal{N}(0, I)"]),
         ("send x_T = x_0   take x_T\nt: send\n  x_1            take x_1",

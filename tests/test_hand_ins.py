@@ -243,6 +243,7 @@ def test_what_is_handed_in_shows_answers_attempts_and_code(folder: Path) -> None
     sitting.answered("11.2 b, the images", False, "a) <i>yes</i>")
     sitting.answered("11.2 b, the images", True, "b) no, another ε")
     Bookmark("02_closed_form").answered("11.2 b, the images", True, "b) no, another ε")
+    sitting.answered("11.2 c, d", False, "")  # skipped, so not answered
     (folder / "exercises").mkdir()
     for exercise in TWO:
         path = folder / exercise.file
@@ -256,7 +257,8 @@ def test_what_is_handed_in_shows_answers_attempts_and_code(folder: Path) -> None
     page = Elements((folder / "hand_in_Anna_B.html").read_text(encoding="utf-8")).text
     for words in (
         "Anna B., group 3", "a) <i>yes</i> attempt 1, ", "ε after the answer was told, ",
-        "ε attempt 2, ", "by exercises 1 and 2, below", "1 check; passed at check 1", "anybody can",
+        "ε attempt 2, ", "✗ (skipped) attempt 1", "by exercises 1 and 2, below",
+        "1 check; passed at check 1", "anybody can",
     ):  # fmt: skip
         assert words in page, words
     made = read_hand_in(folder / "hand_in_Anna_B.html")
@@ -304,7 +306,8 @@ def test_a_training_and_the_scores_of_its_very_weights_are_shown(folder: Path) -
     scores_of = Scores(100, Share(97, 100), [], [], Estimate(3.21, 0.1), Share(9, 10), Share(8, 9))
     card, real = Card(scores_of, None, Estimate(0.021, 0.001)), Card(scores_of, None)
     cards = {"yours": plain(card), "real digits": plain(real)}
-    saved = {"weights": fingerprint_of(run / "weights.safetensors"), "cards": cards, "steps": 50}
+    saved = {"weights": fingerprint_of(run / "weights.safetensors"), "cards": cards, "n": 100}
+    saved["steps"] = 50
     scores.write_text(json.dumps(saved))
     tutor("report", "--no-draw", "--out", "a.html")
     html = (folder / "a.html").read_text(encoding="utf-8")
@@ -315,7 +318,7 @@ def test_a_training_and_the_scores_of_its_very_weights_are_shown(folder: Path) -
     for name, share in ("read as asked, %", Share(97, 100)), ("coverage, %", Share(9, 10)):
         assert f"{name}{share}{share}" in page.text
     assert "97.0 (91.5–99.0)" in page.text and "validation loss0.0210 ± 0.0010–" in page.text
-    assert "steps 50" in page.text and "nearest" not in page.text
+    assert "digits 100, steps 50" in page.text and "nearest" not in page.text
     # what a teacher has to know of a training: its digits, and what it began with
     assert "first weightsshipped" in page.text and "digits2,000 offline digits" in page.text
     assert "/home/ada" not in html and "with labelsyes" in page.text
@@ -325,6 +328,10 @@ def test_a_training_and_the_scores_of_its_very_weights_are_shown(folder: Path) -
     (run / "weights.safetensors").write_bytes(b"others")
     tutor("report", "--no-draw", "--out", "a.html")
     assert "those of other weights" in (folder / "a.html").read_text(encoding="utf-8")
+    saved |= {"weights": fingerprint_of(run / "weights.safetensors"), "cards": {}}
+    scores.write_text(json.dumps(saved))
+    tutor("report", "--no-draw", "--out", "a.html")
+    assert "There are no scores in" in (folder / "a.html").read_text(encoding="utf-8")
     (run / "log.jsonl").write_text("{")
     assert "is its log damaged?" in tutor("report", "--no-draw", code=1)
 

@@ -260,6 +260,8 @@ def test_words_and_code_are_escaped_and_indices_are_set() -> None:
     assert words("N(0, I), [0, 255], (a, and b)") == "N(0,\u00a0I), [0,\u00a0255], (a, and b)"
     assert unmarked("Any x_t, μ_θ and x_{t-1}, 2 < 3") == "Any xₜ, μθ and xₜ₋₁, 2 < 3"
     assert words("2^100").endswith(">100</sup>") and words("-√ᾱ_t").startswith("−<svg")
+    whole = '<span style="white-space:nowrap">ddpm-tutor</span>'
+    assert prose("`ddpm-tutor paper`").strip() == f"<p><code>{whole} paper</code></p>"
     assert words("sample -n 4 --set a=1") == (
         'sample -n 4 <span style="white-space:nowrap">--set</span> a=1'
     )

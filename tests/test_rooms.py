@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "ddpm_tutor"
 FLOORS = [
     {"__main__"}, {"cli"}, {"__init__"}, {"api"}, {"classroom"}, {"hand_ins"}, {"pages"},
     {"grading"}, {"learner"}, {"course"}, {"screen"}, {"pictures"}, {"evaluation"}, {"storage"},
-    {"science"}, {"commands"}, {"files"}, {"errors"},
+    {"science"}, {"commands"}, {"files"}, {"errors"}, {"words"},
 ]  # fmt: skip
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 # stand on top: they import the library, and the tools of one room

@@ -29,6 +29,7 @@ from ddpm_tutor.commands import command
 from ddpm_tutor.errors import UsageError
 from ddpm_tutor.files import check_target
 from ddpm_tutor.screen.console import make_console, written
+from ddpm_tutor.words import count_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -412,7 +413,7 @@ def show(console: Console, work: Work, change: Change, made: "Tensor") -> None:
     from ddpm_tutor.screen.images import render_images
     from ddpm_tutor.screen.values import DataTable
 
-    console.print(Text(f"{change.words}; {work.options.steps} steps."))
+    console.print(Text(f"{change.words}; {count_of(work.options.steps_of(work.t), 'step')}."))
     originals = {name: x for name, x in change.given.items() if name != "kept"}
     images = torch.cat([*change.given.values(), made])
     console.print(render_images(images, console, [*change.given, *change.names]))

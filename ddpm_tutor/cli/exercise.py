@@ -23,6 +23,7 @@ from ddpm_tutor.commands import command
 from ddpm_tutor.course.exercise import FOLDER, as_typed
 from ddpm_tutor.errors import TutorError, UsageError
 from ddpm_tutor.screen.console import make_console, written
+from ddpm_tutor.words import count_of
 
 if TYPE_CHECKING:
     from ddpm_tutor.course.courses import Course
@@ -110,8 +111,9 @@ def check_exercise_file(console: Console, path: Path) -> None:
             found = list(wrong_verdicts(exercise))
     if found:
         raise TutorError("\n".join(f"{path.name}: {problem}" for problem in found))
-    hints, mistakes = len(exercise.hints), len(exercise.mistakes)
-    typer.echo(f"{path.name}: in order, {hints} hints, {mistakes} known mistakes")
+    hints = count_of(len(exercise.hints), "hint")
+    mistakes = count_of(len(exercise.mistakes), "known mistake")
+    typer.echo(f"{path.name}: in order, {hints}, {mistakes}")
 
 
 def show_lists(console: Console, courses: "list[Course]") -> None:
@@ -357,9 +359,8 @@ def keep(console: Console, exercise: "Exercise", path: Path, checked: "Checked")
     course = course_of(exercise.path)
     progress, part = load_progress(), course.parts().get(exercise.part)
     if part:
-        word = "point" if part.points == 1 else "points"
         of = course.name or "the assignment"
-        mine = f"part {part.name} of {of} ({part.points:g} {word})"
+        mine = f"part {part.name} of {of} ({count_of(part.points, 'point')})"
         open_ones = [e for e in part.exercises if not progress.exercise(e.key).counts]
         if progress.exercise(exercise.key).given_up:
             say = (

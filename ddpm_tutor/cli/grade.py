@@ -16,6 +16,7 @@ from ddpm_tutor.cli.shared_options import a_path
 from ddpm_tutor.errors import UsageError
 from ddpm_tutor.files import check_target, replacing
 from ddpm_tutor.screen.console import make_console, written
+from ddpm_tutor.words import count_of
 
 if TYPE_CHECKING:
     from ddpm_tutor.hand_ins.grading import Grade
@@ -150,7 +151,7 @@ def say_foot(console: Console, grades: "list[Grade]", others: list[Path], folder
     from ddpm_tutor.screen.prose import Sentence
 
     broken = sum(bool(grade.problem) for grade in grades)
-    count = f"{len(grades)} hand-ins" if len(grades) > 1 else "1 hand-in"
+    count = count_of(len(grades), "hand-in")
     console.print(Text(f"{count}, of which {broken} could not be graded.", "bold"))
     if others:
         names = ", ".join(name_of(path, folder) for path in others[:MAX_NAMED])

@@ -28,6 +28,7 @@ from ddpm_tutor.errors import Stopped, TutorError, UsageError
 from ddpm_tutor.files import came_along, filling
 from ddpm_tutor.screen.console import make_console
 from ddpm_tutor.screen.keyboard import in_notebook, is_terminal, read_key, showing_keys
+from ddpm_tutor.words import count_of
 
 if TYPE_CHECKING:
     from ddpm_tutor.classroom.stepper import Stepper
@@ -135,12 +136,10 @@ def open_stepper(
     with console.status(Text(f"Opening {name} ...")):
         from ddpm_tutor.classroom.session import Session
         from ddpm_tutor.classroom.stepper import Stepper
-        from ddpm_tutor.files import make_folder
         from ddpm_tutor.science.devices import choose_device
 
         if (named := values.get("device", "auto")) != "auto":
             choose_device(named)  # better to fail now
-        make_folder(out)
 
     session = Session(console, out)
     session.told_of_parts = not came_along(page.path)  # its parts are none of the assignment
@@ -253,8 +252,8 @@ def check_file(lesson: "Lesson") -> None:
     found = lesson_problems(lesson)
     if found:
         raise TutorError("\n".join(f"{lesson.path.name}: {problem}" for problem in found))
-    asked, points = len(questions(lesson)), worth(lesson)
-    typer.echo(f"{lesson.path.name}: in order, {asked} questions, {points:g} points")
+    asked, points = count_of(len(questions(lesson)), "question"), count_of(worth(lesson), "point")
+    typer.echo(f"{lesson.path.name}: in order, {asked}, {points}")
 
 
 def parse_settings(settings: list[str]) -> dict[str, str]:

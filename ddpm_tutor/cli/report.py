@@ -148,8 +148,8 @@ def report(
     )
     write(target, form, made)
     say_what(console, made, folder)
-    size = target.stat().st_size / 1e6
-    console.print(written(target, "Written", f"   {size:.1f} MB"), soft_wrap=True)
+    size = target.stat().st_size / 1e3
+    console.print(written(target, "Written", f"   {size:,.0f} kB"), soft_wrap=True)
 
 
 def form_and_target(form: Form | None, out: Path | None, name: str) -> tuple[Form, Path]:
@@ -320,7 +320,7 @@ def say_what(console: Console, made: "HandIn", folder: Path) -> None:
     """What is in the hand-in, and what a teacher will not find in it."""
     from ddpm_tutor.hand_ins.hand_in import TOTAL
 
-    answered = sum(bool(asked.answers) for asked in made.questions)
+    answered = sum(any(a.text for a in asked.answers) for asked in made.questions)  # not skipped
     console.print(Text(f"Points: {made.points:g} of {TOTAL:g}.", "bold"), end=" ")
     console.print(Text(f"{answered} of {len(made.questions)} parts answered."))
     if made.exercises:
@@ -345,7 +345,8 @@ def say_what(console: Console, made: "HandIn", folder: Path) -> None:
     for note in made.notes:
         console.print(Text(note, "dim"))
     if course := os.environ.get(VARIABLE):
-        said = f"The points of your course {Path(course).name} are not in it: it has those of the "
+        name = Path(course).resolve().name  # of "." as well
+        said = f"The points of your course {name} are not in it: it has those of the "
         console.print(Text(f"{said}assignment alone.", "yellow"))
     if not made.name:
         again = command("report", "--name", "YOUR NAME", "--group", "3")

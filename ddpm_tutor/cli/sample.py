@@ -70,7 +70,9 @@ def sample(
     if (digit is not None) + all_digits + unconditional != 1:
         raise UsageError("Say what to draw: --digit 3, --all-digits or --unconditional.")
     if unconditional and guidance not in (0, 1):
-        raise UsageError("--guidance stretches what a label changes: --unconditional has none.")
+        raise UsageError(
+            "--guidance stretches what a label changes; with --unconditional there is none."
+        )
     console = make_console(quiet=not is_first())
     from ddpm_tutor.pictures.picture_files import picture_endings, with_ending, write_picture
 

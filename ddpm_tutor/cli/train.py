@@ -30,6 +30,7 @@ from ddpm_tutor.commands import command
 from ddpm_tutor.errors import UsageError
 from ddpm_tutor.screen.console import make_console
 from ddpm_tutor.storage.run_folders import check_run_folder
+from ddpm_tutor.words import count_of
 
 if TYPE_CHECKING:
     from ddpm_tutor.science.training import StepReport
@@ -179,7 +180,8 @@ def train(
         run.take(digits)  # better to fail now than with a run begun
         announce(console, run, digits, world_size, device)
         if run.is_done(len(digits.train_images)):
-            console.print(Text(f"This run has already done its {epochs} epochs.", "yellow"))
+            done = count_of(epochs, "epoch")
+            console.print(Text(f"This run has already done its {done}.", "yellow"))
             return
         stopped = follow(console, run, digits, rank, world_size, loop)
         if stopped:
@@ -225,7 +227,7 @@ def announce(
         "digits": f"{len(digits.train_images):,} for training, "
         f"{len(digits.validation_images):,} for validation",
         "from": digits.origin,
-        "training": f"{config.epochs} epochs, batches of {config.batch_size}, "
+        "training": f"{count_of(config.epochs, 'epoch')}, batches of {config.batch_size}, "
         f"{config.optimizer.title()} at {config.lr:g}, "
         f"{'bfloat16' if config.bf16 else 'float32'}",
         "device": f"{where}: {why_there(run.device.type, asked)}",

@@ -16,6 +16,8 @@ GAP = re.compile(r"(?<! to)(?<! [-+=←]) {2,}")  # not around a lone word or si
 CODE = re.compile(r"^\s*(?:def \w+\(|import |from \w+ import|return \w+\.)", re.MULTILINE)
 MATHEMATICAL = re.compile(r"[=~≈≤≥→←√∫Σ‖½∝²|·]")
 ALIKE = {sign: "=" for sign in "=≈≤←~"} | {sign: "+" for sign in "+-·"}  # stand below each other
+MARKED = re.compile("([\u0020-\u3fff])([\u0302-\u0304])")  # a letter with a mark above: two signs
+HELD = 0xF0000  # where Unicode's signs of private use begin
 RELATION = re.compile(r"(?:[=+]|\\(?:approx|leq|leftarrow|sim)\b|\Z)")  # or nothing
 NEAR, MARGIN = 4, 16  # characters: columns so near are one; indents further left stay indents
 
@@ -38,6 +40,7 @@ def rows(block: str) -> list[Row] | None:
     lines = [line.rstrip() for line in textwrap.dedent(block).splitlines() if line.strip()]
     if CODE.search("\n".join(lines)) or _is_table(lines):
         return None
+    lines = [_held(line) for line in lines]
     numbers = [NUMBER.search(line) for line in lines]
     lines = [line[: n.start()] if n else line for line, n in zip(lines, numbers, strict=True)]
     starts = [{_indent(line), *(gap.end() for gap in GAP.finditer(line))} for line in lines]
@@ -88,8 +91,19 @@ def _cells(line: str, starts: set[int], columns: list[int]) -> tuple[str, ...]:
         column = max(at for at in columns if at <= begin)
         indented = column < MARGIN and begin != column
         deeper = r"\quad " * (1 + (begin - column > 2)) if cells[column] or indented else ""
-        cells[column] += deeper + latex(line[begin:end])
+        cells[column] += deeper + latex(_freed(line[begin:end]))
     return tuple(cells.values())
+
+
+def _held(line: str) -> str:
+    """Each letter with a mark above as one sign, so that columns are counted as they are seen."""
+    return MARKED.sub(lambda it: chr(HELD + 4 * ord(it[1]) + ord(it[2]) - 0x301), line)
+
+
+def _freed(line: str) -> str:
+    """The line that `_held` was given."""
+    codes = [(sign, ord(sign) - HELD) for sign in line]
+    return "".join(chr(n // 4) + chr(0x301 + n % 4) if n > 0 else sign for sign, n in codes)
 
 
 def _indent(line: str) -> int:

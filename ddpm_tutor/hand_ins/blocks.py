@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from ddpm_tutor.hand_ins.hand_in import TOTAL, Asked, HandIn, Training, Written, number_of
+from ddpm_tutor.words import count_of
 
 UNPROVEN = (
     "Times are in UTC. Which answers were given, and when, is what the learner's own file of "
@@ -151,12 +152,12 @@ def exercise_of(written: Written) -> list[Block]:
     where = f" (line {written.line})" if written.line else ""
     history = []
     if written.checks:
-        history.append(f"{written.checks} check{'s' if written.checks > 1 else ''}")
+        history.append(count_of(written.checks, "check"))
     if written.passed_check:
         when = minute(written.passed_when)
         history.append(f"passed at check {written.passed_check}, {when}")
     if written.hints:
-        history.append(f"{written.hints} hint{'s' if written.hints > 1 else ''} read")
+        history.append(f"{count_of(written.hints, 'hint')} read")
     if written.solution_seen:
         history.append("the solution was read before it passed: it earns no points")
     blocks: list[Block] = [

@@ -38,7 +38,7 @@ SETTINGS = {
 }
 LETTERS = "abcdefgh"  # of the options of a question
 MAX_EPOCHS = 400  # lines of a log that are shown
-HOW = ("n", "steps", "sampler", "seed", "guidance")  # by which scored digits were drawn
+HOW = ("steps", "sampler", "seed", "guidance")  # by which scored digits were drawn
 MEASURES = (
     "read as asked, %", "Fréchet distance", "coverage, %", "precision, %",
     "nearest: median", "too near, %", "validation loss", "without labels",
@@ -206,12 +206,15 @@ def scored(scores: Path, weights: Path) -> tuple[list[list[str]], str]:
             return [], f"The scores in {as_told(scores)} are those of other weights."
         columns = {str(name): measures(card) for name, card in saved["cards"].items()}
         rows = [[name, *(c[name] or "–" for c in columns.values())] for name in MEASURES]
-        how = ", ".join(f"{name} {saved[name]}" for name in HOW if name in saved)
+        facts = {"digits": saved["n"]} | {name: saved[name] for name in HOW if name in saved}
+        how = ", ".join(f"{name} {value}" for name, value in facts.items())
     except FileNotFoundError:
         return [], "Its digits were not scored."
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError):
         return [], f"The scores in {as_told(scores)} cannot be read."
     measured = [row for row in rows if any(cell != "–" for cell in row[1:])]
+    if not measured:
+        return [], f"There are no scores in {as_told(scores)}."
     return [["", *columns], *measured], clean(how)
 
 

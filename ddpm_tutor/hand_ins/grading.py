@@ -28,6 +28,7 @@ from ddpm_tutor.grading.verdict import Verdict
 from ddpm_tutor.hand_ins.collecting import Offered, assignment, offered
 from ddpm_tutor.hand_ins.hand_in import Asked, HandIn, NoHandIn, Written, clean
 from ddpm_tutor.hand_ins.reading import read_hand_in
+from ddpm_tutor.words import count_of
 
 LEAST_SECONDS = 0.5  # that are worth beginning a check with
 SHARE = 1 / 4  # of a student's time, at most, for one file: a loop without an end leaves the rest
@@ -211,7 +212,7 @@ def remarks_on(grade: Grade, hand_in: HandIn, unproven: list[str]) -> Iterator[s
         are = "is" if len(unproven) == 1 else "are"
         yield f"says that {few(unproven)} {are} earned, without an answer or code that earns that"
     if hand_in.stated is not None and hand_in.stated != grade.points:
-        yield f"states {hand_in.stated:g} points, not {grade.points:g}"
+        yield f"states {count_of(hand_in.stated, 'point')}, not {grade.points:g}"
     other = [
         w.number for w in hand_in.exercises
         if (w.kind == "passed") != (w.name in grade.passed) and w.name in grade.verdicts
@@ -370,4 +371,5 @@ def names_of(paths: Sequence[Path]) -> list[str]:
 def few(names: Sequence[str]) -> str:
     """The first of them, and how many more there are."""
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
+    comma = "; " if any("," in name for name in names) else ", "  # there is a part "11.2 c, d"
+    return comma.join(names[:SHOWN]) + more

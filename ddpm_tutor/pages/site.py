@@ -23,6 +23,7 @@ from ddpm_tutor.files import came_along
 from ddpm_tutor.learner.points import worth
 from ddpm_tutor.pages.page import HOME, shell
 from ddpm_tutor.pages.words import one_line, table, words
+from ddpm_tutor.words import count_of
 
 # in a name of a symbol: what stands beside the code, and what is code among words
 APART = re.compile(r"(, |; |: | or )(?![^()\[\]]*[)\]])")
@@ -132,8 +133,9 @@ def lessons_table(lessons: Mapping[str, Lesson]) -> str:
     for name, lesson in lessons.items():
         points = worth(lesson)
         title = _linked(name, lesson.title)
-        asked = len(questions(lesson))
-        about = f"{asked} questions" + f", {points:g}&nbsp;points" * bool(points)
+        about = count_of(len(questions(lesson)), "question")
+        if points:
+            about += f", {count_of(points, 'point').replace(' ', '&nbsp;')}"
         goal = lesson.fact("Goal").removeprefix("at the end you can ")
         rows.append(
             (str(lesson.number), f"{title}<br><span class='dim'>{words(goal)}</span>",

@@ -36,7 +36,7 @@ PERCENT = re.compile(r"(?<=[\d)]) (?=%)|(?<=±) (?=\d)")  # and ± 0.2
 NUMBERED = re.compile(r"\b(Eqs?\.|Alg\.|Fig\.|Table|Section|[Ll]essons?) (?=\d)")
 POWER = re.compile(r"(?<=[\d)])\^(-?\w+)")
 LOWERED = str.maketrans("0123456789+-t", "₀₁₂₃₄₅₆₇₈₉₊₋ₜ")  # Unicode has no such θ, and no T
-OPTION = re.compile(r"(?<![\w-])--[a-z][\w-]*")
+OPTION = re.compile(r"(?<![\w-])--[a-z][\w-]*|(?<![\w/-])ddpm-tutor(?= )")
 
 
 def words(text: str) -> str:
@@ -71,7 +71,7 @@ def _raised(found: re.Match[str]) -> str:
 
 
 def _options_whole(html: str) -> str:
-    """No line ends within the dashes of `--set`."""
+    """No line ends within the dashes of `--set`, or of a command's `ddpm-tutor`."""
     return OPTION.sub(r'<span style="white-space:nowrap">\g<0></span>', html)
 
 

@@ -25,6 +25,7 @@ from ddpm_tutor.pictures.cutting import SIDES, tiles_in
 from ddpm_tutor.pictures.picture_files import PICTURES
 from ddpm_tutor.pictures.picture_reading import Greys, read_picture
 from ddpm_tutor.science.pixels import pad_to_32
+from ddpm_tutor.words import count_of
 
 MAX_BYTES = 100_000_000  # of a file, and of what is in it
 MAX_DIGITS = 256  # that are looked at
@@ -131,8 +132,9 @@ def read_folder(folder: Path, without: Path | None = None) -> Sheet:
     if not sheets:
         raise TutorError(broken[0])
     images = torch.cat([sheet.images for sheet in sheets])[:MAX_DIGITS]
-    said = f"{len(images)} digits of {len(sheets)} pictures"
-    notes = [f"{len(files) - MAX_FILES} more pictures were left."] * (len(files) > MAX_FILES)
+    said = f"{count_of(len(images), 'digit')} of {count_of(len(sheets), 'picture')}"
+    left = count_of(len(files) - MAX_FILES, "more picture")
+    notes = [f"Not read: {left}."] * (len(files) > MAX_FILES)
     notes += [f"{len(broken)} could not be read: {broken[0]}"] if broken else []
     return Sheet(images, said, tuple(notes))
 
@@ -311,7 +313,7 @@ def labels_among(arrays: Named, count: int) -> Tensor | None:
 def labels_left_out(arrays: Named, count: int) -> list[str]:
     """What to say of labels that are not one each of so many digits."""
     return [
-        f"`{name}` has {array.shape[0]:,} labels, and there are {count:,} digits: left out."
+        f"`{name}` has {count_of(len(array), 'label')} for {count_of(count, 'digit')}: left out."
         for name, array in arrays
         if name.lower() in LABELS and array.ndim == 1 and min(len(array), MAX_DIGITS) != count
     ]
@@ -364,7 +366,8 @@ def in_shades(path: Path, tiles: NDArray[Any], kept: NDArray[np.bool_]) -> Sheet
     beyond = float(((scaled < -BEYOND) | (scaled > 255 + BEYOND)).mean())
     if beyond > 0.01:
         notes.append(f"{beyond:.0%} of the numbers lie beyond the range, and are cut off.")
-    said = f"{len(values)} digits of {side}x{side}, {tiles.dtype}, {low:.3g} to {high:.3g}: {taken}"
+    size = f"{count_of(len(values), 'digit')} of {side}x{side}"
+    said = f"{size}, {tiles.dtype}, {low:.3g} to {high:.3g}: {taken}"
     return sheet(scaled, said, notes)
 
 

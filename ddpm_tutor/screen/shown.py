@@ -22,6 +22,7 @@ from ddpm_tutor.screen.console import written
 from ddpm_tutor.screen.images import Images
 from ddpm_tutor.screen.prose import HOLD, PROSE_WIDTH, Sentence
 from ddpm_tutor.screen.values import number
+from ddpm_tutor.words import count_of
 
 LETTERS = "abcdefgh"
 ON_PARTS = "{} is a part of a university assignment, of 42 points in all"
@@ -65,7 +66,7 @@ class Question:
         """What stands on its frame: "Question 11.5 d, 1 point", or just "Predict"."""
         if not self.part:
             return "Predict"
-        return f"Question {self.part}, {self.points:g} point{'' if self.points == 1 else 's'}"
+        return f"Question {self.part}, {count_of(self.points, 'point')}"
 
     @property
     def truth(self) -> str:

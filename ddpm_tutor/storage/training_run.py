@@ -57,6 +57,7 @@ from ddpm_tutor.storage.run_folders import (
     RunExists,
     check_run_folder,
 )
+from ddpm_tutor.words import count_of
 
 EARLIER_NAMES = {"one-cycle": "cosine", "middle": "logit-normal"}  # of settings
 SHIPPED = "shipped"  # the name of the weights that come with the package
@@ -152,8 +153,7 @@ def machine(device: torch.device) -> str:
         return torch.cuda.get_device_name(device)
     if device.type != "cpu":
         return f"{platform.machine()}, {device.type}"
-    threads = torch.get_num_threads()
-    return f"{platform.machine()} CPU, {threads} thread{'s' if threads > 1 else ''}"
+    return f"{platform.machine()} CPU, {count_of(torch.get_num_threads(), 'thread')}"
 
 
 class Run:
