@@ -37,11 +37,13 @@ from ddpm_tutor.grading.project_trials import (
     Tried,
     checking_of,
     coefficients,
+    draws_uniform,
     exercise_of,
     no_schedule,
     not_called,
     of_failure,
     own_taken,
+    uniform_noise,
 )
 from ddpm_tutor.grading.project_verdict import Finding
 from ddpm_tutor.grading.recorded_chance import Asked
@@ -321,6 +323,8 @@ def wrong_x_t(
                     return as_mistake(
                         piece, FORWARD, mistake.name, coefficients(equation, right, tried, k)
                     )
+    if draws_uniform(piece, tuple(one.x_in.shape[1:])):
+        return uniform_noise(Finding("loss", piece.name, "mistake", "", piece.line))
     says = "What the network is given is not Eq. 4 of x_0 and a noise that was drawn or given."
     return Finding("loss", piece.name, "differs", says, piece.line, exercise=TRAINING)
 
