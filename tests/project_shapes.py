@@ -906,6 +906,20 @@ def sample_ddim(n_sample, n=12):
 
 
 PLANTED = [
+    (
+        "numpy_arrays",
+        "self._extract(self.posterior_variance, t, x_t.shape),\n",
+        "2 * self._extract(self.posterior_variance, t, x_t.shape),\n",
+        "posterior",
+        "the variance is",
+    ),
+    (
+        "guided",
+        "drop = torch.rand(len(x)) < 0.1",
+        "drop = torch.rand(len(x)) > 0.1",
+        "loss",
+        "hides the label of",
+    ),
     # noise that is not N(0, I), one for each pixel
     (
         "own_network",

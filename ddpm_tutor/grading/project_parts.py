@@ -139,7 +139,8 @@ def hand_announced(places: Sequence[Place]) -> None:
                 continue
             if owner.schedule is None or steps - {owner.schedule.schedule.T}:
                 continue
-            setattr(place.thing, name, owner.thing)
+            with contextlib.suppress(AttributeError):  # one that can only be read
+                setattr(place.thing, name, owner.thing)
             place.network, place.chance = owner.network, owner.chance
             place.schedule, place.arrays, place.holder = owner.schedule, owner.arrays, owner.holder
 

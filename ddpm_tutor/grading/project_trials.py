@@ -200,6 +200,8 @@ def with_own_noise(piece: Piece, found: Finding, form: Form, order: int) -> Find
                    (schedule.alpha_bar.sqrt(), (1 - schedule.alpha_bar).sqrt()))  # fmt: skip
     for x_t in (r.detach() for r in results if r.shape == x_0.shape):
         rest = (x_t - faint * x_0) / loud
+        if float(rest.abs().max()) < EVEN:
+            continue  # the mean of x_t, returned beside it
         if float(rest.flatten(1).std(1).max()) < EVEN:
             return replace(found, state="differs", says=ONE_NUMBER)
         if form.t == "each" and float(rest.std(0).max()) < EVEN:
@@ -380,17 +382,21 @@ def furthest(
 ) -> str:
     """The number that is furthest off."""
     for one in tried:
-        expected = right(**{name: one.inputs[name] for name in equation.order})
-        expected = expected[0] if isinstance(expected, tuple) else expected
-        mine = one.results[0]
+        made = right(**{name: one.inputs[name] for name in equation.order})
+        expected = made[0] if isinstance(made, tuple) else made
+        mine, what = one.results[0], "a pixel"
         if mine.shape != expected.shape:
             return ""
+        means = Outcome({"mean": mine}), Outcome({"mean": expected.float()})
+        if isinstance(made, tuple) and len(one.results) > 1 and alike(*means):
+            mine, what = one.results[1], "the variance"
+            expected = made[1].reshape(-1, 1, 1, 1).expand_as(mine)
         off = (mine - expected).abs().flatten(1).amax(1)
         i = int(off.argmax())
         j = int((mine - expected)[i].abs().argmax())
         t = int(one.inputs["t"][i]) - shift
         pair = float(mine[i].flatten()[j]), float(expected[i].flatten()[j])
-        return f"At t = {t} a pixel is {pair[0]:.4g} where {pair[1]:.4g} belongs."
+        return f"At t = {t} {what} is {pair[0]:.4g} where {pair[1]:.4g} belongs."
     return ""
 
 
