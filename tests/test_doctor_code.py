@@ -295,6 +295,7 @@ def test_algorithm_2_with_steps_left_out_is_known_by_its_sigma(
             "predicts ε",
         ),
         ("guided", "torch.rand(len(x)) < 0.1", "torch.rand(1) < 0.1", "loss", "whole batch"),
+        ("buffers", "math.pi * 0.5) ** 2", "math.pi * 0.5)", "schedule", "not squared"),
         ("own_network", "def training_loss", "def train_step", "loss", "predict ε"),
         ("own_network", "def sample(self, n)", "def run_sampler(self, n)", "sampler", "t from 49"),
         (
