@@ -905,6 +905,56 @@ def sample_ddim(n_sample, n=12):
 # mistakes to be planted: the shape, what is replaced by what, and as what it is to be found: the
 # piece and the known mistake's name, or, for those without one, words that are said
 PLANTED = [
+    (
+        "numpy_arrays",
+        "self._extract(self.posterior_variance, t, x_t.shape),\n",
+        "2 * self._extract(self.posterior_variance, t, x_t.shape),\n",
+        "posterior",
+        "the variance is",
+    ),
+    (
+        "guided",
+        "drop = torch.rand(len(x)) < 0.1",
+        "drop = torch.rand(len(x)) > 0.1",
+        "loss",
+        "hides the label of",
+    ),
+    # noise that is not N(0, I), one for each pixel
+    (
+        "own_network",
+        "torch.randn_like(x_t) if t > 0",
+        "torch.rand_like(x_t) if t > 0",
+        "step",
+        "uniform_noise",
+    ),
+    (
+        "own_network",
+        "eps = torch.randn_like(x_0)",
+        "eps = torch.rand_like(x_0)",
+        "loss",
+        "uniform_noise",
+    ),
+    (
+        "globals",
+        "noise = torch.randn_like(x_start)",
+        "noise = torch.rand_like(x_start)",
+        "q_sample",
+        "uniform_noise",
+    ),
+    (
+        "globals",
+        "noise = torch.randn_like(x_start)",
+        "noise = torch.randn(1)",
+        "q_sample",
+        "one number for all the pixels",
+    ),
+    (
+        "buffers",
+        "lambda: torch.randn_like(x_start))\n        return",
+        "lambda: torch.randn_like(x_start[:1]))\n        return",
+        "q_sample",
+        "one for all the pictures",
+    ),
     # steps left out, η, and a variance that is learned
     (
         "strided",

@@ -288,6 +288,24 @@ def test_algorithm_2_with_steps_left_out_is_known_by_its_sigma(
             "predict ε",
         ),
         (
+            "padded",
+            "if i % save_rate == 0 or i == timesteps or i < 8:",
+            "if i % 5 == 0:",
+            "sampler",
+            "predicts ε",
+        ),
+        ("guided", "torch.rand(len(x)) < 0.1", "torch.rand(1) < 0.1", "loss", "whole batch"),
+        ("buffers", "math.pi * 0.5) ** 2", "math.pi * 0.5)", "schedule", "not squared"),
+        ("own_network", "def training_loss", "def train_step", "loss", "predict ε"),
+        ("own_network", "def sample(self, n)", "def run_sampler(self, n)", "sampler", "t from 49"),
+        (
+            "own_network",
+            "reversed(range(self.T))",
+            "reversed(range(self.T - 1))",
+            "sampler",
+            "one step late",
+        ),
+        (
             "own_network",
             "return mean + self.beta[t].sqrt() * z",
             "bar, before = self.alpha_bar[t], self.alpha_bar[t - 1] if t else torch.ones(())\n"
@@ -305,6 +323,23 @@ def test_another_convention_is_told_and_not_called_wrong(
     found = examined(SHAPES[shape].replace(old, new).replace("T=1000", "T=50"))
     assert not [f for f in found.findings if f.is_fault], told(found)
     assert any(said in f"{f.says} {' '.join(f.notes)}" for f in found.findings if f.kind == kind)
+
+
+def test_an_object_that_a_class_only_announces_is_handed_to_it() -> None:
+    head, tail = SHAPES["own_network"].split("    @torch.no_grad()\n    def sample")
+    announced = "class Configs:\n    ddpm: DDPM\n\n    def sample"
+    text = (head + announced + tail.replace("self.", "self.ddpm.")).replace("T=1000", "T=50")
+    assert one(examined(text), "sampler").state == "right"
+    other = text.replace("ddpm: DDPM", "ddpm: DDPM\n    n_steps = 40")  # it may be made otherwise
+    assert one(examined(other), "sampler").state == "not called"
+    upwards = text.replace("reversed(range(self.ddpm.T))", "range(self.ddpm.T)")
+    assert one(examined(upwards), "sampler").mistake == "upwards"
+
+
+def test_a_step_of_an_optimizer_is_no_loss_where_there_is_another() -> None:
+    text = SHAPES["own_network"] + "\n\ndef train_step(model, x_0, optimizer):\n    pass\n"
+    kinds = [f.name for f in examined(text.replace("T=1000", "T=50")).findings if f.kind == "loss"]
+    assert kinds == ["DDPM.training_loss"]
 
 
 def test_the_last_entries_of_a_clipped_cosine_schedule_are_not_called_wrong() -> None:

@@ -7,7 +7,7 @@ be found out which of them is in x_t, and which target and which distance give t
 import contextlib
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -37,11 +37,14 @@ from ddpm_tutor.grading.project_trials import (
     Tried,
     checking_of,
     coefficients,
+    draws_uniform,
     exercise_of,
     no_schedule,
     not_called,
     of_failure,
     own_taken,
+    uniform_noise,
+    with_notes,
 )
 from ddpm_tutor.grading.project_verdict import Finding
 from ddpm_tutor.grading.recorded_chance import Asked
@@ -49,6 +52,7 @@ from ddpm_tutor.grading.trials import Outcome, alike, outcome_of
 from ddpm_tutor.science.schedule import Schedule
 
 TRAINING, FORWARD = 6, 2  # the exercises that ask for the loss, and for x_t
+LABELLED = 13  # that which asks for labels to be hidden
 CLOSE = 2e-5  # of a loss: by so much float32 may part, and no other target comes as near
 WRONG_TARGETS = {
     "-noise": "The prediction is compared with -ε: the sign of the noise is wrong.",
@@ -64,6 +68,8 @@ NO_PULL = (
 )
 OTHER_PULL = "The rest, too, changes with its answer as no mean of squared errors does."
 LABELS = torch.arange(1, BATCH + 1)
+MOST = 0.7  # of the labels: nobody means to hide as many
+SEEDS = 30  # batches of which it is seen whether labels are hidden
 
 Distance = Callable[[Tensor, Tensor], Tensor]
 DISTANCES: dict[str, Distance] = {
@@ -122,6 +128,49 @@ class Training:
 def try_loss(
     piece: Piece, project: Project, q_sample: Finding | None, sampler_predicts: str
 ) -> tuple[Finding, Training]:
+    """How a project's loss does, and what it does with the labels: see `try_target`."""
+    found, training = try_target(piece, project, q_sample, sampler_predicts)
+    if found.state != "right":
+        return found, training
+    hidden: list[int] = []
+    with contextlib.suppress(CallFailed, CannotCall):
+        hidden = hidden_labels(piece)
+    share = sum(hidden) / max(1, len(hidden) * BATCH)
+    if share > MOST:
+        says = f"It hides the label of {share:.0%} of the pictures. Those that are to be kept, "
+        says += "perhaps? A tenth or so is hidden, to learn the model without labels, too."
+        return replace(found, state="differs", says=says, exercise=LABELLED), training
+    if hidden.count(BATCH) > 1 and set(hidden) == {0, BATCH}:
+        return with_notes(found, ["It hides the labels of a whole batch, or of none."]), training
+    return found, training
+
+
+def hidden_labels(piece: Piece) -> list[int]:
+    """How many labels of a batch the network is not told, over many batches; none of it where it
+    is not seen, as with a mask beside the labels.
+    """
+    names = {plain(name) for name in inspect.signature(piece.function).parameters}
+    if not names & set(ROLES["labels"]):
+        return []
+    rows: dict[int, list[Tensor]] = {}
+    for seed in range(SEEDS):
+        calls_of(piece, seed)
+        asked = piece.place.chance.asked()
+        for place, row in asked[-1].numbers.items() if asked else ():
+            rows.setdefault(place, []).append(row)
+    for seen in rows.values():
+        if len(seen) < SEEDS or any(len(row) != BATCH for row in seen):
+            continue
+        others = [row[row != LABELS] for row in seen]
+        values = torch.cat(others)
+        if len(values) < SEEDS * BATCH and len(values.unique()) == 1:
+            return [len(other) for other in others]
+    return []
+
+
+def try_target(
+    piece: Piece, project: Project, q_sample: Finding | None, sampler_predicts: str
+) -> tuple[Finding, Training]:
     """How a project's loss does.
 
     Args:
@@ -174,7 +223,7 @@ def try_loss(
     return said(piece, one, target, distance, shift, notes, sampler_predicts, zero), training
 
 
-def calls_of(piece: Piece) -> list["LossCall | None"]:
+def calls_of(piece: Piece, seed: int = 4) -> list["LossCall | None"]:
     """Calls the loss; None where no network was asked.
 
     Raises:
@@ -194,7 +243,7 @@ def calls_of(piece: Piece) -> list["LossCall | None"]:
         )
         supply = {"model": network, "x_0": x_0.clone(), "t": given_t, "noise": eps,
                   "labels": LABELS}  # fmt: skip
-        done = call(piece, supply, form, seed=4, order=order, grad=True)
+        done = call(piece, supply, form, seed=seed, order=order, grad=True)
         again = partial(loss_again, piece, supply, form, order)
         return [as_loss_call(piece, done, x_0, t, given_t, eps, reply, again)]
 
@@ -327,6 +376,8 @@ def wrong_x_t(
                     return as_mistake(
                         piece, FORWARD, mistake.name, coefficients(equation, right, tried, k)
                     )
+    if draws_uniform(piece, tuple(one.x_in.shape[1:])):
+        return uniform_noise(Finding("loss", piece.name, "mistake", "", piece.line))
     says = "What the network is given is not Eq. 4 of x_0 and a noise that was drawn or given."
     return Finding("loss", piece.name, "differs", says, piece.line, exercise=TRAINING)
 

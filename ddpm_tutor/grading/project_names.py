@@ -3,6 +3,9 @@
 import re
 from collections.abc import Mapping
 
+# names of a loss, where none has a better one: in other code they are an optimizer's steps
+LAST_RESORT = ("train_step", "training_step")
+
 # the pieces, by the names that are usual for them, in the order in which they are told
 PIECES: dict[str, tuple[str, ...]] = {
     "q_sample": (
@@ -16,7 +19,7 @@ PIECES: dict[str, tuple[str, ...]] = {
         "p_losses", "training_losses", "training_loss", "loss", "compute_loss", "get_loss",
         "diffusion_loss", "train_loss", "calc_loss", "ddpm_loss", "noise_estimation_loss",
         "loss_fn",
-        "simple_loss", "loss_simple", "train_step_loss",
+        "simple_loss", "loss_simple", "train_step_loss", *LAST_RESORT,
     ),
     "predict_x_0": (
         "predict_start_from_noise", "predict_xstart_from_eps", "predict_x0", "predict_x_0",
@@ -39,7 +42,8 @@ PIECES: dict[str, tuple[str, ...]] = {
         "generate_images", "p_sample_loop_final", "sample_image", "reverse_process", "draw",
         "ddim_sample", "sample_ddim", "ddim_sample_loop", "ddim_sampling", "ddim", "generate_ddim",
         "ddim_loop", "generalized_steps", "ddim_generate", "sample_loop_ddim", "ddim_sampler",
-        "p_sample_loop_ddim",
+        "p_sample_loop_ddim", "pipeline", "run_sampler", "sampling_loop", "denoise_loop",
+        "reverse_loop", "run_sampling", "sampler",
     ),
     "time_encoding": (
         "get_timestep_embedding", "timestep_embedding", "sinusoidal_embedding", "time_embedding",

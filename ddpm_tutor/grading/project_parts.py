@@ -32,6 +32,7 @@ from ddpm_tutor.grading.project_arguments import (
 )
 from ddpm_tutor.grading.project_files import Project, TookTooLong, time_limit
 from ddpm_tutor.grading.project_names import (
+    LAST_RESORT,
     PIECES,
     ROLES,
     SCHEDULES,
@@ -81,6 +82,7 @@ def places_of(project: Project, mapped: Mapping[str, str]) -> tuple[list[Place],
     module = Place("", project.module, project.names)
     module.network = Network(module.chance)
     failed = made_with_others(found, failed, project, mapped)
+    hand_announced(found)
     look_for_schedule(module, named_betas(project.names, mapped))
     other = next((place for place in found if place.schedule), None)
     if other and (module.schedule is None or made_of(other, module)):
@@ -119,6 +121,28 @@ def made_with_others(
         place.owns = False
         found.append(place)
     return left
+
+
+def hand_announced(places: Sequence[Place]) -> None:
+    """Hands an object that of another class which its own only announces, such as
+    `diffusion: DenoiseDiffusion`; not where they have other numbers of steps.
+    """
+    owners = {place.name: place for place in places if place.owns}
+    for place in places:
+        steps = {
+            value for name, value in things_of(place.thing).items()
+            if isinstance(value, int) and plain(name) in ROLES["T"]
+        }  # fmt: skip
+        for name, kind in inspect.get_annotations(type(place.thing)).items():
+            owner = owners.get(getattr(kind, "__name__", str(kind)))
+            if owner is None or owner is place or hasattr(place.thing, name):
+                continue
+            if owner.schedule is None or steps - {owner.schedule.schedule.T}:
+                continue
+            with contextlib.suppress(AttributeError):  # one that can only be read
+                setattr(place.thing, name, owner.thing)
+            place.network, place.chance = owner.network, owner.chance
+            place.schedule, place.arrays, place.holder = owner.schedule, owner.arrays, owner.holder
 
 
 def named_betas(things: Mapping[str, Any], mapped: Mapping[str, str]) -> dict[str, Any]:
@@ -357,8 +381,15 @@ def pieces_of(places: Sequence[Place], project: Project, mapped: Mapping[str, st
                 found.append(Piece(kind, place.called(name), function, place, line_of(function)))
         if loss := forward_as_loss(place, [p.kind for p in found if p.place is place]):
             found.append(loss)
+    if any(piece.kind == "loss" and not is_last_resort(piece) for piece in found):
+        found = [piece for piece in found if not is_last_resort(piece)]
     order = list(PIECES)
     return sorted(found, key=lambda piece: order.index(piece.kind))
+
+
+def is_last_resort(piece: Piece) -> bool:
+    """Whether it is a loss by its name only where there is no other."""
+    return piece.kind == "loss" and plain(piece.name.split(".")[-1]) in LAST_RESORT
 
 
 def steps_once(function: Any) -> bool:

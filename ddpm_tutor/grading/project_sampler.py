@@ -50,6 +50,7 @@ from ddpm_tutor.grading.project_watching import (
 from ddpm_tutor.science.schedule import Schedule
 
 LOOP = 9  # the exercise that asks for it
+LATE = "It starts one step late: the step with the most noise is left out."
 
 
 @dataclass(frozen=True)
@@ -151,6 +152,7 @@ def judged(
                     return mistake_of_step(piece, "last_noise"), loop
                 if shift > 1 and not notes:
                     return mistake_of_loop(piece, "told_one_less"), loop
+                notes += [LATE] if end < T else []
                 return right(piece, watched, match, plain, notes, each)
             if best is None or (match and not best[2]):
                 best = steps, shift, match

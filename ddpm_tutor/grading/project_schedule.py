@@ -152,6 +152,8 @@ def shape_of(beta: Tensor) -> str:
     inner = slice(T // 10, -max(1, T // 10))
     if torch.allclose(beta[inner], cosine[inner], rtol=0.05):
         return "cosine"
+    if torch.allclose(1 - (1 - beta[inner]) ** 2, cosine[inner], rtol=0.05):
+        return "cosine, but not squared: that of Nichol and Dhariwal is cos²"
     middle = (beta - beta.min()) / (beta.max() - beta.min())
     bends = torch.logit(middle[1:-1].clamp(1e-4, 1 - 1e-4))
     inner_bends = bends[T // 10 : -max(1, T // 10)].diff()

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import torch
@@ -40,12 +41,14 @@ from ddpm_tutor.grading.project_match import (
 )
 from ddpm_tutor.grading.project_names import ROLES, is_ddim, plain
 from ddpm_tutor.grading.project_trials import (
+    draws_uniform,
     exercise_of,
     no_schedule,
     noised,
     not_called,
     of_failure,
     own_taken,
+    uniform_noise,
     with_notes,
 )
 from ddpm_tutor.grading.project_verdict import Finding, State
@@ -101,7 +104,24 @@ def try_step(piece: Piece, project: Project) -> tuple[Finding, Match | None]:
     match = next((m for m in found if m.is_right), found[0] if found else None)
     mine = (t for t in kept if match and (t.predicts, t.shift) == (match.predicts, match.shift))
     taken = next(mine, kept[0])
-    return said_of_step(piece, form, order, schedule, taken, match)
+    finding, match = said_of_step(piece, form, order, schedule, taken, match)
+    if finding.is_fault and noise_is_uniform(piece, form, order, schedule, taken):
+        finding = uniform_noise(finding)
+    return finding, match
+
+
+def noise_is_uniform(
+    piece: Piece, form: Form, order: int, schedule: Schedule, taken: Taken
+) -> bool:
+    """Whether a step draws its noise from 0 to 1, seen where there is one to draw."""
+    s = schedule.T // 2
+    with suppress(CallFailed, CannotCall):
+        one_step(
+            piece, form, order, schedule, s, s - taken.shift, taken.predicts, to=s - 1,
+            eta=taken.eta,
+        )  # fmt: skip
+        return draws_uniform(piece, form.shape)
+    return False
 
 
 def taken_by(piece: Piece, form: Form, order: int, schedule: Schedule) -> Iterator[Taken]:

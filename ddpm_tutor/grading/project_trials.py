@@ -25,6 +25,7 @@ from ddpm_tutor.grading.project_calls import (
     working_form,
 )
 from ddpm_tutor.grading.project_files import Project, why_stopped
+from ddpm_tutor.grading.project_names import ROLES, plain
 from ddpm_tutor.grading.project_schedule import ARRAYS, canonical
 from ddpm_tutor.grading.project_stand_ins import NOT_INSTALLED, StandIn
 from ddpm_tutor.grading.project_verdict import Finding
@@ -61,6 +62,16 @@ class Equation:
     linear_in: Mapping[str, str]
 
 
+ONE_NUMBER = (
+    "Given no noise, it draws one number for all the pixels of a picture; each pixel has its own: "
+    "torch.randn_like(x_0)."
+)
+ONE_PICTURE = (
+    "Given no noise, it draws one for all the pictures of a batch; each has its own: "
+    "torch.randn_like(x_0)."
+)
+EVEN = 1e-3  # the spread of noise that is the same everywhere
+MANY_PIXELS = 50  # of normal numbers as many, some are below zero
 OTHER_NOISE = "The noise that it returns is not the one in x_t: it was drawn anew."
 EQUATIONS = {
     "q_sample": Equation(
@@ -146,19 +157,20 @@ def try_equation(piece: Piece, project: Project, least: int = 1) -> Finding:
     if not of_shift:
         return Finding(piece.kind, piece.name, "failed", "It stops at t = 1 or t = T.", piece.line)
     finding = judged(piece, equation, of_shift)
-    if piece.kind == "q_sample" and finding.is_fault and draws_uniform(piece, form):
+    if piece.kind == "q_sample" and finding.is_fault and draws_uniform(piece, form.shape):
         finding = uniform_noise(finding)
     if OTHER_NOISE in notes and finding.state == "right":
         return replace(finding, state="differs", says=OTHER_NOISE)
     if piece.kind == "q_sample":
+        finding = with_own_noise(piece, finding, form, order)
         finding = with_stopped(finding, form, stopped, project)
     return with_notes(finding, notes)
 
 
-def draws_uniform(piece: Piece, form: Form) -> bool:
+def draws_uniform(piece: Piece, shape: tuple[int, ...]) -> bool:
     """Whether the last call has drawn numbers from 0 to 1, a picture of them."""
     events = piece.place.chance.events
-    return any(isinstance(e, Uniform) and e.values.shape[1:] == form.shape for e in events)
+    return any(isinstance(e, Uniform) and e.values.shape[1:] == shape for e in events)
 
 
 def uniform_noise(found: Finding) -> Finding:
@@ -168,6 +180,35 @@ def uniform_noise(found: Finding) -> Finding:
         found.kind, found.name, "mistake", mistake.what, found.line, mistake.name, BATCHES,
         mistake.leads_to, shift=found.shift,
     )  # fmt: skip
+
+
+def with_own_noise(piece: Piece, found: Finding, form: Form, order: int) -> Finding:
+    """A finding on a function that is right with the noise it is given, where that which it draws
+    itself is wrong.
+    """
+    parameters = inspect.signature(piece.function).parameters.values()
+    may_draw = any(plain(p.name) in ROLES["noise"] and p.default is not p.empty for p in parameters)
+    if not may_draw or found.state != "right" or found.shift is None:
+        return found
+    schedule, shift = own_taken(piece), found.shift
+    x_0, t = pictures(form, 0), torch.full((BATCH,), schedule.T // 2)
+    try:
+        results, _ = on_pictures(piece, {"x_0": x_0}, t, form, 0, order)
+    except (CallFailed, CannotCall):
+        return found
+    faint, loud = (v[t + shift].view(-1, *[1] * (x_0.ndim - 1)) for v in
+                   (schedule.alpha_bar.sqrt(), (1 - schedule.alpha_bar).sqrt()))  # fmt: skip
+    for x_t in (r.detach() for r in results if r.shape == x_0.shape):
+        rest = (x_t - faint * x_0) / loud
+        if float(rest.abs().max()) < EVEN:
+            continue  # the mean of x_t, returned beside it
+        if float(rest.flatten(1).std(1).max()) < EVEN:
+            return replace(found, state="differs", says=ONE_NUMBER)
+        if form.t == "each" and float(rest.std(0).max()) < EVEN:
+            return replace(found, state="differs", says=ONE_PICTURE)
+        if rest.numel() > MANY_PIXELS and float(rest.min()) > -EVEN:
+            return uniform_noise(found)
+    return found
 
 
 def with_stopped(
@@ -341,17 +382,21 @@ def furthest(
 ) -> str:
     """The number that is furthest off."""
     for one in tried:
-        expected = right(**{name: one.inputs[name] for name in equation.order})
-        expected = expected[0] if isinstance(expected, tuple) else expected
-        mine = one.results[0]
+        made = right(**{name: one.inputs[name] for name in equation.order})
+        expected = made[0] if isinstance(made, tuple) else made
+        mine, what = one.results[0], "a pixel"
         if mine.shape != expected.shape:
             return ""
+        means = Outcome({"mean": mine}), Outcome({"mean": expected.float()})
+        if isinstance(made, tuple) and len(one.results) > 1 and alike(*means):
+            mine, what = one.results[1], "the variance"
+            expected = made[1].reshape(-1, 1, 1, 1).expand_as(mine)
         off = (mine - expected).abs().flatten(1).amax(1)
         i = int(off.argmax())
         j = int((mine - expected)[i].abs().argmax())
         t = int(one.inputs["t"][i]) - shift
         pair = float(mine[i].flatten()[j]), float(expected[i].flatten()[j])
-        return f"At t = {t} a pixel is {pair[0]:.4g} where {pair[1]:.4g} belongs."
+        return f"At t = {t} {what} is {pair[0]:.4g} where {pair[1]:.4g} belongs."
     return ""
 
 

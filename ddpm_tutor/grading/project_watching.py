@@ -192,14 +192,23 @@ def as_watched(done: Called) -> Watched:
         if merged
         else None
     )
-    return Watched(questions, last_of(last), start)
+    return Watched(questions, last_of(last, questions), start)
 
 
-def last_of(results: Sequence[Tensor]) -> Tensor | None:
-    """The drawn pictures among what was returned: of a list of moments the last one."""
+def last_of(results: Sequence[Tensor], questions: Sequence[Question]) -> Tensor | None:
+    """The drawn pictures among what was returned: of a list of moments the last one. Moments that
+    the network was asked about later are not the end.
+    """
+    asked = {bytes_of(question.asked.x) for question in questions}
+    results = [result for result in results if bytes_of(result) not in asked] or results
     if not results:
         return None
     return results[-1] if len(results) > 4 else results[0]
+
+
+def bytes_of(values: Tensor) -> bytes:
+    """The numbers themselves, to find the same again among many."""
+    return values.detach().double().cpu().numpy().tobytes()
 
 
 def same_question(one: Event, other: Event) -> bool:

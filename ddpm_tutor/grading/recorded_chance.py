@@ -211,6 +211,7 @@ class Network(nn.Module):
         self.num_classes, self.device, self.dtype = 10, torch.device("cpu"), torch.float32
 
     def forward(self, *given: Any, **named: Any) -> Any:
+        before = len(self.chance.events)
         inputs = [*given, *named.values()]
         arrays = [(i, tensor_of(v)) for i, v in enumerate(inputs)]
         tensors = [(i, v) for i, v in arrays if v is not None]
@@ -236,6 +237,7 @@ class Network(nn.Module):
         asked = Asked(
             x.detach().clone(), told.detach().clone(), others, reply, numbers, values, in_numpy
         )
+        del self.chance.events[before:]  # what the answer itself was drawn with
         self.chance.events.append(asked)
         result = reply * self.scale
         if values is not None:  # by them the answer itself does not change with `scale`
