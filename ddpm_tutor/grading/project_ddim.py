@@ -243,8 +243,8 @@ def from_v(clipped: bool, one: Stride) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What some strides do."""
+class DDIMVerdict:
+    """What some steps of DDIM do."""
 
     number: int = 0  # the exercise whose mistake it is
     mistake: str = ""
@@ -281,7 +281,7 @@ class Verdict:
 
 def judge_strides(
     schedule: Schedule, steps: Sequence[Transition], predicts: str, eta: float | None, shift: int
-) -> Verdict | None:
+) -> DDIMVerdict | None:
     """What steps from t to t_prev do; None where there is too little to see.
 
     Args:
@@ -294,10 +294,10 @@ def judge_strides(
     strides = [stride_of(schedule, one, predicts, eta) for one in seen]
     if bool(strides[-1].x_prev.isnan().all()) and strides[-1].t_prev == 0 and strides[1:]:
         before = judge_strides(schedule, seen[:-1], predicts, eta, shift)
-        return Verdict(DDIM, "ddim_nan_at_end") if before and before.is_right else before
+        return DDIMVerdict(DDIM, "ddim_nan_at_end") if before and before.is_right else before
     number, name = nearest(strides)
     if number < 0:
-        return Verdict(numbers=coefficients_of(strides, shift))
+        return DDIMVerdict(numbers=coefficients_of(strides, shift))
     if name == "ddim_never_clean" and float(schedule.alpha_bar[1]) > CLEAN:
         left = root(1 - float(schedule.alpha_bar[1]))
         note = f"The last step goes to ᾱ_1, not to ᾱ_0 = 1: it leaves noise of {left:.2g}, unseen."
@@ -305,12 +305,12 @@ def judge_strides(
     if name in ("", "respaced") and any(
         abs(one.sigma) > NOISY for one in strides if one.most <= NOTHING
     ):
-        return Verdict(DDIM, "ddim_last_noise")
+        return DDIMVerdict(DDIM, "ddim_last_noise")
     if name == "":
         return judge_noise(strides, eta, shift)
     if name == "respaced":
         return judge_respaced(strides, shift)
-    return Verdict(number, name, numbers=coefficients_of(strides, shift))
+    return DDIMVerdict(number, name, numbers=coefficients_of(strides, shift))
 
 
 def nearest(strides: Sequence[Stride]) -> tuple[int, str]:
@@ -344,37 +344,37 @@ def is_like(one: Stride, gives: Callable[[Stride], Tensor]) -> bool:
 
 def judge_noise(
     strides: Sequence[Stride], eta: float | None, shift: int, note: str = ""
-) -> Verdict:
+) -> DDIMVerdict:
     """What is to be said of the σ of steps that are right in all else."""
     inner = [one for one in strides if one.most > NOTHING]
     etas = [one.sigma / one.most for one in inner]
     if not etas:
-        return Verdict(is_right=True, eta=0.0, note=note)
+        return DDIMVerdict(is_right=True, eta=0.0, note=note)
     if max(etas) - min(etas) <= ETA_OFF and min(etas) >= 0:
         found = sum(etas) / len(etas)
         if eta is not None and abs(found - eta) > ETA_OFF:
             numbers = f"It adds that of η = {found:.2g} where η = {eta:g} was asked for."
-            return Verdict(DDIM, "ddim_other_eta", eta=found, numbers=numbers)
-        return Verdict(is_right=True, eta=found, note=note)
+            return DDIMVerdict(DDIM, "ddim_other_eta", eta=found, numbers=numbers)
+        return DDIMVerdict(is_right=True, eta=found, note=note)
     return other_sigma(inner, shift)
 
 
-def judge_respaced(strides: Sequence[Stride], shift: int) -> Verdict:
+def judge_respaced(strides: Sequence[Stride], shift: int) -> DDIMVerdict:
     """What is to be said of the σ of Algorithm 2 with steps left out, whose mean is right."""
     inner = [one for one in strides if one.most > NOTHING]
     if all(abs(one.sigma / root(1 - one.bar / one.bar_prev) - 1) <= ETA_OFF for one in inner):
-        return Verdict(is_right=True, note="σ² is β of the long step, 1 - ᾱ_t / ᾱ_{t_prev}.")
+        return DDIMVerdict(is_right=True, note="σ² is β of the long step, 1 - ᾱ_t / ᾱ_{t_prev}.")
     if not any(one.sigma for one in inner):
-        return Verdict(STEP, "no_noise")
+        return DDIMVerdict(STEP, "no_noise")
     return other_sigma(inner, shift)
 
 
-def other_sigma(inner: Sequence[Stride], shift: int) -> Verdict:
+def other_sigma(inner: Sequence[Stride], shift: int) -> DDIMVerdict:
     """Of a σ that is not known."""
     one = inner[len(inner) // 2]
     numbers = f"From t = {one.t - shift} to {one.t_prev - shift} σ is {one.sigma:.3g}; with η = 1 "
     numbers += f"it would be {one.most:.3g}."
-    return Verdict(DDIM, "ddim_other_sigma", numbers=numbers)
+    return DDIMVerdict(DDIM, "ddim_other_sigma", numbers=numbers)
 
 
 def coefficients_of(strides: Sequence[Stride], shift: int) -> str:

@@ -22,7 +22,7 @@ from ddpm_tutor.grading.project_calls import (
     pictures,
     t_in,
 )
-from ddpm_tutor.grading.project_ddim import DDIM, Verdict, judge_strides
+from ddpm_tutor.grading.project_ddim import DDIM, DDIMVerdict, judge_strides
 from ddpm_tutor.grading.project_files import Project
 from ddpm_tutor.grading.project_match import (
     ALLOWED,
@@ -205,7 +205,7 @@ def going(steps: Sequence[Transition], gap: int) -> list[Transition]:
     return [one if one.to is not None else replace(one, to=max(0, one.s - gap)) for one in steps]
 
 
-def said_of_ddim(piece: Piece, verdict: Verdict, predicts: str, shift: int) -> Finding:
+def said_of_ddim(piece: Piece, verdict: DDIMVerdict, predicts: str, shift: int) -> Finding:
     """What to say of steps of DDIM."""
     if verdict.is_right:
         asked = " and ".join(f"{eta:g}" for eta in etas_of(piece)) if takes(piece, "eta") else ""
