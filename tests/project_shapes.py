@@ -905,6 +905,9 @@ def sample_ddim(n_sample, n=12):
 # mistakes to be planted: the shape, what is replaced by what, and as what it is to be found: the
 # piece and the known mistake's name, or, for those without one, words that are said
 PLANTED = [
+    ("globals", "0.0001, 0.02", "0.0001, 20.0", "schedule", "less than 1"),
+    ("annotated", "0.0001, 0.02", "0.0001, -0.02", "schedule", "more than 0"),
+    ("handed_dict", ".clamp(max=0.999)", "", "schedule", "clipped, at 0.999"),
     (
         "numpy_arrays",
         "self._extract(self.posterior_variance, t, x_t.shape),\n",

@@ -48,7 +48,7 @@ def look_at_code(console: Console, path: Path, maps: Sequence[str]) -> None:
     console.print(
         Text.assemble(
             (f"{path}: ", "bold"),
-            (examined.convention or "no schedule was found", "dim"),
+            (examined.convention or "no schedule to go by", "dim"),
         ),
         soft_wrap=True,
     )

@@ -21,7 +21,7 @@ from ddpm_tutor.grading.project_parts import pieces_of, places_of
 from ddpm_tutor.grading.project_sampler import Loop, try_sampler
 from ddpm_tutor.grading.project_schedule import ALWAYS_MEANT, OwnSchedule, WrongArray, canonical
 from ddpm_tutor.grading.project_steps import try_step
-from ddpm_tutor.grading.project_trials import checking_of, try_equation
+from ddpm_tutor.grading.project_trials import MEND_SCHEDULE, checking_of, try_equation
 from ddpm_tutor.grading.project_verdict import Examined, Finding
 from ddpm_tutor.grading.recorded_chance import Chance, recording
 
@@ -103,6 +103,9 @@ def of_schedule(place: Place, places: Sequence[Place]) -> Finding | None:
     """What to say of a place's schedule; None where it has none of its own."""
     own = place.schedule
     earlier = places[: places.index(place)]
+    if place.impossible and not any(p.schedule or p.impossible for p in earlier):
+        says, name = place.impossible.in_words(), place.impossible.name
+        return Finding("schedule", name, "differs", says, exercise=2)
     if own is None or any(other.schedule is own for other in earlier):
         return None
     owners = [p.name for p in places if p.schedule is own and p.owns and p.name]
@@ -125,8 +128,7 @@ def first_causes(own: OwnSchedule) -> list[WrongArray]:
 def findings_of(pieces: Sequence[Piece], project: Project) -> list[Finding]:
     """Tries the pieces of one place, and how they go together."""
     if pieces and (own := pieces[0].place.schedule) and own.is_unusable:
-        says = "The schedule is to be mended first."
-        return [Finding(p.kind, p.name, "not called", says, p.line) for p in pieces]
+        return [Finding(p.kind, p.name, "not called", MEND_SCHEDULE, p.line) for p in pieces]
     found: list[Finding] = []
     steps: list[tuple[Finding, Match | None]] = []
     loop: Loop | None = None

@@ -22,6 +22,7 @@ from ddpm_tutor.grading.project_names import (
 )
 from ddpm_tutor.grading.project_schedule import (
     ARRAYS,
+    ImpossibleBetas,
     OwnSchedule,
     canonical,
 )
@@ -41,6 +42,7 @@ class Place:
     thing: Any
     names: Mapping[str, Any]  # what the module has, for arguments that are called alike
     schedule: OwnSchedule | None = None
+    impossible: ImpossibleBetas | None = None  # where there are betas, but no schedule
     arrays: dict[str, Tensor] = field(default_factory=dict)
     holder: Any = None  # a dict or object that holds the schedule's arrays
     owns: bool = False  # the schedule was found in it, not in another place

@@ -42,6 +42,7 @@ from ddpm_tutor.grading.project_names import (
 )
 from ddpm_tutor.grading.project_schedule import (
     arrays_of,
+    impossible_betas,
     schedule_of,
 )
 from ddpm_tutor.grading.project_stand_ins import NOT_INSTALLED, StandIn, of_a_stand_in
@@ -97,6 +98,9 @@ def places_of(project: Project, mapped: Mapping[str, str]) -> tuple[list[Place],
             place.schedule, place.arrays, place.holder = (
                 module.schedule, module.arrays, module.holder,
             )  # fmt: skip
+    impossible = next((place.impossible for place in (module, *found) if place.impossible), None)
+    for place in (module, *found):
+        place.impossible = None if place.schedule else impossible
     return [module, *found], [f"{name} could not be made: {why}" for name, _, why in failed]
 
 
@@ -189,6 +193,8 @@ def look_for_schedule(place: Place, things: Mapping[str, Any], holder: Any = Non
     for among, having in holders:
         try:
             schedule = schedule_of(among)
+            if schedule is None:
+                place.impossible = place.impossible or impossible_betas(among)
         except (TypeError, ValueError, RuntimeError):
             continue
         if schedule is not None and schedule.schedule.T <= MAX_T:

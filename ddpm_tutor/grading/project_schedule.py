@@ -206,6 +206,36 @@ def schedule_of(things: Mapping[str, Any]) -> OwnSchedule | None:
     )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class ImpossibleBetas:
+    """Betas that are no schedule."""
+
+    name: str  # as the learner calls them
+    lowest: float
+    highest: float
+
+    def in_words(self) -> str:
+        """What is wrong with them."""
+        says = (
+            f"β goes from {self.lowest:.4g} to {self.highest:.4g}. Each β_t is a variance: more "
+            "than 0, and less than 1 (Eq. 2)."
+        )
+        if self.lowest > 0 and self.highest == 1:
+            says += " The cosine schedule ends with 1 unless it is clipped, at 0.999 usually."
+        return says
+
+
+def impossible_betas(things: Mapping[str, Any]) -> ImpossibleBetas | None:
+    """The betas among some things that no schedule can have; None where they may be one."""
+    name, beta = arrays_of(things).get("beta", ("", torch.zeros(0)))
+    if not name.lower().strip("_").startswith("beta"):
+        return None  # `b` may be anything
+    beta = beta[1:] if len(beta) and beta[0] == 0 else beta  # an entry for t = 0
+    if len(beta) < MIN_T or bool(((beta > 0) & (beta < 1)).all()):
+        return None
+    return ImpossibleBetas(name, float(beta.min()), float(beta.max()))
+
+
 def betas_of(values: Mapping[str, Tensor]) -> Tensor | None:
     """The betas, or what they must have been; with a 0 in front where t = 0 has an entry."""
     bar = values.get("alpha_bar")

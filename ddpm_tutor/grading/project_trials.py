@@ -70,6 +70,7 @@ ONE_PICTURE = (
     "Given no noise, it draws one for all the pictures of a batch; each has its own: "
     "torch.randn_like(x_0)."
 )
+MEND_SCHEDULE = "The schedule is to be mended first."
 EVEN = 1e-3  # the spread of noise that is the same everywhere
 MANY_PIXELS = 50  # of normal numbers as many, some are below zero
 OTHER_NOISE = "The noise that it returns is not the one in x_t: it was drawn anew."
@@ -408,7 +409,8 @@ def no_schedule(piece: Piece) -> Finding:
     things = {**piece.place.names, **getattr(piece.place.thing, "__dict__", {})}
     if any(isinstance(v, StandIn) and canonical(name) in ARRAYS for name, v in things.items()):
         return not_called(piece, CannotCall(NOT_INSTALLED))
-    says = "It needs the noise schedule, which was not found."
+    not_found = "It needs the noise schedule, which was not found."
+    says = MEND_SCHEDULE if piece.place.impossible else not_found
     return Finding(piece.kind, piece.name, "not called", says, piece.line)
 
 
