@@ -35,10 +35,6 @@ OF_DDIM = (
     "ddim_sign", "ddim_root_of_x_0", "ddim_root_of_eps", "ddim_alpha", "ddim_swapped", "ddim_jump",
     "ddim_beta_t", "ddim_all_one_before",
 )  # fmt: skip
-OF_OWN = (
-    "ddim_never_clean", "ddim_sigma_kept", "ddim_direction_at_t", "ddim_root_of_eps", "ddim_wraps",
-    "ddim_variance", "ddim_guess_by_alpha_bar", "ddim_guess_without_root",
-)  # fmt: skip
 # mistakes that no exercise has, for its steps add no noise, and are right up to the last one
 OWN = {
     "ddim_sigma_kept": "σ² is not taken off: with noise added, ε is multiplied by "
@@ -141,29 +137,31 @@ def stride_of(schedule: Schedule, one: Transition, predicts: str, eta: float | N
 # --- what a step may be, right or wrong, without its σ z
 
 
+def eq_12(bar_prev: float, sigma: float, x_0: Tensor, eps: Tensor) -> Tensor:
+    """√ᾱ_{t_prev} x̂_0 + √(1 - ᾱ_{t_prev} - σ²) ε (Song et al. 2020, Eq. 12)."""
+    return root(bar_prev) * x_0 + root(1 - bar_prev - sigma**2) * eps
+
+
 def by_eq_12(one: Stride) -> Tensor:
-    """The step of DDIM (Song et al. 2020, Eq. 12)."""
-    return root(one.bar_prev) * one.x_0 + root(1 - one.bar_prev - one.sigma**2) * one.eps
+    """The step of DDIM."""
+    return eq_12(one.bar_prev, one.sigma, one.x_0, one.eps)
 
 
 def by_algorithm_2(one: Stride) -> Tensor:
     """Algorithm 2 with steps left out: its σ may be √β of the long step, its mean is the same."""
-    return root(one.bar_prev) * one.x_0 + root(1 - one.bar_prev - one.most**2) * one.eps
+    return eq_12(one.bar_prev, one.most, one.x_0, one.eps)
 
 
 def with_alpha(one: Stride) -> Tensor:
     """α for ᾱ, throughout."""
     alpha, before = float(one.schedule.alpha[one.t]), float(one.schedule.alpha[one.t_prev])
-    x_0 = (one.x_t - root(1 - alpha) * one.eps) / root(alpha)
-    return root(before) * x_0 + root(1 - before - one.sigma**2) * one.eps
+    return eq_12(before, one.sigma, (one.x_t - root(1 - alpha) * one.eps) / root(alpha), one.eps)
 
 
 def wrapped(one: Stride) -> Tensor:
     """The last entry of the schedule for the one before its first."""
-    last = float(
-        one.schedule.alpha_bar[-1] if one.t_prev == 0 else one.schedule.alpha_bar[one.t_prev]
-    )
-    return root(last) * one.x_0 + root(1 - last - one.sigma**2) * one.eps
+    before = one.bar_prev if one.t_prev else float(one.schedule.alpha_bar[-1])
+    return eq_12(before, one.sigma, one.x_0, one.eps)
 
 
 def never_clean(one: Stride) -> Tensor:
@@ -176,39 +174,33 @@ def at_first(one: Stride) -> Stride:
     return replace(one, t_prev=max(one.t_prev, 1))
 
 
-def of_own(name: str) -> Callable[[Stride], Tensor]:
-    """A mistake that no exercise has."""
-    functions: dict[str, Callable[[Stride], Tensor]] = {
-        "ddim_sigma_kept": lambda s: root(s.bar_prev) * s.x_0 + root(1 - s.bar_prev) * s.eps,
-        "ddim_direction_at_t": lambda s: (
-            root(s.bar_prev) * s.x_0 + root(1 - s.bar - s.sigma**2) * s.eps
-        ),
-        "ddim_root_of_eps": lambda s: (
-            root(s.bar_prev) * s.x_0 + (1 - s.bar_prev - s.sigma**2) * s.eps
-        ),
-        "ddim_alpha_in_both": with_alpha,
-        "ddim_wraps": wrapped,
-        "ddim_never_clean": never_clean,
-        "ddim_variance": lambda s: (
-            root(s.bar_prev) * s.x_0 + root(1 - s.bar_prev - s.sigma) * s.eps
-        ),
-        "ddim_guess_without_root": lambda s: (
-            root(s.bar_prev) * (s.x_t - (1 - s.bar) * s.eps) / root(s.bar)
-            + root(1 - s.bar_prev - s.sigma**2) * s.eps
-        ),
-        "ddim_guess_by_alpha_bar": lambda s: (
-            root(s.bar_prev) * s.x_0 / root(s.bar) + root(1 - s.bar_prev - s.sigma**2) * s.eps
-        ),
-    }
-    return functions[name]
+def guess_without_root(one: Stride) -> Tensor:
+    """Eq. 15 with 1 - ᾱ_t where its root belongs."""
+    x_0 = (one.x_t - (1 - one.bar) * one.eps) / root(one.bar)
+    return eq_12(one.bar_prev, one.sigma, x_0, one.eps)
+
+
+# steps that no exercise has, right in all but what the name says
+OF_OWN: dict[str, Callable[[Stride], Tensor]] = {
+    "ddim_never_clean": never_clean,
+    "ddim_sigma_kept": lambda s: eq_12(s.bar_prev, 0, s.x_0, s.eps),
+    "ddim_direction_at_t": lambda s: (
+        root(s.bar_prev) * s.x_0 + root(1 - s.bar - s.sigma**2) * s.eps
+    ),
+    "ddim_root_of_eps": lambda s: root(s.bar_prev) * s.x_0 + (1 - s.bar_prev - s.sigma**2) * s.eps,
+    "ddim_wraps": wrapped,
+    "ddim_variance": lambda s: eq_12(s.bar_prev, root(s.sigma), s.x_0, s.eps),
+    "ddim_guess_by_alpha_bar": lambda s: eq_12(s.bar_prev, s.sigma, s.x_0 / root(s.bar), s.eps),
+    "ddim_guess_without_root": guess_without_root,
+}
 
 
 def known() -> Iterator[tuple[int, str, Callable[[Stride], Tensor]]]:
     """The steps that are known: exercise and mistake, and what it gives; the right one first."""
     yield 0, "", by_eq_12
     yield 0, "respaced", by_algorithm_2
-    for name in OF_OWN:
-        yield DDIM, name, of_own(name)
+    for name, gives in OF_OWN.items():
+        yield DDIM, name, gives
     for name in OF_DDIM:
         yield DDIM, name, partial(of_exercise, name)
     yield DDIM, "ddim_alpha_in_both", with_alpha
@@ -228,7 +220,7 @@ def from_guess(name: str, clipped: bool, one: Stride) -> Tensor:
     """Eq. 12 by a wrong guess of x_0, which may be clipped."""
     x_0: Tensor = version(GUESS, name)(one.schedule, one.x_t, one.ends[0], one.eps)
     x_0 = x_0.clamp(-1, 1) if clipped else x_0
-    return root(one.bar_prev) * x_0 + root(1 - one.bar_prev - one.sigma**2) * one.eps
+    return eq_12(one.bar_prev, one.sigma, x_0, one.eps)
 
 
 def from_v(clipped: bool, one: Stride) -> Tensor:
@@ -236,7 +228,7 @@ def from_v(clipped: bool, one: Stride) -> Tensor:
     x_0 = root(one.bar) * one.x_t + root(1 - one.bar) * one.out
     x_0 = x_0.clamp(-1, 1) if clipped else x_0
     eps = (one.x_t - root(one.bar) * x_0) / root(1 - one.bar)
-    return root(one.bar_prev) * x_0 + root(1 - one.bar_prev - one.sigma**2) * eps
+    return eq_12(one.bar_prev, one.sigma, x_0, eps)
 
 
 # --- judging
